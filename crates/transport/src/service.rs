@@ -1,0 +1,239 @@
+//! The handle on a service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::Router;
+use http::{header, Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use tower::ServiceExt;
+
+use crate::{ApiError, CallError};
+
+/// The limit of a call that has none of its own: head of the answer, and whole body where the call reads it.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest JSON answer that is read, in bytes.
+const MAX_JSON: usize = 64 << 20;
+
+/// A handle on an HTTP service. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    reach: Reach,
+    bearer: Option<Arc<str>>,
+    timeout: Duration,
+}
+
+#[derive(Clone)]
+enum Reach {
+    InProcess(Router),
+    Url { base: Arc<str>, client: Client<HttpConnector, Body> },
+}
+
+impl Service {
+    /// Reaches a service by its router, in this process: no socket, no serialisation of the head.
+    pub fn in_process(router: Router) -> Self {
+        Service { reach: Reach::InProcess(router), bearer: None, timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// Reaches a service at `base`, such as `http://127.0.0.1:8119`; a path at its end is put before every path asked.
+    pub fn url(base: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let base = base.trim_end_matches('/').into();
+        Service { reach: Reach::Url { base, client }, bearer: None, timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// Sends `Authorization: Bearer TOKEN` with each request that has no such header.
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        self.bearer = Some(token.into());
+        self
+    }
+
+    /// Sets the limit of a call.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn target(&self) -> String {
+        match &self.reach {
+            Reach::InProcess(_) => "in process".into(),
+            Reach::Url { base, .. } => base.to_string(),
+        }
+    }
+
+    /// Sends a request whose URI is a path (with query) and returns the answer, whatever its status. The body is
+    /// streamed both ways; the time limit covers the head of the answer only.
+    pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, CallError> {
+        if let Some(bearer) = &self.bearer {
+            if !request.headers().contains_key(header::AUTHORIZATION) {
+                let value = header::HeaderValue::try_from(format!("Bearer {bearer}"))
+                    .map_err(|error| CallError::BadRequest(error.to_string()))?;
+                request.headers_mut().insert(header::AUTHORIZATION, value);
+            }
+        }
+        let answer = async {
+            match &self.reach {
+                Reach::InProcess(router) => match router.clone().oneshot(request).await {
+                    Ok(response) => Ok(response),
+                    Err(never) => match never {},
+                },
+                Reach::Url { base, client } => {
+                    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                    let uri = format!("{base}{path}");
+                    *request.uri_mut() = uri.parse().map_err(|error| {
+                        CallError::BadRequest(format!("{uri:?} is not a URI: {error}"))
+                    })?;
+                    let response = client.request(request).await.map_err(|error| CallError::Unreachable {
+                        target: base.to_string(),
+                        source: error.into(),
+                    })?;
+                    Ok(response.map(Body::new))
+                }
+            }
+        };
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    /// Sends a request and refuses an answer outside 2xx, with the service's own words.
+    pub async fn send_ok(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = self.read(response.into_body(), 1 << 20).await?;
+        let error = serde_json::from_slice::<ApiError>(&bytes).unwrap_or_else(|_| ApiError {
+            code: String::new(),
+            message: plain_message(status, &bytes),
+            request_id: String::new(),
+        });
+        Err(CallError::Refused { status, error })
+    }
+
+    /// Calls with an optional JSON body and decodes a JSON answer; an empty answer decodes as `null`.
+    pub async fn call_json<B, T>(&self, method: Method, path: &str, body: Option<&B>) -> Result<T, CallError>
+    where
+        B: Serialize + ?Sized,
+        T: DeserializeOwned,
+    {
+        let mut request = Request::builder().method(method).uri(path);
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                let text = serde_json::to_vec(body).map_err(|error| CallError::BadRequest(error.to_string()))?;
+                Body::from(text)
+            }
+            None => Body::empty(),
+        };
+        let request = request.body(body).map_err(|error| CallError::BadRequest(format!("{path}: {error}")))?;
+        let response = self.send_ok(request).await?;
+        let bytes = self.read(response.into_body(), MAX_JSON).await?;
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text).map_err(|error| CallError::Malformed {
+            target: self.target(),
+            message: format!("{path}: {error}"),
+        })
+    }
+
+    /// Gets a JSON document.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.call_json::<(), T>(Method::GET, path, None).await
+    }
+
+    async fn read(&self, body: Body, limit: usize) -> Result<bytes::Bytes, CallError> {
+        let read = axum::body::to_bytes(body, limit);
+        match tokio::time::timeout(self.timeout, read).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => Err(CallError::Unreachable { target: self.target(), source: error.into() }),
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    fn too_late(&self) -> CallError {
+        CallError::Timeout { target: self.target(), seconds: self.timeout.as_secs() }
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Service").field(&self.target()).finish()
+    }
+}
+
+fn plain_message(status: StatusCode, bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
+    match text.trim() {
+        "" => status.canonical_reason().unwrap_or("refused").to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::{get, post};
+    use axum::Json;
+
+    fn router() -> Router {
+        Router::new()
+            .route("/double", post(|Json(n): Json<u32>| async move { Json(n * 2) }))
+            .route("/plain", get(|| async { (StatusCode::CONFLICT, "not now\n") }))
+            .route(
+                "/typed",
+                get(|| async {
+                    let body = ApiError { code: "stale".into(), message: "old".into(), request_id: "r1".into() };
+                    (StatusCode::CONFLICT, Json(body))
+                }),
+            )
+            .route("/slow", get(std::future::pending::<()>))
+            .route(
+                "/who",
+                get(|headers: http::HeaderMap| async move {
+                    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                    Json(value.map(str::to_owned))
+                }),
+            )
+    }
+
+    async fn both() -> (Vec<Service>, tokio::task::JoinHandle<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router()).await.unwrap() });
+        (vec![Service::in_process(router()), Service::url(&url)], server)
+    }
+
+    #[tokio::test]
+    async fn both_ways_give_the_same_answers() {
+        let (services, server) = both().await;
+        for service in services {
+            let doubled: u32 = service.call_json(Method::POST, "/double", Some(&21)).await.unwrap();
+            assert_eq!(doubled, 42, "{service:?}");
+            let refused = service.get_json::<u32>("/plain").await.unwrap_err();
+            assert!(refused.is_status(StatusCode::CONFLICT) && refused.to_string().contains("not now"));
+            let typed = service.get_json::<u32>("/typed").await.unwrap_err();
+            assert!(typed.is_code("stale") && !typed.is_transient());
+            let slow = service.clone().with_timeout(Duration::from_millis(20)).get_json::<()>("/slow").await;
+            assert!(matches!(slow, Err(CallError::Timeout { .. })) && slow.unwrap_err().is_transient());
+            let who: Option<String> = service.with_bearer("abc").get_json("/who").await.unwrap();
+            assert_eq!(who.as_deref(), Some("Bearer abc"));
+        }
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_not_there_is_unreachable() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Service::url(&url).get_json::<()>("/").await.unwrap_err();
+        assert!(matches!(error, CallError::Unreachable { .. }) && error.is_transient(), "{error}");
+    }
+}

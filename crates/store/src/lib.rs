@@ -1,1 +1,27 @@
-//! (being written)
+//! SQL for SQLite and PostgreSQL by one set of statements, and the object store.
+//!
+//! One file per table, one function per statement. A function takes `on: &mut impl Conn`, which is a
+//! transaction ([`Tx`], from [`Db::begin`]) or, for what only reads, a [`Reader`] (from [`Db::read`]).
+//! No rule of the product lives here: what a row means is decided by the service that owns its table.
+//!
+//! To add a table: a migration in `migrations/NNNN_name.sql` with its line in [`migrate`], a file here
+//! with its line below, and that file's `STATEMENTS` in [`statement::all`].
+
+mod bind;
+mod datadir;
+mod db;
+mod error;
+pub mod id;
+mod migrate;
+mod objects;
+mod statement;
+mod time;
+
+pub use datadir::{DataDir, DataDirError};
+pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Tx, UrlError};
+pub use error::StoreError;
+pub use id::{AttemptId, BuildId, EventId, LeaseId, WorkerId};
+pub use migrate::{MIGRATIONS, Migration, newest_version};
+pub use objects::{ObjectError, ObjectMeta, Objects, ObjectsUrl};
+pub use statement::{Statement, all as statements};
+pub use time::Micros;

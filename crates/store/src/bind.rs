@@ -1,0 +1,50 @@
+//! How our own types become SQL values: ids as TEXT, times as BIGINT.
+
+use sqlx::any::{AnyTypeInfo, AnyValueRef};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::{Any, Database, Decode, Encode, Type};
+
+use crate::{AttemptId, BuildId, EventId, LeaseId, Micros, WorkerId};
+
+macro_rules! text {
+    ($($name:ty),*) => {$(
+        impl Type<Any> for $name {
+            fn type_info() -> AnyTypeInfo {
+                <str as Type<Any>>::type_info()
+            }
+        }
+
+        impl<'q> Encode<'q, Any> for $name {
+            fn encode_by_ref(&self, to: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+                Encode::<Any>::encode(self.to_string(), to)
+            }
+        }
+
+        impl<'r> Decode<'r, Any> for $name {
+            fn decode(value: AnyValueRef<'r>) -> Result<Self, BoxDynError> {
+                Ok(<&str as Decode<'r, Any>>::decode(value)?.parse()?)
+            }
+        }
+    )*};
+}
+
+text!(BuildId, AttemptId, LeaseId, WorkerId, EventId);
+
+impl Type<Any> for Micros {
+    fn type_info() -> AnyTypeInfo {
+        <i64 as Type<Any>>::type_info()
+    }
+}
+
+impl<'q> Encode<'q, Any> for Micros {
+    fn encode_by_ref(&self, to: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Any>::encode(self.0, to)
+    }
+}
+
+impl<'r> Decode<'r, Any> for Micros {
+    fn decode(value: AnyValueRef<'r>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<'r, Any>>::decode(value).map(Self)
+    }
+}

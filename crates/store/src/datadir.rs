@@ -1,0 +1,103 @@
+//! The data directory has one owner: a process that holds a lock on the file `lock` in it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// A data directory that this process owns until the value is dropped, or the process ends in any way.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Says why a directory can't be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataDirError {
+    /// Another process owns it.
+    #[error("data directory in use by {owner}: {}", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// `pid N since T`, as its owner wrote it.
+        owner: String,
+    },
+    /// It can't be made or written.
+    #[error("data directory {}: {source}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Makes the directory if need be (mode 0700) and takes it for this process.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] names the owner if there is one.
+    pub fn own(path: &Path) -> Result<Self, DataDirError> {
+        let fail = |source| DataDirError::Io { path: path.to_owned(), source };
+        make_private(path).map_err(fail)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join("lock"))
+            .map_err(fail)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                lock.take(200).read_to_string(&mut owner).map_err(fail)?;
+                let owner = if owner.is_empty() { "another process".into() } else { owner.trim().into() };
+                return Err(DataDirError::InUse { path: path.to_owned(), owner });
+            }
+            Err(errno) => return Err(fail(errno.into())),
+        }
+        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        lock.set_len(0).and_then(|()| lock.rewind()).map_err(fail)?;
+        writeln!(lock, "pid {} since {since}", std::process::id()).map_err(fail)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Returns its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make_private(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_told_of_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        let first = DataDir::own(&path).unwrap();
+        let error = DataDir::own(&path).unwrap_err().to_string();
+        let expected = format!("data directory in use by pid {} since 2", std::process::id());
+        assert!(error.starts_with(&expected), "{error}");
+        drop(first);
+        DataDir::own(&path).unwrap();
+    }
+}

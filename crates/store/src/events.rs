@@ -1,0 +1,65 @@
+//! The coordinator's `events`: every input of the scheduler, in order, for replay.
+
+use sqlx::Row as _;
+
+use crate::statement::statements;
+use crate::{Conn, Micros, StoreError, Tx};
+
+statements! {
+    INSERT = "events.insert", "INSERT INTO events (seq, time_us, kind, body) VALUES ($1, $2, $3, $4)";
+    LAST = "events.last", "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM events";
+    AFTER = "events.after", "SELECT seq, time_us, kind, body FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+    EXPIRE = "events.expire", "DELETE FROM events WHERE time_us < $1";
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its place in the order, from 1, without gaps.
+    pub seq: i64,
+    /// When it happened.
+    pub time: Micros,
+    /// What happened, in a word.
+    pub kind: String,
+    /// JSON of the event.
+    pub body: String,
+}
+
+/// Appends an event.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if its place is taken: another coordinator writes.
+pub async fn insert(tx: &mut Tx, event: &EventRow) -> Result<(), StoreError> {
+    let query = INSERT.query().bind(event.seq).bind(event.time).bind(event.kind.clone()).bind(event.body.clone());
+    query.execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Returns the place of the newest event, 0 where there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn last(on: &mut impl Conn) -> Result<i64, StoreError> {
+    Ok(LAST.query().fetch_one(on.conn()).await?.try_get(0)?)
+}
+
+/// Returns up to `limit` events after `seq`, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn after(on: &mut impl Conn, seq: i64, limit: i64) -> Result<Vec<EventRow>, StoreError> {
+    let rows = AFTER.query().bind(seq).bind(limit).fetch_all(on.conn()).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(EventRow { seq: row.try_get(0)?, time: row.try_get(1)?, kind: row.try_get(2)?, body: row.try_get(3)? })
+        })
+        .collect()
+}
+
+/// Forgets events older than `before`, and returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn expire(tx: &mut Tx, before: Micros) -> Result<u64, StoreError> {
+    Ok(EXPIRE.query().bind(before).execute(tx.conn()).await?.rows_affected())
+}

@@ -1,2 +1,56 @@
-//! (being written)
-fn main() {}
+//! Set-up, tests, checks, fixtures and benchmarks of this workspace: `cargo xtask help`.
+//!
+//! Not shipped. It may call the tools of the machine (cargo, git, go, pip, npm, apt-get); no crate of the product may
+//! depend on it.
+
+#[cfg(test)]
+mod imports;
+mod licences;
+mod metadata;
+mod process;
+mod setup;
+mod tests;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, tests, checks, fixtures and benchmarks of this workspace")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what components.toml lists and is missing
+    Setup(setup::Args),
+    /// Build everything once and run every test; prints what ran, what was left out and the ten slowest
+    Test(tests::Args),
+    /// Check the rules of the tree that no compiler checks
+    Tidy,
+    /// Check licences, banned crates and sources of all dependencies against deny.toml
+    Licences,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Test(args) => tests::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Licences => licences::run(),
+    }
+}

@@ -1,0 +1,66 @@
+//! What `cargo metadata` says of the workspace, as far as the checks need it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The part of `cargo metadata` that is read here.
+#[derive(Debug, Deserialize)]
+pub struct Metadata {
+    /// Every package of the resolved graph.
+    pub packages: Vec<Package>,
+}
+
+/// One package.
+#[derive(Debug, Deserialize)]
+pub struct Package {
+    /// Name in the registry.
+    pub name: String,
+    /// Version, exact.
+    pub version: String,
+    /// Licence expression.
+    pub license: Option<String>,
+    /// Where it comes from; nothing for a package of the workspace.
+    pub source: Option<String>,
+    /// What its manifest asks for.
+    #[cfg(test)]
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One line of a manifest's dependencies.
+#[cfg(test)]
+#[derive(Debug, Deserialize)]
+pub struct Dependency {
+    /// Name of the package.
+    pub name: String,
+    /// Nothing for a normal one, else `dev` or `build`.
+    pub kind: Option<String>,
+    /// Its folder, if it is in this workspace.
+    pub path: Option<PathBuf>,
+    /// Whether its default features are on.
+    pub uses_default_features: bool,
+    /// Features asked for.
+    pub features: Vec<String>,
+}
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Runs `cargo metadata` with every feature on.
+pub fn read() -> Result<Metadata> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--all-features"])
+        .current_dir(root())
+        .output()
+        .context("cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    serde_json::from_slice(&output.stdout).context("output of cargo metadata")
+}

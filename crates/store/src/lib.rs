@@ -17,6 +17,15 @@ mod objects;
 mod statement;
 mod time;
 
+// The coordinator's tables.
+pub mod attempts;
+pub mod builds;
+pub mod events;
+pub mod leader;
+pub mod leases;
+pub mod spans;
+pub mod workers;
+
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Tx, UrlError};
 pub use error::StoreError;

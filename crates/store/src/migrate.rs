@@ -31,6 +31,7 @@ macro_rules! migrations {
 /// All migrations, in order.
 pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_dashboard",
+    2 "0002_coordinator",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -37,7 +37,17 @@ pub(crate) use statements;
 /// Lists every statement of every table.
 #[must_use]
 pub fn all() -> Vec<&'static Statement> {
-    [crate::migrate::STATEMENTS].concat()
+    [
+        crate::migrate::STATEMENTS,
+        crate::attempts::STATEMENTS,
+        crate::builds::STATEMENTS,
+        crate::events::STATEMENTS,
+        crate::leader::STATEMENTS,
+        crate::leases::STATEMENTS,
+        crate::spans::STATEMENTS,
+        crate::workers::STATEMENTS,
+    ]
+    .concat()
 }
 
 #[cfg(test)]

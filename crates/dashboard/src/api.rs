@@ -1,0 +1,20 @@
+//! The messages of `/api/v1`, shared by server and client.
+//!
+//! Names are `snake_case`; times are RFC 3339 in UTC, except where a name ends in `_us` (microseconds since
+//! 1970); ids of builds and attempts are the text of a ULID. Within v1 fields are only added: a reader takes
+//! unknown ones, and a field without a value may be left out.
+
+mod build;
+mod cell;
+mod log;
+mod repo;
+
+pub use build::{
+    Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
+    Cause, Expected, Failure, FailureLine, Outcome, Span, StepReport, TestKind, TestList, TestResult, Wait,
+};
+pub use cell::{Cell, CellRow, CellState, CellWindow, EmptyCell, EmptyCells};
+pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
+pub use repo::{
+    BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
+};

@@ -33,7 +33,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("dashboard", &["buildenv", "store", "transport"]),
     ("coordinator", &["buildenv", "store", "git", "buildlet-client", "dashboard", "transport"]),
     ("testkit", &[]),
-    ("xtask", &[]),
+    ("xtask", &["testkit"]),
 ];
 
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.

@@ -1,1 +1,21 @@
-//! (being written)
+//! What whole-system tests are made of: a throw-away PostgreSQL, git repositories with a known history, the real
+//! `bellwether` binary as a process of its own, and waiting with a limit.
+//!
+//! For tests only; it knows no crate of the product, and nothing here is a fake of something that can run for real.
+//! Everything is synchronous: a test on an async runtime calls it as it calls any short blocking step.
+
+#![forbid(unsafe_code)]
+
+mod git;
+mod http;
+mod postgres;
+mod process;
+mod server;
+mod wait;
+
+pub use git::{File, GitRepo};
+pub use http::{Answer, request};
+pub use postgres::Postgres;
+pub use process::{Kill, cpu_time, kill, resident_bytes};
+pub use server::{Server, ServerOptions};
+pub use wait::{free_port, wait_for};

@@ -1,0 +1,214 @@
+//! Git repositories with a known history: the same calls give the same commit ids on every machine.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The time of the first commit, seconds since 1970: 2024-01-01. Each next one is an hour later.
+const FIRST_COMMIT: i64 = 1_704_067_200;
+const HOUR: i64 = 3600;
+
+/// A git repository with a work tree, built by real git without the user's configuration.
+#[derive(Debug)]
+pub struct GitRepo {
+    dir: PathBuf,
+    commits: i64,
+}
+
+/// What a commit puts at a path.
+#[derive(Clone, Copy, Debug)]
+pub enum File<'a> {
+    /// A file with this text.
+    Text(&'a str),
+    /// An executable file with this text.
+    Script(&'a str),
+    /// A file with these bytes.
+    Bytes(&'a [u8]),
+    /// A symbolic link to this target.
+    Link(&'a str),
+    /// Nothing: what is there is removed.
+    Gone,
+}
+
+impl GitRepo {
+    /// Makes an empty repository at `dir` (made if need be) whose first branch is `main`.
+    ///
+    /// # Errors
+    /// When git is missing or refuses.
+    pub fn create(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        let repo = Self { dir: dir.to_path_buf(), commits: 0 };
+        repo.git(&["init", "--quiet", "--initial-branch=main"])?;
+        Ok(repo)
+    }
+
+    /// Its work tree.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Commits the tree before with these files put into it; returns the commit's id in hex.
+    ///
+    /// # Errors
+    /// When a file can't be written, or git refuses.
+    pub fn commit(&mut self, message: &str, files: &[(&str, File<'_>)]) -> Result<String> {
+        for (path, file) in files {
+            self.put(Path::new(path), *file).with_context(|| format!("writing {path}"))?;
+        }
+        self.commit_tree(message)
+    }
+
+    /// Commits the work tree as it is, ignore files disregarded; returns the commit's id in hex.
+    ///
+    /// # Errors
+    /// When git refuses.
+    pub fn commit_tree(&mut self, message: &str) -> Result<String> {
+        self.git(&["add", "--all", "--force", "."])?;
+        let date = format!("{} +0000", FIRST_COMMIT + self.commits * HOUR);
+        self.commits += 1;
+        let mut command = self.command(&["commit", "--quiet", "--allow-empty", "--no-verify", "--file=-"]);
+        command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
+        run(&mut command, Some(message.as_bytes()))?;
+        self.head()
+    }
+
+    /// Removes every file of the work tree, so that the next commit holds only what is put there after.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub fn empty_tree(&self) -> Result<()> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_name() == ".git" {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of HEAD in hex.
+    ///
+    /// # Errors
+    /// When there is no commit yet.
+    pub fn head(&self) -> Result<String> {
+        Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
+    }
+
+    /// Runs git in this repository with the same environment as all calls here; returns its standard output.
+    ///
+    /// # Errors
+    /// When git exits otherwise than 0; carries its standard error.
+    pub fn git<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        run(&mut self.command(arguments), None)
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new("git");
+        command
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.dir)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("LC_ALL", "C")
+            .env("GIT_AUTHOR_NAME", "A. U. Thor")
+            .env("GIT_AUTHOR_EMAIL", "author@example.org")
+            .env("GIT_COMMITTER_NAME", "C. O. Mitter")
+            .env("GIT_COMMITTER_EMAIL", "committer@example.org")
+            .args(["-c", "gc.auto=0", "-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null"])
+            .args(arguments);
+        command
+    }
+
+    fn put(&self, path: &Path, file: File<'_>) -> Result<()> {
+        let target = self.dir.join(path);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        if target.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            std::fs::remove_file(&target)?;
+        }
+        match file {
+            File::Text(text) => std::fs::write(&target, text)?,
+            File::Bytes(bytes) => std::fs::write(&target, bytes)?,
+            File::Script(text) => {
+                std::fs::write(&target, text)?;
+                std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o755))?;
+            }
+            File::Link(to) => std::os::unix::fs::symlink(to, &target)?,
+            File::Gone if target.is_dir() => std::fs::remove_dir_all(&target)?,
+            File::Gone => {}
+        }
+        Ok(())
+    }
+}
+
+fn run(command: &mut Command, input: Option<&[u8]>) -> Result<String> {
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    let mut child =
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("starting git")?;
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        pipe.write_all(input).context("writing to git")?;
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        bail!("git {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(dir: &Path) -> Vec<String> {
+        let mut repo = GitRepo::create(dir).unwrap();
+        vec![
+            repo.commit("first", &[("a.txt", File::Text("1\n")), ("run.sh", File::Script("#!/bin/sh\n"))])
+                .unwrap(),
+            repo.commit("second\n\nbody", &[("a.txt", File::Gone), ("d/l", File::Link("../run.sh"))])
+                .unwrap(),
+        ]
+    }
+
+    #[test]
+    fn the_same_calls_give_the_same_ids() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ids = history(one.path());
+        assert_eq!(ids, history(two.path()));
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn modes_links_and_removals_are_in_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        history(dir.path());
+        let mut repo = GitRepo { dir: dir.path().to_path_buf(), commits: 2 };
+        let listed = repo.git(&["ls-tree", "-r", "HEAD"]).unwrap();
+        assert!(listed.contains("100755 blob") && listed.contains("120000 blob"), "{listed}");
+        assert!(!listed.contains("a.txt"), "{listed}");
+        repo.empty_tree().unwrap();
+        repo.commit("third", &[]).unwrap();
+        assert_eq!(repo.git(&["ls-tree", "-r", "HEAD"]).unwrap(), "");
+    }
+
+    #[test]
+    fn a_refusal_carries_gits_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = GitRepo::create(dir.path()).unwrap();
+        let error = repo.git(&["rev-parse", "--verify", "nowhere"]).unwrap_err().to_string();
+        assert!(error.contains("Needed a single revision"), "{error}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The smallest HTTP client that can drive a server on this machine. For tests and benchmarks, not for the product.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// A whole answer must arrive in this time.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An HTTP answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body, chunks put together.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// When the status is not 2xx, or the body is not JSON; carries the start of the body.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        let text = String::from_utf8_lossy(&self.body);
+        if !(200..300).contains(&self.status) {
+            bail!("status {}: {}", self.status, text.chars().take(300).collect::<String>());
+        }
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("not JSON: {}", text.chars().take(100).collect::<String>()))
+    }
+}
+
+/// Sends one request on a connection of its own and reads the whole answer.
+///
+/// # Errors
+/// When nobody listens, the peer is silent for 60 s, or what it says is not HTTP/1.1.
+pub fn request(
+    at: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&serde_json::Value>,
+) -> Result<Answer> {
+    let mut stream =
+        TcpStream::connect_timeout(&at, Duration::from_secs(5)).with_context(|| format!("{at}"))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_nodelay(true)?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n");
+    if let Some(token) = token {
+        head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+    }
+    let body = body.map(serde_json::Value::to_string).unwrap_or_default();
+    if !body.is_empty() {
+        head.push_str("Content-Type: application/json\r\n");
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(head.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).with_context(|| format!("{method} {path}"))?;
+    parse(&bytes).with_context(|| format!("{method} {path}"))
+}
+
+fn parse(bytes: &[u8]) -> Result<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("no end of the headers")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let status = head.split(' ').nth(1).context("no status")?.parse().context("status")?;
+    let body = &bytes[end + 4..];
+    let chunked = head.lines().any(|line| line.starts_with("transfer-encoding:") && line.contains("chunked"));
+    let body = if chunked { unchunk(body)? } else { body.to_vec() };
+    Ok(Answer { status, body })
+}
+
+fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|window| window == b"\r\n").context("a chunk without a size")?;
+        let text = std::str::from_utf8(&rest[..line])?;
+        let size = usize::from_str_radix(text.split(';').next().unwrap_or_default().trim(), 16)?;
+        rest = &rest[line + 2..];
+        if size == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(rest.get(..size).context("a chunk is cut off")?);
+        rest = rest.get(size + 2..).context("a chunk is cut off")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_and_chunked_bodies_are_read() {
+        let plain = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        assert_eq!((plain.status, plain.body.as_slice()), (200, b"{}".as_slice()));
+        let chunked =
+            parse(b"HTTP/1.1 404 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n")
+                .unwrap();
+        assert_eq!((chunked.status, chunked.body.as_slice()), (404, b"abcde".as_slice()));
+        assert!(chunked.json().unwrap_err().to_string().contains("404: abcde"));
+    }
+
+    #[test]
+    fn a_cut_answer_is_an_error() {
+        for cut in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"]
+        {
+            assert!(parse(cut.as_bytes()).is_err(), "{cut:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The original's endpoints, which any buildlet has.
+
+use std::time::Duration;
+
+use crate::client::{BuildletClient, query};
+use crate::error::Error;
+use crate::stream::OutputStream;
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub struct LsRequest {
+    /// Relative to the work directory; empty is the work directory itself.
+    pub dir: String,
+    /// Also what is in the directories beneath.
+    pub recursive: bool,
+    /// With the SHA-1 of every regular file.
+    pub digest: bool,
+    /// Directories, relative to `dir`, left out with all that is in them.
+    pub skip: Vec<String>,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LsEntry {
+    /// The mode as Go writes it, for example `-rw-r--r--` or `Lrwxrwxrwx`.
+    pub mode: String,
+    /// Relative to the listed directory; a directory ends in `/`.
+    pub path: String,
+    /// Of a regular file, in bytes.
+    pub size: Option<u64>,
+    /// Of a regular file: RFC 3339, UTC, whole seconds.
+    pub modified: Option<String>,
+    /// Of a regular file, if asked for: SHA-1 in lower-case hex.
+    pub digest: Option<String>,
+}
+
+/// How the original `/exec` finds the program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OriginalMode {
+    /// Relative to the work directory.
+    #[default]
+    Workdir,
+    /// Through PATH.
+    System,
+}
+
+/// A command for the original `/exec`, which ends with its connection.
+#[derive(Debug, Clone, Default)]
+pub struct OriginalExec {
+    /// The program.
+    pub cmd: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// How to find it.
+    pub mode: OriginalMode,
+    /// Where to run it; empty lets the buildlet choose.
+    pub dir: String,
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// Elements of PATH; `$PATH`, `$WORKDIR` and `$EMPTY` are replaced.
+    pub path: Vec<String>,
+}
+
+impl BuildletClient {
+    /// Lists a directory beneath the work directory.
+    pub async fn ls(&self, request: &LsRequest) -> Result<Vec<LsEntry>, Error> {
+        let yes_no = |b: bool| if b { "true" } else { "false" };
+        let mut pairs = vec![
+            ("dir", request.dir.as_str()),
+            ("recursive", yes_no(request.recursive)),
+            ("digest", yes_no(request.digest)),
+        ];
+        pairs.extend(request.skip.iter().map(|skip| ("skip", skip.as_str())));
+        let bytes = self.get_text(&query("/ls", &pairs)).await?;
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(|line| {
+                parse_ls(line).ok_or_else(|| Error::Protocol { what: format!("listing line {line:?}") })
+            })
+            .collect()
+    }
+
+    /// Removes files and directories beneath the work directory; a missing one is fine.
+    pub async fn remove_all(&self, paths: &[&str]) -> Result<(), Error> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(paths.iter().map(|path| ("path", path)));
+        self.post_form("/removeall", form.finish(), Duration::from_secs(600)).await?;
+        Ok(())
+    }
+
+    /// Returns the absolute path of the work directory on the worker.
+    pub async fn workdir(&self) -> Result<String, Error> {
+        let bytes = self.get_text("/workdir").await?;
+        Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+    }
+
+    /// Runs a command by the original `/exec`, against any buildlet; dropping the stream ends it.
+    ///
+    /// After the stream's end, its trailer `Process-State` is `ok` or says what happened.
+    pub async fn exec_original(&self, exec: &OriginalExec) -> Result<OutputStream, Error> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("cmd", &exec.cmd);
+        form.extend_pairs(exec.args.iter().map(|arg| ("cmdArg", arg)));
+        form.append_pair("debug", "false").append_pair("dir", &exec.dir);
+        form.extend_pairs(exec.env.iter().map(|env| ("env", env)));
+        form.append_pair("mode", if exec.mode == OriginalMode::System { "sys" } else { "" });
+        form.extend_pairs(exec.path.iter().map(|path| ("path", path)));
+        self.stream_form("/exec", form.finish()).await
+    }
+}
+
+fn parse_ls(line: &str) -> Option<LsEntry> {
+    let mut fields = line.split('\t');
+    let mode = fields.next()?.to_owned();
+    let path = fields.next()?.to_owned();
+    let size = match fields.next() {
+        Some(text) => Some(text.parse().ok()?),
+        None => None,
+    };
+    let modified = fields.next().map(str::to_owned);
+    let digest = fields.next().map(str::to_owned);
+    Some(LsEntry { mode, path, size, modified, digest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listing_lines_of_the_original_are_parsed() {
+        let file = parse_ls("-rw-r-----\tx/y/f\t3\t2017-07-01T10:00:00Z\t55ca").unwrap();
+        assert_eq!((file.size, file.digest.as_deref()), (Some(3), Some("55ca")));
+        let link = parse_ls("Lrwxrwxrwx\tsym").unwrap();
+        assert_eq!((link.mode.as_str(), link.path.as_str(), link.size), ("Lrwxrwxrwx", "sym", None));
+        assert_eq!(parse_ls("-rw-r-----\tf\tmany"), None);
+        assert_eq!(parse_ls("no tab"), None);
+    }
+}

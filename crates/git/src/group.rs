@@ -108,9 +108,7 @@ async fn end_group(mut child: Child, group: Pid, grace: Duration) {
 /// Waits until the leader has ended, and leaves it unreaped.
 async fn wait_unreaped(leader: Pid) {
     #[cfg(target_os = "linux")]
-    if let Ok(fd) = rustix::process::pidfd_open(leader, rustix::process::PidfdFlags::NONBLOCK)
-        && let Ok(fd) = tokio::io::unix::AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)
-    {
+    if let Some(fd) = pidfd(leader) {
         let _ = fd.readable().await;
         return;
     }
@@ -121,6 +119,13 @@ async fn wait_unreaped(leader: Pid) {
             Ok(Some(_)) | Err(_) => return,
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd keeps the contract that it asks for")]
+fn pidfd(leader: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    let fd = rustix::process::pidfd_open(leader, rustix::process::PidfdFlags::NONBLOCK).ok()?;
+    tokio::io::unix::AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()
 }
 
 /// Reads to the end and keeps the last bytes.

@@ -3,6 +3,8 @@
 //! Not shipped. It may call the tools of the machine (cargo, git, go, pip, npm, apt-get); no crate of the product may
 //! depend on it.
 
+mod expect;
+mod fixture;
 #[cfg(test)]
 mod imports;
 mod licences;
@@ -30,6 +32,10 @@ enum Command {
     Setup(setup::Args),
     /// Build everything once and run every test; prints what ran, what was left out and the ten slowest
     Test(tests::Args),
+    /// Make repositories with real history and every kind of trouble, and a server file that names them
+    Fixture(fixture::Args),
+    /// Compare what `up --once FIXTURE --json` says with what was written before the first run
+    Expect(expect::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -50,6 +56,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Setup(args) => setup::run(&args),
         Command::Test(args) => tests::run(&args),
+        Command::Fixture(args) => fixture::run(&args),
+        Command::Expect(args) => expect::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

@@ -63,7 +63,6 @@ pub fn ensure(purpose: &str) -> Result<()> {
     run(&Args { only: vec![purpose.to_owned()], check: false }).map(|_| ())
 }
 
-#[expect(dead_code, reason = "the fixture generator, next, asks")]
 /// The cached file (or folder, for a virtual environment) of a component, fetched if need be.
 pub fn path(name: &str) -> Result<PathBuf> {
     let components = component::read()?;

@@ -68,15 +68,8 @@ CREATE TABLE results (
 );
 CREATE INDEX results_cell ON results (builder, revision);
 CREATE INDEX results_subject ON results (repo, subject);
-CREATE INDEX results_builder ON results (builder, outcome, ended_us);
-
--- Which attempt belongs to which build, in order.
-CREATE TABLE result_attempts (
-    attempt TEXT PRIMARY KEY,
-    build_id TEXT NOT NULL,
-    number BIGINT NOT NULL
-);
-CREATE INDEX result_attempts_build ON result_attempts (build_id, number);
+CREATE INDEX results_builder ON results (builder, build_id);
+CREATE INDEX results_ended ON results (builder, outcome, ended_us);
 
 CREATE TABLE logs (
     attempt TEXT PRIMARY KEY,
@@ -153,3 +146,6 @@ CREATE TABLE audit (
     prev_hash TEXT NOT NULL,
     hash TEXT NOT NULL
 );
+-- Row 0 is before the first; whoever appends locks it, so that there is one last row.
+INSERT INTO audit (seq, time_us, actor, action, target, detail, prev_hash, hash)
+    VALUES (0, 0, '', '', '', '', '', '');

@@ -133,7 +133,8 @@ pub struct Decision {
 /// # Errors
 /// [`StoreError::Stale`] if the fence is not the row's, or the attempt has ended.
 pub async fn decide(tx: &mut Tx, id: AttemptId, fence: i64, decision: &Decision) -> Result<(), StoreError> {
-    let query = DECIDE.query().bind(id).bind(fence).bind(decision.outcome.clone()).bind(decision.cause.clone());
+    let query =
+        DECIDE.query().bind(id).bind(fence).bind(decision.outcome.clone()).bind(decision.cause.clone());
     let query = query.bind(decision.warnings.clone()).bind(decision.inputs.clone());
     one(query.execute(tx.conn()).await?.rows_affected())
 }
@@ -150,6 +151,7 @@ pub async fn finish(
     cause: Option<&str>,
     now: Micros,
 ) -> Result<(), StoreError> {
-    let query = FINISH.query().bind(id).bind(fence).bind(outcome.to_owned()).bind(cause.map(str::to_owned)).bind(now);
+    let query =
+        FINISH.query().bind(id).bind(fence).bind(outcome.to_owned()).bind(cause.map(str::to_owned)).bind(now);
     one(query.execute(tx.conn()).await?.rows_affected())
 }

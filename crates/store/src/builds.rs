@@ -7,7 +7,6 @@ use crate::leader::one;
 use crate::statement::statements;
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
-
 statements! {
     INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0) ON CONFLICT (builder, revision) DO NOTHING";
     GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported FROM builds WHERE id = $1";
@@ -149,7 +148,11 @@ pub async fn get(on: &mut impl Conn, id: BuildId) -> Result<Option<BuildRow>, St
 ///
 /// # Errors
 /// The database's.
-pub async fn by_cell(on: &mut impl Conn, builder: &str, revision: &str) -> Result<Option<BuildRow>, StoreError> {
+pub async fn by_cell(
+    on: &mut impl Conn,
+    builder: &str,
+    revision: &str,
+) -> Result<Option<BuildRow>, StoreError> {
     let query = BY_CELL.query().bind(builder.to_owned()).bind(revision.to_owned());
     query.fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
@@ -213,7 +216,8 @@ pub async fn finish(
     cause: Option<&str>,
     now: Micros,
 ) -> Result<(), StoreError> {
-    let query = FINISH.query().bind(id).bind(fence).bind(outcome.to_owned()).bind(cause.map(str::to_owned)).bind(now);
+    let query =
+        FINISH.query().bind(id).bind(fence).bind(outcome.to_owned()).bind(cause.map(str::to_owned)).bind(now);
     one(query.execute(tx.conn()).await?.rows_affected())
 }
 

@@ -203,10 +203,22 @@ impl Db {
     /// [`StoreError::Busy`] or [`StoreError::Unavailable`] if no connection is free in time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let begun = match self.dialect {
-            Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Sqlite => self.begin_sqlite().await,
             Dialect::Postgres => self.writer.begin().await,
         };
         begun.map(Tx).map_err(|error| self.waited(error))
+    }
+
+    /// SQLite itself rolls back a transaction that meets a full disk, and sqlx goes on counting it as open.
+    /// Such a connection is of no use any more; the next one is.
+    async fn begin_sqlite(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with("BEGIN IMMEDIATE").await
+            }
+            begun => begun,
+        }
     }
 
     /// Takes a connection for reading what is committed.

@@ -30,7 +30,8 @@ pub struct EventRow {
 /// # Errors
 /// [`StoreError::Conflict`] if its place is taken: another coordinator writes.
 pub async fn insert(tx: &mut Tx, event: &EventRow) -> Result<(), StoreError> {
-    let query = INSERT.query().bind(event.seq).bind(event.time).bind(event.kind.clone()).bind(event.body.clone());
+    let query =
+        INSERT.query().bind(event.seq).bind(event.time).bind(event.kind.clone()).bind(event.body.clone());
     query.execute(tx.conn()).await?;
     Ok(())
 }
@@ -51,7 +52,12 @@ pub async fn after(on: &mut impl Conn, seq: i64, limit: i64) -> Result<Vec<Event
     let rows = AFTER.query().bind(seq).bind(limit).fetch_all(on.conn()).await?;
     rows.iter()
         .map(|row| {
-            Ok(EventRow { seq: row.try_get(0)?, time: row.try_get(1)?, kind: row.try_get(2)?, body: row.try_get(3)? })
+            Ok(EventRow {
+                seq: row.try_get(0)?,
+                time: row.try_get(1)?,
+                kind: row.try_get(2)?,
+                body: row.try_get(3)?,
+            })
         })
         .collect()
 }

@@ -59,7 +59,9 @@ pub async fn take(
     let (role, holder) = (role.to_owned(), holder.to_owned());
     let done = match before {
         None => INSERT.query().bind(role).bind(holder).bind(until).execute(tx.conn()).await?,
-        Some(epoch) => TAKE.query().bind(role).bind(holder).bind(until).bind(epoch.0).execute(tx.conn()).await?,
+        Some(epoch) => {
+            TAKE.query().bind(role).bind(holder).bind(until).bind(epoch.0).execute(tx.conn()).await?
+        }
     };
     match done.rows_affected() {
         1 => Ok(Epoch(before.map_or(1, |epoch| epoch.0 + 1))),

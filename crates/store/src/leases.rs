@@ -32,7 +32,8 @@ pub struct NewLease {
 /// # Errors
 /// [`StoreError::Conflict`] if the worker is held already.
 pub async fn insert(tx: &mut Tx, new: &NewLease, now: Micros) -> Result<(), StoreError> {
-    let query = INSERT.query().bind(new.id).bind(new.worker).bind(new.build).bind(new.attempt).bind(new.fence);
+    let query =
+        INSERT.query().bind(new.id).bind(new.worker).bind(new.build).bind(new.attempt).bind(new.fence);
     query.bind(now).bind(new.until).execute(tx.conn()).await?;
     Ok(())
 }

@@ -26,6 +26,18 @@ pub mod leases;
 pub mod spans;
 pub mod workers;
 
+// The dashboard's tables.
+pub mod artifacts;
+pub mod audit;
+pub mod branch_commits;
+pub mod branches;
+pub mod commits;
+pub mod log_chunks;
+pub mod logs;
+pub mod repos;
+pub mod results;
+pub mod test_results;
+
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Tx, UrlError};
 pub use error::StoreError;

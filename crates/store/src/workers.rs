@@ -38,7 +38,13 @@ pub struct WorkerRow {
 ///
 /// # Errors
 /// The database's.
-pub async fn insert(tx: &mut Tx, id: WorkerId, pool: &str, host: &str, now: Micros) -> Result<(), StoreError> {
+pub async fn insert(
+    tx: &mut Tx,
+    id: WorkerId,
+    pool: &str,
+    host: &str,
+    now: Micros,
+) -> Result<(), StoreError> {
     let query = INSERT.query().bind(id).bind(pool.to_owned()).bind(host.to_owned()).bind(now);
     query.execute(tx.conn()).await?;
     Ok(())

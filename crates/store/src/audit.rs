@@ -1,0 +1,119 @@
+//! `audit`: who did what. Each row's hash covers the row before it.
+
+use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::statement::statements;
+use crate::{Conn, Micros, StoreError, Tx};
+
+statements! {
+    LOCK = "audit.lock", "UPDATE audit SET seq = seq WHERE seq = 0";
+    LAST = "audit.last", "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
+    INSERT = "audit.insert", "INSERT INTO audit (seq, time_us, actor, action, target, detail, prev_hash, hash) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    AFTER = "audit.after", "SELECT seq, time_us, actor, action, target, detail, prev_hash, hash FROM audit \
+        WHERE seq > $1 ORDER BY seq LIMIT $2";
+}
+
+/// What somebody did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// When.
+    pub time: Micros,
+    /// Who.
+    pub actor: String,
+    /// A word.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// More about it, as JSON; may be empty.
+    pub detail: String,
+}
+
+/// A row of `audit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Counts from 1 without gaps.
+    pub seq: i64,
+    /// What was done.
+    pub deed: Deed,
+    /// Hash of the row before, empty for the first.
+    pub prev_hash: String,
+    /// Hash of this row.
+    pub hash: String,
+}
+
+fn row(row: &AnyRow) -> Result<AuditRow, StoreError> {
+    Ok(AuditRow {
+        seq: row.try_get(0)?,
+        deed: Deed {
+            time: row.try_get(1)?,
+            actor: row.try_get(2)?,
+            action: row.try_get(3)?,
+            target: row.try_get(4)?,
+            detail: row.try_get(5)?,
+        },
+        prev_hash: row.try_get(6)?,
+        hash: row.try_get(7)?,
+    })
+}
+
+/// Hashes each part with its length before it, so that no two rows have the same bytes.
+fn digest(seq: i64, deed: &Deed, prev_hash: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(seq.to_be_bytes());
+    hash.update(deed.time.0.to_be_bytes());
+    for part in [&*deed.actor, &*deed.action, &*deed.target, &*deed.detail, prev_hash] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Appends a row and returns it.
+///
+/// # Errors
+/// The database's.
+pub async fn append(tx: &mut Tx, deed: Deed) -> Result<AuditRow, StoreError> {
+    LOCK.query().execute(tx.conn()).await?;
+    let last = LAST.query().fetch_one(tx.conn()).await?;
+    let (seq, prev_hash) = (last.try_get::<i64, _>(0)? + 1, last.try_get::<String, _>(1)?);
+    let hash = digest(seq, &deed, &prev_hash);
+    let query = INSERT.query().bind(seq).bind(deed.time).bind(&*deed.actor).bind(&*deed.action);
+    let query = query.bind(&*deed.target).bind(&*deed.detail).bind(&*prev_hash).bind(&*hash);
+    query.execute(tx.conn()).await?;
+    Ok(AuditRow { seq, deed, prev_hash, hash })
+}
+
+/// Returns up to `limit` rows after number `seq`.
+///
+/// # Errors
+/// The database's.
+pub async fn after(on: &mut impl Conn, seq: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+    let query = AFTER.query().bind(seq).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Checks the whole chain and returns how many rows it has. What it can't see is whether rows were cut off at its
+/// end: keep the last hash elsewhere for that.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] names the first row that was changed, or that follows one that is missing.
+pub async fn verify(on: &mut impl Conn) -> Result<i64, StoreError> {
+    let (mut seq, mut prev_hash) = (0, String::new());
+    loop {
+        let rows = after(on, seq, 1000).await?;
+        if rows.is_empty() {
+            return Ok(seq);
+        }
+        for row in rows {
+            seq += 1;
+            if row.seq != seq || row.prev_hash != prev_hash || row.hash != digest(seq, &row.deed, &prev_hash)
+            {
+                return Err(StoreError::Corrupt(format!("audit row {seq} is not as it was written")));
+            }
+            prev_hash = row.hash;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The dashboard's `results`: the newest report of each build.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::statement::{among, among_list, statements};
+use crate::{BuildId, Conn, Micros, StoreError, Tx};
+
+macro_rules! select {
+    ($rest:literal) => {
+        select!($rest, "")
+    };
+    ($rest:literal, $more:expr) => {
+        concat!(
+            "SELECT build_id, builder, repo, branch, subject, revision, class, state, outcome, cause, recipe, \
+             attempts, fence, version, created_us, started_us, ended_us, expected_us FROM results ",
+            $rest,
+            $more
+        )
+    };
+}
+
+statements! {
+    PUT = "results.put", "INSERT INTO results (build_id, builder, repo, branch, subject, revision, class, state, \
+        outcome, cause, recipe, attempts, fence, version, created_us, started_us, ended_us, expected_us, doc) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+        ON CONFLICT (build_id) DO UPDATE SET builder = excluded.builder, repo = excluded.repo, \
+        branch = excluded.branch, subject = excluded.subject, revision = excluded.revision, \
+        class = excluded.class, state = excluded.state, outcome = excluded.outcome, cause = excluded.cause, \
+        recipe = excluded.recipe, attempts = excluded.attempts, fence = excluded.fence, \
+        version = excluded.version, created_us = excluded.created_us, started_us = excluded.started_us, \
+        ended_us = excluded.ended_us, expected_us = excluded.expected_us, doc = excluded.doc \
+        WHERE results.fence < excluded.fence \
+        OR (results.fence = excluded.fence AND results.version < excluded.version)";
+    DOC = "results.doc", "SELECT doc FROM results WHERE build_id = $1";
+    LIST = "results.list", select!("WHERE build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
+        AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
+    BY_BUILDER = "results.by_builder", select!("WHERE builder = $7 AND build_id < $1 AND ($2 = '' OR repo = $2) \
+        AND ($3 = '' OR branch = $3) AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) \
+        ORDER BY build_id DESC LIMIT $6");
+    BY_SUBJECT = "results.by_subject", select!("WHERE repo = $2 AND subject = $7 AND ($8 = '' OR builder = $8) \
+        AND build_id < $1 AND ($3 = '' OR branch = $3) AND ($4 = '' OR state = $4) \
+        AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
+    OF_SUBJECTS = "results.of_subjects", select!("WHERE repo = $1 AND subject IN ", among_list!());
+    EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
+        AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
+        ORDER BY ended_us DESC LIMIT $4";
+}
+
+/// A row of `results` without its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultRow {
+    /// The build.
+    pub build: BuildId,
+    /// The builder's name.
+    pub builder: String,
+    /// The subject's repo.
+    pub repo: String,
+    /// The branch.
+    pub branch: String,
+    /// The subject's commit.
+    pub subject: String,
+    /// The revision's canonical text.
+    pub revision: String,
+    /// Class of work.
+    pub class: String,
+    /// How far it is.
+    pub state: String,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why, as JSON.
+    pub cause: Option<String>,
+    /// Digest of its recipe.
+    pub recipe: Option<String>,
+    /// How many attempts were begun.
+    pub attempts: i64,
+    /// The owner's fencing token.
+    pub fence: i64,
+    /// Counts the owner's changes.
+    pub version: i64,
+    /// When it was made.
+    pub created: Micros,
+    /// When its first attempt began.
+    pub started: Option<Micros>,
+    /// When it ended.
+    pub ended: Option<Micros>,
+    /// How long it should take, microseconds.
+    pub expected: Option<i64>,
+}
+
+fn row(row: &AnyRow) -> Result<ResultRow, StoreError> {
+    Ok(ResultRow {
+        build: row.try_get(0)?,
+        builder: row.try_get(1)?,
+        repo: row.try_get(2)?,
+        branch: row.try_get(3)?,
+        subject: row.try_get(4)?,
+        revision: row.try_get(5)?,
+        class: row.try_get(6)?,
+        state: row.try_get(7)?,
+        outcome: row.try_get(8)?,
+        cause: row.try_get(9)?,
+        recipe: row.try_get(10)?,
+        attempts: row.try_get(11)?,
+        fence: row.try_get(12)?,
+        version: row.try_get(13)?,
+        created: row.try_get(14)?,
+        started: row.try_get(15)?,
+        ended: row.try_get(16)?,
+        expected: row.try_get(17)?,
+    })
+}
+
+/// Says what became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is kept.
+    Newer,
+    /// It was there already, the same.
+    Same,
+}
+
+/// Keeps a report if its (fence, version) is newer than what is there.
+///
+/// # Errors
+/// [`StoreError::Stale`] if it is not, and differs.
+pub async fn put(tx: &mut Tx, result: &ResultRow, doc: &str) -> Result<Put, StoreError> {
+    let query = PUT.query().bind(result.build).bind(&*result.builder).bind(&*result.repo);
+    let query =
+        query.bind(&*result.branch).bind(&*result.subject).bind(&*result.revision).bind(&*result.class);
+    let query = query.bind(&*result.state).bind(result.outcome.as_deref()).bind(result.cause.as_deref());
+    let query = query.bind(result.recipe.as_deref()).bind(result.attempts).bind(result.fence);
+    let query = query.bind(result.version).bind(result.created).bind(result.started).bind(result.ended);
+    if query.bind(result.expected).bind(doc).execute(tx.conn()).await?.rows_affected() == 1 {
+        return Ok(Put::Newer);
+    }
+    match self::doc(tx, result.build).await? {
+        Some(kept) if kept == doc => Ok(Put::Same),
+        _ => Err(StoreError::Stale),
+    }
+}
+
+/// Returns a build's document.
+///
+/// # Errors
+/// The database's.
+pub async fn doc(on: &mut impl Conn, build: BuildId) -> Result<Option<String>, StoreError> {
+    let row = DOC.query().bind(build).fetch_optional(on.conn()).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// What a list is restricted to; an empty text lets everything through.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The repo.
+    pub repo: String,
+    /// The builder.
+    pub builder: String,
+    /// The branch.
+    pub branch: String,
+    /// The subject's commit; needs a repo.
+    pub subject: String,
+    /// The state.
+    pub state: String,
+    /// The outcome.
+    pub outcome: String,
+}
+
+/// After the last id there is.
+const END: &str = "~";
+
+/// Lists builds, newest id first, that are older than `before`.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    on: &mut impl Conn,
+    filter: &Filter,
+    before: Option<BuildId>,
+    limit: u32,
+) -> Result<Vec<ResultRow>, StoreError> {
+    let before = before.map_or_else(|| END.to_owned(), |id| id.to_string());
+    let statement = match (filter.subject.is_empty(), filter.builder.is_empty()) {
+        (false, _) => BY_SUBJECT,
+        (true, false) => BY_BUILDER,
+        (true, true) => LIST,
+    };
+    let mut query = statement.query().bind(before).bind(&*filter.repo).bind(&*filter.branch);
+    query = query.bind(&*filter.state).bind(&*filter.outcome).bind(i64::from(limit));
+    if !filter.subject.is_empty() {
+        query = query.bind(&*filter.subject).bind(&*filter.builder);
+    } else if !filter.builder.is_empty() {
+        query = query.bind(&*filter.builder);
+    }
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns all builds of some commits of a repo, in no order.
+///
+/// # Errors
+/// The database's.
+pub async fn of_subjects(
+    on: &mut impl Conn,
+    repo: &str,
+    subjects: &[&str],
+) -> Result<Vec<ResultRow>, StoreError> {
+    let mut found = Vec::new();
+    for some in subjects.chunks(among::WIDTH) {
+        for found_row in among::bind(OF_SUBJECTS.query().bind(repo), some).fetch_all(on.conn()).await? {
+            found.push(row(&found_row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns how long the last builds took that were ok, in microseconds, the newest first. An empty `recipe`
+/// takes any.
+///
+/// # Errors
+/// The database's.
+pub async fn durations(
+    on: &mut impl Conn,
+    builder: &str,
+    repo: &str,
+    recipe: &str,
+    limit: u32,
+) -> Result<Vec<i64>, StoreError> {
+    let query = EXPECTED.query().bind(builder).bind(repo).bind(recipe).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

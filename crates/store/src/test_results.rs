@@ -1,0 +1,82 @@
+//! The dashboard's `test_results`: one row a test, benchmark included, in an attempt.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::statement::statements;
+use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
+
+statements! {
+    PUT = "test_results.put", "INSERT INTO test_results (attempt, id, variant, kind, build_id, outcome, duration_us, \
+        first_byte, last_byte, value, unit, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+        ON CONFLICT (attempt, id, variant, kind) DO UPDATE SET outcome = excluded.outcome, \
+        duration_us = excluded.duration_us, first_byte = excluded.first_byte, last_byte = excluded.last_byte, \
+        value = excluded.value, unit = excluded.unit, message = excluded.message";
+    OF_BUILD = "test_results.of_build", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
+        last_byte, value, unit, message FROM test_results WHERE build_id = $1 ORDER BY attempt, id, variant, kind \
+        LIMIT $2";
+}
+
+/// A row of `test_results`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestRow {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The test's name.
+    pub id: String,
+    /// Tells apart the same test run in several ways.
+    pub variant: String,
+    /// `test` or `benchmark`.
+    pub kind: String,
+    /// How it ended.
+    pub outcome: String,
+    /// How long it took, microseconds.
+    pub duration: Option<i64>,
+    /// First byte of its output in the log.
+    pub first_byte: Option<i64>,
+    /// Last byte of its output in the log.
+    pub last_byte: Option<i64>,
+    /// What a benchmark measured.
+    pub value: Option<f64>,
+    /// In what unit.
+    pub unit: Option<String>,
+    /// What a failure said.
+    pub message: Option<String>,
+}
+
+fn row(row: &AnyRow) -> Result<TestRow, StoreError> {
+    Ok(TestRow {
+        attempt: row.try_get(0)?,
+        id: row.try_get(1)?,
+        variant: row.try_get(2)?,
+        kind: row.try_get(3)?,
+        outcome: row.try_get(4)?,
+        duration: row.try_get(5)?,
+        first_byte: row.try_get(6)?,
+        last_byte: row.try_get(7)?,
+        value: row.try_get(8)?,
+        unit: row.try_get(9)?,
+        message: row.try_get(10)?,
+    })
+}
+
+/// Writes a test's result, replacing one of the same attempt, name, variant and kind.
+///
+/// # Errors
+/// The database's.
+pub async fn put(tx: &mut Tx, build: BuildId, test: &TestRow) -> Result<(), StoreError> {
+    let query = PUT.query().bind(test.attempt).bind(&*test.id).bind(&*test.variant).bind(&*test.kind);
+    let query = query.bind(build).bind(&*test.outcome).bind(test.duration).bind(test.first_byte);
+    let query = query.bind(test.last_byte).bind(test.value).bind(test.unit.as_deref());
+    query.bind(test.message.as_deref()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Lists up to `limit` results of a build by attempt and name.
+///
+/// # Errors
+/// The database's.
+pub async fn of_build(on: &mut impl Conn, build: BuildId, limit: u32) -> Result<Vec<TestRow>, StoreError> {
+    let query = OF_BUILD.query().bind(build).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}

@@ -3,6 +3,7 @@
 //! Not shipped. It may call the tools of the machine (cargo, git, go, pip, npm, apt-get); no crate of the product may
 //! depend on it.
 
+mod bench;
 mod expect;
 mod fixture;
 #[cfg(test)]
@@ -36,6 +37,8 @@ enum Command {
     Fixture(fixture::Args),
     /// Compare what `up --once FIXTURE --json` says with what was written before the first run
     Expect(expect::Args),
+    /// Run Buildbot and Bellwether side by side and write docs/benchmarks.md
+    Bench(bench::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(args) => tests::run(&args),
         Command::Fixture(args) => fixture::run(&args),
         Command::Expect(args) => expect::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

@@ -1,0 +1,164 @@
+//! Bellwether as `up` runs it: the release binary, SQLite, one local worker, driven by its own API.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use testkit::{File, GitRepo, Server, ServerOptions};
+
+use super::{Job, Jobs, Side};
+use crate::metadata;
+use crate::process::{self, End, Line};
+
+/// Between two questions whether a build is done.
+const ASK_EVERY: Duration = Duration::from_millis(2);
+/// The repository's name.
+const REPO: &str = "bench";
+
+pub(super) struct Bellwether {
+    server: Server,
+    commit: String,
+    token: String,
+}
+
+impl Bellwether {
+    pub(super) fn start(dir: &Path, jobs: &Jobs) -> Result<Self> {
+        let program = release_binary()?;
+        let mut repo = GitRepo::create(&dir.join("repo"))?;
+        let commit = repo.commit("The work of the benchmark", &[("README", File::Text("nothing\n"))])?;
+        let file = dir.join("server.toml");
+        std::fs::write(&file, config(repo.dir(), jobs))?;
+        let server = Server::start(ServerOptions {
+            program,
+            data: dir.join("data"),
+            arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
+            environment: Vec::new(),
+        })?;
+        let token = admin_token(server.data())?;
+        Ok(Self { server, commit, token })
+    }
+}
+
+impl Side for Bellwether {
+    fn submit(&mut self, job: Job) -> Result<String> {
+        let body = json!({"repo": REPO, "commit": self.commit, "builder": job.name()});
+        let answer = self.server.request("POST", "/api/v1/builds", Some(&self.token), Some(&body))?.json()?;
+        Ok(answer["id"].as_str().context("no id in the answer")?.to_owned())
+    }
+
+    fn wait(&mut self, ids: &[String], limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        for id in ids {
+            loop {
+                let path = format!("/api/v1/builds/{id}");
+                let build = self.server.request("GET", &path, Some(&self.token), None)?.json()?;
+                if build["state"] == "done" {
+                    anyhow::ensure!(build["outcome"] == "ok", "build {id} ended: {build}");
+                    break;
+                }
+                if Instant::now() >= deadline {
+                    bail!("build {id} is not done after {} s: {build}", limit.as_secs());
+                }
+                std::thread::park_timeout(ASK_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch_log(&mut self, id: &str) -> Result<usize> {
+        let path = format!("/api/v1/builds/{id}/log");
+        let answer = self.server.request("GET", &path, Some(&self.token), None)?;
+        anyhow::ensure!(answer.status == 200, "the log: status {}", answer.status);
+        Ok(answer.body.len())
+    }
+
+    fn server(&self) -> Result<u32> {
+        self.server.pid().context("the server is not running")
+    }
+
+    fn worker(&self) -> Option<u32> {
+        // A process `… buildlet …` whose arguments name our data directory.
+        let data = self.server.data().to_string_lossy().into_owned();
+        std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let words: Vec<String> =
+                line.split(|byte| *byte == 0).map(|w| String::from_utf8_lossy(w).into()).collect();
+            let agent = words.iter().take(2).any(|word| word == "buildlet" || word.ends_with("/buildlet"));
+            (agent && words.iter().any(|word| word.contains(&data))).then_some(pid)
+        })
+    }
+
+    fn crash(&mut self) -> Result<()> {
+        self.server.crash()
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        self.server.resume()
+    }
+}
+
+/// Builds the release binary and asks cargo where it is.
+fn release_binary() -> Result<PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["build", "--release", "--package", "bellwether", "--message-format=json-render-diagnostics"])
+        .current_dir(metadata::root());
+    let mut found = None;
+    let end = process::stream(&mut command, Duration::from_secs(30 * 60), |line| match line {
+        Line::Err(text) => eprintln!("{text}"),
+        Line::Out(text) => {
+            let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            if message["target"]["name"] == "bellwether"
+                && let Some(path) = message["executable"].as_str()
+            {
+                found = Some(PathBuf::from(path));
+            }
+        }
+    })?;
+    match (end, found) {
+        (End::Exited(status), Some(path)) if status.success() => Ok(path),
+        _ => bail!("bellwether does not build"),
+    }
+}
+
+/// The administrator's token that `up` keeps for the command line.
+fn admin_token(data: &Path) -> Result<String> {
+    let text =
+        std::fs::read_to_string(data.join("admin-token")).context("the admin token in the data directory")?;
+    Ok(text.trim().to_owned())
+}
+
+/// Three builders that run only when asked, and one worker for all.
+fn config(repo: &Path, jobs: &Jobs) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let mut out = format!(
+        "[repo.{REPO}]\nurl = {}\n\n[host.one]\npool = \"local\"\ncapacity = 1\n",
+        quoted(&repo.to_string_lossy())
+    );
+    for (job, command) in [(Job::Trivial, &jobs.trivial), (Job::Log, &jobs.log), (Job::Long, &jobs.long)] {
+        let name = job.name();
+        out.push_str(&format!(
+            "\n[builder.{name}]\nhost = \"one\"\nrecipe = \"{name}\"\nrepos = [\"{REPO}\"]\npost_submit = false\ntry = true\n\
+             \n[recipe.{name}]\nrun = {}\ntimeout = \"5m\"\n",
+            quoted(command)
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_toml_with_the_three_commands() {
+        let dir = tempfile::tempdir().unwrap();
+        let jobs = Jobs::new(dir.path());
+        let read: toml::Table = toml::from_str(&config(dir.path(), &jobs)).unwrap();
+        assert_eq!(read["recipe"]["long"]["run"].as_str(), Some(jobs.long.as_str()));
+        assert_eq!(read["builder"].as_table().unwrap().len(), 3);
+    }
+}

@@ -1,1 +1,52 @@
-//! (being written)
+//! Configuration: environments, repositories, hosts, builders and recipes, read from TOML.
+//!
+//! [`load`] turns sources into a checked [`Config`], or into every problem with file, line and column. [`plan`]
+//! answers which builders build a commit and why each other one does not, [`toolchain_pairs`] against which
+//! branches of its toolchain a branch is built, [`explain`] where each value comes from. [`detect`] finds a recipe
+//! for a tree without configuration. Everything here is a pure function of its arguments: nothing is read but
+//! through them, nothing waits, no secret's value is ever seen.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod config;
+pub mod detect;
+mod embedded;
+mod expand;
+mod explain;
+mod facts;
+mod fields;
+mod load;
+mod model;
+pub mod name;
+mod pattern;
+mod plan;
+mod problem;
+mod quantity;
+mod revision;
+mod schema;
+mod source;
+mod tree;
+mod values;
+
+pub use config::Config;
+pub use embedded::{BUILT_IN, ENV_PASS, embedded, repo_source, this_machine};
+pub use explain::{Change, diff_plans, explain};
+pub use facts::Fact;
+pub use load::{load, load_with_projects};
+pub use model::{
+    Access, Ancestor, Builder, Class, Classes, Dashboard, Environment, Host, Isolation, Job, Limit, Limits,
+    Pair, Part, Pool, Recipe, Repo, Results, Role, Rule, Secret, SecretSource, SourceKind, Step, StepWhen,
+    Trust, TryPolicy, Visibility, When,
+};
+pub use name::{
+    BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,
+    check_name,
+};
+pub use pattern::{Pattern, PatternError, Patterns};
+pub use plan::{LeftOut, Plan, Planned, plan, toolchain_pairs};
+pub use problem::{Problem, Problems};
+pub use quantity::{Version, parse_duration, parse_size, show_duration};
+pub use revision::{Commit, Revision, RevisionError};
+pub use schema::{all_keys, reference};
+pub use source::{Kind, Location, Source};

@@ -1,0 +1,371 @@
+//! The checked configuration, and questions to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::check;
+use crate::expand;
+use crate::facts::Facts;
+use crate::fields::Fields;
+use crate::load::{Gathered, Id, Item};
+use crate::model::{
+    Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Rule, Secret, SecretSource,
+};
+use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
+use crate::problem::Problems;
+use crate::schema::{BUILDER, RECIPE, SECTIONS, Section};
+use crate::source::Location;
+use crate::tree::{Entry, Node};
+use crate::values::Checker;
+
+/// A configuration without mistakes. Cheap to share behind an `Arc`; never changed, only replaced.
+#[derive(Debug)]
+pub struct Config {
+    environment: Environment,
+    repos: Vec<Repo>,
+    hosts: Vec<Host>,
+    builders: Vec<Arc<Builder>>,
+    recipes: Vec<Arc<Recipe>>,
+    limits: Vec<Limit>,
+    secrets: Vec<Secret>,
+    rules: Vec<Rule>,
+    known_missing: Vec<BuilderName>,
+    access: Access,
+    dashboard: Dashboard,
+    by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
+    by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
+    by_repo: HashMap<RepoName, usize>,
+    digest: String,
+}
+
+impl Config {
+    /// Lists the repositories, by name.
+    #[must_use]
+    pub fn repos(&self) -> &[Repo] {
+        &self.repos
+    }
+
+    /// Finds a repository.
+    #[must_use]
+    pub fn repo(&self, name: &str) -> Option<&Repo> {
+        self.by_repo.get(name).map(|i| &self.repos[*i])
+    }
+
+    /// Lists the hosts, by name.
+    #[must_use]
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Finds a host.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|h| h.name.as_str() == name)
+    }
+
+    /// Finds the host under whose name or alias a machine dials in.
+    #[must_use]
+    pub fn host_by_alias(&self, name: &str) -> Option<&Host> {
+        self.host(name).or_else(|| self.hosts.iter().find(|h| h.aliases.iter().any(|a| a.as_str() == name)))
+    }
+
+    /// Lists all builders, the server's first, by name.
+    #[must_use]
+    pub fn builders(&self) -> &[Arc<Builder>] {
+        &self.builders
+    }
+
+    /// Finds the builder that a name means for a repository: one of its own project file, else the server's.
+    #[must_use]
+    pub fn builder(&self, repo: &RepoName, name: &BuilderName) -> Option<&Arc<Builder>> {
+        let own = self.by_builder.get(&(Some(repo.clone()), name.clone()));
+        own.or_else(|| self.by_builder.get(&(None, name.clone()))).map(|i| &self.builders[*i])
+    }
+
+    /// Finds a server builder by a short name that people use.
+    #[must_use]
+    pub fn builder_by_alias(&self, name: &str) -> Option<&Arc<Builder>> {
+        let server = || self.builders.iter().filter(|b| b.scope.is_none());
+        server()
+            .find(|b| b.name.as_str() == name)
+            .or_else(|| server().find(|b| b.aliases.iter().any(|a| a.as_str() == name)))
+    }
+
+    /// Lists the builders that could build a repository: the server's and its own.
+    pub fn builders_for<'a>(&'a self, repo: &'a RepoName) -> impl Iterator<Item = &'a Arc<Builder>> {
+        self.builders.iter().filter(move |b| b.scope.is_none() || b.scope.as_ref() == Some(repo))
+    }
+
+    /// Finds the recipe that a name means for a repository: one of its own project file, else the server's.
+    #[must_use]
+    pub fn recipe(&self, repo: &RepoName, name: &RecipeName) -> Option<&Arc<Recipe>> {
+        let own = self.by_recipe.get(&(Some(repo.clone()), name.clone()));
+        own.or_else(|| self.by_recipe.get(&(None, name.clone()))).map(|i| &self.recipes[*i])
+    }
+
+    /// Finds a builder's recipe.
+    #[must_use]
+    pub fn recipe_of(&self, builder: &Builder) -> Option<&Arc<Recipe>> {
+        let key = |scope| (scope, builder.recipe.clone());
+        let own = self.by_recipe.get(&key(builder.scope.clone()));
+        own.or_else(|| self.by_recipe.get(&key(None))).map(|i| &self.recipes[*i])
+    }
+
+    /// Lists all recipes, by name.
+    #[must_use]
+    pub fn recipes(&self) -> &[Arc<Recipe>] {
+        &self.recipes
+    }
+
+    /// Gives the chosen environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Gives the repository that the original's API shows without a package path.
+    #[must_use]
+    pub fn dashboard_main(&self) -> Option<&RepoName> {
+        self.dashboard.main.as_ref()
+    }
+
+    /// Gives the settings of the original's dashboard API.
+    #[must_use]
+    pub fn dashboard(&self) -> &Dashboard {
+        &self.dashboard
+    }
+
+    /// Says who may read public repositories.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Lists the secrets of this environment.
+    #[must_use]
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Lists the limits that builders share.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// Lists the rules for all builders.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Lists short names that people may ask for and that no builder serves.
+    #[must_use]
+    pub fn known_missing(&self) -> &[BuilderName] {
+        &self.known_missing
+    }
+
+    /// Gives the repository whose branches a repository is paired with: the first it needs.
+    #[must_use]
+    pub fn toolchain_of(&self, repo: &str) -> Option<&Repo> {
+        self.repo(self.repo(repo)?.needs.first()?.as_str())
+    }
+
+    /// Tells whether other repositories are built against this one.
+    #[must_use]
+    pub fn is_toolchain(&self, repo: &RepoName) -> bool {
+        self.repos.iter().any(|r| r.needs.first() == Some(repo))
+    }
+
+    /// Gives the SHA-256, in hex, of everything in a builder and its recipe that changes what a build does. Equal
+    /// in two configurations where only names of people, policies or comments differ.
+    #[must_use]
+    pub fn digest_for(&self, builder: &Builder, recipe: &Recipe) -> String {
+        let mut hash = Sha256::new();
+        hash.update("bellwether build 1\n[builder]\n");
+        hash.update(builder.facts.canonical());
+        hash.update("[recipe]\n");
+        hash.update(recipe.facts.canonical());
+        hex::encode(hash.finalize())
+    }
+
+    /// Gives the SHA-256, in hex, of all files that this configuration was read from.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+/// Checks what was gathered as a whole, and makes the configuration of it.
+pub(crate) fn assemble(
+    mut checker: Checker,
+    mut all: Gathered,
+    env: Option<&EnvironmentName>,
+) -> Result<Config, Problems> {
+    if !all.parsed {
+        return Err(finish(checker));
+    }
+    check::projects(&mut checker, &mut all);
+    let builders = expand::builders(&mut checker, &all);
+    let chosen = check::environment(&mut checker, &all, env);
+    check::all(&mut checker, &all, &builders);
+    let Some(environment) = chosen.filter(|_| checker.problems.is_empty()) else {
+        return Err(finish(checker));
+    };
+    let maker = Maker { checker: &checker, all: &all };
+    let mut config = maker.config(&environment, builders);
+    check::trust(&mut checker, &all, &config);
+    if !checker.problems.is_empty() {
+        return Err(finish(checker));
+    }
+    config.digest = digest_of(&checker);
+    Ok(config)
+}
+
+fn finish(checker: Checker) -> Problems {
+    let mut problems = checker.problems;
+    let order: HashMap<_, _> =
+        checker.files.list.iter().enumerate().map(|(n, f)| (f.name.to_string(), n)).collect();
+    problems.sort_by_key(|p| (order.get(&p.file).copied(), p.line, p.column));
+    let mut seen = std::collections::HashSet::new();
+    problems.retain(|p| seen.insert((p.file.clone(), p.line, p.column, p.message.clone())));
+    Problems(problems)
+}
+
+fn digest_of(checker: &Checker) -> String {
+    let mut hash = Sha256::new();
+    for file in &checker.files.list {
+        hash.update(format!("{}\n{}\n", file.name, file.text.len()));
+        hash.update(&file.text);
+    }
+    hex::encode(hash.finalize())
+}
+
+struct Maker<'a> {
+    checker: &'a Checker,
+    all: &'a Gathered,
+}
+
+impl Maker<'_> {
+    fn section(name: &str) -> &'static Section {
+        SECTIONS.iter().find(|s| s.name == name).copied().unwrap_or(&BUILDER)
+    }
+
+    fn locate(&self, node: &Node) -> Location {
+        self.checker.files.locate(node.place)
+    }
+
+    /// Reads every thing of a section.
+    fn read<N, T>(&self, section: &str, make: impl Fn(N, Fields<'_>, Location, Facts) -> T) -> Vec<T>
+    where
+        N: std::str::FromStr,
+    {
+        let one = |(id, item): (&Id, &Item)| {
+            let at = self.checker.files.locate(item.place);
+            let facts = Facts::gather(&self.checker.files, Self::section(section), &item.table);
+            Some(make(id.1.parse().ok()?, Fields(&item.table), at, facts))
+        };
+        self.all.section(section).filter_map(one).collect()
+    }
+
+    fn config(&self, chosen: &EnvironmentName, whole: BTreeMap<Id, expand::Whole>) -> Config {
+        let environments: Vec<Environment> = self.read("environment", Environment::read);
+        let environment = environments
+            .into_iter()
+            .find(|e| e.name == *chosen)
+            .expect("invariant: the chosen environment was found among the gathered");
+        let mut repos =
+            self.read("repo", |n: RepoName, f, at, facts| Repo::read(n, f, at, facts, &|n| self.locate(n)));
+        if !environment.push_mirrors {
+            repos.iter_mut().for_each(|r| r.mirrors.clear());
+        }
+        let hosts: Vec<Host> = self.read("host", |n: HostName, f, at, facts| Host::read(n, f, at, facts));
+        let mut secrets: Vec<Secret> = self.read("secret", |n: SecretName, f, at, _| Secret::read(n, f, at));
+        secrets.retain(|s| s.environments.is_empty() || s.environments.contains(chosen));
+        let recipes = self.recipes();
+        let builders = self.builders(&whole, &hosts, &secrets);
+        let top = Fields(&self.all.top);
+        let single = |name| self.all.find(name, None, "").map(|i| &i.table);
+        let access = match single("access").and_then(|t| Fields(t).text("read")) {
+            Some("developer") => Access::Developer,
+            _ => Access::Anonymous,
+        };
+        let dashboard = single("dashboard").map_or_else(Dashboard::default, |t| Dashboard {
+            main: Fields(t).name("main"),
+            hidden_branches: Fields(t).patterns("hidden_branches"),
+        });
+        let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
+        let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
+        Config {
+            by_builder: builders.iter().enumerate().map(builder_key).collect(),
+            by_recipe: recipes.iter().enumerate().map(recipe_key).collect(),
+            by_repo: repos.iter().enumerate().map(|(n, r)| (r.name.clone(), n)).collect(),
+            limits: self.read("limit", |n: LimitName, f, at, _| Limit::read(n, f, at)),
+            rules: Rule::read_all(top, "policy", &|n| self.locate(n)),
+            known_missing: top.names("known_missing"),
+            digest: String::new(),
+            environment,
+            repos,
+            hosts,
+            builders,
+            recipes,
+            secrets,
+            access,
+            dashboard,
+        }
+    }
+
+    fn recipes(&self) -> Vec<Arc<Recipe>> {
+        let one = |(id, item): (&Id, &Item)| {
+            let at = self.checker.files.locate(item.place);
+            let facts = Facts::gather(&self.checker.files, &RECIPE, &item.table);
+            let name = RecipeName::new(id.1.clone()).ok()?;
+            Some(Arc::new(Recipe::read(name, id.0.clone(), Fields(&item.table), at, facts)))
+        };
+        self.all.section("recipe").filter_map(one).collect()
+    }
+
+    fn builders(
+        &self,
+        whole: &BTreeMap<Id, expand::Whole>,
+        hosts: &[Host],
+        secrets: &[Secret],
+    ) -> Vec<Arc<Builder>> {
+        let mut builders = Vec::with_capacity(whole.len());
+        for (id, whole) in whole {
+            let at = self.checker.files.locate(whole.place);
+            let facts = Facts::gather(&self.checker.files, &BUILDER, &whole.table);
+            let Ok(name) = BuilderName::new(id.1.clone()) else { continue };
+            let fields = Fields(&whole.table);
+            let read = Builder::read(name, id.0.clone(), fields, at, facts, &|n| self.locate(n));
+            let Some(mut builder) = read else { continue };
+            let fits = |h: &&Host| {
+                builder.host.as_ref().is_none_or(|name| h.name == *name) && h.serves(&builder.needs)
+            };
+            builder.hosts = hosts.iter().filter(fits).map(|h| h.name.clone()).collect();
+            let full = builder.full_name();
+            let granted = secrets.iter().filter(|s| s.builders.contains(&full));
+            builder.secrets = granted.map(|s| s.name.clone()).collect();
+            builders.push(Arc::new(builder));
+        }
+        builders
+    }
+}
+
+/// Gives the entry of a secret's source, for checks.
+pub(crate) fn secret_sources(item: &Item) -> Vec<&Entry> {
+    ["file", "env"].iter().filter_map(|key| item.table.get(key)).collect()
+}
+
+impl Secret {
+    /// Says where the value is found, without the value.
+    #[must_use]
+    pub fn source_text(&self) -> String {
+        match &self.source {
+            SecretSource::File(path) => format!("file {path}"),
+            SecretSource::Env(name) => format!("variable {name}"),
+        }
+    }
+}

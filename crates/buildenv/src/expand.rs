@@ -1,0 +1,204 @@
+//! Templates and matrices: from what was written to one whole table per builder.
+
+use std::collections::BTreeMap;
+
+use crate::load::{Gathered, Id};
+use crate::name::{RepoName, check_name};
+use crate::schema::BUILDER;
+use crate::source::Place;
+use crate::tree::{Entry, Node, Table, Value};
+use crate::values::Checker;
+
+/// A matrix that makes more builders than this is a mistake, and says so.
+const MAX_COMBINATIONS: usize = 100_000;
+
+/// A builder with all its keys.
+pub(crate) struct Whole {
+    /// Where its name stands, or its matrix's.
+    pub place: Place,
+    pub table: Table,
+}
+
+/// Makes the table of every builder.
+pub(crate) fn builders(checker: &mut Checker, all: &Gathered) -> BTreeMap<Id, Whole> {
+    let mut expander = Expander { checker, all, vias: BTreeMap::new() };
+    let mut made = BTreeMap::new();
+    for (id, item) in all.section("builder") {
+        let table = expander.resolve(&item.table, id.0.as_ref(), &mut Vec::new());
+        made.insert(id.clone(), Whole { place: item.place, table });
+    }
+    for (id, item) in all.section("matrix") {
+        expander.matrix(id, &item.table, item.place, &mut made);
+    }
+    // What only a template or matrix knows is checked as a part of each builder.
+    for (id, whole) in &made {
+        if whole.table.get("recipe").is_none() {
+            let message = format!("builder {} has no recipe", id.1);
+            let problem = expander.checker.problem(whole.place, &format!("builder.{}.recipe", id.1), message);
+            expander.checker.report(problem.expected("recipe = \"NAME\", here or in a template"));
+        }
+    }
+    made
+}
+
+struct Expander<'a> {
+    checker: &'a mut Checker,
+    all: &'a Gathered,
+    vias: BTreeMap<String, u32>,
+}
+
+impl Expander<'_> {
+    fn via(&mut self, what: String) -> u32 {
+        let files = &mut self.checker.files;
+        *self.vias.entry(what.clone()).or_insert_with(|| files.via(what))
+    }
+
+    /// Puts a table over the templates it names.
+    fn resolve(&mut self, table: &Table, scope: Option<&RepoName>, open: &mut Vec<String>) -> Table {
+        let mut whole = Table::default();
+        let names = table.get("template").map_or(&[][..], |e| e.node.many());
+        for node in names {
+            let Some(name) = node.text() else { continue };
+            let Some(template) = self.all.find("template", scope, name) else {
+                let valid = self.all.names("template", scope);
+                let problem = self.checker.problem(node.place, "template", format!("no template {name:?}"));
+                self.checker.report(problem.nearest(name, valid.iter().copied()));
+                continue;
+            };
+            if open.iter().any(|o| o == name) {
+                let message = format!("template {name:?} builds on itself: {} → {name}", open.join(" → "));
+                let problem = self.checker.problem(node.place, "template", message);
+                self.checker.report(problem);
+                continue;
+            }
+            open.push(name.to_string());
+            let mut inner = self.resolve(&template.table, scope, open);
+            open.pop();
+            inner.take("template");
+            inner.mark(self.via(format!("template {name}")));
+            whole.overlay(&inner);
+        }
+        whole.overlay(table);
+        whole
+    }
+
+    fn matrix(&mut self, id: &Id, table: &Table, place: Place, made: &mut BTreeMap<Id, Whole>) {
+        let mut base = table.clone();
+        let (name, axes) = (base.take("name"), base.take("axes"));
+        let (exclude, sets) = (base.take("exclude"), base.take("set"));
+        let (Some(name), Some(axes)) = (name, axes) else { return };
+        let axes = axes_of(&axes.node);
+        let count = axes.iter().try_fold(1usize, |n, (_, list)| n.checked_mul(list.len()));
+        if count.is_none_or(|n| n > MAX_COMBINATIONS) {
+            let message = format!("the matrix makes over {MAX_COMBINATIONS} builders");
+            let problem = self.checker.problem(place, &format!("matrix.{}.axes", id.1), message);
+            return self.checker.report(problem.expected("fewer values, or several matrices"));
+        }
+        let excluded = tables(exclude.as_ref());
+        let sets: Vec<_> = tables(sets.as_ref())
+            .into_iter()
+            .map(|mut set| (set.take("when").and_then(|e| e.node.table().cloned()).unwrap_or_default(), set))
+            .collect();
+        for table in excluded.iter().chain(sets.iter().map(|(when, _)| when)) {
+            self.known_axes(table, &axes, &id.1);
+        }
+        let via = self.via(format!("matrix {}", id.1));
+        let base = self.resolve(&base, id.0.as_ref(), &mut Vec::new());
+        let sets: Vec<_> = sets
+            .into_iter()
+            .map(|(when, set)| (when, self.resolve(&set, id.0.as_ref(), &mut Vec::new())))
+            .collect();
+        for values in combinations(&axes) {
+            if excluded.iter().any(|table| !table.0.is_empty() && agrees(table, &values)) {
+                continue;
+            }
+            let mut whole = base.clone();
+            sets.iter().filter(|(when, _)| agrees(when, &values)).for_each(|(_, set)| whole.overlay(set));
+            whole.mark(via);
+            let mut node = Node { value: Value::Table(whole), place };
+            node.map_text(&|text| fill(text, &values));
+            let text = name.node.text().unwrap_or_default();
+            self.add(id, tidy(&fill(text, &values)), node, &name, made);
+        }
+    }
+
+    fn add(&mut self, id: &Id, name: String, node: Node, at: &Entry, made: &mut BTreeMap<Id, Whole>) {
+        let key = format!("matrix.{}.name", id.1);
+        if let Err(why) = check_name(&name) {
+            let problem = self.checker.problem(at.node.place, &key, format!("bad name {name:?}: {why}"));
+            return self.checker.report(problem.expected("a name in which each {axis} is an axis"));
+        }
+        let table = node.table().cloned().unwrap_or_default();
+        let table = self.checker.table(&BUILDER, &table, &format!("builder.{name}"), node.place);
+        let key_of = (id.0.clone(), name);
+        let other = made.get(&key_of).or_else(|| made.get(&(None, key_of.1.clone())));
+        if let Some(other) = other {
+            let message = format!("matrix {} makes builder {}, which is defined already", id.1, key_of.1);
+            let other = self.checker.files.locate(other.place);
+            let problem = self.checker.problem(at.node.place, &key, message);
+            return self.checker.report(problem.note(format!("the other one is at {other}")));
+        }
+        made.insert(key_of, Whole { place: at.node.place, table });
+    }
+
+    fn known_axes(&mut self, table: &Table, axes: &[(String, Vec<String>)], matrix: &str) {
+        for entry in &table.0 {
+            let Some((_, values)) = axes.iter().find(|(axis, _)| *axis == entry.key) else {
+                let message = format!("matrix {matrix} has no axis {:?}", entry.key);
+                let problem = self.checker.problem(entry.place, &format!("matrix.{matrix}.axes"), message);
+                let names = axes.iter().map(|(axis, _)| axis.as_str());
+                self.checker.report(problem.nearest(&entry.key, names));
+                continue;
+            };
+            let value = entry.node.text().unwrap_or_default();
+            if !values.iter().any(|v| v == value) {
+                let message = format!("axis {:?} has no value {value:?}", entry.key);
+                let problem =
+                    self.checker.problem(entry.node.place, &format!("matrix.{matrix}.axes"), message);
+                let problem = problem.expected(format!("one of {}", values.join(", ")));
+                self.checker.report(problem.nearest(value, values.iter().map(String::as_str)));
+            }
+        }
+    }
+}
+
+type Axes = Vec<(String, Vec<String>)>;
+
+fn axes_of(node: &Node) -> Axes {
+    let texts = |n: &Node| n.many().iter().filter_map(|v| v.text().map(Into::into)).collect();
+    let table = node.table().map_or(&[][..], |t| &t.0);
+    table.iter().map(|e| (e.key.clone(), texts(&e.node))).collect()
+}
+
+fn tables(entry: Option<&Entry>) -> Vec<Table> {
+    let many = entry.map_or(&[][..], |e| e.node.many());
+    many.iter().filter_map(|n| n.table().cloned()).collect()
+}
+
+fn combinations(axes: &Axes) -> Vec<Vec<(&str, &str)>> {
+    let mut all: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
+    for (axis, values) in axes {
+        let mut longer = Vec::with_capacity(all.len() * values.len());
+        for start in &all {
+            for value in values {
+                longer.push([start.as_slice(), &[(axis.as_str(), value.as_str())]].concat());
+            }
+        }
+        all = longer;
+    }
+    all
+}
+
+fn agrees(table: &Table, values: &[(&str, &str)]) -> bool {
+    table.0.iter().all(|e| values.iter().any(|(axis, value)| *axis == e.key && e.node.text() == Some(value)))
+}
+
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let filled = |text: String, (axis, value): &(&str, &str)| text.replace(&format!("{{{axis}}}"), value);
+    values.iter().fold(text.to_string(), filled)
+}
+
+/// Takes out the dashes that an empty value leaves.
+fn tidy(name: &str) -> String {
+    name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,159 @@
+//! Where each value comes from, and how the plans of two configurations differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::config::Config;
+use crate::facts::Facts;
+use crate::model::Class;
+use crate::name::RepoName;
+use crate::plan::plan;
+
+/// Explains a thing or a key: the effective value of every key and which file and line set it.
+///
+/// `what` is a builder (`linux-amd64`, `sync:test`), `SECTION.NAME`, or `SECTION.NAME.KEY`. `None` if there is no
+/// such thing.
+#[must_use]
+pub fn explain(config: &Config, what: &str) -> Option<String> {
+    let things = things(config);
+    let mut out = String::new();
+    for (name, facts) in &things {
+        let whole = name == what || name.strip_prefix("builder.") == Some(what);
+        let key = what.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+        if !whole && key.is_none() {
+            continue;
+        }
+        let wanted = |k: &str| {
+            key.is_none_or(|key| k == key || k.strip_prefix(key).is_some_and(|r| r.starts_with('.')))
+        };
+        let list: Vec<_> = facts.0.iter().filter(|f| wanted(&f.key)).collect();
+        if list.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "{name}");
+        let wide = list.iter().map(|f| f.key.len()).max().unwrap_or(0);
+        let far = list.iter().map(|f| f.value.chars().count().min(48)).max().unwrap_or(0);
+        for fact in list {
+            let at = fact.at.as_ref().map_or_else(|| "default".to_string(), ToString::to_string);
+            let _ = writeln!(out, "  {:wide$} = {:far$}  # {at}", fact.key, fact.value);
+        }
+        derived(config, name, &mut out);
+    }
+    if out.is_empty() { None } else { Some(out) }
+}
+
+/// What follows from the keys of a builder and is not one of them.
+fn derived(config: &Config, name: &str, out: &mut String) {
+    let builder = config.builders().iter().find(|b| format!("builder.{}", b.full_name()) == name);
+    let Some(builder) = builder else {
+        let repo = name.strip_prefix("repo.").and_then(|n| config.repo(n));
+        let environment = config.environment();
+        if repo.is_some() && !environment.push_mirrors {
+            let at = environment.facts.said("push_mirrors");
+            let _ = writeln!(out, "  (environment {} pushes to no mirror: {at})", environment.name);
+        }
+        return;
+    };
+    let hosts: Vec<_> = builder.hosts.iter().map(ToString::to_string).collect();
+    let _ = writeln!(out, "  (runs on: {})", hosts.join(", "));
+    if !builder.secrets.is_empty() {
+        let secrets: Vec<_> = builder.secrets.iter().map(ToString::to_string).collect();
+        let _ = writeln!(out, "  (gets secrets: {})", secrets.join(", "));
+    }
+    if let Some(recipe) = config.recipe_of(builder) {
+        let _ = writeln!(out, "  (digest: {})", config.digest_for(builder, recipe));
+    }
+}
+
+fn things(config: &Config) -> Vec<(String, &Facts)> {
+    let environment = config.environment();
+    let mut list = vec![(format!("environment.{}", environment.name), &environment.facts)];
+    list.extend(config.repos().iter().map(|r| (format!("repo.{}", r.name), &r.facts)));
+    list.extend(config.hosts().iter().map(|h| (format!("host.{}", h.name), &h.facts)));
+    list.extend(config.builders().iter().map(|b| (format!("builder.{}", b.full_name()), &b.facts)));
+    list.extend(config.recipes().iter().map(|r| {
+        let scope = r.scope.as_ref().map_or_else(String::new, |s| format!("{s}:"));
+        (format!("recipe.{scope}{}", r.name), &r.facts)
+    }));
+    list
+}
+
+/// One difference between the plans of two configurations.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// The repository.
+    pub repo: RepoName,
+    /// The branch.
+    pub branch: String,
+    /// The toolchain's branch.
+    pub toolchain_branch: Option<String>,
+    /// Why there would be builds.
+    pub class: Class,
+    /// The builder.
+    pub builder: String,
+    /// `builds now`, `no longer builds: REASON`, or `builds otherwise: WHAT`.
+    pub what: String,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.repo, self.branch)?;
+        self.toolchain_branch.iter().try_for_each(|b| write!(f, " against {b}"))?;
+        write!(f, ", {}: {} {}", self.class.as_str(), self.builder, self.what)
+    }
+}
+
+/// Lists what changes between two configurations for the given branches, `(repo, branch, toolchain branch)`.
+#[must_use]
+pub fn diff_plans(
+    old: &Config,
+    new: &Config,
+    branches: &[(RepoName, String, Option<String>)],
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (repo, branch, toolchain_branch) in branches {
+        for class in [Class::PostSubmit, Class::Try] {
+            let (before, _) = view(old, repo, branch, toolchain_branch.as_deref(), class);
+            let (after, reasons) = view(new, repo, branch, toolchain_branch.as_deref(), class);
+            for builder in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+                let what = match (before.get(builder), after.get(builder)) {
+                    (None, Some(_)) => "builds now".to_string(),
+                    (Some(_), None) => {
+                        let gone = "the builder is gone".to_string();
+                        format!("no longer builds: {}", reasons.get(builder).unwrap_or(&gone))
+                    }
+                    (Some(a), Some(b)) if a.0 != b.0 => {
+                        "builds otherwise: the builder or recipe changed".into()
+                    }
+                    (Some(a), Some(b)) if a.1 != b.1 => {
+                        format!("builds otherwise: on {} instead of {}", b.1.join(", "), a.1.join(", "))
+                    }
+                    _ => continue,
+                };
+                let (repo, branch, builder) = (repo.clone(), branch.clone(), builder.clone());
+                let toolchain_branch = toolchain_branch.clone();
+                changes.push(Change { repo, branch, toolchain_branch, class, builder, what });
+            }
+        }
+    }
+    changes
+}
+
+type View = BTreeMap<String, (String, Vec<String>)>;
+
+fn view(
+    config: &Config,
+    repo: &RepoName,
+    branch: &str,
+    toolchain_branch: Option<&str>,
+    class: Class,
+) -> (View, BTreeMap<String, String>) {
+    let plan = plan(config, repo, branch, toolchain_branch, class);
+    let hosts = |list: &[crate::name::HostName]| list.iter().map(ToString::to_string).collect();
+    let builds = plan
+        .builds
+        .iter()
+        .map(|p| (p.builder.full_name(), (config.digest_for(&p.builder, &p.recipe), hosts(&p.hosts))));
+    let left = plan.left_out.into_iter().map(|l| (l.builder.full_name(), l.reason));
+    (builds.collect(), left.collect())
+}

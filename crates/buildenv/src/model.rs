@@ -1,0 +1,16 @@
+//! What a configuration holds, in types: environments, repos, hosts, builders, recipes and what they share.
+
+mod builder;
+mod environment;
+mod host;
+mod policy;
+mod recipe;
+mod repo;
+
+pub use builder::{Ancestor, Builder};
+pub use environment::{Access, Dashboard, Environment, Limit, Secret, SecretSource};
+pub use host::{Host, Isolation, Limits, Pool, Trust};
+pub(crate) use policy::Subject;
+pub use policy::{Class, Classes, Rule, TryPolicy, When};
+pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};
+pub use repo::{Pair, Repo, SourceKind, Visibility};

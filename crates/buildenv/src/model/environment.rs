@@ -1,0 +1,137 @@
+//! Environments, and the small sections: limits, secrets, access, dashboard.
+
+use crate::facts::Facts;
+use crate::fields::Fields;
+use crate::name::{EnvironmentName, LimitName, RepoName, SecretName};
+use crate::pattern::Patterns;
+use crate::source::Location;
+
+/// Where this system runs: what differs between production, staging and development.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Whether it is production.
+    pub production: bool,
+    /// The address that people and workers use.
+    pub url: String,
+    /// Address and port to listen on.
+    pub listen: String,
+    /// `sqlite:FILE` or `postgres://…`.
+    pub database: String,
+    /// `file:DIR`, `s3://…` or `gs://…`.
+    pub objects: String,
+    /// Whether repositories are pushed to their mirrors.
+    pub push_mirrors: bool,
+    /// Which builders run here.
+    pub builders: Patterns,
+    /// Pools whose builders run here whatever their names.
+    pub builders_on: Vec<String>,
+    /// At most so many builds at once.
+    pub max_builds: Option<u32>,
+    /// Settings of machine pools.
+    pub cloud: Vec<(String, String)>,
+    /// Where it was said.
+    pub at: Location,
+    pub(crate) facts: Facts,
+}
+
+impl Environment {
+    pub(crate) fn read(name: EnvironmentName, f: Fields<'_>, at: Location, facts: Facts) -> Self {
+        let production = f.bool("production").unwrap_or(name.as_str() == "prod");
+        let text = |key, default: &str| f.text(key).unwrap_or(default).to_string();
+        Self {
+            url: text("url", "http://localhost:8119"),
+            listen: text("listen", "127.0.0.1:8119"),
+            database: text("database", "sqlite:bellwether.db"),
+            objects: text("objects", "file:objects"),
+            push_mirrors: f.bool("push_mirrors").unwrap_or(production),
+            builders: f.patterns("builders"),
+            builders_on: f.texts("builders_on"),
+            max_builds: f.limit("max_builds"),
+            cloud: f.vars("cloud"),
+            name,
+            production,
+            at,
+            facts,
+        }
+    }
+}
+
+/// A limit that several builders share.
+#[derive(Debug, Clone)]
+pub struct Limit {
+    /// Its name.
+    pub name: LimitName,
+    /// At most so many builds at once.
+    pub max: u32,
+    /// Where it was said.
+    pub at: Location,
+}
+
+impl Limit {
+    pub(crate) fn read(name: LimitName, f: Fields<'_>, at: Location) -> Self {
+        Self { name, max: f.int("max").unwrap_or(1), at }
+    }
+}
+
+/// Where a secret's value is found. Reading it is the caller's work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file, absolute or under the data directory.
+    File(String),
+    /// A variable of the server.
+    Env(String),
+}
+
+/// A secret for named builders.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// Its name.
+    pub name: SecretName,
+    /// Where its value is found.
+    pub source: SecretSource,
+    /// The variable in which a job finds it.
+    pub variable: String,
+    /// Who gets it: `BUILDER` or `REPO:BUILDER`.
+    pub builders: Vec<String>,
+    /// Where it exists; empty means everywhere.
+    pub environments: Vec<EnvironmentName>,
+    /// Where it was said.
+    pub at: Location,
+}
+
+impl Secret {
+    pub(crate) fn read(name: SecretName, f: Fields<'_>, at: Location) -> Self {
+        let file = f.owned("file").map(SecretSource::File);
+        let source = file.unwrap_or_else(|| SecretSource::Env(f.owned("env").unwrap_or_default()));
+        let capitals = || name.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
+        Self {
+            variable: f.owned("as").unwrap_or_else(capitals),
+            builders: f.texts("builders"),
+            environments: f.names("environments"),
+            name,
+            source,
+            at,
+        }
+    }
+}
+
+/// Who may read public repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Everyone.
+    #[default]
+    Anonymous,
+    /// Developers and above.
+    Developer,
+}
+
+/// Settings of the original's dashboard API.
+#[derive(Debug, Clone, Default)]
+pub struct Dashboard {
+    /// The repository shown without a package path.
+    pub main: Option<RepoName>,
+    /// Branches that the overview leaves out.
+    pub hidden_branches: Patterns,
+}

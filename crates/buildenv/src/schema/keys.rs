@@ -1,0 +1,868 @@
+//! The tables of keys. Long because it is data: one line per key.
+
+use super::Type::*;
+use super::{Key, Section, Type};
+
+/// A key that changes nothing in what a build does.
+const fn key(
+    name: &'static str,
+    kind: Type,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, kind, default, doc, example, digest: false }
+}
+
+/// A key that changes what a build does: part of the digest.
+const fn build(
+    name: &'static str,
+    kind: Type,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, kind, default, doc, example, digest: true }
+}
+
+/// What may stand at the top of a file, besides the sections.
+pub(crate) static TOP: Section = Section {
+    name: "top",
+    header: "at the top of a file",
+    doc: "`include`, `policy` and `known_missing` belong in a server file; `branches`, `horizon` and `needs` \
+          belong in a project file, where they speak of its own repository.",
+    project: true,
+    keys: &[
+        key(
+            "include",
+            Texts,
+            "none",
+            r#"include = ["hosts.toml"]"#,
+            "More server files, relative to the data directory. A file that includes itself, through whatever others, is an error.",
+        ),
+        key(
+            "policy",
+            Tables(&POLICY),
+            "none",
+            r#"policy = [{ repo = "exp", branch = "release-branch.*", build = "never" }]"#,
+            "Rules for all builders. The first that matches is applied together with the builder's own: both must accept.",
+        ),
+        key(
+            "known_missing",
+            Names,
+            "none",
+            r#"known_missing = ["ios-amd64"]"#,
+            "Short names that people may ask for in try runs and that no builder serves: the answer says so instead of calling them unknown.",
+        ),
+        key(
+            "branches",
+            Patterns,
+            "the default branch",
+            r#"branches = ["main", "release-*"]"#,
+            "Project file only: which branches of this repository are built.",
+        ),
+        key(
+            "horizon",
+            Int(1, 100_000),
+            "20",
+            "horizon = 50",
+            "Project file only: how many first-parent commits back empty cells are filled.",
+        ),
+        key(
+            "needs",
+            Names,
+            "none",
+            r#"needs = ["go"]"#,
+            "Project file only: repositories that this one is built against.",
+        ),
+    ],
+};
+
+/// All named sections, in the order of the manual.
+pub(crate) static SECTIONS: [&Section; 11] =
+    [&ENVIRONMENT, &REPO, &HOST, &BUILDER, &TEMPLATE, &MATRIX, &RECIPE, &LIMIT, &SECRET, &ACCESS, &DASHBOARD];
+
+static ENVIRONMENT: Section = Section {
+    name: "environment",
+    header: "[environment.NAME]",
+    doc: "Production, staging and development differ only here. With more than one, `--env` says which; it is \
+          never guessed. An environment that is not production may share neither addresses, database, objects nor \
+          secrets with one that is, and pushes to no mirror.",
+    project: false,
+    keys: &[
+        key(
+            "production",
+            Bool,
+            r#"true for the name "prod""#,
+            "production = true",
+            "Whether this is production.",
+        ),
+        key(
+            "url",
+            Text,
+            r#""http://localhost:8119""#,
+            r#"url = "https://ci.example.org""#,
+            "The address that people and workers use; links are made with it.",
+        ),
+        key(
+            "listen",
+            Text,
+            r#""127.0.0.1:8119""#,
+            r#"listen = "0.0.0.0:8119""#,
+            "Address and port to listen on.",
+        ),
+        key(
+            "database",
+            Text,
+            r#""sqlite:bellwether.db""#,
+            r#"database = "postgres://ci@db/bellwether""#,
+            "`sqlite:FILE` (under the data directory) or `postgres://…`.",
+        ),
+        key(
+            "objects",
+            Text,
+            r#""file:objects""#,
+            r#"objects = "s3://bellwether""#,
+            "Where logs, snapshots and artefacts lie: `file:DIR` (under the data directory), `s3://…` or `gs://…`.",
+        ),
+        key(
+            "push_mirrors",
+            Bool,
+            "the value of `production`",
+            "push_mirrors = false",
+            "Whether repositories are pushed to their `mirrors` from here.",
+        ),
+        key(
+            "builders",
+            Patterns,
+            "all",
+            r#"builders = ["linux-amd64", "linux-386*"]"#,
+            "Which builders run here, by name.",
+        ),
+        key(
+            "builders_on",
+            Type::Texts,
+            "none",
+            r#"builders_on = ["reverse"]"#,
+            "Pools whose builders run here too, whatever their names.",
+        ),
+        key(
+            "max_builds",
+            Int(0, 1_000_000),
+            "0 (no limit)",
+            "max_builds = 200",
+            "At most so many builds at once.",
+        ),
+        key(
+            "cloud",
+            Vars,
+            "none",
+            r#"cloud = { project = "my-project", zones = "us-central1-a,us-central1-b" }"#,
+            "Settings of machine pools: project, zones, buckets, accounts, by the pool's own names.",
+        ),
+    ],
+};
+
+static REPO: Section = Section {
+    name: "repo",
+    header: "[repo.NAME]",
+    doc: "A git repository that is watched.",
+    project: false,
+    keys: &[
+        key(
+            "url",
+            Text,
+            "required",
+            r#"url = "https://go.googlesource.com/sync""#,
+            "Where it is fetched from: a URL or a path.",
+        ),
+        key(
+            "branches",
+            Patterns,
+            "the default branch",
+            r#"branches = ["master", "release-branch.*"]"#,
+            "Which branches are built.",
+        ),
+        key(
+            "default_branch",
+            Text,
+            "what the remote says",
+            r#"default_branch = "master""#,
+            "The default branch, where it matters before the first fetch.",
+        ),
+        key(
+            "needs",
+            Names,
+            "none",
+            r#"needs = ["go"]"#,
+            "Repositories it is built against; the first is the toolchain, whose branches are paired with this one's. No cycles.",
+        ),
+        key(
+            "pairs",
+            Tables(&PAIR),
+            "the branch of the same name, else the default branch",
+            r#"pairs = [{ branch = "master", with = ["master", "release-branch.*"], newest = 2 }]"#,
+            "Which branches of the toolchain a branch is built against; the first entry that matches counts.",
+        ),
+        key(
+            "release_branches",
+            Patterns,
+            r#"["release-branch.*", "release-*", "release/*"]"#,
+            r#"release_branches = ["release-branch.*"]"#,
+            "Branches whose name holds a version, for `minimum_version` and the policy keys that end in `_min` and `_max`.",
+        ),
+        key(
+            "import_path",
+            Text,
+            "none",
+            r#"import_path = "golang.org/x/sync""#,
+            "Its name on the original's API.",
+        ),
+        key(
+            "horizon",
+            Int(1, 100_000),
+            "20",
+            "horizon = 50",
+            "How many first-parent commits back empty cells are filled.",
+        ),
+        key(
+            "mirrors",
+            Texts,
+            "none",
+            r#"mirrors = ["git@github.com:golang/go.git"]"#,
+            "Where branches and tags are pushed to, deletions included; only by an environment with `push_mirrors`.",
+        ),
+        build(
+            "source",
+            OneOf(&["archive", "git"]),
+            r#""archive""#,
+            r#"source = "git""#,
+            "What a build gets: the bare tree, or a shallow git repository for builds that ask git for a version.",
+        ),
+        key(
+            "poll",
+            Timeout,
+            r#""60s""#,
+            r#"poll = "5m""#,
+            "How often the remote is asked when nothing hints at a change.",
+        ),
+        key(
+            "visibility",
+            OneOf(&["public", "private"]),
+            r#""public""#,
+            r#"visibility = "private""#,
+            "Who may see its commits, builds and logs: all readers, or developers only.",
+        ),
+        build("submodules", Bool, "false", "submodules = true", "Whether submodules are fetched."),
+        key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
+        key("notes", Text, "none", r#"notes = "moved in 2024""#, "Free text for people."),
+    ],
+};
+
+static PAIR: Section = Section {
+    name: "pair",
+    header: "pairs = [{ … }]",
+    doc: "One rule about toolchain branches.",
+    project: false,
+    keys: &[
+        key(
+            "branch",
+            Patterns,
+            "all",
+            r#"branch = "master""#,
+            "Branches of this repository that the rule is for.",
+        ),
+        key(
+            "with",
+            Texts,
+            "required",
+            r#"with = ["master", "release-branch.go{version}"]"#,
+            "Patterns of the toolchain's branches. `{branch}` and `{version}` stand for this repository's branch and the version in its name.",
+        ),
+        key(
+            "newest",
+            Int(1, 1000),
+            "all",
+            "newest = 2",
+            "Of the branches with a version, only so many of the newest.",
+        ),
+    ],
+};
+
+static LIMITS: Section = Section {
+    name: "limits",
+    header: "limits = { … }",
+    doc: "What a job may use. A limit of the recipe or builder can only lower the host's.",
+    project: true,
+    keys: &[
+        build("memory", Size, "none", r#"memory = "4GiB""#, "Memory of all the job's processes."),
+        build("processes", Int(1, 10_000_000), "none", "processes = 500", "Processes and threads at once."),
+        build("disk", Size, "none", r#"disk = "20GiB""#, "Bytes written below the work directory."),
+        build(
+            "log",
+            Size,
+            r#""1GiB""#,
+            r#"log = "100MiB""#,
+            "Bytes of output before the middle is left out.",
+        ),
+        build("cpu", Number, "none", "cpu = 2.5", "Processors."),
+    ],
+};
+
+static HOST: Section = Section {
+    name: "host",
+    header: "[host.NAME]",
+    doc: "A kind of machine.",
+    project: false,
+    keys: &[
+        build(
+            "pool",
+            OneOf(&["local", "reverse", "kubernetes", "gce", "ec2", "qemu"]),
+            r#""local""#,
+            r#"pool = "reverse""#,
+            "Where the machines come from: processes here, machines that dial in, pods, virtual machines of a cloud or of this host.",
+        ),
+        key(
+            "trust",
+            OneOf(&["trusted", "untrusted-ok"]),
+            r#""trusted""#,
+            r#"trust = "untrusted-ok""#,
+            "Whether work from unreviewed changes may run here. On pool local that needs `isolation`.",
+        ),
+        build(
+            "isolation",
+            OneOf(&["none", "namespaces", "vm"]),
+            r#""none" on pools local and reverse, else "vm""#,
+            r#"isolation = "namespaces""#,
+            "What separates a job from the machine it runs on.",
+        ),
+        build(
+            "labels",
+            Labels,
+            "none",
+            r#"labels = { os = "linux", arch = "amd64", gpu = "a100" }"#,
+            "What `needs` of builders is matched against.",
+        ),
+        build(
+            "env",
+            Vars,
+            "none",
+            r#"env = { CC = "clang" }"#,
+            "Variables for each job on it, before the builder's.",
+        ),
+        build(
+            "env_pass",
+            Patterns,
+            "the list of `bellwether config explain host.local`",
+            r#"env_pass = ["PATH", "CARGO_*"]"#,
+            "Variables of the worker that a job may see.",
+        ),
+        key(
+            "capacity",
+            Int(0, 1_000_000),
+            "0 (as many as the pool can)",
+            "capacity = 4",
+            "At most so many machines at once.",
+        ),
+        build("limits", Table(&LIMITS), "none", r#"limits = { memory = "4GiB" }"#, "What a job may use."),
+        key(
+            "expected",
+            Int(0, 1_000_000),
+            "0",
+            "expected = 5",
+            "How many machines ought to be connected; fewer is shown as a fault.",
+        ),
+        key(
+            "aliases",
+            Names,
+            "none",
+            r#"aliases = ["linux-arm"]"#,
+            "Other names under which its machines may dial in.",
+        ),
+        key("owners", Texts, "none", r#"owners = ["gopher@example.org"]"#, "Who looks after the machines."),
+        key("notes", Text, "none", r#"notes = "in the cupboard""#, "Free text for people."),
+        build(
+            "image",
+            Text,
+            "none",
+            r#"image = "linux-x86-bookworm:latest""#,
+            "Virtual machine or container image.",
+        ),
+        build(
+            "container",
+            Text,
+            "none",
+            r#"container = "gobuilder-arm-aws:latest""#,
+            "Container that runs on a machine made from `image`.",
+        ),
+        build(
+            "machine_type",
+            Text,
+            "the pool's",
+            r#"machine_type = "e2-standard-16""#,
+            "The cloud's machine type.",
+        ),
+        build(
+            "machine",
+            Vars,
+            "none",
+            r#"machine = { min_cpu_platform = "Intel Cascade Lake", nested_virtualization = "true" }"#,
+            "More about the machine, by the pool's own names.",
+        ),
+        build(
+            "buildlet",
+            Text,
+            "the one of this version",
+            r#"buildlet = "https://storage.example.org/buildlet.linux-amd64""#,
+            "Where a new machine fetches its buildlet.",
+        ),
+        build(
+            "bootstrap",
+            Text,
+            "none",
+            r#"bootstrap = "https://go.dev/dl/go1.24.6.linux-amd64.tar.gz""#,
+            "An archive unpacked on each machine before the first step.",
+        ),
+        key(
+            "delete_after",
+            Timeout,
+            "the pool's",
+            r#"delete_after = "12h""#,
+            "Age at which a machine is deleted whatever it does.",
+        ),
+        key(
+            "ssh_user",
+            Text,
+            "none",
+            r#"ssh_user = "gopher""#,
+            "Whom a person logs in as on a machine lent to them.",
+        ),
+        key(
+            "hermetic",
+            Bool,
+            "false on pools local and reverse, else true",
+            "hermetic = true",
+            "Whether each job finds a machine as new.",
+        ),
+        key(
+            "restricted",
+            Bool,
+            "false",
+            "restricted = true",
+            "Machines are lent only to people with the right to them.",
+        ),
+    ],
+};
+
+static WHEN: Section = Section {
+    name: "policy-match",
+    header: "try = [{ … }]",
+    doc: "A condition: all keys given must hold.",
+    project: true,
+    keys: &[
+        key("repo", Patterns, "all", r#"repo = ["net", "sys"]"#, "Repositories."),
+        key("branch", Patterns, "all", r#"branch = "release-branch.*""#, "Branches of the repository."),
+        key(
+            "toolchain_branch",
+            Patterns,
+            "all",
+            r#"toolchain_branch = "master""#,
+            "Branches of the toolchain repository; for a repository that needs nothing, its own branch.",
+        ),
+        key(
+            "branch_min",
+            Version,
+            "none",
+            r#"branch_min = "2.0""#,
+            "The version in the branch's name, at least. A branch without a version counts as newest.",
+        ),
+        key(
+            "branch_max",
+            Version,
+            "none",
+            r#"branch_max = "1.9""#,
+            "The version in the branch's name, at most. Never holds for a branch without one.",
+        ),
+        key(
+            "toolchain_min",
+            Version,
+            "none",
+            r#"toolchain_min = "1.21""#,
+            "The same for the toolchain's branch.",
+        ),
+        key(
+            "toolchain_max",
+            Version,
+            "none",
+            r#"toolchain_max = "1.22""#,
+            "The same for the toolchain's branch.",
+        ),
+    ],
+};
+
+static POLICY: Section = Section {
+    name: "policy",
+    header: "[[builder.NAME.policy]] or policy = [{ … }]",
+    doc: "A rule: a condition and what follows from it. The first rule that matches decides.",
+    project: true,
+    keys: &[
+        key(
+            "build",
+            OneOf(&["both", "post-submit", "try", "try-only", "never"]),
+            "required",
+            r#"build = "never""#,
+            "Which classes of work are built: `try` and `try-only` mean the same.",
+        ),
+        key(
+            "builder",
+            Patterns,
+            "all",
+            r#"builder = "!linux-*""#,
+            "Builders; only at the top of a server file.",
+        ),
+        key("repo", Patterns, "all", r#"repo = "net""#, "Repositories."),
+        key("branch", Patterns, "all", r#"branch = "release-branch.*""#, "Branches of the repository."),
+        key(
+            "toolchain_branch",
+            Patterns,
+            "all",
+            r#"toolchain_branch = "master""#,
+            "Branches of the toolchain repository; for a repository that needs nothing, its own branch.",
+        ),
+        key(
+            "branch_min",
+            Version,
+            "none",
+            r#"branch_min = "2.0""#,
+            "The version in the branch's name, at least. A branch without a version counts as newest.",
+        ),
+        key(
+            "branch_max",
+            Version,
+            "none",
+            r#"branch_max = "1.9""#,
+            "The version in the branch's name, at most. Never holds for a branch without one.",
+        ),
+        key(
+            "toolchain_min",
+            Version,
+            "none",
+            r#"toolchain_min = "1.21""#,
+            "The same for the toolchain's branch.",
+        ),
+        key(
+            "toolchain_max",
+            Version,
+            "none",
+            r#"toolchain_max = "1.22""#,
+            "The same for the toolchain's branch.",
+        ),
+    ],
+};
+
+static ANCESTOR: Section = Section {
+    name: "ancestor",
+    header: "required_ancestors = [{ … }]",
+    doc: "A commit that must be in the history of what is built.",
+    project: true,
+    keys: &[
+        key("repo", Name, "the repository being built", r#"repo = "go""#, "The repository."),
+        key(
+            "commit",
+            Text,
+            "required",
+            r#"commit = "f65abf6ddc8d1f3d403a9195fd74eaffa022b07f""#,
+            "40 hex digits.",
+        ),
+    ],
+};
+
+macro_rules! builder_keys {
+    ($($more:expr),* $(,)?) => { &[
+        key("template", Names, "none", r#"template = ["linux", "fast"]"#, "Templates whose keys it takes over: later ones over earlier ones, its own over all. Tables like `env` are merged, everything else is replaced."),
+        build("host", Name, "any that `needs` allows", r#"host = "linux-amd64""#, "The host to run on."),
+        build("needs", Labels, "none", r#"needs = { os = "linux", arch = "amd64" }"#, "Labels that a host must have; values may be patterns. Without `host` and `needs` any host will do."),
+        build("recipe", Name, "required", r#"recipe = "go""#, "What is run."),
+        build("env", Vars, "none", r#"env = { GOARCH = "386" }"#, "Variables, in order, after the host's."),
+        key("repos", Patterns, "all", r#"repos = ["go", "net"]"#, "Repositories it builds."),
+        key("exclude_repos", Patterns, "none", r#"exclude_repos = ["exp"]"#, "Repositories it does not build."),
+        key("branches", Patterns, "all", r#"branches = ["master"]"#, "Branches it builds."),
+        key("toolchain_branches", Patterns, "all", r#"toolchain_branches = ["master"]"#, "Branches of the toolchain it builds against."),
+        key("policy", Tables(&POLICY), "none", r#"policy = [{ repo = "net", branch = "release-branch.*", build = "never" }]"#, "Rules by repository, branch and toolchain branch; the first that matches decides, none means both classes."),
+        key("try", BoolOrTables(&WHEN), "false", r#"try = [{ repo = "go", branch = "release-branch.*" }]"#, "Whether it builds changes under review: always, never, or where one of the conditions holds."),
+        key("post_submit", Bool, "true", "post_submit = false", "Whether it builds what is submitted. False and `try = true` is try only."),
+        key("minimum_version", Version, "none", r#"minimum_version = "1.22""#, "Leaves out release branches, of the repository or its toolchain, below this version."),
+        key("required_ancestors", Tables(&ANCESTOR), "none", r#"required_ancestors = [{ repo = "go", commit = "f65abf6ddc8d1f3d403a9195fd74eaffa022b07f" }]"#, "Commits without which it is skipped."),
+        key("known_issues", Issues, "none", "known_issues = [36435, 58110]", "Issues that explain its failures."),
+        key("max_at_once", Int(0, 1_000_000), "0 (no limit)", "max_at_once = 2", "At most so many of its builds at once."),
+        key("limit", Names, "none", r#"limit = "licence-servers""#, "Named limits that it shares with other builders."),
+        build("helpers", Int(0, 1000), "0", "helpers = 6", "More machines that its tests are spread over."),
+        build("try_helpers", Int(0, 1000), "the value of `helpers`", "try_helpers = 3", "The same in try runs."),
+        build("tests", Patterns, "all", r#"tests = ["!api", "!test:*"]"#, "Which of the recipe's listed tests run."),
+        build("try_tests", Patterns, "all", r#"try_tests = ["!reboot"]"#, "Which of those run in try runs."),
+        build("compile_only", Bool, "false", "compile_only = true", "Tests are compiled, not run."),
+        build("stop_after_build", Bool, "false", "stop_after_build = true", "The recipe ends after its build step."),
+        build("skip_snapshot", Bool, "false", "skip_snapshot = true", "Makes and uses no snapshot. Excludes helpers, which start from one."),
+        build("flaky_net", Bool, "false", "flaky_net = true", "Its network is unreliable: tests that need it may fail without harm."),
+        build("private_proxy", Bool, "false", "private_proxy = true", "Its machines reach modules only through the server's proxy."),
+        key("bench", Bool, "false", "bench = true", "Its results are benchmarks, kept as series."),
+        build("timeout_scale", Number, "1", "timeout_scale = 2.5", "Time limits are multiplied by it."),
+        build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
+        key("priority", Int(-1000, 1000), "0", "priority = 10", "Higher goes first within a class."),
+        key("secrets", Names, "what names it", r#"secrets = ["deploy"]"#, "Secrets that it cannot do without: an error unless each names this builder."),
+        key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people."),
+        key("owners", Texts, "none", r#"owners = ["gopher@example.org"]"#, "Who looks after it."),
+        key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
+        key("notes", Text, "none", r#"notes = "see the wiki""#, "Free text for people."),
+        $($more),*
+    ] };
+}
+
+/// The keys of a builder.
+pub(crate) static BUILDER: Section = Section {
+    name: "builder",
+    header: "[builder.NAME]",
+    doc: "A name, and how to build on a host. In a project file it builds that repository only.",
+    project: true,
+    keys: builder_keys!(),
+};
+
+/// The keys of a template: those of a builder.
+pub(crate) static TEMPLATE: Section = Section {
+    name: "template",
+    header: "[template.NAME]",
+    doc: "Keys that several builders share. Takes every key of a builder; `template` names others it builds on.",
+    project: true,
+    keys: builder_keys!(),
+};
+
+static MATRIX: Section = Section {
+    name: "matrix",
+    header: "[matrix.NAME]",
+    doc: "Makes one builder for each combination of its axes. Takes every key of a builder besides its own; \
+          `{axis}` in any text stands for the axis's value.",
+    project: true,
+    keys: builder_keys!(
+        key(
+            "name",
+            Text,
+            "required",
+            r#"name = "linux-{arch}-{variant}""#,
+            "The builders' names. An axis whose value is \"\" leaves no dash behind."
+        ),
+        key(
+            "axes",
+            Axes,
+            "required",
+            r#"axes = { arch = ["amd64", "386"], variant = ["", "race"] }"#,
+            "The axes and their values."
+        ),
+        key(
+            "exclude",
+            Tables(&AXIS_VALUES),
+            "none",
+            r#"exclude = [{ arch = "386", variant = "race" }]"#,
+            "Combinations that are left out."
+        ),
+        key(
+            "set",
+            Tables(&MATRIX_SET),
+            "none",
+            r#"set = [{ when = { variant = "race" }, env = { GO_TEST_RACE = "1" } }]"#,
+            "Builder keys for some combinations only, merged like templates."
+        ),
+    ),
+};
+
+/// A table of axis values; its keys are the matrix's axes.
+pub(crate) static AXIS_VALUES: Section = Section {
+    name: "axis-values",
+    header: "exclude = [{ … }]",
+    doc: "Values of axes: all given must be equal.",
+    project: true,
+    keys: &[],
+};
+
+/// One `set` of a matrix.
+pub(crate) static MATRIX_SET: Section = Section {
+    name: "set",
+    header: "[[matrix.NAME.set]]",
+    doc: "`when` and any keys of a builder.",
+    project: true,
+    keys: builder_keys!(key(
+        "when",
+        Vars,
+        "required",
+        r#"when = { variant = "race" }"#,
+        "Values of axes: all given must be equal."
+    )),
+};
+
+static STEP: Section = Section {
+    name: "step",
+    header: "[[recipe.NAME.step]]",
+    doc: "One step of a recipe.",
+    project: true,
+    keys: &[
+        build("name", Name, "`step-N`", r#"name = "lint""#, "Its name in logs and spans."),
+        build(
+            "run",
+            Text,
+            "required",
+            r#"run = "cargo clippy""#,
+            "The command line, run by the machine's shell.",
+        ),
+        build("timeout", Timeout, "the recipe's", r#"timeout = "5m""#, "Its time limit."),
+        build("env", Vars, "none", r#"env = { RUST_LOG = "debug" }"#, "Variables, after the builder's."),
+        build(
+            "dir",
+            Text,
+            "the tree of the repository",
+            r#"dir = "tools""#,
+            "Where it runs, below the tree of the repository.",
+        ),
+        build(
+            "when",
+            OneOf(&["success", "failure", "always"]),
+            r#""success""#,
+            r#"when = "always""#,
+            "Whether it runs after the steps before went well, or one failed, or in both cases.",
+        ),
+        build(
+            "snapshot",
+            Bool,
+            "false",
+            "snapshot = true",
+            "Keeps the tree as it is after this step; later builds of the revision start from there.",
+        ),
+    ],
+};
+
+macro_rules! job_keys {
+    ($($more:expr),* $(,)?) => { &[
+        build("build", Text, "none", r#"build = "cd src && ./make.bash""#, "The command that builds."),
+        build("list", Text, "none", r#"list = "go/bin/go tool dist test --list""#, "The command that lists the tests, one a line."),
+        build("run", Text, "none", r#"run = "go/bin/go tool dist test {tests}""#, "The command that tests; `{tests}` stands for some of the listed ones."),
+        build("step", Tables(&STEP), "none", r#"step = [{ name = "test", run = "make test" }]"#, "Steps in order, in place of `build`, `list` and `run`."),
+        build("env", Vars, "none", r#"env = { CI = "1" }"#, "Variables of all steps, before the builder's."),
+        build("dir", Text, "the tree of the repository", r#"dir = "backend""#, "Where the steps run, below the tree of the repository."),
+        build("snapshot", Bool, "false", "snapshot = true", "Keeps the tree after `build`, and starts later builds of the revision from it."),
+        build("results", OneOf(&["dist", "go-json", "junit", "tap", "libtest-json", "exit-status"]), r#""exit-status""#, r#"results = "go-json""#, "How the output of the tests is read."),
+        build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree."),
+        build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
+        key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept."),
+        key("retries", Int(0, 10), "0", "retries = 1", "How often a failure is tried again; what fails and then passes is marked as a flake."),
+        build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
+        $($more),*
+    ] };
+}
+
+static DEPENDENTS: Section = Section {
+    name: "dependents",
+    header: "[recipe.NAME.dependents]",
+    doc: "What a repository runs that needs this recipe's toolchain. The toolchain itself is built, or taken from \
+          its snapshot, first.",
+    project: true,
+    keys: job_keys!(),
+};
+
+/// The keys of a recipe.
+pub(crate) static RECIPE: Section = Section {
+    name: "recipe",
+    header: "[recipe.NAME]",
+    doc: "The steps of a build.",
+    project: true,
+    keys: job_keys!(
+        build(
+            "toolchain",
+            Name,
+            "none",
+            r#"toolchain = "go""#,
+            "The repository whose tree others need. The recipe then serves it and those whose first `needs` it is."
+        ),
+        build(
+            "dependents",
+            Table(&DEPENDENTS),
+            "none",
+            r#"dependents = { run = "go test ./..." }"#,
+            "What a repository runs that needs the toolchain."
+        ),
+    ),
+};
+
+static LIMIT: Section = Section {
+    name: "limit",
+    header: "[limit.NAME]",
+    doc: "A limit that several builders share.",
+    project: false,
+    keys: &[key(
+        "max",
+        Int(1, 1_000_000),
+        "required",
+        "max = 3",
+        "At most so many builds at once of all builders that name it.",
+    )],
+};
+
+static SECRET: Section = Section {
+    name: "secret",
+    header: "[secret.NAME]",
+    doc: "A secret for named builders, for trusted work only, taken out of logs. One of `file` and `env`.",
+    project: false,
+    keys: &[
+        key("file", Path, "none", r#"file = "secrets/deploy""#, "The file that holds it."),
+        key("env", Variable, "none", r#"env = "DEPLOY_TOKEN""#, "The variable of the server that holds it."),
+        key(
+            "as",
+            Variable,
+            "the name in capitals",
+            r#"as = "DEPLOY_TOKEN""#,
+            "The variable in which a job finds it.",
+        ),
+        key(
+            "builders",
+            Texts,
+            "none",
+            r#"builders = ["linux-amd64", "site:deploy"]"#,
+            "Who gets it: a server builder's name, or REPO:BUILDER for one of a project file.",
+        ),
+        key(
+            "environments",
+            Names,
+            "all",
+            r#"environments = ["prod"]"#,
+            "Where it exists. Production and another environment may not share one.",
+        ),
+    ],
+};
+
+static ACCESS: Section = Section {
+    name: "access",
+    header: "[access]",
+    doc: "Who may read.",
+    project: false,
+    keys: &[key(
+        "read",
+        OneOf(&["anonymous", "developer"]),
+        r#""anonymous""#,
+        r#"read = "developer""#,
+        "The role needed to see public repositories.",
+    )],
+};
+
+static DASHBOARD: Section = Section {
+    name: "dashboard",
+    header: "[dashboard]",
+    doc: "The original's API.",
+    project: false,
+    keys: &[
+        key("main", Name, "none", r#"main = "go""#, "The repository shown there without a package path."),
+        key(
+            "hidden_branches",
+            Patterns,
+            "none",
+            r#"hidden_branches = ["release-branch.go1.4"]"#,
+            "Branches that its overview leaves out.",
+        ),
+    ],
+};

@@ -53,9 +53,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let repos = dir.join("repos");
     packages::make(&repos)?;
     go_tree::make(&repos.join("go"), args.long)?;
-    trouble::make(&repos)?;
+    let fix = trouble::make(&repos)?;
     std::fs::create_dir_all(dir.join("cache"))?;
-    std::fs::write(dir.join(SERVER_FILE), config::server_file(&dir, args.long)?)?;
+    std::fs::write(dir.join(SERVER_FILE), config::server_file(&dir, &fix, args.long)?)?;
     std::fs::copy(expected_file(), dir.join(EXPECTED)).context("the expectations")?;
     remember(&dir)?;
     println!("{} is ready after {:.1} s; now:", dir.display(), began.elapsed().as_secs_f64());

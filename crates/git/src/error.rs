@@ -24,6 +24,12 @@ pub enum Error {
         /// What git said.
         detail: String,
     },
+    /// The repository has no commit.
+    #[error("the repository {url} is empty: it has no commits yet")]
+    Empty {
+        /// The address.
+        url: String,
+    },
     /// The remote can't be reached, or broke off.
     #[error("{url} can't be reached: {detail}")]
     Unreachable {

@@ -1,0 +1,126 @@
+//! The pages and the API.
+
+mod api;
+mod archive;
+mod pages;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::Mirror;
+use crate::demand::DemandError;
+use crate::repo::SharedRepo;
+
+/// Gives all pages and the API of a mirror that is a service of its own.
+pub fn router(mirror: &Mirror) -> Router {
+    router_within(mirror)
+        .merge(Router::new().route("/healthz", get(pages::healthz)).with_state(mirror.clone()))
+}
+
+/// Gives the pages and the API of a mirror within a larger service, which has its own `/healthz`.
+pub fn router_within(mirror: &Mirror) -> Router {
+    Router::new()
+        .route("/{file}", any(archive::archive))
+        .route("/debug/watcher/", get(pages::watcher))
+        .route("/debug/watcher/{repo}", get(pages::watcher_repo))
+        .route("/mirror", get(pages::list))
+        .route("/mirror/", get(pages::list))
+        .route("/mirror/healthz", get(pages::healthz))
+        .route("/mirror/status.json", get(api::states))
+        .route("/mirror/{repo}/status.json", get(api::state))
+        .route("/mirror/{repo}/hint", post(api::hint))
+        .route("/mirror/{repo}/resolve", get(api::resolve))
+        .route("/mirror/{repo}/file", get(api::file))
+        .route("/mirror/{repo}/tree", get(api::tree))
+        .route("/mirror/{repo}/submodules", get(api::submodules))
+        .route("/mirror/{repo}/refs", get(api::refs))
+        .route("/mirror/{repo}/ancestor", get(api::ancestor))
+        .route("/mirror/{repo}/bundle", get(api::bundle).put(api::import))
+        .with_state(mirror.clone())
+}
+
+/// A refusal of the API, in its one shape.
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Refusal { status, code, message: message.into() }
+    }
+
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Refusal::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// The same as plain text, as the original answers.
+    pub(crate) fn plain(self) -> Response {
+        (self.status, format!("{}\n", self.message)).into_response()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Shape {
+            code: &'static str,
+            message: String,
+            request_id: &'static str,
+        }
+        let shape = Shape { code: self.code, message: self.message, request_id: "" };
+        (self.status, axum::Json(shape)).into_response()
+    }
+}
+
+impl From<git::Error> for Refusal {
+    fn from(error: git::Error) -> Self {
+        use git::Error::*;
+        let (status, code) = match &error {
+            NotFound { .. }
+            | NeedsCredentials { .. }
+            | Unreachable { .. }
+            | Corrupt { .. }
+            | Empty { .. } => (StatusCode::BAD_GATEWAY, "source"),
+            NoSuchRevision { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            NoSpace { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_space"),
+            Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "git"),
+        };
+        Refusal::new(status, code, error.to_string())
+    }
+}
+
+/// Finds a repository by its name.
+pub(crate) fn repo(mirror: &Mirror, name: &str) -> Result<SharedRepo, Refusal> {
+    mirror.repo(name).ok_or_else(|| Refusal::not_found(format!("unknown repository {name:?}")))
+}
+
+/// Finds a commit by its revision, here or at the source.
+pub(crate) async fn commit(repo: &SharedRepo, rev: Option<&String>) -> Result<git::ObjectId, Refusal> {
+    let rev = rev.map(String::as_str).filter(|rev| !rev.is_empty());
+    let rev = rev.ok_or_else(|| Refusal::bad("the parameter rev is missing or empty"))?;
+    repo.commit(rev).await.map_err(|error| match error {
+        DemandError::BadRevision(error) => Refusal::bad(error.to_string()),
+        DemandError::Unknown(rev) => {
+            Refusal::not_found(format!("unknown revision {rev:?} in repository {}", repo.config.name))
+        }
+        DemandError::Source(error) => {
+            let refusal = Refusal::new(StatusCode::BAD_GATEWAY, "source", error.to_string());
+            match &*error {
+                git::Error::Timeout { .. } => Refusal { status: StatusCode::GATEWAY_TIMEOUT, ..refusal },
+                git::Error::NoSpace { .. } => Refusal { status: StatusCode::INSUFFICIENT_STORAGE, ..refusal },
+                _ => refusal,
+            }
+        }
+    })
+}

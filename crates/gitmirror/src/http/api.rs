@@ -1,0 +1,223 @@
+//! The JSON API.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use git::{ObjectId, RefName};
+use http::{StatusCode, header};
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+
+use super::{Refusal, commit, repo};
+use crate::repo::SharedRepo;
+use crate::{Mirror, RepoState};
+
+/// The largest file that is given, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// How deep a listing goes, and how long it is.
+const DEPTH: usize = 3;
+const MAX_PATHS: usize = 5000;
+/// How many commits a bundle has if nothing else is asked for.
+const BUNDLE_DEPTH: u32 = 50;
+
+type Parameters = Query<HashMap<String, String>>;
+
+pub(super) async fn states(State(mirror): State<Mirror>) -> Json<Vec<RepoState>> {
+    Json(mirror.states())
+}
+
+pub(super) async fn state(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+) -> Result<Json<RepoState>, Refusal> {
+    Ok(Json(repo(&mirror, &name)?.state()))
+}
+
+/// Wakes the loop; with `wait=1` answers after the round, with the state it left.
+pub(super) async fn hint(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    if query.get("wait").is_none_or(|wait| wait == "0") {
+        mirror.hint(&name);
+        return Ok((StatusCode::ACCEPTED, Json(repo.state())).into_response());
+    }
+    let late = || Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the round did not end in time");
+    mirror.hint_and_wait(&name).await.map(|state| Json(state).into_response()).ok_or_else(late)
+}
+
+#[derive(Serialize)]
+pub(super) struct Resolved {
+    commit: String,
+}
+
+pub(super) async fn resolve(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Json<Resolved>, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    Ok(Json(Resolved { commit: commit(&repo, query.get("rev")).await?.to_string() }))
+}
+
+pub(super) async fn file(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    let path = query.get("path").ok_or_else(|| Refusal::bad("the parameter path is missing"))?;
+    let commit = commit(&repo, query.get("rev")).await?;
+    match repo.repository().await?.read_file(commit, path, MAX_FILE).await? {
+        Some(bytes) => Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
+        None => Err(Refusal::not_found(format!("there is no file {path:?} in {name} at {commit}"))),
+    }
+}
+
+async fn listed(
+    mirror: &Mirror,
+    name: &str,
+    query: &HashMap<String, String>,
+) -> Result<git::Listed, Refusal> {
+    let repo = repo(mirror, name)?;
+    let commit = commit(&repo, query.get("rev")).await?;
+    Ok(repo.repository().await?.list_tree(commit, DEPTH, MAX_PATHS).await?)
+}
+
+pub(super) async fn tree(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
+    let listed = listed(&mirror, &name, &query).await?;
+    let truncated = [("Bw-Truncated", if listed.truncated { "1" } else { "0" })];
+    Ok((truncated, Json(listed.paths)).into_response())
+}
+
+pub(super) async fn submodules(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Json<Vec<String>>, Refusal> {
+    Ok(Json(listed(&mirror, &name, &query).await?.submodules))
+}
+
+#[derive(Serialize)]
+pub(super) struct Refs {
+    default_branch: Option<String>,
+    head: Option<String>,
+    refs: BTreeMap<String, String>,
+}
+
+pub(super) async fn refs(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+) -> Result<Json<Refs>, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    let state = repo.state();
+    let refs = repo.view.borrow().refs.clone();
+    let refs = refs.iter().map(|(name, id)| (name.to_string(), id.to_string())).collect();
+    Ok(Json(Refs { default_branch: state.default_branch, head: state.head, refs }))
+}
+
+#[derive(Serialize)]
+pub(super) struct Ancestor {
+    ancestor: bool,
+}
+
+pub(super) async fn ancestor(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Json<Ancestor>, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    let below = commit(&repo, query.get("ancestor")).await?;
+    let above = commit(&repo, query.get("commit")).await?;
+    Ok(Json(Ancestor { ancestor: repo.repository().await?.is_ancestor(below, above).await? }))
+}
+
+/// A history as a bundle. `depth=0` is all of it; the header `Bw-Shallow` names where it is cut.
+pub(super) async fn bundle(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    let depth = match query.get("depth").map(|depth| depth.parse::<u32>()) {
+        None => Some(BUNDLE_DEPTH),
+        Some(Ok(0)) => None,
+        Some(Ok(depth)) => Some(depth),
+        Some(Err(_)) => return Err(Refusal::bad("the parameter depth is not a number")),
+    };
+    let commit = commit(&repo, query.get("rev")).await?;
+    let bundle = repo.repository().await?.bundle(commit, depth, repo.tuning.bundle_bytes).await?;
+    let shallow: Vec<String> = bundle.shallow.iter().map(ObjectId::to_string).collect();
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), "application/x-git-bundle".to_owned()),
+        ("Bw-Commit", commit.to_string()),
+        ("Bw-Shallow", shallow.join(",")),
+    ];
+    Ok((headers, bundle.bytes).into_response())
+}
+
+/// Takes a bundle with a commit that no branch has: an uncommitted tree that someone wants built.
+pub(super) async fn import(
+    State(mirror): State<Mirror>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+    body: Body,
+) -> Result<Json<Resolved>, Refusal> {
+    let repo = repo(&mirror, &name)?;
+    let commit = query.get("commit").and_then(|hex| hex.parse::<ObjectId>().ok());
+    let commit =
+        commit.ok_or_else(|| Refusal::bad("the parameter commit is not an object name of 40 digits"))?;
+    let file = tempfile_in(&repo, commit).await?;
+    let taken = async {
+        receive(body, &file, repo.tuning.bundle_bytes).await?;
+        let to: RefName =
+            format!("refs/bellwether/dirty/{commit}").parse().expect("invariant: digits make a name");
+        repo.repository().await?.import_bundle(&file, commit, &to).await.map_err(|error| match error {
+            error @ git::Error::NoSpace { .. } => error.into(),
+            error => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_bundle", error.to_string()),
+        })
+    }
+    .await;
+    let _ = tokio::fs::remove_file(&file).await;
+    taken?;
+    repo.note_present(commit);
+    Ok(Json(Resolved { commit: commit.to_string() }))
+}
+
+async fn tempfile_in(repo: &SharedRepo, commit: ObjectId) -> Result<std::path::PathBuf, Refusal> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("upload-{commit}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    Ok(repo.repository().await?.dir().join(name))
+}
+
+async fn receive(body: Body, file: &std::path::Path, limit: u64) -> Result<(), Refusal> {
+    let disk = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "no_space", "no space left on the disk")
+        }
+        _ => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", error.to_string()),
+    };
+    let mut out = tokio::fs::File::create(file).await.map_err(disk)?;
+    let (mut stream, mut size) = (body.into_data_stream(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| Refusal::bad(format!("the upload broke off: {error}")))?;
+        size += chunk.len() as u64;
+        if size > limit {
+            let message = format!("the bundle is larger than {limit} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+        }
+        out.write_all(&chunk).await.map_err(disk)?;
+    }
+    out.flush().await.map_err(disk)
+}

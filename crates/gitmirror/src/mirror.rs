@@ -1,0 +1,233 @@
+//! The mirror: its repositories and their tasks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use git::{Git, Version};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use transport::Service;
+
+use crate::archives::Archives;
+use crate::config::is_name;
+use crate::repo::{Repo, SharedRepo};
+use crate::{MirrorConfig, OpenError, RepoConfig, RepoState, Tuning};
+
+/// The oldest git that does what is asked of it here.
+const OLDEST: Version = Version(2, 39, 0);
+
+/// A handle on the mirrors. Cheap to clone.
+#[derive(Clone)]
+pub struct Mirror {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    git: Git,
+    dir: std::path::PathBuf,
+    tuning: Tuning,
+    repos: Mutex<BTreeMap<String, SharedRepo>>,
+    /// Counts changes of `repos`.
+    changes: watch::Sender<u64>,
+    pub(crate) archives: Archives,
+}
+
+/// Opens a mirror and runs it until `shutdown`; whoever needs its pages too uses [`Mirror`] itself.
+///
+/// # Errors
+/// The mirror can't be opened.
+pub async fn serve(
+    config: MirrorConfig,
+    dashboard: Service,
+    shutdown: CancellationToken,
+) -> Result<(), OpenError> {
+    Mirror::open(config).await?.run(dashboard, shutdown).await;
+    Ok(())
+}
+
+impl Mirror {
+    /// Prepares the folders. Starts no task and asks no source.
+    ///
+    /// # Errors
+    /// The folders can't be written, git is missing or too old, or a name is bad.
+    pub async fn open(config: MirrorConfig) -> Result<Self, OpenError> {
+        Mirror::open_with(config, Tuning::default()).await
+    }
+
+    /// Opens as [`Mirror::open`] does, with other times.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(config: MirrorConfig, tuning: Tuning) -> Result<Self, OpenError> {
+        let folder = |path: &Path, source| OpenError::Folder { path: path.to_owned(), source };
+        let dir = std::path::absolute(&config.dir).map_err(|error| folder(&config.dir, error))?;
+        tokio::fs::create_dir_all(&dir).await.map_err(|error| folder(&dir, error))?;
+        let git = Git::new(config.git)?;
+        let version = git.version().await?;
+        if version < OLDEST {
+            return Err(OpenError::TooOld(version.0, version.1, version.2));
+        }
+        let archives = dir.join("archives");
+        let archives = Archives::open(&archives, config.cache_bytes, tuning.memory_bytes)
+            .await
+            .map_err(|error| folder(&archives, error))?;
+        let changes = watch::Sender::new(0);
+        let inner = Inner { git, dir, tuning, repos: Mutex::default(), changes, archives };
+        let mirror = Mirror { inner: Arc::new(inner) };
+        mirror.set_repos(config.repos)?;
+        Ok(mirror)
+    }
+
+    fn repos(&self) -> MutexGuard<'_, BTreeMap<String, SharedRepo>> {
+        self.inner.repos.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn repo(&self, name: &str) -> Option<SharedRepo> {
+        self.repos().get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<SharedRepo> {
+        self.repos().values().cloned().collect()
+    }
+
+    /// Replaces the list of repositories. Those that are unchanged go on undisturbed; a mirror that is no longer in
+    /// the list stays on the disk.
+    ///
+    /// # Errors
+    /// A name is bad or used twice; then nothing is changed.
+    pub fn set_repos(&self, configs: Vec<RepoConfig>) -> Result<(), OpenError> {
+        let mut new = BTreeMap::new();
+        {
+            let old = self.repos();
+            for config in configs {
+                let name = config.name.clone();
+                let same = old.get(&name).filter(|repo| repo.config == config).cloned();
+                let Inner { git, dir, tuning, .. } = &*self.inner;
+                let fresh = || Arc::new(Repo::new(config, git.clone(), dir, tuning.clone()));
+                if !is_name(&name) || new.insert(name.clone(), same.unwrap_or_else(fresh)).is_some() {
+                    return Err(OpenError::Name(name));
+                }
+            }
+        }
+        *self.repos() = new;
+        self.inner.changes.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
+    /// Wakes the repository's loop now. Says whether there is such a repository.
+    pub fn hint(&self, repo: &str) -> bool {
+        let repo = self.repo(repo);
+        if let Some(repo) = &repo {
+            repo.demand.forget_unknown();
+            repo.wake.notify_one();
+        }
+        repo.is_some()
+    }
+
+    /// Wakes the repository's loop and waits for the end of a round that began after this call. `None` if there is
+    /// no such repository, or the round does not end in time.
+    pub async fn hint_and_wait(&self, repo: &str) -> Option<RepoState> {
+        let repo = self.repo(repo)?;
+        let mut view = repo.view.subscribe();
+        let wanted = view.borrow().started + 1;
+        self.hint(&repo.config.name);
+        let ended = view.wait_for(|view| view.finished >= wanted);
+        tokio::time::timeout(self.inner.tuning.hint, ended).await.ok()?.ok()?;
+        Some(repo.state())
+    }
+
+    /// Waits for the end of the repository's first round. `None` if there is no such repository.
+    pub async fn wait_first_round(&self, repo: &str) -> Option<RepoState> {
+        let repo = self.repo(repo)?;
+        repo.view.subscribe().wait_for(|view| view.finished > 0).await.ok()?;
+        Some(repo.state())
+    }
+
+    /// Tells what is known of a repository.
+    pub fn state(&self, repo: &str) -> Option<RepoState> {
+        self.repo(repo).map(|repo| repo.state())
+    }
+
+    /// Tells what is known of every repository, by name.
+    pub fn states(&self) -> Vec<RepoState> {
+        self.all().iter().map(|repo| repo.state()).collect()
+    }
+
+    /// Looks after all repositories until `shutdown`, then ends every git that runs.
+    pub async fn run(&self, dashboard: Service, shutdown: CancellationToken) {
+        let mut changes = self.inner.changes.subscribe();
+        let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
+        loop {
+            let wanted = {
+                changes.borrow_and_update();
+                self.repos().clone()
+            };
+            let is_wanted = |name: &String, task: &Task| {
+                wanted.get(name).is_some_and(|repo| Arc::ptr_eq(repo, &task.repo))
+            };
+            let ending =
+                tasks.extract_if(.., |name, task| !is_wanted(name, task)).map(|(_, task)| task.end());
+            // All end before any of the same folder begins.
+            futures::future::join_all(ending).await;
+            for (name, repo) in wanted {
+                tasks.entry(name).or_insert_with(|| Task::start(repo, dashboard.clone()));
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                changed = changes.changed() => if changed.is_err() { break },
+            }
+        }
+        futures::future::join_all(tasks.into_values().map(Task::end)).await;
+    }
+}
+
+/// The tasks of one repository.
+struct Task {
+    repo: SharedRepo,
+    cancel: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+impl Task {
+    fn start(repo: SharedRepo, dashboard: Service) -> Self {
+        let cancel = CancellationToken::new();
+        let handle = tokio::spawn(supervise(repo.clone(), dashboard, cancel.clone()));
+        Task { repo, cancel, handle }
+    }
+
+    async fn end(mut self) {
+        self.cancel.cancel();
+        let _ = (&mut self.handle).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+/// Keeps the loop and the pushes of one repository running; one that panics is started again.
+async fn supervise(repo: SharedRepo, dashboard: Service, cancel: CancellationToken) {
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    let mut kinds = std::collections::HashMap::new();
+    let start = |tasks: &mut JoinSet<()>, kind: Option<String>| match kind {
+        None => tasks.spawn(repo.clone().watch_over(dashboard.clone(), cancel.clone())).id(),
+        Some(destination) => tasks.spawn(repo.clone().push_to(destination, cancel.clone())).id(),
+    };
+    let all = std::iter::once(None).chain(repo.config.destinations.iter().cloned().map(Some));
+    for kind in all {
+        kinds.insert(start(&mut tasks, kind.clone()), kind);
+    }
+    while let Some(ended) = tasks.join_next_with_id().await {
+        let Err(error) = ended else { continue };
+        let kind = kinds.remove(&error.id());
+        let (true, Some(kind)) = (error.is_panic() && !cancel.is_cancelled(), kind) else { continue };
+        tracing::error!(repo = repo.config.name, %error, "a task of the mirror panicked and is started again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        kinds.insert(start(&mut tasks, kind.clone()), kind);
+    }
+}

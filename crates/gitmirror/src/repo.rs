@@ -1,0 +1,166 @@
+//! One mirrored repository: what its tasks and requests share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use git::{Git, ObjectId, RefName, RemoteUrl, Repository};
+use tokio::sync::{Notify, OnceCell, watch};
+
+use crate::demand::Demand;
+use crate::state::View;
+use crate::status::Status;
+use crate::{DestinationState, Health, RepoConfig, RepoState, Tuning, branches};
+
+pub(crate) struct Repo {
+    pub(crate) config: RepoConfig,
+    pub(crate) git: Git,
+    pub(crate) tuning: Tuning,
+    dir: PathBuf,
+    repository: OnceCell<Repository>,
+    /// Held while branches and tags are brought here.
+    pub(crate) fetching: tokio::sync::Mutex<Known>,
+    source: Mutex<Option<Source>>,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) wake: Notify,
+    pub(crate) demand: Demand,
+    status: Mutex<Status>,
+    destinations: Mutex<BTreeMap<String, DestinationState>>,
+    /// Commits that are known to be here.
+    present: Mutex<HashMap<ObjectId, ()>>,
+}
+
+/// What is known of the source.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// When `HEAD` was last asked for.
+    pub(crate) head_at: Option<tokio::time::Instant>,
+}
+
+/// Where a repository comes from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) url: RemoteUrl,
+    /// Its folders, if it lies on this machine: of `HEAD`, and of the branches.
+    pub(crate) local: Option<(PathBuf, PathBuf)>,
+}
+
+impl Repo {
+    pub(crate) fn new(config: RepoConfig, git: Git, dir: &Path, tuning: Tuning) -> Self {
+        let dir = dir.join(format!("{}.git", config.name));
+        let status = Mutex::new(Status::new(Instant::now(), config.poll));
+        Repo {
+            status,
+            config,
+            git,
+            tuning,
+            dir,
+            repository: OnceCell::new(),
+            fetching: Default::default(),
+            source: Mutex::default(),
+            view: watch::Sender::new(View::default()),
+            wake: Notify::new(),
+            demand: Demand::default(),
+            destinations: Mutex::default(),
+            present: Mutex::default(),
+        }
+    }
+
+    /// Opens or makes the bare repository, once.
+    pub(crate) async fn repository(&self) -> Result<&Repository, git::Error> {
+        self.repository.get_or_try_init(|| self.git.init_bare(&self.dir)).await
+    }
+
+    /// Finds where the repository comes from: once, and again after a failure.
+    pub(crate) async fn source(&self) -> Result<Source, git::Error> {
+        let known = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(source) = known {
+            return Ok(source);
+        }
+        let no = |url: &str, error: git::UrlError| git::Error::NotFound {
+            url: url.to_owned(),
+            detail: error.to_string(),
+        };
+        let url: RemoteUrl = self.config.url.parse().map_err(|error| no("of the configuration", error))?;
+        let source = match url.local_path() {
+            None => Source { url, local: None },
+            Some(path) => {
+                let found = self.git.find(path).await?;
+                let url = RemoteUrl::from_path(&found.top).map_err(|error| no("on this machine", error))?;
+                Source { url, local: Some((found.git_dir, found.common_dir)) }
+            }
+        };
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).replace(source.clone());
+        Ok(source)
+    }
+
+    pub(crate) fn forget_source(&self) {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(crate) fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn destinations(&self) -> MutexGuard<'_, BTreeMap<String, DestinationState>> {
+        self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_present(&self, id: ObjectId) -> bool {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    pub(crate) fn note_present(&self, id: ObjectId) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.len() >= 10_000 {
+            present.clear();
+        }
+        present.insert(id, ());
+    }
+
+    pub(crate) fn state(&self) -> RepoState {
+        let view = self.view.borrow().clone();
+        let selected = branches::select(&view, &self.config.branches);
+        let head = view.default_branch.as_ref().and_then(|name| head_of(&view, name));
+        let state = match (&view.blocked, view.seen) {
+            (Some(_), _) => Health::Blocked,
+            (None, true) => Health::Ok,
+            (None, false) => Health::Pending,
+        };
+        RepoState {
+            name: self.config.name.clone(),
+            state,
+            reason: view.blocked.clone().or_else(|| view.trouble.clone()),
+            default_branch: view.default_branch.clone(),
+            head: head.map(|id| id.to_string()),
+            branches: selected.into_iter().map(|(name, id)| (name, id.to_string())).collect(),
+            rounds: view.finished,
+            fetches: view.fetches,
+            status: self.status().line(Instant::now()),
+            destinations: self.destinations().values().cloned().collect(),
+        }
+    }
+
+    /// Finds a branch, tag or `HEAD` among the names that the last round saw. Tags may name a tag object.
+    pub(crate) fn named(&self, rev: &str) -> Option<ObjectId> {
+        let view = self.view.borrow();
+        if rev == "HEAD" {
+            return view.default_branch.as_ref().and_then(|name| head_of(&view, name));
+        }
+        let full = rev.parse::<RefName>().ok().and_then(|name| view.refs.get(&name));
+        let branch = || RefName::branch(rev).ok().and_then(|name| view.refs.get(&name));
+        let tag = || RefName::tag(rev).ok().and_then(|name| view.refs.get(&name));
+        full.or_else(branch).or_else(tag).copied()
+    }
+}
+
+pub(crate) fn head_of(view: &View, branch: &str) -> Option<ObjectId> {
+    if branch == branches::DETACHED {
+        return view.detached;
+    }
+    view.refs.get(&RefName::branch(branch).ok()?).copied()
+}
+
+/// A shared handle.
+pub(crate) type SharedRepo = Arc<Repo>;

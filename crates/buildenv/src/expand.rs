@@ -32,9 +32,10 @@ pub(crate) fn builders(checker: &mut Checker, all: &Gathered) -> BTreeMap<Id, Wh
     }
     // What only a template or matrix knows is checked as a part of each builder.
     for (id, whole) in &made {
-        if whole.table.get("recipe").is_none() {
+        let path = format!("builder.{}.recipe", id.1);
+        if whole.table.get("recipe").is_none() && !expander.checker.problems.iter().any(|p| p.key == path) {
             let message = format!("builder {} has no recipe", id.1);
-            let problem = expander.checker.problem(whole.place, &format!("builder.{}.recipe", id.1), message);
+            let problem = expander.checker.problem(whole.place, &path, message);
             expander.checker.report(problem.expected("recipe = \"NAME\", here or in a template"));
         }
     }

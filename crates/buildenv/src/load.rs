@@ -192,12 +192,20 @@ impl Loader<'_> {
             let message = format!("{:?} does not belong at the top of a server file", entry.key);
             let note = "it belongs in [repo.NAME], or in the repository's own bellwether.toml";
             self.checker.problem(entry.place, &entry.key, message).note(note)
+        } else if project && Self::of_repo(&entry.key) {
+            let message = format!("{:?} does not belong in a repository's own file", entry.key);
+            let note = "it belongs in [repo.NAME] of the server file (--config)";
+            self.checker.problem(entry.place, &entry.key, message).note(note)
         } else {
             let problem =
                 self.checker.problem(entry.place, &entry.key, format!("unknown key {:?}", entry.key));
             problem.nearest(&entry.key, valid.iter().copied())
         };
         self.checker.report(problem.expected(format!("one of {}", valid.join(", "))));
+    }
+
+    fn of_repo(key: &str) -> bool {
+        SECTIONS.iter().any(|s| s.name == "repo" && s.key(key).is_some())
     }
 
     fn top_key(&mut self, entry: &Entry, kind: &Kind) {

@@ -26,6 +26,11 @@ impl Checker {
         self.problems.push(problem);
     }
 
+    /// Tells whether something below a key was reported, so that what follows from it need not be.
+    pub fn reported(&self, path: &str) -> bool {
+        self.problems.iter().any(|p| p.key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     /// Checks a table and gives it back without what is wrong. Missing required keys are reported at `place`.
     pub fn table(&mut self, section: &'static Section, table: &Table, path: &str, place: Place) -> Table {
         let mut good = Vec::new();

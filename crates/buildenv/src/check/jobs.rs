@@ -29,6 +29,7 @@ fn job(checker: &mut Checker, path: &str, table: &Table, place: Place) {
     let short = ["build", "list", "run"].iter().find_map(|key| table.get(key));
     let steps = table.get("step").filter(|e| !e.node.many().is_empty());
     match (short, steps) {
+        (None, None) if checker.reported(path) => {}
         (None, None) => {
             let problem = checker.problem(place, path, format!("{path} runs nothing"));
             checker.report(problem.expected("one of run, build, step"));

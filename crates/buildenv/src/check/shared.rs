@@ -91,7 +91,7 @@ pub(super) fn secrets(checker: &mut Checker, all: &Gathered, builders: &BTreeMap
     let repos = all.names("repo", None);
     for ((_, name), item) in all.section("secret") {
         let path = format!("secret.{name}");
-        if secret_sources(item).len() != 1 {
+        if secret_sources(item).len() != 1 && !checker.reported(&path) {
             let problem = checker.problem(item.place, &path, format!("{path} comes from one place"));
             checker.report(problem.expected("one of file and env"));
         }

@@ -53,7 +53,7 @@ fn the_example_of_the_design_plans_right() {
     assert_eq!(build.part, Part::Dependents);
     assert_eq!(build.toolchain.as_ref().unwrap().as_str(), "go");
     assert_eq!(build.toolchain_branch.as_deref(), Some("master"));
-    assert_eq!(sync.left_out[0].reason, "repos does not name sync (server.toml:32)");
+    assert_eq!(sync.left_out[0].reason, "repos does not name sync (server.toml:33)");
     let alone = plan(&config, &name("sync"), "master", None, Class::PostSubmit);
     assert!(alone.builds.is_empty(), "a repository is not built without what it needs");
     assert_eq!(alone.left_out.len(), 2);

@@ -1,1 +1,34 @@
-//! (being written)
+//! The coordinator: finds work, owns every machine, runs the builds.
+//!
+//! Decisions are made by [`schedule::Scheduler`], a plain state machine. Everything durable is one transaction per step of
+//! a build's life, guarded by the coordinator's epoch and the lease's fence (`ledger`), so that a coordinator that was
+//! paused and wakes up writes nothing. Commands belong to the buildlet, not to us: after a restart each is found again
+//! and read on from where its log ends.
+//!
+//! [`recipe`] runs the steps of a job over a bare buildlet client and knows nothing of the rest.
+
+mod api;
+mod attempt;
+mod clock;
+mod coordinator;
+mod core;
+mod hook;
+pub mod job;
+mod journal;
+mod ledger;
+mod log;
+mod pool;
+pub mod recipe;
+pub mod redact;
+mod report;
+pub mod resolve;
+pub mod schedule;
+mod work;
+
+pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};
+pub use clock::{Clock, SharedClock, SystemClock};
+pub use coordinator::{Coordinator, Handles, Options, StartError};
+pub use core::{Blocked, RunningBuild, Status, Stopped, WaitingBuild, WorkerStatus};
+pub use hook::{Hooks, NoHooks, SharedHooks};
+pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
+pub use pool::{Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent};

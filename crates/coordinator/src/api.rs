@@ -1,0 +1,306 @@
+//! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
+
+mod pages;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::builds::{self, BuildRow};
+use store::{BuildId, StoreError};
+use tokio::sync::oneshot;
+use transport::{ApiError, CallError};
+
+use crate::attempt::Shared;
+use crate::core::{Message, Status};
+use crate::ledger::transition;
+use crate::resolve;
+use crate::schedule::{Class, Wait};
+use crate::work::{Finder, Wanted};
+
+pub(crate) struct Api {
+    pub shared: Arc<Shared>,
+    pub finder: Finder,
+}
+
+/// Body of `POST /api/v1/builds`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BuildRequest {
+    /// The repo.
+    pub repo: String,
+    /// A branch, a tag or a commit of it.
+    pub rev: String,
+    /// The builder.
+    pub builder: String,
+    /// For a repo that is built against a toolchain: a branch, tag or commit of that; its default branch where not given.
+    #[serde(default)]
+    pub toolchain: Option<String>,
+    /// Whether a build that is done already is done again.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// Body of `POST /api/v1/builds/{id}/cancel`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CancelRequest {
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What became of a build that was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BuildAnswer {
+    /// The build.
+    pub id: String,
+    /// Its revision.
+    pub revision: String,
+    /// Its state.
+    pub state: String,
+    /// Whether it is new.
+    pub new: bool,
+}
+
+/// Why a build waits, or what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WhyAnswer {
+    /// The build.
+    pub id: String,
+    /// Its state.
+    pub state: String,
+    /// Its outcome.
+    pub outcome: Option<String>,
+    /// A sentence.
+    pub reason: String,
+    /// For programs.
+    pub wait: Option<Wait>,
+}
+
+/// Answer of `POST /api/v1/work`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkAnswer {
+    /// Builds that were queued by this.
+    pub found: usize,
+    /// Builds that wait and can run some day.
+    pub queued: usize,
+    /// Builds that wait and can't run as things are configured.
+    pub blocked: usize,
+    /// Builds that run.
+    pub running: usize,
+    /// Builds that are done and not reported yet.
+    pub unreported: usize,
+}
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+/// A refusal.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Failure { status, code, message: message.into() }
+    }
+
+    fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request failed at the database");
+        let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        Failure::new(status, "database", "the database could not do it; the server's log says why")
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body =
+            ApiError { code: self.code.to_owned(), message: self.message, request_id: String::new() };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/api/v1/builds", post(submit))
+        .route("/api/v1/builds/{id}/retry", post(retry))
+        .route("/api/v1/builds/{id}/cancel", post(cancel))
+        .route("/api/v1/builds/{id}/why", get(why))
+        .route("/api/v1/work", post(work))
+        .route("/api/v1/status", get(status))
+        .route("/status.json", get(status))
+        .route("/status", get(pages::status))
+        .with_state(Arc::new(api))
+}
+
+async fn build(api: &Api, id: &str) -> Result<BuildRow, Failure> {
+    let unknown = || Failure::not_found(format!("there is no build {id}"));
+    let id: BuildId = id.parse().map_err(|_| unknown())?;
+    let mut reader = api.shared.ledger.db().read().await?;
+    builds::get(&mut reader, id).await?.ok_or_else(unknown)
+}
+
+async fn ask<T>(api: &Api, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Failure> {
+    let gone = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "going_down", "the coordinator is going down");
+    let (sender, receiver) = oneshot::channel();
+    api.finder.core.send(message(sender)).await.map_err(|_| gone())?;
+    receiver.await.map_err(|_| gone())
+}
+
+#[derive(Deserialize)]
+struct Resolved {
+    commit: String,
+}
+
+async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure> {
+    let rev: String = rev.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    }).collect();
+    let found = api.shared.mirror.get_json::<Resolved>(&format!("/mirror/{repo}/resolve?rev={rev}")).await;
+    found.map(|found| found.commit).map_err(|error| match error {
+        CallError::Refused { status, error } => Failure { status, code: "revision", message: error.message },
+        error => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "mirror", error.to_string()),
+    })
+}
+
+async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> Answer<BuildAnswer> {
+    let config = Arc::clone(&api.finder.config.borrow());
+    let builder = resolve::builder(&config, &body.repo, &body.builder)
+        .map_err(|error| Failure::not_found(error.to_string()))?;
+    let repo = config.repo(&body.repo);
+    let repo = repo.ok_or_else(|| Failure::not_found(format!("there is no repo {}", body.repo)))?;
+    let mut revision = format!("{}@{}", repo.name, resolve_rev(&api, repo.name.as_str(), &body.rev).await?);
+    let mut rest = Vec::new();
+    for (n, needed) in repo.needs.iter().enumerate() {
+        let rev = body.toolchain.as_deref().filter(|_| n == 0).unwrap_or("HEAD");
+        rest.push(format!("{needed}@{}", resolve_rev(&api, needed.as_str(), rev).await?));
+    }
+    rest.sort();
+    for part in rest {
+        revision = format!("{revision}+{part}");
+    }
+    let now = api.shared.ledger.clock().now();
+    let want = Wanted {
+        builder: builder.name.to_string(),
+        repo: body.repo.clone(),
+        branch: body.rev.clone(),
+        toolchain_branch: body.toolchain.clone(),
+        revision: revision.clone(),
+        class: Class::Interactive,
+        priority: 0,
+        commit_time: now,
+    };
+    let name = want.builder.clone();
+    let answer = |row: BuildRow, new| Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new });
+    if let Some(row) = api.finder.queue(vec![want], &[]).await?.into_iter().next() {
+        return Ok(answer(row, true));
+    }
+    let mut reader = api.shared.ledger.db().read().await?;
+    let row = builds::by_cell(&mut reader, &name, &revision).await?;
+    drop(reader);
+    let row = row.ok_or_else(|| Failure::not_found("the build vanished"))?;
+    if body.again && row.state == "done" {
+        return Ok(answer(again(&api, row.id).await?, true));
+    }
+    Ok(answer(row, false))
+}
+
+async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
+    let now = api.shared.ledger.clock().now();
+    let class = Class::Interactive.as_str();
+    let row = transition!(&api.shared.ledger, "retry", id, |tx| {
+        builds::retry(&mut tx, id, class, 0, now).await?;
+        builds::get(&mut tx, id).await?
+    });
+    match row {
+        Ok(Some(row)) => {
+            let _ = api.finder.core.send(Message::Queued(vec![row.clone()])).await;
+            Ok(row)
+        }
+        Ok(None) => Err(Failure::not_found(format!("there is no build {id}"))),
+        Err(StoreError::Stale) => {
+            Err(Failure::new(StatusCode::CONFLICT, "not_done", format!("build {id} is not done: there is nothing to retry")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn retry(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<BuildAnswer> {
+    let row = build(&api, &id).await?;
+    let row = again(&api, row.id).await?;
+    Ok(Json(BuildAnswer { id, revision: row.revision, state: row.state, new: true }))
+}
+
+async fn cancel(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    body: Option<Json<CancelRequest>>,
+) -> Answer<BuildAnswer> {
+    let row = build(&api, &id).await?;
+    let reason = body.map(|Json(body)| body.reason).filter(|reason| !reason.is_empty());
+    let cause = json!({"kind": "person", "detail": reason.unwrap_or_else(|| "cancelled by hand".into())}).to_string();
+    let now = api.shared.ledger.clock().now();
+    let id = row.id;
+    let after = transition!(&api.shared.ledger, "cancel", id, |tx| {
+        builds::cancel(&mut tx, id, &cause).await?;
+        let row = builds::get(&mut tx, id).await?.ok_or(StoreError::Stale)?;
+        if row.state == "queued" {
+            builds::finish(&mut tx, id, row.fence, "cancelled", row.cancel.as_deref(), now).await?;
+        }
+        builds::get(&mut tx, id).await?.ok_or(StoreError::Stale)?
+    })?;
+    let message = if after.state == "done" { Message::Withdrawn(id) } else { Message::Cancel(id) };
+    let _ = api.finder.core.send(message).await;
+    Ok(Json(BuildAnswer { id: id.to_string(), revision: after.revision, state: after.state, new: false }))
+}
+
+async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyAnswer> {
+    let row = build(&api, &id).await?;
+    let wait = ask(&api, |answer| Message::Why(row.id, answer)).await?;
+    let reason = match (&wait, &row.outcome) {
+        (_, Some(outcome)) => {
+            let cause = row.cause.as_deref().and_then(|text| serde_json::from_str::<dashboard::api::Cause>(text).ok());
+            match cause {
+                Some(cause) => format!("done: {outcome}, {} {}", cause.kind, cause.detail),
+                None => format!("done: {outcome}"),
+            }
+        }
+        (Some(wait), None) => wait.reason.to_string(),
+        (None, None) => format!("{}; the scheduler does not know it", row.state),
+    };
+    Ok(Json(WhyAnswer { id, state: row.state, outcome: row.outcome, reason, wait }))
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
+    Ok(Json(ask(&api, Message::Status).await?))
+}
+
+async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {
+    let found = api.finder.find().await;
+    let found = found.map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "work", error.to_string()))?;
+    let status = ask(&api, Message::Status).await?;
+    let mut reader = api.shared.ledger.db().read().await?;
+    let open = builds::open(&mut reader).await?;
+    let is_blocked = |wait: &Wait| matches!(wait.reason, crate::schedule::Reason::Blocked { .. });
+    let blocked = status.queued.iter().filter(|waiting| is_blocked(&waiting.wait)).count();
+    Ok(Json(WorkAnswer {
+        found,
+        queued: status.queued.len() - blocked,
+        blocked,
+        running: status.running.len(),
+        unreported: open.iter().filter(|row| row.state == "done").count(),
+    }))
+}

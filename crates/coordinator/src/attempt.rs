@@ -1,0 +1,368 @@
+//! Drives one attempt through its life: leased, preparing, running, reporting, done. Each arrow is one transaction.
+//!
+//! A driver that is started for an attempt which another coordinator had begun goes on at the row's state: preparing is done
+//! again from a clean work directory, a step that runs is found by its id and read on, a report is sent again.
+
+mod artifacts;
+mod prepare;
+mod record;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildlet_client::BuildletClient;
+use dashboard::api::Cause;
+use dashboard::client::DashboardClient;
+use store::attempts::AttemptRow;
+use store::builds::BuildRow;
+use store::{BuildId, Objects, StoreError, WorkerId};
+use tokio_util::sync::CancellationToken;
+use transport::Service;
+
+use crate::job::{Job, When};
+use crate::ledger::Ledger;
+use crate::log::{LogError, LogWriter};
+use crate::recipe::{End, RunError, Surroundings, run_step};
+use crate::redact::Secrets;
+use crate::report::ReportQueue;
+use record::Record;
+
+/// What drivers share.
+pub struct Shared {
+    /// The durable side.
+    pub ledger: Ledger,
+    /// Where logs, results and reports go.
+    pub dashboard: DashboardClient,
+    /// Where sources come from.
+    pub mirror: Service,
+    /// Where snapshots lie.
+    pub objects: Objects,
+    /// Values of secrets, by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Told of each build whose report has changed.
+    pub reports: ReportQueue,
+    /// How long a worker may be out of reach.
+    pub patience: Duration,
+}
+
+/// A build and the machine that it has.
+pub struct Grant {
+    /// The build's row, as it was queued.
+    pub build: BuildRow,
+    /// The machine.
+    pub worker: WorkerId,
+    /// Its host.
+    pub host: String,
+    /// Its buildlet.
+    pub client: BuildletClient,
+    /// Whether this is a new attempt or one to go on with.
+    pub start: Start,
+}
+
+/// How a driver starts.
+pub enum Start {
+    /// With a new attempt at this job.
+    New(Box<Job>),
+    /// With an attempt that was under way.
+    Resume(Box<AttemptRow>),
+}
+
+/// What becomes of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is clean and free.
+    Idle,
+    /// It takes no more work.
+    SetAside(String),
+    /// It is dead, or can't be reached.
+    Lost(String),
+}
+
+/// How a driver ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driven {
+    /// The build.
+    pub build: BuildId,
+    /// The machine.
+    pub worker: WorkerId,
+    /// The machine's host.
+    pub host: String,
+    /// What becomes of the machine.
+    pub fate: Fate,
+    /// Whether the build is queued again.
+    pub requeued: bool,
+    /// Whether another coordinator has taken over.
+    pub stale: bool,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub outcome: &'static str,
+    pub cause: Option<Cause>,
+}
+
+impl Verdict {
+    fn infra(kind: &str, detail: impl Into<String>) -> Verdict {
+        Verdict { outcome: "infra_failed", cause: Some(Cause { kind: kind.into(), detail: detail.into() }) }
+    }
+
+    fn failed(kind: &str, detail: impl Into<String>) -> Verdict {
+        Verdict { outcome: "failed", cause: Some(Cause { kind: kind.into(), detail: detail.into() }) }
+    }
+}
+
+/// Why an attempt was not judged.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Another coordinator has taken over: not a word more.
+    Stale,
+    /// Reasons of the machines.
+    Infra { verdict: Verdict, fate: Option<Fate> },
+}
+
+impl Trouble {
+    fn lost(detail: impl Into<String>) -> Trouble {
+        let detail = detail.into();
+        Trouble::Infra { verdict: Verdict::infra("worker_lost", detail.clone()), fate: Some(Fate::Lost(detail)) }
+    }
+
+    fn source(detail: impl Into<String>) -> Trouble {
+        Trouble::Infra { verdict: Verdict::infra("source", detail), fate: None }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale => Trouble::Stale,
+            error => Trouble::Infra { verdict: Verdict::infra("database", error.to_string()), fate: None },
+        }
+    }
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Stale => Trouble::Stale,
+            LogError::Refused(error) => Trouble::Infra { verdict: Verdict::infra("log", error.to_string()), fate: None },
+        }
+    }
+}
+
+impl From<buildlet_client::Error> for Trouble {
+    fn from(error: buildlet_client::Error) -> Self {
+        match error {
+            buildlet_client::Error::StaleFence { .. } => Trouble::Stale,
+            buildlet_client::Error::SetAside { reason } => Trouble::Infra {
+                verdict: Verdict::infra("worker_set_aside", reason.clone()),
+                fate: Some(Fate::SetAside(reason)),
+            },
+            buildlet_client::Error::Refused { code: Some(code), message, .. } if code == "no_space" => disk_full(message),
+            buildlet_client::Error::Source(error) => Trouble::source(error.to_string()),
+            error if error.is_transient() => Trouble::lost(error.to_string()),
+            error => Trouble::Infra {
+                verdict: Verdict::infra("worker_refused", error.to_string()),
+                fate: Some(Fate::SetAside(error.to_string())),
+            },
+        }
+    }
+}
+
+fn disk_full(message: String) -> Trouble {
+    let reason = format!("disk full: {message}");
+    Trouble::Infra { verdict: Verdict::infra("worker_disk_full", message), fate: Some(Fate::SetAside(reason)) }
+}
+
+impl From<RunError<LogError>> for Trouble {
+    fn from(error: RunError<LogError>) -> Self {
+        match error {
+            RunError::Stale => Trouble::Stale,
+            RunError::Sink(error) => error.into(),
+            RunError::DiskFull(message) => disk_full(message),
+            RunError::WorkerLost(detail) => Trouble::lost(detail),
+            RunError::Refused(message) if message.contains("set_aside") => Trouble::Infra {
+                verdict: Verdict::infra("worker_set_aside", message.clone()),
+                fate: Some(Fate::SetAside(message)),
+            },
+            RunError::Refused(message) => {
+                Trouble::Infra { verdict: Verdict::infra("worker_refused", message.clone()), fate: Some(Fate::SetAside(message)) }
+            }
+        }
+    }
+}
+
+/// Drives an attempt to its end.
+pub async fn drive(shared: Arc<Shared>, grant: Grant, cancel: CancellationToken, gone: CancellationToken) -> Driven {
+    let (build, worker, host) = (grant.build.id, grant.worker, grant.host.clone());
+    let driven = |fate, requeued, stale| Driven { build, worker, host: host.clone(), fate, requeued, stale };
+    let client = grant.client.clone();
+    let around = Surroundings { cancel, gone, patience: shared.patience };
+    let mut record = match Record::begin(&shared, grant).await {
+        Ok(record) => record,
+        // Withdrawn in the meantime, or another coordinator leads: the machine was not touched.
+        Err(StoreError::Stale) => return driven(Fate::Idle, false, false),
+        Err(error) => {
+            tracing::error!(%build, %error, "an attempt could not be begun");
+            return driven(Fate::Idle, false, false);
+        }
+    };
+    shared.reports.note(build);
+    let client = client.with_fence(record.fence as u64, &record.attempt.lease.to_string());
+    let mut fate = None;
+    let verdict = match work(&shared, &mut record, &client, &around).await {
+        Ok(verdict) => verdict,
+        Err(Trouble::Stale) => return driven(Fate::Idle, false, true),
+        Err(Trouble::Infra { verdict, fate: said }) => {
+            fate = said;
+            verdict
+        }
+    };
+    let requeued = match record.end(&shared, &verdict).await {
+        Ok(requeued) => requeued,
+        Err(error) => {
+            tracing::error!(%build, %error, "an attempt's end could not be written");
+            return driven(Fate::Idle, false, true);
+        }
+    };
+    shared.reports.note(build);
+    let fate = match fate {
+        Some(fate) => fate,
+        None => wipe(&client).await,
+    };
+    driven(fate, requeued, false)
+}
+
+/// Wipes the worker, so that the next build finds it as new.
+async fn wipe(client: &BuildletClient) -> Fate {
+    let mut last = String::new();
+    for pause in [0, 50, 200, 1000] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        match client.wipe().await {
+            Ok(report) if report.clean => return Fate::Idle,
+            Ok(report) => return Fate::SetAside(format!("not clean after a wipe: {report:?}")),
+            Err(error) if error.is_transient() => last = error.to_string(),
+            Err(error) => return Fate::SetAside(format!("can't be wiped: {error}")),
+        }
+    }
+    Fate::Lost(last)
+}
+
+async fn work(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+    around: &Surroundings,
+) -> Result<Verdict, Trouble> {
+    if let Some(verdict) = record.decided() {
+        return report(shared, record, verdict).await;
+    }
+    let status = client.status().await?;
+    record.note_buildlet(&status);
+    if matches!(record.attempt.state.as_str(), "leased" | "preparing") {
+        let again = record.attempt.state == "preparing" || record.resumed;
+        record.advance(shared, "preparing", 0).await?;
+        if again {
+            client.wipe().await?;
+        }
+        prepare::sources(shared, record, client).await?;
+    }
+    let values: Vec<_> = record
+        .job
+        .secrets
+        .iter()
+        .filter_map(|used| Some((used.variable.clone(), shared.secrets.get(&used.name)?.clone())))
+        .collect();
+    let secrets = Secrets::new(values.iter().map(|(_, value)| value.as_str()));
+    let attempt = record.attempt.id.to_string();
+    let fence = record.fence as u64;
+    let dashboard = shared.dashboard.clone();
+    let mut log = LogWriter::open(dashboard, attempt.clone(), &record.build.id.to_string(), fence, &secrets).await?;
+    let mut verdict = Verdict { outcome: "ok", cause: None };
+    let first = record.attempt.step as usize;
+    for index in first..record.job.steps.len() {
+        let mut step = record.job.steps[index].clone();
+        let wanted = match step.when {
+            When::Success => verdict.outcome == "ok",
+            When::Failure => verdict.outcome == "failed",
+            When::Always => true,
+        };
+        if !wanted || (step.for_toolchain && record.has_snapshot()) {
+            continue;
+        }
+        if around.cancel.is_cancelled() {
+            verdict = record.cancelled(shared).await?;
+            break;
+        }
+        if step.run.contains("{tests}") {
+            step.run = step.run.replace("{tests}", &record.tests.join(" "));
+        }
+        record.begin_step(shared, index, &step, log.len()).await?;
+        let id = format!("{attempt}-{index}");
+        let limits = record.job.limits.clone();
+        let env_pass = record.job.env_pass.clone();
+        let ended = run_step(client, &id, index, &step, &values, &env_pass, &limits, &mut log, around).await?;
+        record.end_step(&ended, log.len());
+        let judged = match &ended.end {
+            End::Ok => None,
+            End::Exit(state) => Some(Verdict::failed("exit", format!("{}: {state}", step.name))),
+            End::Timeout(limit) => {
+                Some(Verdict::failed("timeout", format!("{} ran over {} s", step.name, limit.as_secs_f64())))
+            }
+            End::Limit(kind) => Some(Verdict::failed("limit", kind.clone())),
+            End::Cancelled => Some(record.cancelled(shared).await?),
+        };
+        if step.lists && judged.is_none() {
+            record.tests = listed(shared, &attempt, record.step_bytes()).await;
+        }
+        if step.snapshot && judged.is_none() {
+            record.snapshot(shared, client).await?;
+        }
+        if let Some(judged) = judged.filter(|_| verdict.outcome == "ok") {
+            verdict = judged;
+        }
+        if verdict.outcome == "cancelled" {
+            break;
+        }
+    }
+    artifacts::keep(shared, record, client).await?;
+    record.decide(shared, &verdict).await?;
+    report(shared, record, verdict).await
+}
+
+/// The words that a listing step printed.
+async fn listed(shared: &Shared, attempt: &str, (from, to): (u64, u64)) -> Vec<String> {
+    use dashboard::api::LogRange;
+    use dashboard::client::LogOf;
+    let limit = 4 << 20;
+    let read = shared.dashboard.log_bytes(LogOf::Attempt(attempt), LogRange::Bytes(from, to), limit).await;
+    let bytes = read.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect()
+}
+
+async fn report(shared: &Shared, record: &mut Record, verdict: Verdict) -> Result<Verdict, Trouble> {
+    let fence = record.fence as u64;
+    let attempt = record.attempt.id.to_string();
+    record.span("report", "");
+    let mut tries = 0;
+    loop {
+        match shared.dashboard.log_finish(&attempt, fence).await {
+            Ok(_) => break,
+            Err(error) if error.is_code("stale") => return Err(Trouble::Stale),
+            // No step ran, so there is no log.
+            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => break,
+            Err(error) if error.is_transient() && tries < 200 => {
+                tracing::warn!(%error, "a log can't be finished; trying again");
+                tokio::time::sleep(crate::ledger::pause(tries)).await;
+                tries += 1;
+            }
+            Err(error) => {
+                record.warn(format!("the log could not be finished: {error}"));
+                break;
+            }
+        }
+    }
+    record.end_span(None);
+    Ok(verdict)
+}

@@ -1,0 +1,49 @@
+//! Takes the files that a recipe names off the worker while it is still ours.
+
+use axum::body::Body;
+use buildlet_client::BuildletClient;
+use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+use super::record::Record;
+use super::{Shared, Trouble};
+
+/// The largest artefact, in bytes.
+const MAX: u64 = 2 << 30;
+
+pub(super) async fn keep(shared: &Shared, record: &mut Record, client: &BuildletClient) -> Result<(), Trouble> {
+    if record.job.artifacts.is_empty() {
+        return Ok(());
+    }
+    let dir = record.job.repo.clone();
+    record.span("artifacts", "");
+    let found = client.glob(&dir, &record.job.artifacts).await?;
+    if found.truncated {
+        record.warn("too many artefacts: some were left out".into());
+    }
+    for file in found.files {
+        if file.size > MAX {
+            record.warn(format!("artefact {} was left out: {} bytes are more than {MAX}", file.path, file.size));
+            continue;
+        }
+        let path = format!("{dir}/{}", file.path);
+        // Two readings: the name under which it is kept is its digest.
+        let (_, mut stream) = client.file(&path).await?;
+        let mut digest = Sha256::new();
+        while let Some(chunk) = stream.next().await {
+            digest.update(&chunk?);
+        }
+        let digest = hex::encode(digest.finalize());
+        let (_, stream) = client.file(&path).await?;
+        let attempt = record.attempt.id.to_string();
+        let body = Body::from_stream(stream.map(|chunk| chunk.map_err(std::io::Error::other)));
+        let put = shared.dashboard.put_artifact(&attempt, record.fence as u64, &file.path, &digest, body).await;
+        match put {
+            Ok(()) => {}
+            Err(error) if error.is_code("stale") => return Err(Trouble::Stale),
+            Err(error) => record.warn(format!("artefact {} could not be kept: {error}", file.path)),
+        }
+    }
+    record.end_span(None);
+    Ok(())
+}

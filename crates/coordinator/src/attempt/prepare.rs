@@ -1,0 +1,111 @@
+//! Brings the sources onto the worker.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use buildlet_client::{BuildletClient, ExecRequest, Limits, RunState};
+use futures::StreamExt as _;
+use http::{Method, Request};
+use serde_json::json;
+use store::ObjectError;
+
+use super::record::Record;
+use super::{Shared, Trouble};
+use crate::job::Source;
+
+/// The longest that git may take on the worker.
+const CLONE: Duration = Duration::from_secs(600);
+
+pub(super) async fn sources(shared: &Shared, record: &mut Record, client: &BuildletClient) -> Result<(), Trouble> {
+    for source in record.job.sources.clone() {
+        if let Some(key) = source.snapshot.as_deref() {
+            if unpack_snapshot(shared, record, client, &source, key).await? {
+                record.input("snapshot", json!(key));
+                continue;
+            }
+        }
+        match source.git {
+            true => clone(shared, record, client, &source).await?,
+            false => unpack(shared, record, client, &source).await?,
+        }
+    }
+    record.end_span(None);
+    Ok(())
+}
+
+async fn get(shared: &Shared, path: &str) -> Result<Body, Trouble> {
+    let request = || {
+        Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .body(Body::empty())
+            .map_err(|error| Trouble::source(error.to_string()))
+    };
+    let mut last = String::new();
+    for pause in [0, 200, 1000, 3000] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        match shared.mirror.send_ok(request()?).await {
+            Ok(response) => return Ok(response.into_body()),
+            Err(error) if error.is_transient() => last = error.to_string(),
+            Err(error) => return Err(Trouble::source(error.to_string())),
+        }
+    }
+    Err(Trouble::source(last))
+}
+
+async fn unpack(shared: &Shared, record: &mut Record, client: &BuildletClient, source: &Source) -> Result<(), Trouble> {
+    record.span("source", &format!("{}@{}", source.repo, source.commit));
+    let body = get(shared, &format!("/{}.tar.gz?rev={}", source.repo, source.commit)).await?;
+    record.span("unpack", &source.dir);
+    let stream = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+    client.write_tgz(&source.dir, stream).await?;
+    Ok(())
+}
+
+/// Unpacks a snapshot; false if there is none.
+async fn unpack_snapshot(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+    source: &Source,
+    key: &str,
+) -> Result<bool, Trouble> {
+    let stream = match shared.objects.get_stream(key).await {
+        Ok((_, stream)) => stream,
+        Err(ObjectError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(Trouble::source(error.to_string())),
+    };
+    record.span("unpack", &format!("{} from {key}", source.dir));
+    client.write_tgz(&source.dir, stream.map(|chunk| chunk.map_err(std::io::Error::other))).await?;
+    Ok(true)
+}
+
+/// Makes a shallow git repository on the worker.
+async fn clone(shared: &Shared, record: &mut Record, client: &BuildletClient, source: &Source) -> Result<(), Trouble> {
+    record.span("source", &format!("{}@{} as git", source.repo, source.commit));
+    let body = get(shared, &format!("/mirror/{}/bundle?rev={}&depth=1", source.repo, source.commit)).await?;
+    let bytes = axum::body::to_bytes(body, 2 << 30).await.map_err(|error| Trouble::source(error.to_string()))?;
+    record.span("unpack", &source.dir);
+    let bundle = format!("{}.bundle", source.dir);
+    client.write_file(&bundle, 0o644, bytes).await?;
+    let script = "git init -q \"$1\" && cd \"$1\" && git fetch -q \"../$1.bundle\" '+refs/*:refs/*' 'HEAD' ; \
+                  git checkout -q --detach \"$2\" && rm \"../$1.bundle\"";
+    let id = format!("{}-git-{}", record.attempt.id, source.dir);
+    let request = ExecRequest {
+        id: id.clone(),
+        argv: ["sh", "-c", script, "sh", &source.dir, &source.commit].map(str::to_owned).to_vec(),
+        env: Vec::new(),
+        env_pass: vec!["PATH".into()],
+        dir: String::new(),
+        limits: Limits { wall_ms: Some(CLONE.as_millis() as u64), ..Limits::default() },
+    };
+    client.start(&request).await?;
+    loop {
+        let state = client.exec_state(&id, Duration::from_secs(20)).await?;
+        match (state.state, state.process_state.as_str()) {
+            (RunState::Exited, "ok") => return Ok(()),
+            (RunState::Exited, said) => return Err(Trouble::source(format!("git on the worker: {said}"))),
+            (RunState::Running, _) => {}
+        }
+    }
+}

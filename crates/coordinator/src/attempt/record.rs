@@ -1,0 +1,389 @@
+//! An attempt's rows as the driver knows them, and the transactions that move them on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use buildlet_client::{BuildletClient, Status};
+use dashboard::api::{Cause, StepReport};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use store::attempts::{self, AttemptRow, Decision};
+use store::builds::{self, BuildRow};
+use store::leases::{self, NewLease};
+use store::spans::{self, SpanRow};
+use store::{AttemptId, LeaseId, StoreError, Tx, workers};
+
+use super::{Grant, Shared, Start, Trouble, Verdict};
+use crate::clock::new_id;
+use crate::job::{Job, Step};
+use crate::ledger::transition;
+use crate::recipe::Ended;
+
+/// How many attempts a build may lose to the machines before it ends `infra_failed`.
+pub(crate) const MAX_ATTEMPTS: i64 = 3;
+/// The longest a lease may last beyond the time limits of its steps.
+const SLACK: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Record {
+    pub build: BuildRow,
+    pub attempt: AttemptRow,
+    pub job: Job,
+    pub fence: i64,
+    pub resumed: bool,
+    /// What a listing step listed.
+    pub tests: Vec<String>,
+    spans: Vec<SpanRow>,
+    /// Spans from here on are not written, or not as they are now.
+    written: usize,
+    inputs: BTreeMap<String, Value>,
+    warnings: Vec<String>,
+    steps: Vec<StepReport>,
+}
+
+impl Record {
+    /// Begins a new attempt, or takes one over.
+    pub async fn begin(shared: &Shared, grant: Grant) -> Result<Record, StoreError> {
+        let Grant { build, worker, host, start, .. } = grant;
+        let ledger = &shared.ledger;
+        match start {
+            Start::New(job) => {
+                let now = ledger.clock().now();
+                let fence = ledger.next_fence();
+                let inputs = BTreeMap::from([
+                    ("revision".to_owned(), json!(job.revision)),
+                    ("digest".to_owned(), json!(job.digest)),
+                    ("host".to_owned(), json!(host)),
+                    ("worker".to_owned(), json!(worker)),
+                ]);
+                let attempt = AttemptRow {
+                    id: new_id!(AttemptId, **ledger.clock()),
+                    build: build.id,
+                    number: build.attempts + 1,
+                    lease: new_id!(LeaseId, **ledger.clock()),
+                    worker,
+                    host,
+                    fence,
+                    state: "leased".into(),
+                    step: 0,
+                    outcome: None,
+                    cause: None,
+                    job: serde_json::to_string(&job).unwrap_or_default(),
+                    inputs: serde_json::to_string(&inputs).unwrap_or_default(),
+                    warnings: "[]".into(),
+                    started: now,
+                    ended: None,
+                };
+                let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
+                let until = now + Duration::from_millis(steps) + SLACK;
+                let lease =
+                    NewLease { id: attempt.lease, worker, build: build.id, attempt: attempt.id, fence, until };
+                let queued = SpanRow {
+                    n: 0,
+                    name: "queued".into(),
+                    detail: String::new(),
+                    start: build.queued,
+                    end: Some(now),
+                    error: None,
+                };
+                let begun = transition!(ledger, "lease", build.id, |tx| {
+                    builds::lease(&mut tx, build.id, fence, now).await?;
+                    attempts::insert(&mut tx, &attempt).await?;
+                    leases::insert(&mut tx, &lease, now).await?;
+                    workers::set(&mut tx, worker, "leased", None, now).await?;
+                    spans::put(&mut tx, attempt.id, &queued).await?;
+                });
+                if let Err(error) = begun {
+                    // A commit whose answer was lost looks stale when tried again: the row tells.
+                    let row = builds::get(&mut ledger.db().read().await?, build.id).await?;
+                    if row.is_none_or(|row| row.fence != fence) {
+                        return Err(error);
+                    }
+                }
+                let mut record = Record {
+                    build: BuildRow { fence, attempts: build.attempts + 1, state: "leased".into(), ..build },
+                    attempt,
+                    job: *job,
+                    fence,
+                    resumed: false,
+                    tests: Vec::new(),
+                    spans: vec![queued],
+                    written: 1,
+                    inputs,
+                    warnings: Vec::new(),
+                    steps: Vec::new(),
+                };
+                record.span("lease", &worker.to_string());
+                Ok(record)
+            }
+            Start::Resume(attempt) => Record::take_over(shared, build, *attempt).await,
+        }
+    }
+
+    async fn take_over(shared: &Shared, build: BuildRow, attempt: AttemptRow) -> Result<Record, StoreError> {
+        let ledger = &shared.ledger;
+        let (old, fence) = (attempt.fence, ledger.next_fence());
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt(format!("attempt {}: {error}", attempt.id));
+        let job: Job = serde_json::from_str(&attempt.job).map_err(corrupt)?;
+        let inputs = serde_json::from_str(&attempt.inputs).map_err(corrupt)?;
+        let warnings = serde_json::from_str(&attempt.warnings).map_err(corrupt)?;
+        let mut spans = spans::of_attempt(&mut ledger.db().read().await?, attempt.id).await?;
+        let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
+        let now = ledger.clock().now();
+        let until = now + Duration::from_millis(steps) + SLACK;
+        // Tried again after a commit whose answer was lost, the rows have the new fence already.
+        transition!(ledger, "take_over", build.id, |tx| {
+            let row = builds::get(&mut tx, build.id).await?;
+            if row.is_none_or(|row| row.fence != fence) {
+                leases::refence(&mut tx, attempt.lease, old, fence, until).await?;
+                attempts::refence(&mut tx, attempt.id, old, fence).await?;
+                builds::refence(&mut tx, build.id, old, fence).await?;
+            }
+        })?;
+        for span in spans.iter_mut().filter(|span| span.end.is_none()) {
+            span.end = Some(now);
+        }
+        Ok(Record {
+            build: BuildRow { fence, ..build },
+            attempt: AttemptRow { fence, ..attempt },
+            job,
+            fence,
+            resumed: true,
+            tests: Vec::new(),
+            written: 0,
+            spans,
+            inputs,
+            warnings,
+            steps: Vec::new(),
+        })
+    }
+
+    /// The verdict that was reached before the coordinator died.
+    pub fn decided(&self) -> Option<Verdict> {
+        if self.attempt.state != "reporting" {
+            return None;
+        }
+        let outcome = match self.attempt.outcome.as_deref()? {
+            "ok" => "ok",
+            "failed" => "failed",
+            "cancelled" => "cancelled",
+            _ => "infra_failed",
+        };
+        let cause = self.attempt.cause.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        Some(Verdict { outcome, cause })
+    }
+
+    /// Notes what answers at the other end.
+    pub fn note_buildlet(&mut self, status: &Status) {
+        let ours = status.bellwether.as_ref();
+        self.inputs.insert("buildlet_version".into(), json!(ours.map(|ours| ours.version.clone())));
+        self.inputs.insert("buildlet_digest".into(), json!(ours.map(|ours| ours.digest.clone())));
+    }
+
+    /// Notes an input.
+    pub fn input(&mut self, name: &str, value: Value) {
+        self.inputs.insert(name.to_owned(), value);
+    }
+
+    /// Whether the toolchain came as a snapshot.
+    pub fn has_snapshot(&self) -> bool {
+        self.inputs.contains_key("snapshot")
+    }
+
+    /// Notes something that changes no outcome.
+    pub fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    /// Begins a span, ending the one before it.
+    pub fn span(&mut self, name: &str, detail: &str) {
+        self.end_span(None);
+        let span = SpanRow {
+            n: self.spans.len() as i64,
+            name: name.to_owned(),
+            detail: detail.to_owned(),
+            start: self.spans.last().and_then(|span| span.end).unwrap_or_default(),
+            end: None,
+            error: None,
+        };
+        self.spans.push(span);
+    }
+
+    /// Ends the span that is open.
+    pub fn end_span(&mut self, error: Option<String>) {
+        let now = store::Micros::now();
+        if let Some(span) = self.spans.last_mut().filter(|span| span.end.is_none()) {
+            span.end = Some(now.max(span.start));
+            span.error = error;
+            self.written = self.written.min(self.spans.len() - 1);
+        }
+    }
+
+    async fn write_spans(spans: &[SpanRow], written: usize, attempt: AttemptId, tx: &mut Tx) -> Result<(), StoreError> {
+        for span in &spans[written.min(spans.len())..] {
+            spans::put(tx, attempt, span).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the attempt and its build on.
+    pub async fn advance(&mut self, shared: &Shared, state: &'static str, step: usize) -> Result<(), Trouble> {
+        let (build, attempt, fence) = (self.build.id, self.attempt.id, self.fence);
+        let (spans, written) = (&self.spans, self.written);
+        let done = match state {
+            "preparing" => transition!(&shared.ledger, "preparing", build, |tx| {
+                attempts::advance(&mut tx, attempt, fence, state, step as i64).await?;
+                builds::advance(&mut tx, build, fence, state).await?;
+                Self::write_spans(spans, written, attempt, &mut tx).await?;
+            }),
+            _ => transition!(&shared.ledger, "running", build, |tx| {
+                attempts::advance(&mut tx, attempt, fence, state, step as i64).await?;
+                builds::advance(&mut tx, build, fence, state).await?;
+                Self::write_spans(spans, written, attempt, &mut tx).await?;
+            }),
+        };
+        done?;
+        self.attempt.state = state.to_owned();
+        self.attempt.step = step as i64;
+        self.written = self.spans.len();
+        shared.reports.note(build);
+        Ok(())
+    }
+
+    /// A step is to run now.
+    pub async fn begin_step(&mut self, shared: &Shared, index: usize, step: &Step, log: u64) -> Result<(), Trouble> {
+        self.span(&step.name, &step.run);
+        self.steps.push(StepReport {
+            name: step.name.clone(),
+            command: Some(step.run.clone()),
+            started: timestamp(self.spans.last().map(|span| span.start)),
+            ended: None,
+            exit: None,
+            first_byte: Some(log),
+            end_byte: None,
+        });
+        self.advance(shared, "running", index).await
+    }
+
+    /// The step that runs has ended.
+    pub fn end_step(&mut self, ended: &Ended, log: u64) {
+        self.end_span(match &ended.end {
+            crate::recipe::End::Ok => None,
+            end => Some(format!("{end:?}")),
+        });
+        let span_end = timestamp(self.spans.last().and_then(|span| span.end));
+        if let Some(step) = self.steps.last_mut() {
+            step.ended = span_end;
+            step.exit = ended.state.exit_code;
+            step.end_byte = Some(log);
+            self.inputs.insert("steps".into(), json!(self.steps));
+        }
+        for left in &ended.state.leftovers {
+            self.warnings.push(format!("left behind and ended: process {} ({})", left.pid, left.cmd));
+        }
+    }
+
+    /// Where the latest step's output lies in the log.
+    pub fn step_bytes(&self) -> (u64, u64) {
+        let step = self.steps.last();
+        let first = step.and_then(|step| step.first_byte).unwrap_or(0);
+        (first, step.and_then(|step| step.end_byte).unwrap_or(first))
+    }
+
+    /// The verdict of a build that was ended on request.
+    pub async fn cancelled(&mut self, shared: &Shared) -> Result<Verdict, Trouble> {
+        let row = builds::get(&mut shared.ledger.db().read().await?, self.build.id).await?;
+        let said = row.and_then(|row| row.cancel);
+        let cause = said.and_then(|text| serde_json::from_str::<Cause>(&text).ok()).unwrap_or_else(|| Cause {
+            kind: "person".into(),
+            detail: "cancelled".into(),
+        });
+        Ok(Verdict { outcome: "cancelled", cause: Some(cause) })
+    }
+
+    /// Keeps the built tree, unless the same is kept already.
+    pub async fn snapshot(&mut self, shared: &Shared, client: &BuildletClient) -> Result<(), Trouble> {
+        let Some(key) = self.job.snapshot.clone() else { return Ok(()) };
+        self.span("snapshot", &key);
+        let stream = client.tgz(&self.job.repo).await?;
+        let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
+        let kept = shared.objects.put_stream(&key, stream).await;
+        let error = kept.err().map(|error| error.to_string());
+        if let Some(error) = &error {
+            // The build is judged by its steps; the next one just has to build the tree again.
+            self.warn(format!("the snapshot could not be kept: {error}"));
+        }
+        self.end_span(error);
+        Ok(())
+    }
+
+    fn cause_text(verdict: &Verdict) -> Option<String> {
+        verdict.cause.as_ref().and_then(|cause| serde_json::to_string(cause).ok())
+    }
+
+    /// Writes the verdict down, before it is reported.
+    pub async fn decide(&mut self, shared: &Shared, verdict: &Verdict) -> Result<(), Trouble> {
+        self.end_span(None);
+        let (build, attempt, fence) = (self.build.id, self.attempt.id, self.fence);
+        let (spans, written) = (&self.spans, self.written);
+        let decision = Decision {
+            outcome: verdict.outcome.to_owned(),
+            cause: Self::cause_text(verdict),
+            warnings: serde_json::to_string(&self.warnings).unwrap_or_default(),
+            inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
+        };
+        transition!(&shared.ledger, "reporting", build, |tx| {
+            attempts::decide(&mut tx, attempt, fence, &decision).await?;
+            builds::advance(&mut tx, build, fence, "reporting").await?;
+            Self::write_spans(spans, written, attempt, &mut tx).await?;
+        })?;
+        self.attempt.state = "reporting".into();
+        self.written = self.spans.len();
+        Ok(())
+    }
+
+    /// Ends the attempt, and the build with it, unless the machines are to blame and it may be tried again. Returns
+    /// whether it is queued again.
+    pub async fn end(&mut self, shared: &Shared, verdict: &Verdict) -> Result<bool, StoreError> {
+        self.end_span(verdict.cause.as_ref().filter(|_| verdict.outcome == "infra_failed").map(|cause| cause.detail.clone()));
+        let ledger = &shared.ledger;
+        let now = ledger.clock().now();
+        let (build, attempt, lease, worker, fence) =
+            (self.build.id, self.attempt.id, self.attempt.lease, self.attempt.worker, self.fence);
+        let cause = Self::cause_text(verdict);
+        let tries = self.attempt.number - self.build.retried_from;
+        let again = verdict.outcome == "infra_failed" && tries < MAX_ATTEMPTS;
+        // At once on another worker, then after a pause: what struck twice may strike everybody for a while.
+        let not_before = if tries < 2 { now } else { now + Duration::from_secs(10) };
+        let (spans, written) = (&self.spans, self.written);
+        let decision = Decision {
+            outcome: verdict.outcome.to_owned(),
+            cause: cause.clone(),
+            warnings: serde_json::to_string(&self.warnings).unwrap_or_default(),
+            inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
+        };
+        let ended = transition!(ledger, "done", build, |tx| {
+            attempts::decide(&mut tx, attempt, fence, &decision).await?;
+            attempts::finish(&mut tx, attempt, fence, verdict.outcome, cause.as_deref(), now).await?;
+            leases::end(&mut tx, lease, fence, now).await?;
+            if again {
+                builds::requeue(&mut tx, build, fence, not_before, now).await?;
+            } else {
+                builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), now).await?;
+            }
+            workers::set(&mut tx, worker, "wiping", None, now).await?;
+            Self::write_spans(spans, written, attempt, &mut tx).await?;
+        });
+        if let Err(error) = ended {
+            let rows = attempts::of_build(&mut ledger.db().read().await?, build).await?;
+            let done = rows.iter().any(|row| row.id == attempt && row.fence == fence && row.ended.is_some());
+            if !done {
+                return Err(error);
+            }
+        }
+        Ok(again)
+    }
+}
+
+fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_microsecond(time?.0).ok()
+}

@@ -1,0 +1,151 @@
+//! Putting a coordinator together, and running it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use dashboard::api::Wait as ReportedWait;
+use dashboard::client::DashboardClient;
+use store::{BuildId, Db, Objects, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use transport::Service;
+
+use crate::api::{self, Api};
+use crate::attempt::Shared;
+use crate::clock::SharedClock;
+use crate::core::{Blocked, Core, Message, Stopped};
+use crate::hook::SharedHooks;
+use crate::ledger::{LeadError, Ledger, TakeOver};
+use crate::pool::{Pool, PoolEvent};
+use crate::report::{self, ReportQueue};
+use crate::work::Finder;
+
+/// What a coordinator is given.
+pub struct Handles {
+    /// The database.
+    pub db: Db,
+    /// Where snapshots lie.
+    pub objects: Objects,
+    /// The dashboard.
+    pub dashboard: Service,
+    /// gitmirror.
+    pub mirror: Service,
+    /// The configuration, as it changes.
+    pub config: watch::Receiver<Arc<buildenv::Config>>,
+    /// Where machines come from.
+    pub pools: Vec<Arc<dyn Pool>>,
+    /// Time and randomness.
+    pub clock: SharedClock,
+    /// Points at which tests stop the world.
+    pub hooks: SharedHooks,
+    /// Values of secrets, by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Why a builder of a repo can't run on any machine here.
+    pub blocked: Blocked,
+}
+
+/// How a coordinator behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who it is, for people who find that another one leads.
+    pub holder: String,
+    /// How it comes to lead.
+    pub take_over: TakeOver,
+    /// Machines of a host whose configuration names no capacity.
+    pub capacity: u32,
+    /// How long a worker may be out of reach before its attempt is given up.
+    pub patience: Duration,
+}
+
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one leads.
+    #[error(transparent)]
+    Lead(#[from] LeadError),
+    /// The database's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A coordinator that leads. [`Coordinator::run`] does its work.
+pub struct Coordinator {
+    core: Core,
+    router: Router,
+    shared: Arc<Shared>,
+    finder: Finder,
+    messages: mpsc::Receiver<Message>,
+    pool_events: mpsc::Receiver<PoolEvent>,
+}
+
+impl Coordinator {
+    /// Takes the lead, and takes up what was under way.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(options: Options, handles: Handles) -> Result<Coordinator, StartError> {
+        let Handles { db, objects, dashboard, mirror, config, pools, clock, hooks, secrets, blocked } = handles;
+        let ledger = Ledger::lead(db, clock, hooks, &options.holder, options.take_over).await?;
+        let shared = Arc::new(Shared {
+            ledger,
+            dashboard: DashboardClient::new(dashboard),
+            mirror,
+            objects,
+            secrets,
+            reports: ReportQueue::default(),
+            patience: options.patience,
+        });
+        let (to_core, messages) = mpsc::channel(1024);
+        let (to_pools, pool_events) = mpsc::channel(1024);
+        let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
+        let core = Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools).await?;
+        let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
+        Ok(Coordinator { core, router, shared, finder, messages, pool_events })
+    }
+
+    /// Its pages and API.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
+    pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
+        let Coordinator { core, shared, finder, messages, pool_events, .. } = self;
+        let asking = finder.core.clone();
+        let reporter = AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| why(&asking, build).await)));
+        let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
+        let stopped = core.run(messages, pool_events, drain, stop).await;
+        drop(work);
+        if stopped == Stopped::Drained {
+            // The last reports are on their way; what does not arrive now is sent at the next start.
+            let _ = tokio::time::timeout(Duration::from_secs(3), reported(&shared)).await;
+        }
+        drop(reporter);
+        stopped
+    }
+}
+
+async fn reported(shared: &Shared) {
+    loop {
+        let open = async { store::builds::open(&mut shared.ledger.db().read().await?).await };
+        match open.await {
+            Ok(open) if open.iter().any(|row| row.state == "done") => {}
+            _ => return,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn why(core: &mpsc::Sender<Message>, build: BuildId) -> Option<ReportedWait> {
+    let (sender, receiver) = oneshot::channel();
+    core.send(Message::Why(build, sender)).await.ok()?;
+    let wait = receiver.await.ok()??;
+    Some(ReportedWait {
+        reason: wait.reason.to_string(),
+        since: jiff::Timestamp::from_microsecond(wait.since.0).ok(),
+        ahead: u64::try_from(wait.ahead).ok(),
+    })
+}

@@ -1,0 +1,536 @@
+//! The coordinator's one task that holds the scheduler: takes in what happens, carries out what the scheduler says.
+//!
+//! It writes nothing of a build itself: rows are made by whoever brings work, and moved on by the drivers. What it holds in
+//! memory can be read back from the database at any time, which is what a start does.
+
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildlet_client::BuildletClient;
+use serde::Serialize;
+use store::builds::BuildRow;
+use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds, workers};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{Driven, Fate, Grant, Shared, Start, drive};
+use crate::clock::new_id;
+use crate::journal::{Journal, Note};
+use crate::ledger::LEAD;
+use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
+use crate::resolve;
+use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+
+/// Says of a builder of a repo why no machine here can run it, where that is so.
+pub type Blocked = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
+
+/// What the task is told.
+pub(crate) enum Message {
+    /// Builds were queued.
+    Queued(Vec<BuildRow>),
+    /// A build that was queued is not wanted any more.
+    Withdrawn(BuildId),
+    /// A build that runs is to be ended.
+    Cancel(BuildId),
+    /// Why does it wait?
+    Why(BuildId, oneshot::Sender<Option<Wait>>),
+    /// How do things stand?
+    Status(oneshot::Sender<Status>),
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Builds that wait for a machine.
+    pub queued: Vec<WaitingBuild>,
+    /// Builds that hold one.
+    pub running: Vec<RunningBuild>,
+    /// All machines.
+    pub workers: Vec<WorkerStatus>,
+    /// Whether nothing new is started because the server is going down.
+    pub draining: bool,
+}
+
+/// A build that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingBuild {
+    /// The build.
+    pub build: BuildId,
+    /// Its builder.
+    pub builder: String,
+    /// Its repo.
+    pub repo: String,
+    /// Its revision.
+    pub revision: String,
+    /// Why it waits, in a sentence.
+    pub reason: String,
+    /// The same for programs.
+    pub wait: Wait,
+}
+
+/// A build that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningBuild {
+    /// The build.
+    pub build: BuildId,
+    /// Its builder.
+    pub builder: String,
+    /// Its repo.
+    pub repo: String,
+    /// Its revision.
+    pub revision: String,
+    /// On which machine.
+    pub worker: WorkerId,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub worker: WorkerId,
+    /// Its host.
+    pub host: String,
+    /// Its pool.
+    pub pool: String,
+    /// `starting`, `idle`, `busy` or `set_aside`.
+    pub state: &'static str,
+    /// Why it is set aside.
+    pub reason: Option<String>,
+    /// The pool's words: a pid, a pod.
+    pub detail: String,
+    /// Since when it exists, in microseconds since 1970.
+    pub since: Micros,
+}
+
+struct Worker {
+    host: String,
+    pool: Arc<dyn Pool>,
+    machine: Option<Machine>,
+    state: &'static str,
+    reason: Option<String>,
+    created: Micros,
+}
+
+struct Running {
+    cancel: CancellationToken,
+    gone: CancellationToken,
+    worker: WorkerId,
+}
+
+pub(crate) struct Core {
+    shared: Arc<Shared>,
+    scheduler: Scheduler,
+    config: watch::Receiver<Arc<buildenv::Config>>,
+    pools: HashMap<String, Arc<dyn Pool>>,
+    blocked: Blocked,
+    capacity: u32,
+    journal: Journal,
+    /// Builds that are queued or running.
+    rows: HashMap<BuildId, BuildRow>,
+    running: HashMap<BuildId, Running>,
+    workers: HashMap<WorkerId, Worker>,
+    drivers: JoinSet<Driven>,
+    tasks: JoinSet<()>,
+    draining: bool,
+}
+
+/// How a coordinator came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Nothing was left running.
+    Drained,
+    /// At once; what runs goes on at its workers.
+    AtOnce,
+    /// Another coordinator leads.
+    Superseded,
+}
+
+impl Core {
+    /// Runs until told to end.
+    pub async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut pool_events: mpsc::Receiver<PoolEvent>,
+        drain: CancellationToken,
+        stop: CancellationToken,
+    ) -> Stopped {
+        let mut renew = tokio::time::interval(LEAD / 5);
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let ended = loop {
+            if self.draining && self.running.is_empty() {
+                break Stopped::Drained;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break Stopped::AtOnce,
+                () = drain.cancelled(), if !self.draining => self.drain(),
+                Some(message) = messages.recv() => self.message(message),
+                Some(event) = pool_events.recv() => self.pool_event(event),
+                Some(done) = self.drivers.join_next(), if !self.drivers.is_empty() => match done {
+                    Ok(driven) if driven.stale => break Stopped::Superseded,
+                    Ok(driven) => self.driven(driven).await,
+                    Err(error) => tracing::error!(%error, "a driver broke down; its build is taken up at the next start"),
+                },
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                changed = self.config.changed() => if changed.is_ok() { self.configure() },
+                _ = tick.tick() => if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
+                    self.apply(Event::Tick);
+                },
+                _ = renew.tick() => match self.shared.ledger.renew().await {
+                    Ok(()) => {}
+                    Err(StoreError::Stale) => break Stopped::Superseded,
+                    // The guards of the transactions decide; a database that is away takes nothing from anybody.
+                    Err(error) => tracing::warn!(%error, "the lead could not be renewed"),
+                },
+            }
+        };
+        self.drivers.shutdown().await;
+        self.tasks.shutdown().await;
+        self.journal.close().await;
+        if ended != Stopped::Superseded {
+            if let Err(error) = self.shared.ledger.resign().await {
+                tracing::debug!(%error, "the lead could not be given back; it ends by itself");
+            }
+        }
+        ended
+    }
+
+    fn now(&self) -> Micros {
+        self.shared.ledger.clock().now()
+    }
+
+    fn apply(&mut self, event: Event) {
+        let now = self.now();
+        self.journal.note(Note::Event(now, event.clone()));
+        for action in self.scheduler.step(now, event) {
+            match action {
+                Action::Lease { build, worker, host } => self.lease(build, worker, host),
+                Action::Create { host, count } => self.create(&host, count),
+                Action::Retire { worker } => self.forget(worker, "all that waits had refused it".into()),
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        let hosts: Vec<String> = self.config.borrow().hosts().iter().map(|host| host.name.to_string()).collect();
+        for host in hosts {
+            self.apply(Event::Host { host, capacity: 0, blocked: Some("the server is going down".into()) });
+        }
+    }
+
+    /// Tells the scheduler of limits and hosts, and looks again at everything queued.
+    fn configure(&mut self) {
+        let config = Arc::clone(&self.config.borrow_and_update());
+        for (limit, max) in resolve::all_limits(&config) {
+            self.apply(Event::Limit { limit, max });
+        }
+        for host in config.hosts() {
+            let pool = host.pool.as_str();
+            let blocked = match (self.pools.contains_key(pool), self.draining) {
+                (_, true) => Some("the server is going down".to_owned()),
+                (false, _) => Some(format!("pool {pool} is not available on this server")),
+                _ => None,
+            };
+            let capacity = host.capacity.unwrap_or(self.capacity);
+            self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
+        }
+        let queued: Vec<BuildRow> =
+            self.rows.values().filter(|row| !self.running.contains_key(&row.id)).cloned().collect();
+        for row in queued {
+            let request = self.request(&row, Vec::new());
+            if self.scheduler.request(row.id) != Some(&request) {
+                self.apply(Event::Queued(request));
+            }
+        }
+    }
+
+    fn request(&self, row: &BuildRow, avoid: Vec<WorkerId>) -> Request {
+        let config = self.config.borrow();
+        let found = resolve::builder(&config, &row.repo, &row.builder);
+        let blocked = match &found {
+            Ok(_) => (self.blocked)(&row.repo, &row.builder),
+            Err(error) => Some(error.to_string()),
+        };
+        let avoid = match avoid.is_empty() {
+            true => self.scheduler.request(row.id).map(|request| request.avoid.clone()).unwrap_or_default(),
+            false => avoid,
+        };
+        Request {
+            build: row.id,
+            builder: row.builder.clone(),
+            hosts: found.as_ref().map(|b| b.hosts.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            class: Class::parse(&row.class).unwrap_or(Class::PostSubmit),
+            priority: row.priority + found.as_ref().map_or(0, |builder| i64::from(builder.priority)),
+            commit_time: row.commit_time,
+            requested: row.queued,
+            limits: found.map(resolve::limits_of).unwrap_or_default(),
+            avoid,
+            not_before: (row.not_before.0 > 0).then_some(row.not_before),
+            need: None,
+            blocked,
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Queued(rows) => {
+                for row in rows {
+                    if self.running.contains_key(&row.id) {
+                        continue;
+                    }
+                    let request = self.request(&row, Vec::new());
+                    self.shared.reports.note(row.id);
+                    self.rows.insert(row.id, row);
+                    self.apply(Event::Queued(request));
+                }
+            }
+            Message::Withdrawn(build) => {
+                self.shared.reports.note(build);
+                if !self.running.contains_key(&build) && self.rows.remove(&build).is_some() {
+                    self.apply(Event::Withdrawn { build });
+                }
+            }
+            Message::Cancel(build) => {
+                if let Some(running) = self.running.get(&build) {
+                    running.cancel.cancel();
+                }
+            }
+            Message::Why(build, answer) => {
+                let _ = answer.send(self.scheduler.why(build));
+            }
+            Message::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut queued: Vec<_> = (self.rows.values())
+            .filter(|row| !self.running.contains_key(&row.id))
+            .filter_map(|row| {
+                let wait = self.scheduler.why(row.id)?;
+                Some(WaitingBuild {
+                    build: row.id,
+                    builder: row.builder.clone(),
+                    repo: row.repo.clone(),
+                    revision: row.revision.clone(),
+                    reason: wait.reason.to_string(),
+                    wait,
+                })
+            })
+            .collect();
+        queued.sort_by_key(|waiting| (waiting.wait.ahead, waiting.build));
+        let mut running: Vec<_> = (self.running.iter())
+            .filter_map(|(id, running)| {
+                let row = self.rows.get(id)?;
+                Some(RunningBuild {
+                    build: *id,
+                    builder: row.builder.clone(),
+                    repo: row.repo.clone(),
+                    revision: row.revision.clone(),
+                    worker: running.worker,
+                })
+            })
+            .collect();
+        running.sort_by_key(|running| running.build);
+        let mut workers: Vec<_> = (self.workers.iter())
+            .map(|(name, worker)| WorkerStatus {
+                worker: *name,
+                host: worker.host.clone(),
+                pool: worker.pool.name().to_owned(),
+                state: worker.state,
+                reason: worker.reason.clone(),
+                detail: worker.machine.as_ref().map(|machine| machine.detail.clone()).unwrap_or_default(),
+                since: worker.created,
+            })
+            .collect();
+        workers.sort_by_key(|worker| worker.worker);
+        Status { queued, running, workers, draining: self.draining }
+    }
+
+    fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {
+        let config = Arc::clone(&self.config.borrow());
+        let Some(row) = self.rows.get(&build).cloned() else { return };
+        let configured = config.hosts().iter().find(|known| known.name.as_str() == host);
+        let job = match resolve::job(&config, &row.repo, &row.builder, &row.revision, configured) {
+            Ok(job) => job,
+            Err(error) => {
+                let request = Request { blocked: Some(error.to_string()), ..self.request(&row, Vec::new()) };
+                self.apply(Event::Queued(request));
+                self.apply(Event::MachineIdle { worker, host });
+                return;
+            }
+        };
+        self.start(row, worker, host, Start::New(Box::new(job)));
+    }
+
+    fn client(address: Option<&Address>) -> BuildletClient {
+        let nowhere = || buildlet_client::Address::Unix("/nonexistent/socket".into());
+        let address = match address {
+            Some(Address::Unix { path }) => buildlet_client::Address::Unix(path.into()),
+            Some(Address::Tcp { address }) => address.parse().map_or_else(|_| nowhere(), buildlet_client::Address::Tcp),
+            None => nowhere(),
+        };
+        BuildletClient::new(address, None)
+    }
+
+    fn start(&mut self, row: BuildRow, worker: WorkerId, host: String, start: Start) {
+        let build = row.id;
+        let address = self.workers.get(&worker).and_then(|known| known.machine.as_ref()?.address.clone());
+        let (cancel, gone) = (CancellationToken::new(), CancellationToken::new());
+        if address.is_none() {
+            // A machine that is gone already: the driver writes that down.
+            gone.cancel();
+        }
+        let client = Self::client(address.as_ref());
+        if row.cancel.is_some() {
+            cancel.cancel();
+        }
+        if let Some(known) = self.workers.get_mut(&worker) {
+            known.state = "busy";
+        }
+        self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker });
+        let grant = Grant { build: row, worker, host, client, start };
+        self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
+    }
+
+    async fn driven(&mut self, driven: Driven) {
+        let Driven { build, worker, host, fate, requeued, .. } = driven;
+        self.running.remove(&build);
+        self.rows.remove(&build);
+        self.apply(Event::Released { build });
+        if requeued {
+            self.requeue(build).await;
+        }
+        let now = self.now();
+        match fate {
+            Fate::Idle if self.workers.contains_key(&worker) => {
+                self.set_state(worker, "idle", None);
+                self.journal.note(Note::Worker(now, worker, "idle", None));
+                self.apply(Event::MachineIdle { worker, host });
+            }
+            Fate::Idle => {}
+            Fate::SetAside(reason) => {
+                tracing::warn!(%worker, %reason, "a machine is set aside");
+                self.set_state(worker, "set_aside", Some(reason.clone()));
+                self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
+                self.apply(Event::MachineSetAside { worker, host });
+            }
+            Fate::Lost(reason) => {
+                tracing::warn!(%worker, %reason, "a machine is lost");
+                self.forget(worker, reason);
+            }
+        }
+    }
+
+    fn set_state(&mut self, worker: WorkerId, state: &'static str, reason: Option<String>) {
+        if let Some(known) = self.workers.get_mut(&worker) {
+            known.state = state;
+            known.reason = reason;
+        }
+    }
+
+    async fn requeue(&mut self, build: BuildId) {
+        let read = async {
+            let mut reader = self.shared.ledger.db().read().await?;
+            let row = builds::get(&mut reader, build).await?;
+            let tried = attempts::of_build(&mut reader, build).await?;
+            Ok::<_, StoreError>((row, tried))
+        };
+        match read.await {
+            Ok((Some(row), tried)) => {
+                let since = row.retried_from;
+                let avoid = tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
+                let request = self.request(&row, avoid.collect());
+                self.rows.insert(build, row);
+                self.apply(Event::Queued(request));
+            }
+            Ok((None, _)) => {}
+            Err(error) => tracing::error!(%build, %error, "a build is queued again at the next start only"),
+        }
+    }
+
+    /// A machine is no more: tells the driver that holds it, and its pool to clean up.
+    fn forget(&mut self, worker: WorkerId, reason: String) {
+        for running in self.running.values().filter(|running| running.worker == worker) {
+            running.gone.cancel();
+        }
+        let Some(known) = self.workers.remove(&worker) else { return };
+        self.journal.note(Note::WorkerGone(self.now(), worker, reason));
+        let pool = known.pool;
+        self.tasks.spawn(async move {
+            if let Err(error) = pool.ask(Ask::Delete { name: worker }).await {
+                tracing::warn!(%worker, %error, "a machine could not be deleted; the next start finds it");
+            }
+        });
+        self.apply(Event::MachineGone { worker });
+    }
+
+    fn create(&mut self, host: &str, count: u32) {
+        let config = Arc::clone(&self.config.borrow());
+        let pool = config.hosts().iter().find(|known| known.name.as_str() == host);
+        let Some(pool) = pool.and_then(|known| self.pools.get(known.pool.as_str())).cloned() else { return };
+        for _ in 0..count {
+            let clock = Arc::clone(self.shared.ledger.clock());
+            let name = new_id!(WorkerId, *clock);
+            let created = clock.now();
+            let worker = Worker {
+                host: host.to_owned(),
+                pool: Arc::clone(&pool),
+                machine: None,
+                state: "starting",
+                reason: None,
+                created,
+            };
+            self.workers.insert(name, worker);
+            self.apply(Event::MachineStarting { worker: name, host: host.to_owned() });
+            let (shared, pool, host) = (Arc::clone(&self.shared), Arc::clone(&pool), host.to_owned());
+            let failed = self.journal.failed();
+            self.tasks.spawn(async move {
+                // The row first: a machine without one is taken for a leak.
+                let noted = crate::ledger::transition!(&shared.ledger, "worker", name, |tx| {
+                    workers::insert(&mut tx, name, pool.name(), &host, created).await?
+                });
+                let asked = match noted {
+                    Ok(()) => pool.ask(Ask::Create { name, host: host.clone() }).await.map(drop),
+                    Err(error) => Err(PoolError::Unavailable { message: error.to_string() }),
+                };
+                if let Err(error) = asked {
+                    let _ = failed.send(PoolEvent::Failed { name, host, error }).await;
+                }
+            });
+        }
+    }
+
+    fn pool_event(&mut self, event: PoolEvent) {
+        let now = self.now();
+        match event {
+            PoolEvent::Ready { machine } => {
+                let name = machine.name;
+                let Some(worker) = self.workers.get_mut(&name) else {
+                    tracing::warn!(worker = %name, "a machine appeared that nobody asked for");
+                    return;
+                };
+                let host = worker.host.clone();
+                worker.state = "idle";
+                let address = serde_json::to_string(&machine.address).unwrap_or_default();
+                worker.machine = Some(machine);
+                self.journal.note(Note::WorkerReady(now, name, address));
+                self.apply(Event::MachineIdle { worker: name, host });
+            }
+            PoolEvent::Failed { name, host, error } => {
+                tracing::warn!(worker = %name, %host, %error, "a machine could not be made");
+                self.workers.remove(&name);
+                self.journal.note(Note::WorkerGone(now, name, error.to_string()));
+                let retry = now + Duration::from_secs(5);
+                self.apply(Event::CreateFailed { worker: name, host, reason: error.to_string(), retry });
+            }
+            PoolEvent::Gone { name, reason } => self.forget(name, reason),
+        }
+    }
+}

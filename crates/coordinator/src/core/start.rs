@@ -1,0 +1,167 @@
+//! Takes up where the coordinator before left off: machines by asking the pools, builds by their rows.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use store::{StoreError, WorkerId, attempts, builds, events, workers};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::{Blocked, Core, Worker};
+use crate::attempt::{Shared, Start};
+use crate::journal::{Journal, Note};
+use crate::pool::{Answer, Ask, Machine, Pool, PoolEvent};
+use crate::schedule::{Event, Scheduler};
+
+impl Core {
+    /// Reads everything back, and starts the drivers of what was under way.
+    pub(crate) async fn recover(
+        shared: Arc<Shared>,
+        config: watch::Receiver<Arc<buildenv::Config>>,
+        pools: Vec<Arc<dyn Pool>>,
+        blocked: Blocked,
+        capacity: u32,
+        pool_events: mpsc::Sender<PoolEvent>,
+    ) -> Result<Core, StoreError> {
+        let mut reader = shared.ledger.db().read().await?;
+        let known = workers::live(&mut reader).await?;
+        let open = builds::open(&mut reader).await?;
+        let mut tried = HashMap::new();
+        for row in &open {
+            tried.insert(row.id, attempts::of_build(&mut reader, row.id).await?);
+        }
+        let last = events::last(&mut reader).await?;
+        drop(reader);
+        let journal = Journal::start(Arc::clone(&shared), last, pool_events.clone());
+        let mut core = Core {
+            shared,
+            scheduler: Scheduler::default(),
+            config,
+            pools: HashMap::new(),
+            blocked,
+            capacity,
+            journal,
+            rows: HashMap::new(),
+            running: HashMap::new(),
+            workers: HashMap::new(),
+            drivers: JoinSet::new(),
+            tasks: JoinSet::new(),
+            draining: false,
+        };
+        let mut here: HashMap<WorkerId, Machine> = HashMap::new();
+        let mut silent = HashSet::new();
+        for pool in pools {
+            match pool.ask(Ask::List).await {
+                Ok(Answer::Machines { machines }) => here.extend(machines.into_iter().map(|one| (one.name, one))),
+                Ok(Answer::Accepted) => {}
+                Err(error) => {
+                    // Its machines are taken for alive: a driver finds out, the others at the next start.
+                    tracing::warn!(pool = pool.name(), %error, "a pool can't list its machines");
+                    silent.insert(pool.name().to_owned());
+                }
+            }
+            if let Some(mut events) = pool.events() {
+                let to = pool_events.clone();
+                core.tasks.spawn(async move {
+                    while let Some(event) = events.recv().await {
+                        if to.send(event).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            core.pools.insert(pool.name().to_owned(), pool);
+        }
+        core.configure();
+        let now = core.now();
+        let mut busy: HashSet<WorkerId> = HashSet::new();
+        for row in known {
+            let Some(pool) = core.pools.get(&row.pool).cloned() else { continue };
+            let machine = here.remove(&row.id).or_else(|| {
+                let address = serde_json::from_str(row.address.as_deref()?).ok()?;
+                silent.contains(&row.pool).then(|| Machine {
+                    name: row.id,
+                    host: row.host.clone(),
+                    address,
+                    detail: String::new(),
+                })
+            });
+            if machine.as_ref().is_none_or(|machine| machine.address.is_none()) {
+                core.journal.note(Note::WorkerGone(now, row.id, "not there at a start of the coordinator".into()));
+                continue;
+            }
+            let aside = row.state == "set_aside";
+            let state = if aside { "set_aside" } else { "starting" };
+            let worker =
+                Worker { host: row.host, pool, machine, state, reason: row.reason, created: row.created };
+            core.workers.insert(row.id, worker);
+        }
+        // Machines that nobody knows were asked for and lost in a crash.
+        for (name, machine) in here {
+            tracing::warn!(worker = %name, host = machine.host, "a leaked machine is deleted");
+            for pool in core.pools.values() {
+                if let Err(error) = pool.ask(Ask::Delete { name }).await {
+                    tracing::warn!(worker = %name, %error, "it could not be deleted");
+                }
+            }
+        }
+        for row in open {
+            core.shared.reports.note(row.id);
+            let attempts = tried.remove(&row.id).unwrap_or_default();
+            match row.state.as_str() {
+                "done" => {}
+                "queued" => {
+                    let since = row.retried_from;
+                    let avoid =
+                        attempts.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
+                    let request = core.request(&row, avoid.collect());
+                    core.rows.insert(row.id, row);
+                    core.apply(Event::Queued(request));
+                }
+                _ => {
+                    let Some(attempt) = attempts.into_iter().rev().find(|attempt| attempt.ended.is_none()) else {
+                        tracing::error!(build = %row.id, "a build is under way without an attempt");
+                        continue;
+                    };
+                    let (worker, host) = (attempt.worker, attempt.host.clone());
+                    busy.insert(worker);
+                    let request = core.request(&row, Vec::new());
+                    core.rows.insert(row.id, row.clone());
+                    core.apply(Event::Resumed { request, worker, host: host.clone() });
+                    core.start(row, worker, host, Start::Resume(Box::new(attempt)));
+                }
+            }
+        }
+        let idle: Vec<_> = (core.workers.iter())
+            .filter(|(name, _)| !busy.contains(name))
+            .map(|(name, worker)| (*name, worker.host.clone(), worker.state))
+            .collect();
+        for (worker, host, state) in idle {
+            if state == "set_aside" {
+                core.apply(Event::MachineSetAside { worker, host });
+            } else {
+                // It may have been in the middle of a wipe: it is clean once it was wiped again.
+                core.rewipe(worker, host);
+            }
+        }
+        Ok(core)
+    }
+
+    fn rewipe(&mut self, worker: WorkerId, host: String) {
+        let Some(known) = self.workers.get(&worker) else { return };
+        let Some(machine) = known.machine.clone() else { return };
+        self.apply(Event::MachineStarting { worker, host });
+        let failed = self.journal.failed();
+        let client = Self::client(machine.address.as_ref());
+        let fence = self.shared.ledger.next_fence();
+        self.tasks.spawn(async move {
+            let client = client.with_fence(fence as u64, "");
+            let event = match client.wipe().await {
+                Ok(report) if report.clean => PoolEvent::Ready { machine },
+                Ok(report) => PoolEvent::Gone { name: worker, reason: format!("not clean: {report:?}") },
+                Err(error) => PoolEvent::Gone { name: worker, reason: error.to_string() },
+            };
+            let _ = failed.send(event).await;
+        });
+    }
+}

@@ -1,0 +1,108 @@
+//! A job: what exactly is to be done on a worker, resolved from the configuration when a lease is given, so that a later
+//! change of the configuration changes nothing for what runs.
+
+use serde::{Deserialize, Serialize};
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The subject's repo.
+    pub repo: String,
+    /// The builder's name.
+    pub builder: String,
+    /// The revision's canonical text.
+    pub revision: String,
+    /// What is unpacked into the work directory first.
+    pub sources: Vec<Source>,
+    /// What is run, in order, until one fails.
+    pub steps: Vec<Step>,
+    /// Names (or `PREFIX_*`) of the worker's environment that the job may see.
+    pub env_pass: Vec<String>,
+    /// Environment variables whose values are secrets of the server; the values are never stored here.
+    pub secrets: Vec<SecretUse>,
+    /// Globs, below the subject's tree, of files to keep.
+    pub artifacts: Vec<String>,
+    /// The object to which the built tree of the subject is saved after the last step.
+    pub snapshot: Option<String>,
+    /// How test results are read.
+    pub results: String,
+    /// Limits on each step.
+    pub limits: Limits,
+    /// SHA-256 of the recipe and builder as configured.
+    pub digest: String,
+    /// The repo whose tree is the toolchain of this job, where it is not the subject itself.
+    pub toolchain: Option<String>,
+}
+
+/// One tree in the work directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The repo.
+    pub repo: String,
+    /// The commit, 40 hex digits.
+    pub commit: String,
+    /// The directory, relative to the work directory.
+    pub dir: String,
+    /// A snapshot of the built tree, used in place of the plain source where it exists.
+    pub snapshot: Option<String>,
+    /// Whether the worker needs a git repository and not only a tree.
+    pub git: bool,
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name, for spans and messages.
+    pub name: String,
+    /// A line for `sh -c`.
+    pub run: String,
+    /// Where it runs, relative to the work directory.
+    pub dir: String,
+    /// Its environment, later entries win.
+    pub env: Vec<(String, String)>,
+    /// Its time limit, in milliseconds.
+    pub timeout_ms: u64,
+    /// When it runs, given how the steps before went.
+    pub when: When,
+    /// Whether the subject's tree is kept as a snapshot once it went well.
+    pub snapshot: bool,
+    /// Whether it builds the toolchain, and is left out where a snapshot of that was had.
+    pub for_toolchain: bool,
+    /// Whether it only lists tests: its output is the list, and `{tests}` in later steps stands for it.
+    pub lists: bool,
+}
+
+/// When a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// After all before went well.
+    #[default]
+    Success,
+    /// After one before failed.
+    Failure,
+    /// In both cases.
+    Always,
+}
+
+/// A secret that the job gets as an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretUse {
+    /// The secret's name in the configuration.
+    pub name: String,
+    /// The variable.
+    pub variable: String,
+}
+
+/// Limits on the job's processes; `None` leaves it to the worker's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Resident memory of the process tree, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes at once.
+    pub processes: Option<u64>,
+    /// Work directory, in bytes.
+    pub disk_bytes: Option<u64>,
+    /// Output of a step, in bytes.
+    pub log_bytes: Option<u64>,
+}

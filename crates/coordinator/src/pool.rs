@@ -1,0 +1,137 @@
+//! Where machines come from.
+//!
+//! A pool is spoken to in messages that can cross a process border: it is asked by name to make, to list and to delete
+//! machines, each ask may be repeated, and it tells of what happened by events. The coordinator chooses the names, so
+//! that after a crash it knows which of the listed machines are its own and which leaked.
+
+mod local;
+
+pub use local::{LocalPool, LocalPoolConfig};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use store::WorkerId;
+use tokio::sync::mpsc;
+
+/// How a machine's buildlet is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "transport", rename_all = "snake_case")]
+pub enum Address {
+    /// A Unix socket of this host.
+    Unix {
+        /// The socket's path.
+        path: String,
+    },
+    /// An address of a network that only machines of ours are on.
+    Tcp {
+        /// `IP:PORT`.
+        address: String,
+    },
+}
+
+/// A machine that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its name, chosen by the coordinator.
+    pub name: WorkerId,
+    /// The host it is of.
+    pub host: String,
+    /// How it is reached; `None` while it starts.
+    pub address: Option<Address>,
+    /// For people: a pid, a pod, a serial number.
+    pub detail: String,
+}
+
+/// What the coordinator asks of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// Make a machine. Asked again for a name that exists, it changes nothing.
+    Create {
+        /// Its name.
+        name: WorkerId,
+        /// The host it is to be of.
+        host: String,
+    },
+    /// List all machines of this pool that are or will be.
+    List,
+    /// End a machine and all that runs on it. Asked for a name that is not there, it changes nothing.
+    Delete {
+        /// Its name.
+        name: WorkerId,
+    },
+}
+
+/// A pool's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// Taken in hand; an event tells of the end.
+    Accepted,
+    /// The machines.
+    Machines {
+        /// All of them.
+        machines: Vec<Machine>,
+    },
+}
+
+/// Why a pool can't.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "snake_case")]
+pub enum PoolError {
+    /// No more machines are allowed now.
+    #[error("quota: {message}")]
+    Quota {
+        /// The pool's words.
+        message: String,
+    },
+    /// The pool itself can't be reached.
+    #[error("{message}")]
+    Unavailable {
+        /// The pool's words.
+        message: String,
+    },
+    /// The machine could not be made, and would not be if asked again.
+    #[error("{message}")]
+    Refused {
+        /// The pool's words.
+        message: String,
+    },
+}
+
+/// What a pool tells unasked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum PoolEvent {
+    /// A machine's buildlet answers.
+    Ready {
+        /// The machine.
+        machine: Machine,
+    },
+    /// A machine could not be made.
+    Failed {
+        /// Its name.
+        name: WorkerId,
+        /// Its host.
+        host: String,
+        /// Why.
+        error: PoolError,
+    },
+    /// A machine is no more.
+    Gone {
+        /// Its name.
+        name: WorkerId,
+        /// Why, as far as the pool knows.
+        reason: String,
+    },
+}
+
+/// A pool.
+pub trait Pool: Send + Sync + 'static {
+    /// Its name, as in the configuration's `pool`.
+    fn name(&self) -> &str;
+    /// Asks it for something.
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>>;
+    /// Takes the receiving end of its events; `None` when it was taken before.
+    fn events(&self) -> Option<mpsc::Receiver<PoolEvent>>;
+}

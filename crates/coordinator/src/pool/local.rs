@@ -1,0 +1,352 @@
+//! The local pool: real buildlet processes on this machine, each in a process group of its own, on a Unix socket.
+//!
+//! They outlive the coordinator. What is needed to find them again lies beside each in `worker.json`, written before the
+//! process counts as ready; a process is known by its pid and start time, so that a reused pid is never mistaken.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use buildlet_client::BuildletClient;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use store::WorkerId;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::{Address, Answer, Ask, Machine, Pool, PoolError, PoolEvent};
+
+/// How long a new buildlet may take to answer.
+const START: Duration = Duration::from_secs(20);
+/// How often an adopted process is looked at.
+const WATCH: Duration = Duration::from_millis(500);
+/// The longest path that a Unix socket can have, with room for its end.
+const MAX_SOCKET: usize = 100;
+
+/// What a local pool needs.
+#[derive(Debug, Clone)]
+pub struct LocalPoolConfig {
+    /// Where each worker has its directory.
+    pub dir: PathBuf,
+    /// A directory with a short path, for sockets; made with mode 0700.
+    pub sockets: PathBuf,
+    /// The program, and the arguments before the buildlet's own: `bellwether buildlet`.
+    pub command: Vec<String>,
+    /// The environment of the buildlets: what jobs may be passed, and nothing else.
+    pub env: BTreeMap<String, String>,
+    /// After how long without contact a buildlet ends itself.
+    pub idle_exit: Duration,
+}
+
+/// What is kept beside a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    host: String,
+    pid: i32,
+    /// Field 22 of `/proc/PID/stat`: clock ticks from boot to the start of the process.
+    started: u64,
+    socket: PathBuf,
+}
+
+/// The local pool. Dropped, it leaves its buildlets running.
+pub struct LocalPool {
+    inner: Arc<Inner>,
+    events: Mutex<Option<mpsc::Receiver<PoolEvent>>>,
+}
+
+struct Inner {
+    config: LocalPoolConfig,
+    sender: mpsc::Sender<PoolEvent>,
+    /// Workers that a task is watching.
+    watched: Mutex<BTreeMap<WorkerId, String>>,
+    tasks: TaskTracker,
+}
+
+impl LocalPool {
+    /// Opens the pool; what runs from before is found by [`Ask::List`].
+    ///
+    /// # Errors
+    /// If its directories can't be made.
+    pub fn open(config: LocalPoolConfig) -> io::Result<LocalPool> {
+        std::fs::create_dir_all(&config.dir)?;
+        private_dir(&config.sockets)?;
+        let (sender, receiver) = mpsc::channel(256);
+        let inner = Inner { config, sender, watched: Mutex::default(), tasks: TaskTracker::new() };
+        Ok(LocalPool { inner: Arc::new(inner), events: Mutex::new(Some(receiver)) })
+    }
+}
+
+impl Pool for LocalPool {
+    fn name(&self) -> &str {
+        "local"
+    }
+
+    fn events(&self) -> Option<mpsc::Receiver<PoolEvent>> {
+        self.events.lock().ok()?.take()
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Create { name, host } => {
+                    if self.inner.watch(name, &host) {
+                        let inner = Arc::clone(&self.inner);
+                        self.inner.tasks.spawn(async move { inner.create(name, host).await });
+                    }
+                    Ok(Answer::Accepted)
+                }
+                Ask::List => Ok(Answer::Machines { machines: self.inner.list() }),
+                Ask::Delete { name } => {
+                    let inner = Arc::clone(&self.inner);
+                    self.inner.tasks.spawn(async move { inner.delete(name).await });
+                    Ok(Answer::Accepted)
+                }
+            }
+        })
+    }
+}
+
+impl Inner {
+    fn folder(&self, name: WorkerId) -> PathBuf {
+        self.config.dir.join(name.to_string())
+    }
+
+    /// Marks a worker as watched; false if it was.
+    fn watch(&self, name: WorkerId, host: &str) -> bool {
+        let Ok(mut watched) = self.watched.lock() else { return false };
+        watched.insert(name, host.to_owned()).is_none()
+    }
+
+    fn unwatch(&self, name: WorkerId) {
+        if let Ok(mut watched) = self.watched.lock() {
+            watched.remove(&name);
+        }
+    }
+
+    async fn tell(&self, event: PoolEvent) {
+        // Nobody listens any more: the coordinator is going down, and will find the workers by their files.
+        let _ = self.sender.send(event).await;
+    }
+
+    async fn create(self: Arc<Self>, name: WorkerId, host: String) {
+        match self.start(name, &host).await {
+            Ok((mut child, machine)) => {
+                self.tell(PoolEvent::Ready { machine }).await;
+                let reason = match child.wait().await {
+                    Ok(status) => format!("the buildlet ended: {status}"),
+                    Err(error) => format!("the buildlet can't be watched: {error}"),
+                };
+                self.bury(name, reason).await;
+            }
+            Err(error) => {
+                self.unwatch(name);
+                let error = PoolError::Unavailable { message: format!("no buildlet could be started: {error}") };
+                self.tell(PoolEvent::Failed { name, host, error }).await;
+            }
+        }
+    }
+
+    async fn start(&self, name: WorkerId, host: &str) -> io::Result<(Child, Machine)> {
+        let folder = self.folder(name);
+        std::fs::create_dir_all(folder.join("work"))?;
+        let socket = self.socket(name);
+        if let Some(parent) = socket.parent() {
+            private_dir(parent)?;
+        }
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("buildlet.log"))?;
+        let (program, first) = self.config.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
+        let mut command = Command::new(program);
+        command
+            .args(first)
+            .arg("--listen")
+            .arg(format!("unix:{}", socket.display()))
+            .arg("--workdir")
+            .arg(folder.join("work"))
+            .arg("--state-dir")
+            .arg(folder.join("state"))
+            .arg("--idle-exit")
+            .arg(format!("{}s", self.config.idle_exit.as_secs()))
+            .env_clear()
+            .envs(&self.config.env)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        let mut child = command.spawn()?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+        let kept = Kept { host: host.to_owned(), pid, started: start_time(pid).unwrap_or(0), socket };
+        let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
+        std::fs::write(folder.join("worker.json"), text)?;
+        let machine = machine(name, &kept);
+        tokio::select! {
+            answered = answers(&kept.socket) => answered?,
+            status = child.wait() => {
+                let log = std::fs::read_to_string(folder.join("buildlet.log")).unwrap_or_default();
+                let last = log.lines().last().unwrap_or("no word").to_owned();
+                let _ = std::fs::remove_dir_all(&folder);
+                return Err(io::Error::other(format!("it ended at once ({}): {last}", status?)));
+            }
+        }
+        Ok((child, machine))
+    }
+
+    fn socket(&self, name: WorkerId) -> PathBuf {
+        let path = self.folder(name).join("socket");
+        if path.as_os_str().len() <= MAX_SOCKET {
+            return path;
+        }
+        // The last half of the id is its random part.
+        let id = name.to_string();
+        self.config.sockets.join(&id[id.len() - 12..])
+    }
+
+    /// All workers that are alive; those from before are watched from now on, and what is left of dead ones is removed.
+    fn list(self: &Arc<Self>) -> Vec<Machine> {
+        let mut machines = Vec::new();
+        let entries = std::fs::read_dir(&self.config.dir).into_iter().flatten().flatten();
+        for entry in entries {
+            let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<WorkerId>().ok()) else {
+                continue;
+            };
+            match kept(&entry.path()) {
+                Some(kept) if alive(&kept) => {
+                    if self.watch(name, &kept.host) {
+                        let inner = Arc::clone(self);
+                        let kept = kept.clone();
+                        self.tasks.spawn(async move { inner.adopted(name, kept).await });
+                    }
+                    machines.push(machine(name, &kept));
+                }
+                _ => {
+                    let starting = self.watched.lock().is_ok_and(|watched| watched.contains_key(&name));
+                    if !starting {
+                        end_strays(&entry.path());
+                        let _ = std::fs::remove_dir_all(entry.path());
+                    }
+                }
+            }
+        }
+        machines
+    }
+
+    /// Watches a process that is not our child.
+    async fn adopted(self: Arc<Self>, name: WorkerId, kept: Kept) {
+        while alive(&kept) {
+            tokio::time::sleep(WATCH).await;
+        }
+        self.bury(name, "the buildlet ended".into()).await;
+    }
+
+    /// A worker is dead: ends what its jobs left, frees its disk, and tells.
+    async fn bury(&self, name: WorkerId, reason: String) {
+        let folder = self.folder(name);
+        let socket = kept(&folder).map(|kept| kept.socket);
+        let task = tokio::task::spawn_blocking(move || {
+            end_strays(&folder);
+            if let Some(socket) = socket {
+                let _ = std::fs::remove_file(socket);
+            }
+            std::fs::remove_dir_all(&folder)
+        });
+        if let Ok(Err(error)) = task.await {
+            tracing::warn!(worker = %name, %error, "a dead worker's directory can't be removed");
+        }
+        self.unwatch(name);
+        self.tell(PoolEvent::Gone { name, reason }).await;
+    }
+
+    async fn delete(&self, name: WorkerId) {
+        let Some(kept) = kept(&self.folder(name)) else { return };
+        signal(&kept, rustix::process::Signal::TERM);
+        for _ in 0..60 {
+            if !alive(&kept) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        signal(&kept, rustix::process::Signal::KILL);
+    }
+}
+
+fn machine(name: WorkerId, kept: &Kept) -> Machine {
+    Machine {
+        name,
+        host: kept.host.clone(),
+        address: Some(Address::Unix { path: kept.socket.to_string_lossy().into_owned() }),
+        detail: format!("pid {}", kept.pid),
+    }
+}
+
+fn kept(folder: &Path) -> Option<Kept> {
+    serde_json::from_slice(&std::fs::read(folder.join("worker.json")).ok()?).ok()
+}
+
+fn alive(kept: &Kept) -> bool {
+    kept.pid > 0 && start_time(kept.pid) == Some(kept.started)
+}
+
+fn signal(kept: &Kept, signal: rustix::process::Signal) {
+    if !alive(kept) {
+        return;
+    }
+    if let Some(pid) = rustix::process::Pid::from_raw(kept.pid) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// The start time of a process that is not a zombie.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command's name in parentheses and may hold anything.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// Ends the processes that a dead buildlet's jobs left: they carry the work directory in their environment.
+fn end_strays(folder: &Path) {
+    let mark = format!("WORKDIR={}", folder.join("work").display());
+    for _ in 0..10 {
+        let mut found = false;
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
+            if environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                    found |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
+                }
+            }
+        }
+        if !found {
+            return;
+        }
+    }
+}
+
+async fn answers(socket: &Path) -> io::Result<()> {
+    let client = BuildletClient::new(buildlet_client::Address::Unix(socket.to_owned()), None);
+    let asked = tokio::time::Instant::now();
+    loop {
+        match client.status().await {
+            Ok(_) => return Ok(()),
+            Err(error) if asked.elapsed() > START => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it does not answer: {error}")));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+fn private_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if dir.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}

@@ -1,0 +1,205 @@
+//! Tells the dashboard of builds: a queue of those whose report has changed, and the task that sends them.
+//!
+//! Reports on the way are sent when there is time, the newest only; the final one is sent until the dashboard has it, and
+//! across restarts, because a build that is done stays `reported = 0` until then.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dashboard::api::{AttemptReport, BuildReport, BuildState, Cause, Outcome, Span, StepReport, Wait};
+use jiff::Timestamp;
+use serde_json::Value;
+use store::attempts::AttemptRow;
+use store::builds::BuildRow;
+use store::spans::SpanRow;
+use store::{BuildId, Micros, StoreError, attempts, builds, spans};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::attempt::Shared;
+use crate::ledger::{pause, transition};
+
+/// Builds whose report has changed; never more than there are builds.
+#[derive(Debug, Clone, Default)]
+pub struct ReportQueue {
+    inner: Arc<(Mutex<BTreeSet<BuildId>>, Notify)>,
+}
+
+impl ReportQueue {
+    /// Notes that a build's report has changed.
+    pub fn note(&self, build: BuildId) {
+        if let Ok(mut dirty) = self.inner.0.lock() {
+            dirty.insert(build);
+        }
+        self.inner.1.notify_one();
+    }
+
+    async fn take(&self) -> BTreeSet<BuildId> {
+        loop {
+            let taken = self.inner.0.lock().map(|mut dirty| std::mem::take(&mut *dirty)).unwrap_or_default();
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.inner.1.notified().await;
+        }
+    }
+}
+
+/// How long an expected time is believed.
+const EXPECTED: Duration = Duration::from_secs(30);
+
+/// Sends reports until the task is dropped.
+pub(crate) async fn run(shared: Arc<Shared>, why: impl AsyncFn(BuildId) -> Option<Wait>) {
+    let mut expected: HashMap<(String, String), (Instant, Option<u64>)> = HashMap::new();
+    let mut failures = 0;
+    loop {
+        for build in shared.reports.take().await {
+            match send(&shared, build, &why, &mut expected).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    tracing::warn!(%build, %error, "a report could not be sent; trying again");
+                    shared.reports.note(build);
+                    tokio::time::sleep(pause(failures)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Call(#[from] transport::CallError),
+}
+
+async fn send(
+    shared: &Shared,
+    id: BuildId,
+    why: &impl AsyncFn(BuildId) -> Option<Wait>,
+    expected: &mut HashMap<(String, String), (Instant, Option<u64>)>,
+) -> Result<(), SendError> {
+    let mut reader = shared.ledger.db().read().await?;
+    let Some(build) = builds::get(&mut reader, id).await? else { return Ok(()) };
+    let mut rows = Vec::new();
+    for attempt in attempts::of_build(&mut reader, id).await? {
+        let timed = spans::of_attempt(&mut reader, attempt.id).await?;
+        rows.push((attempt, timed));
+    }
+    drop(reader);
+    let done = build.state == "done";
+    let wait = if build.state == "queued" { why(id).await } else { None };
+    let expected_ms = match done {
+        true => None,
+        false => expected_time(shared, &build, expected).await,
+    };
+    let report = compose(&build, &rows, wait, expected_ms);
+    match shared.dashboard.put_build(&report).await {
+        Ok(()) => {}
+        // It has a newer report, of us or of the coordinator that took over.
+        Err(error) if error.is_code("stale") => {}
+        Err(error) => return Err(error.into()),
+    }
+    if done && !build.reported {
+        let version = build.version;
+        transition!(&shared.ledger, "reported", id, |tx| builds::reported(&mut tx, id, version).await?)?;
+    }
+    Ok(())
+}
+
+async fn expected_time(
+    shared: &Shared,
+    build: &BuildRow,
+    known: &mut HashMap<(String, String), (Instant, Option<u64>)>,
+) -> Option<u64> {
+    let key = (build.builder.clone(), build.repo.clone());
+    if let Some((when, value)) = known.get(&key) {
+        if when.elapsed() < EXPECTED {
+            return *value;
+        }
+    }
+    let asked = shared.dashboard.expected(&build.builder, &build.repo, None).await.ok()?;
+    if known.len() > 10_000 {
+        known.clear();
+    }
+    known.insert(key, (Instant::now(), asked.median_ms));
+    asked.median_ms
+}
+
+fn time(micros: Micros) -> Timestamp {
+    Timestamp::from_microsecond(micros.0).unwrap_or_default()
+}
+
+fn cause(text: Option<&str>) -> Option<Cause> {
+    let text = text?;
+    let plain = || Cause { kind: text.to_owned(), detail: String::new() };
+    Some(serde_json::from_str(text).unwrap_or_else(|_| plain()))
+}
+
+fn outcome(text: Option<&str>) -> Option<Outcome> {
+    text?.parse().ok()
+}
+
+/// A build's report, from its rows.
+pub(crate) fn compose(
+    build: &BuildRow,
+    rows: &[(AttemptRow, Vec<SpanRow>)],
+    wait: Option<Wait>,
+    expected_ms: Option<u64>,
+) -> BuildReport {
+    let attempts = rows.iter().map(|(attempt, timed)| compose_attempt(attempt, timed)).collect::<Vec<_>>();
+    let recipe = attempts.last().and_then(|attempt: &AttemptReport| attempt.inputs.get("digest")?.as_str().map(str::to_owned));
+    BuildReport {
+        id: build.id.to_string(),
+        builder: build.builder.clone(),
+        repo: build.repo.clone(),
+        branch: build.branch.clone(),
+        revision: build.revision.clone(),
+        class: build.class.clone(),
+        state: build.state.parse().unwrap_or(BuildState::Queued),
+        outcome: outcome(build.outcome.as_deref()),
+        cause: cause(build.cause.as_deref()),
+        fence: build.fence.unsigned_abs(),
+        version: build.version.unsigned_abs(),
+        created: time(build.created),
+        started: build.started.map(time),
+        ended: build.ended.map(time),
+        expected_ms,
+        recipe,
+        wait,
+        attempts,
+        trigger: None,
+        url: None,
+        failure: None,
+    }
+}
+
+fn compose_attempt(attempt: &AttemptRow, timed: &[SpanRow]) -> AttemptReport {
+    let mut inputs: std::collections::BTreeMap<String, Value> = serde_json::from_str(&attempt.inputs).unwrap_or_default();
+    let steps = inputs.remove("steps").and_then(|steps| serde_json::from_value::<Vec<StepReport>>(steps).ok());
+    let spans = timed.iter().map(|span| Span {
+        name: span.name.clone(),
+        detail: span.detail.clone(),
+        start: time(span.start),
+        end: span.end.map(time),
+        error: span.error.clone(),
+    });
+    AttemptReport {
+        id: attempt.id.to_string(),
+        number: u32::try_from(attempt.number).unwrap_or(u32::MAX),
+        worker: Some(attempt.worker.to_string()),
+        host: Some(attempt.host.clone()),
+        state: attempt.state.parse().ok(),
+        outcome: outcome(attempt.outcome.as_deref()),
+        cause: cause(attempt.cause.as_deref()),
+        started: Some(time(attempt.started)),
+        ended: attempt.ended.map(time),
+        spans: spans.collect(),
+        inputs,
+        warnings: serde_json::from_str(&attempt.warnings).unwrap_or_default(),
+        steps: steps.unwrap_or_default(),
+    }
+}

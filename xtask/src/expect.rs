@@ -19,8 +19,18 @@ pub struct Args {
     /// What `up --once FIXTURE --json` printed; without it that command is run (again), and builds only what is due
     #[arg(long)]
     json: Option<PathBuf>,
+    /// The server's data directory, if not the usual one
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// The fixture; without it the one made last
     dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// For a fixture and a data directory that a caller made.
+    pub fn of(dir: PathBuf, data: PathBuf) -> Self {
+        Self { json: None, data: Some(data), dir: Some(dir) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,7 +99,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let expected: Expected = read(&wanted)?;
     let actual: Actual = match &args.json {
         Some(file) => read(file)?,
-        None => serde_json::from_str(&up(&dir)?).context("what `up --once --json` printed")?,
+        None => serde_json::from_str(&up(&dir, args.data.as_deref())?)
+            .context("what `up --once --json` printed")?,
     };
     let verdict = compare(&expected.cells, &actual.cells);
     for line in &verdict.other {
@@ -106,9 +117,12 @@ fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
 }
 
 /// Runs `bellwether up --once DIR --json`; it exits otherwise than 0, because not all cells are meant to be ok.
-fn up(dir: &Path) -> Result<String> {
+fn up(dir: &Path, data: Option<&Path>) -> Result<String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["run", "--quiet", "--release", "--", "up", "--once", "--json"]).arg(dir);
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
     command.current_dir(metadata::root());
     let mut out = String::new();
     let end = process::stream(&mut command, LIMIT, |line| match line {

@@ -6,6 +6,7 @@
 
 mod config;
 mod go_tree;
+mod itself;
 mod packages;
 mod trouble;
 
@@ -41,27 +42,34 @@ pub struct Planned {
     pub subjects: Vec<String>,
 }
 
-/// Makes the fixture.
+/// Makes the fixture and says what to do with it.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let began = Instant::now();
-    if args.dir.exists() && std::fs::read_dir(&args.dir)?.next().is_some() {
-        bail!("{} is not empty", args.dir.display());
-    }
-    std::fs::create_dir_all(&args.dir)?;
-    let dir = args.dir.canonicalize()?;
-    setup::ensure("fixture")?;
-    let repos = dir.join("repos");
-    packages::make(&repos)?;
-    go_tree::make(&repos.join("go"), args.long)?;
-    let fix = trouble::make(&repos)?;
-    std::fs::create_dir_all(dir.join("cache"))?;
-    std::fs::write(dir.join(SERVER_FILE), config::server_file(&dir, &fix, args.long)?)?;
-    std::fs::copy(expected_file(), dir.join(EXPECTED)).context("the expectations")?;
+    let dir = make(&args.dir, args.long)?;
     remember(&dir)?;
-    println!("{} is ready after {:.1} s; now:", dir.display(), began.elapsed().as_secs_f64());
     println!("  cargo run --release -- up --once {} --json", dir.display());
     println!("  cargo xtask expect");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the fixture in an empty or absent folder; returns its whole path.
+pub fn make(dir: &Path, long: bool) -> Result<PathBuf> {
+    let began = Instant::now();
+    if dir.exists() && std::fs::read_dir(dir)?.next().is_some() {
+        bail!("{} is not empty", dir.display());
+    }
+    std::fs::create_dir_all(dir)?;
+    let dir = dir.canonicalize()?;
+    setup::ensure("fixture")?;
+    let repos = dir.join("repos");
+    packages::make(&repos)?;
+    go_tree::make(&repos.join("go"), long)?;
+    itself::make(&repos.join("bellwether"))?;
+    let fix = trouble::make(&repos)?;
+    std::fs::create_dir_all(dir.join("cache"))?;
+    std::fs::write(dir.join(SERVER_FILE), config::server_file(&dir, &fix, long)?)?;
+    std::fs::copy(expected_file(), dir.join(EXPECTED)).context("the expectations")?;
+    println!("{} is ready after {:.1} s", dir.display(), began.elapsed().as_secs_f64());
+    Ok(dir)
 }
 
 /// What is expected, as committed.
@@ -89,6 +97,7 @@ fn remember(dir: &Path) -> Result<()> {
 pub fn planned() -> Vec<Planned> {
     let mut all = packages::planned();
     all.push(Planned { repo: "go", subjects: vec![go_tree::SUBJECT.into()] });
+    all.push(Planned { repo: "bellwether", subjects: vec![itself::SUBJECT.into()] });
     all.extend(trouble::planned());
     all
 }

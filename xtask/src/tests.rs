@@ -24,7 +24,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also run what takes long: all seeds of the random tests and the soak
+    /// Also run what takes long: all seeds of the random tests, the soak, and the fixture with Go built by make.bash
     #[arg(long)]
     long: bool,
     /// Only the tests whose name contains this
@@ -58,9 +58,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.filter.is_none() {
         report.add(run::doc_tests(args)?);
     }
+    if args.long && args.filter.is_none() && args.package.is_empty() {
+        report.add(run::fixture()?);
+    }
     report.left_out(args.long);
     report.print(began.elapsed());
-    Ok(if report.good(args.filter.is_none()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.good(args.filter.is_none() && args.package.is_empty()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 impl Args {

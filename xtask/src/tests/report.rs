@@ -22,7 +22,8 @@ impl Report {
     pub(super) fn left_out(&mut self, long: bool) {
         if !long {
             self.left_out.push("4,096 seeds of each random test (256 ran): --long".into());
-            self.left_out.push("make.bash of the Go toolchain: `cargo xtask fixture DIR --long`".into());
+            self.left_out.push("the soak, where a crate has one: --long".into());
+            self.left_out.push("the fixture with Go built by make.bash, about 15 minutes: --long".into());
         }
         for test in self.tests.iter().filter(|test| test.verdict == Verdict::Ignored) {
             self.left_out.push(format!("{}: ignored (that fails the run)", test.name));

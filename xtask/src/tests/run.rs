@@ -1,7 +1,7 @@
 //! Runs one test binary, or the examples in the documentation.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -142,6 +142,22 @@ impl Events {
         }
         Ran { name: name.to_owned(), tests: self.done, seconds }
     }
+}
+
+/// Makes the fixture with Go's whole source, builds all of it, and compares with what was written down: one test.
+pub(super) fn fixture() -> Result<Ran> {
+    let began = Instant::now();
+    let dir = tempfile::Builder::new().prefix("bw-fixture-").tempdir()?;
+    let name = "fixture with make.bash".to_owned();
+    let compared = crate::fixture::make(&dir.path().join("fixture"), true)
+        .and_then(|made| crate::expect::run(&crate::expect::Args::of(made, dir.path().join("data"))));
+    let verdict = match compared {
+        Ok(code) if code == ExitCode::SUCCESS => Verdict::Passed,
+        Ok(_) => Verdict::Failed("the cells are not as written; see above".into()),
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 
 /// Runs the examples in the documentation by cargo, and reads its text.

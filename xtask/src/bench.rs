@@ -36,6 +36,8 @@ pub struct Args {
 const LOG_BYTES: usize = 13_290_000;
 /// Seconds of the build in which the server is killed; it is killed in the middle.
 const LONG_SECONDS: u64 = 10;
+/// Builds besides those that are counted: the first, the log's, the long one.
+const OTHER_BUILDS: usize = 3;
 /// No single build may take longer.
 const BUILD_LIMIT: Duration = Duration::from_secs(120);
 
@@ -142,7 +144,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let place = dir.path().join("bellwether");
         std::fs::create_dir_all(&place)?;
         let jobs = Jobs::new(&place);
-        let mut side = bellwether::Bellwether::start(&place, &jobs)?;
+        let mut side =
+            bellwether::Bellwether::start(&place, &jobs, args.builds + args.single + OTHER_BUILDS)?;
         ours = Some(measure("Bellwether", env!("CARGO_PKG_VERSION").into(), &mut side, &jobs, args)?);
     }
     if let (Some(peer), Some(ours)) = (&peer, &ours) {

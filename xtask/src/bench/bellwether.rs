@@ -21,15 +21,18 @@ const REPO: &str = "bench";
 
 pub(super) struct Bellwether {
     server: Server,
-    commit: String,
+    /// Commits that were not built yet: a builder builds a commit once, so each build has its own.
+    commits: Vec<String>,
     token: String,
 }
 
 impl Bellwether {
-    pub(super) fn start(dir: &Path, jobs: &Jobs) -> Result<Self> {
+    pub(super) fn start(dir: &Path, jobs: &Jobs, builds: usize) -> Result<Self> {
         let program = release_binary()?;
         let mut repo = GitRepo::create(&dir.join("repo"))?;
-        let commit = repo.commit("The work of the benchmark", &[("README", File::Text("nothing\n"))])?;
+        let commit =
+            |n| repo.commit("The work of the benchmark", &[("README", File::Text(&format!("{n}\n")))]);
+        let commits = (0..builds).map(commit).collect::<Result<_>>()?;
         let file = dir.join("server.toml");
         std::fs::write(&file, config(repo.dir(), jobs))?;
         let server = Server::start(ServerOptions {
@@ -39,13 +42,14 @@ impl Bellwether {
             environment: Vec::new(),
         })?;
         let token = admin_token(server.data())?;
-        Ok(Self { server, commit, token })
+        Ok(Self { server, commits, token })
     }
 }
 
 impl Side for Bellwether {
     fn submit(&mut self, job: Job) -> Result<String> {
-        let body = json!({"repo": REPO, "commit": self.commit, "builder": job.name()});
+        let commit = self.commits.pop().context("no commit is left")?;
+        let body = json!({"repo": REPO, "rev": commit, "builder": job.name()});
         let answer = self.server.request("POST", "/api/v1/builds", Some(&self.token), Some(&body))?.json()?;
         Ok(answer["id"].as_str().context("no id in the answer")?.to_owned())
     }

@@ -16,7 +16,8 @@ pub(super) fn markdown(peer: &Figures, ours: &Figures, args: &Args) -> String {
         "# Benchmarks\n\n\
          Written by `cargo xtask bench --builds {} --single {}`: Buildbot {} and Bellwether {} on the same machine in one \
          run, one server and one worker each, SQLite on both. Trivial builds run `true`; the server's CPU is that of its \
-         own process, waiting for the builds included. Look at the ratios; the absolute figures are this machine's.\n\n\
+         own process, waiting for the builds included. Each of Bellwether's builds is of a commit of its own, whose tree it \
+         fetches and unpacks and whose worker it wipes; Buildbot's have no source. Look at the ratios; the absolute figures are this machine's.\n\n\
          | what | Buildbot | Bellwether | ratio | budget | |\n|---|---|---|---|---|---|\n",
         args.builds, args.single, peer.version, ours.version
     );

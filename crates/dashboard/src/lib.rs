@@ -9,3 +9,8 @@
 pub mod api;
 pub mod client;
 pub mod extract;
+#[cfg(feature = "server")]
+mod server;
+
+#[cfg(feature = "server")]
+pub use server::{Dashboard, DashboardParts, LogLimits, router, serve};

@@ -1,0 +1,229 @@
+//! The service: a core that owns database, objects and caches, and a router over it.
+
+mod assets;
+mod builds;
+mod cells;
+mod failures;
+mod files;
+mod line;
+mod logs;
+mod logstore;
+mod pages;
+mod plan;
+mod refusal;
+mod repos;
+mod tail;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
+use store::{Db, Micros, Objects};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use cells::CellCache;
+use failures::FailureCache;
+use refusal::{Answer, Refusal};
+
+/// Limits of the log store. Tests make them small.
+#[derive(Debug, Clone)]
+pub struct LogLimits {
+    /// So many bytes of a log's beginning are kept whatever comes.
+    pub head: u64,
+    /// And so many of its end.
+    pub tail: u64,
+    /// Largest chunk, in bytes as written.
+    pub chunk: usize,
+    /// A chunk that is compressed to at most this is kept in its row.
+    pub inline: usize,
+    /// A live tail looks for news by itself so often, in case another process wrote them.
+    pub poll: Duration,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            head: 512 << 20,
+            tail: 256 << 20,
+            chunk: 256 << 10,
+            inline: 16 << 10,
+            poll: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What a dashboard needs.
+#[derive(Debug)]
+pub struct DashboardParts {
+    /// The database.
+    pub db: Db,
+    /// Where logs and artefacts are.
+    pub objects: Objects,
+    /// The configuration as it is now, and its changes.
+    pub config: watch::Receiver<Arc<buildenv::Config>>,
+    /// Limits of the log store.
+    pub logs: LogLimits,
+}
+
+/// The dashboard. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dashboard(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: DashboardParts,
+    cells: CellCache,
+    failures: FailureCache,
+    /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
+    news: broadcast::Sender<store::AttemptId>,
+}
+
+impl Dashboard {
+    /// Makes a dashboard. It does nothing by itself: see [`router`].
+    #[must_use]
+    pub fn new(parts: DashboardParts) -> Self {
+        let (news, _) = broadcast::channel(1024);
+        let cells = CellCache::default();
+        Self(Arc::new(Inner { parts, cells, failures: FailureCache::default(), news }))
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.parts.db
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.0.parts.objects
+    }
+
+    pub(crate) fn limits(&self) -> &LogLimits {
+        &self.0.parts.logs
+    }
+
+    pub(crate) fn config(&self) -> Arc<buildenv::Config> {
+        self.0.parts.config.borrow().clone()
+    }
+
+    fn cells(&self) -> &CellCache {
+        &self.0.cells
+    }
+
+    fn failures(&self) -> &FailureCache {
+        &self.0.failures
+    }
+
+    fn news(&self) -> &broadcast::Sender<store::AttemptId> {
+        &self.0.news
+    }
+}
+
+/// Largest body of a branch's post: 500 commits with messages of 64 KiB.
+const LARGEST_BRANCH: usize = 40 << 20;
+/// Largest list of test results.
+const LARGEST_TESTS: usize = 64 << 20;
+
+/// Returns the pages and the API of a dashboard.
+pub fn router(dashboard: &Dashboard) -> Router {
+    let api = Router::new()
+        .route("/repos", get(repos::list))
+        .route("/repos/{repo}", put(repos::put_repo))
+        .route(
+            "/repos/{repo}/branches/{branch}",
+            put(repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
+        )
+        .route("/cells", get(cells::window))
+        .route("/cells/empty", get(cells::empty))
+        .route("/builds", get(builds::list))
+        .route("/builds/{id}", get(builds::get).put(builds::put).layer(DefaultBodyLimit::max(8 << 20)))
+        .route("/builds/{id}/failure", get(failures::get))
+        .route("/builds/{id}/tests", get(files::tests))
+        .route("/builds/{id}/artifacts", get(files::artifacts))
+        .route("/builds/{id}/log", get(logs::of_build::read))
+        .route("/builds/{id}/log/info", get(logs::of_build::info))
+        .route("/builds/{id}/log/search", get(logs::of_build::search))
+        .route("/builds/{id}/log/events", get(tail::of_build))
+        .route("/expected", get(builds::expected))
+        .route("/attempts/{attempt}/log", get(logs::of_attempt::read))
+        .route("/attempts/{attempt}/log/info", get(logs::of_attempt::info))
+        .route("/attempts/{attempt}/log/search", get(logs::of_attempt::search))
+        .route("/attempts/{attempt}/log/events", get(tail::of_attempt))
+        .route("/attempts/{attempt}/log/open", post(logs::open))
+        .route("/attempts/{attempt}/log/finish", post(logs::finish))
+        .route(
+            "/attempts/{attempt}/log/{n}",
+            put(logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
+        )
+        .route("/attempts/{attempt}/tests", put(files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)))
+        .route(
+            "/attempts/{attempt}/artifacts/{name}",
+            put(files::put_artifact).get(files::artifact).layer(DefaultBodyLimit::disable()),
+        )
+        .fallback(no_route);
+    Router::new()
+        .nest("/api/v1", api)
+        .merge(pages::routes())
+        .merge(assets::routes())
+        .with_state(dashboard.clone())
+}
+
+async fn no_route() -> Refusal {
+    Refusal::not_found("such path in the API")
+}
+
+/// Serves a dashboard on a listener until `shutdown`, then lets requests end.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    dashboard: &Dashboard,
+    listener: tokio::net::TcpListener,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(dashboard)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+/// Shows a time of the database.
+pub(crate) fn time(at: Micros) -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(at.0).unwrap_or_default()
+}
+
+/// Stores a time that was sent.
+pub(crate) fn micros(at: jiff::Timestamp) -> Micros {
+    Micros(at.as_microsecond())
+}
+
+fn check_name(what: &str, name: &str) -> Answer<()> {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let first = name.bytes().next().is_some_and(fine);
+    if first && name.len() <= 64 && name.bytes().all(|byte| fine(byte) || b"._-".contains(&byte)) {
+        Ok(())
+    } else {
+        Err(Refusal::bad(format!("{name:?} is not the name of a {what}: [a-z0-9][a-z0-9._-]{{0,63}}")))
+    }
+}
+
+fn check_branch(branch: &str) -> Answer<()> {
+    if branch.is_empty() || branch.len() > 1024 || branch.chars().any(char::is_control) {
+        return Err(Refusal::bad("not the name of a branch"));
+    }
+    Ok(())
+}
+
+fn check_hash(hash: &str) -> Answer<()> {
+    let fine = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if hash.len() == 40 && hash.bytes().all(fine) {
+        Ok(())
+    } else {
+        Err(Refusal::bad(format!(
+            "{:?} is not a commit (40 hexadecimal digits)",
+            hash.get(..48).unwrap_or(hash)
+        )))
+    }
+}
+
+/// Reads an id out of a path; one that is none names nothing.
+fn id<T: std::str::FromStr>(what: &str, text: &str) -> Answer<T> {
+    text.parse().map_err(|_| Refusal::not_found(format!("{what} {text:?}")))
+}

@@ -1,0 +1,81 @@
+//! Where builds failed: found in the log once, then remembered.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use futures::StreamExt as _;
+use store::BuildId;
+
+use super::refusal::{Answer, Path};
+use super::{Dashboard, builds, id, logs};
+use crate::api::{BuildReport, Failure, Outcome};
+use crate::extract::Extractor;
+
+/// So much of a log's beginning and of its end is looked at.
+const LOOKED_AT: u64 = 8 << 20;
+/// How many failures are remembered.
+const REMEMBERED: usize = 2000;
+
+/// Failures by build, each with the version of the report it belongs to.
+#[derive(Debug, Default)]
+pub(super) struct FailureCache(Mutex<HashMap<BuildId, (u64, u64, Option<Failure>)>>);
+
+impl FailureCache {
+    fn get(&self, build: BuildId, report: &BuildReport) -> Option<Option<Failure>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (fence, version, failure) = kept.get(&build)?;
+        ((*fence, *version) == (report.fence, report.version)).then(|| failure.clone())
+    }
+
+    fn put(&self, build: BuildId, report: &BuildReport, failure: Option<Failure>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= REMEMBERED {
+            kept.clear();
+        }
+        kept.insert(build, (report.fence, report.version, failure));
+    }
+}
+
+/// `GET /api/v1/builds/{id}/failure`
+pub(super) async fn get(
+    State(dashboard): State<Dashboard>,
+    Path(build): Path<String>,
+) -> Answer<Json<Option<Failure>>> {
+    let build: BuildId = id("build", &build)?;
+    let report = builds::load(&dashboard, build).await?;
+    Ok(Json(of(&dashboard, build, &report).await?))
+}
+
+/// Finds where a build failed, if it did and has a log.
+pub(super) async fn of(
+    dashboard: &Dashboard,
+    build: BuildId,
+    report: &BuildReport,
+) -> Answer<Option<Failure>> {
+    if !matches!(report.outcome, Some(Outcome::Failed | Outcome::InfraFailed)) {
+        return Ok(None);
+    }
+    if let Some(known) = dashboard.failures().get(build, report) {
+        return Ok(known);
+    }
+    let mut logs = store::logs::of_build(&mut dashboard.db().read().await?, build).await?;
+    let Some(log) = logs.pop() else { return Ok(None) };
+    let size = log.bytes as u64;
+    let mut extractor = Extractor::default();
+    let parts =
+        if size <= 2 * LOOKED_AT { vec![(0, size)] } else { vec![(0, LOOKED_AT), (size - LOOKED_AT, size)] };
+    for (from, to) in parts {
+        let mut lines = std::pin::pin!(logs::lines(dashboard, &log, from, to));
+        while let Some(line) = lines.next().await {
+            let line = line?;
+            extractor.line(line.number, &String::from_utf8_lossy(&line.bytes));
+        }
+    }
+    let failure = extractor.finish();
+    if log.finished {
+        dashboard.failures().put(build, report, failure.clone());
+    }
+    Ok(failure)
+}

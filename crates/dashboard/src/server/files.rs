@@ -1,0 +1,227 @@
+//! Test results and artefacts of attempts. What is written is guarded by the fence of the attempt's log.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use store::artifacts::ArtifactRow;
+use store::test_results::TestRow;
+use store::{AttemptId, BuildId, Micros, ObjectError};
+
+use super::refusal::{Answer, Input, Path, Query, Refusal};
+use super::{Dashboard, id, logstore, time};
+use crate::api::{Artifact, ArtifactList, TestList, TestResult};
+
+/// Most results that are listed of a build.
+const MOST_TESTS: u32 = 100_000;
+/// Largest artefact, in bytes.
+const LARGEST_ARTIFACT: u64 = 4 << 30;
+
+/// Query of what an attempt's owner writes.
+#[derive(Debug, Deserialize)]
+pub(super) struct OwnerQuery {
+    fence: i64,
+    #[serde(default)]
+    sha256: String,
+}
+
+/// `PUT /api/v1/attempts/{attempt}/tests`
+pub(super) async fn put_tests(
+    State(dashboard): State<Dashboard>,
+    Path(attempt): Path<String>,
+    Query(query): Query<OwnerQuery>,
+    Input(list): Input<TestList>,
+) -> Answer<Json<()>> {
+    let attempt: AttemptId = id("attempt", &attempt)?;
+    let mut tx = dashboard.db().begin().await?;
+    let log = logstore::guard(&mut tx, attempt, query.fence).await?;
+    for test in list.tests {
+        store::test_results::put(&mut tx, log.build, &row(attempt, test)?).await?;
+    }
+    tx.commit().await?;
+    Ok(Json(()))
+}
+
+fn row(attempt: AttemptId, test: TestResult) -> Answer<TestRow> {
+    let number = |value: Option<u64>| {
+        value
+            .map(|value| i64::try_from(value).map_err(|_| Refusal::bad("an offset is too large")))
+            .transpose()
+    };
+    // PostgreSQL takes no NUL in a text, and a test's name may hold anything.
+    let text = |text: String| if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text };
+    Ok(TestRow {
+        attempt,
+        id: text(test.id),
+        variant: text(test.variant),
+        kind: test.kind.to_string(),
+        outcome: text(test.outcome),
+        duration: test.duration_us,
+        first_byte: number(test.first_byte)?,
+        last_byte: number(test.last_byte)?,
+        value: test.value,
+        unit: test.unit.map(text),
+        message: test.message.map(text),
+    })
+}
+
+/// `GET /api/v1/builds/{id}/tests`
+pub(super) async fn tests(
+    State(dashboard): State<Dashboard>,
+    Path(build): Path<String>,
+) -> Answer<Json<TestList>> {
+    let build: BuildId = id("build", &build)?;
+    let rows = store::test_results::of_build(&mut dashboard.db().read().await?, build, MOST_TESTS).await?;
+    let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    let shown = rows.into_iter().map(|row| {
+        let kind = row.kind.parse().map_err(Refusal::internal)?;
+        Ok(TestResult {
+            id: row.id,
+            variant: row.variant,
+            kind,
+            outcome: row.outcome,
+            duration_us: row.duration,
+            first_byte: number(row.first_byte),
+            last_byte: number(row.last_byte),
+            value: row.value,
+            unit: row.unit,
+            message: row.message,
+            attempt: Some(row.attempt.to_string()),
+        })
+    });
+    Ok(Json(TestList { tests: shown.collect::<Answer<_>>()? }))
+}
+
+/// `PUT /api/v1/attempts/{attempt}/artifacts/{name}`
+pub(super) async fn put_artifact(
+    State(dashboard): State<Dashboard>,
+    Path((attempt, name)): Path<(String, String)>,
+    Query(query): Query<OwnerQuery>,
+    body: Body,
+) -> Answer<Json<Artifact>> {
+    let attempt: AttemptId = id("attempt", &attempt)?;
+    if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+        return Err(Refusal::bad("not the name of an artefact"));
+    }
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if query.sha256.len() != 64 || !query.sha256.bytes().all(hexadecimal) {
+        return Err(Refusal::bad("`sha256` is not a digest (64 hexadecimal digits)"));
+    }
+    // A late owner is told before it sends gigabytes; what guards the row comes below.
+    let log = logstore::existing(&dashboard, attempt).await?;
+    if log.fence != query.fence {
+        return Err(Refusal::stale());
+    }
+    let object = format!("artifacts/{}/{}", &query.sha256[..2], query.sha256);
+    let checked = checked(body.into_data_stream(), query.sha256.clone());
+    let size = match dashboard.objects().put_stream(&object, Box::pin(checked)).await {
+        Ok(size) => size,
+        Err(ObjectError::Source { source, .. }) => return Err(source_refusal(&source)),
+        Err(error) => return Err(error.into()),
+    };
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let row = ArtifactRow { attempt, name, size, sha256: query.sha256, object, time: Micros::now() };
+    let mut tx = dashboard.db().begin().await?;
+    logstore::guard(&mut tx, attempt, query.fence).await?;
+    store::artifacts::put(&mut tx, log.build, &row).await?;
+    tx.commit().await?;
+    Ok(Json(shown(row)))
+}
+
+/// What is wrong with a stream that an artefact comes from.
+#[derive(Debug, thiserror::Error)]
+enum SourceError {
+    #[error("the content has the digest {0}")]
+    Digest(String),
+    #[error("an artefact has at most {LARGEST_ARTIFACT} bytes")]
+    TooLarge,
+}
+
+fn source_refusal(error: &std::io::Error) -> Refusal {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<SourceError>()) {
+        Some(error @ SourceError::Digest(_)) => {
+            Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "digest", error.to_string())
+        }
+        Some(error @ SourceError::TooLarge) => {
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
+        }
+        None => Refusal::bad(format!("the content broke off: {error}")),
+    }
+}
+
+/// Passes a stream on, and ends it in an error if its digest is another one.
+fn checked<E>(
+    content: impl Stream<Item = Result<Bytes, E>> + Send,
+    sha256: String,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let content = Box::pin(content.map_err(std::io::Error::other));
+    let state = Some((content, Sha256::new(), 0_u64, sha256));
+    futures::stream::try_unfold(state, |state| async move {
+        let Some((mut content, mut hash, mut size, sha256)) = state else { return Ok(None) };
+        let Some(bytes) = content.try_next().await? else {
+            let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return if digest == sha256 {
+                Ok(None)
+            } else {
+                Err(std::io::Error::other(SourceError::Digest(digest)))
+            };
+        };
+        size += bytes.len() as u64;
+        if size > LARGEST_ARTIFACT {
+            return Err(std::io::Error::other(SourceError::TooLarge));
+        }
+        hash.update(&bytes);
+        Ok(Some((bytes, Some((content, hash, size, sha256)))))
+    })
+}
+
+fn shown(row: ArtifactRow) -> Artifact {
+    Artifact {
+        attempt: row.attempt.to_string(),
+        name: row.name,
+        size: u64::try_from(row.size).unwrap_or(0),
+        sha256: row.sha256,
+        time: time(row.time),
+    }
+}
+
+/// `GET /api/v1/builds/{id}/artifacts`
+pub(super) async fn artifacts(
+    State(dashboard): State<Dashboard>,
+    Path(build): Path<String>,
+) -> Answer<Json<ArtifactList>> {
+    Ok(Json(ArtifactList { artifacts: of_build(&dashboard, id("build", &build)?).await? }))
+}
+
+/// Lists a build's artefacts.
+pub(super) async fn of_build(dashboard: &Dashboard, build: BuildId) -> Answer<Vec<Artifact>> {
+    let rows = store::artifacts::of_build(&mut dashboard.db().read().await?, build).await?;
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// `GET /api/v1/attempts/{attempt}/artifacts/{name}`
+pub(super) async fn artifact(
+    State(dashboard): State<Dashboard>,
+    Path((attempt, name)): Path<(String, String)>,
+) -> Answer<Response> {
+    let attempt: AttemptId = id("attempt", &attempt)?;
+    let row = store::artifacts::get(&mut dashboard.db().read().await?, attempt, &name).await?;
+    let row = row.ok_or_else(|| Refusal::not_found(format!("artefact {name:?}")))?;
+    let (size, content) = dashboard.objects().get_stream(&row.object).await?;
+    let head = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, size.to_string()),
+        (header::CONTENT_DISPOSITION, "attachment".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::ETAG, format!("\"{}\"", row.sha256)),
+    ];
+    Ok((head, Body::from_stream(content)).into_response())
+}

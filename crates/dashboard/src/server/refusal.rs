@@ -1,0 +1,125 @@
+//! What a handler answers when it can't do what was asked: one JSON shape, causes logged and never shown.
+
+use axum::Json;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use store::{EventId, Micros, ObjectError, StoreError};
+use transport::ApiError;
+
+/// A refusal.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+pub(crate) type Answer<T> = Result<T, Refusal>;
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("no {what}"))
+    }
+
+    pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    pub(crate) fn stale() -> Self {
+        Self::conflict("stale", "somebody with a newer fence or version has it")
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let request_id = EventId::generate(Micros::now()).to_string();
+        let internal = self.status == StatusCode::INTERNAL_SERVER_ERROR;
+        let message = if internal {
+            tracing::error!(request_id, cause = self.message, "a request failed");
+            "internal error; the server's log has it under the request id".to_owned()
+        } else {
+            self.message
+        };
+        (self.status, Json(ApiError { code: self.code.to_owned(), message, request_id })).into_response()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale => Self::stale(),
+            StoreError::Busy(_) | StoreError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+            }
+            StoreError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", error.to_string()),
+            StoreError::Conflict(_) => Self::conflict("conflict", error.to_string()),
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<ObjectError> for Refusal {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", error.to_string()),
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+/// A JSON body whose mistakes are answered in our shape.
+pub(crate) struct Input<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Answer<Self> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(error) => Err(Refusal::new(error.status(), "bad_request", error.body_text())),
+        }
+    }
+}
+
+/// A query whose mistakes are answered in our shape.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(Refusal::new(error.status(), "bad_request", error.body_text())),
+        }
+    }
+}
+
+/// The parameters of a path whose mistakes are answered in our shape; an id that is none is not found.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(path)) => Ok(Self(path)),
+            Err(error) => Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", error.body_text())),
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub struct Archive {
 }
 
 enum State {
-    Reading(Running),
+    Reading(Box<Running>),
     Ending(Pin<Box<dyn Future<Output = io::Result<()>> + Send>>),
     Done,
 }
@@ -56,7 +56,7 @@ impl Repository {
             stdout: stream.stdout,
             place: stream.place,
             deadline,
-            state: State::Reading(stream.running),
+            state: State::Reading(Box::new(stream.running)),
         })
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Call {
     dir: Option<PathBuf>,
     cwd: Option<PathBuf>,
     url: Option<RemoteUrl>,
+    setting: Option<String>,
     env: Vec<(OsString, OsString)>,
     stdin: Option<Vec<u8>>,
     timeout: Duration,
@@ -58,6 +59,7 @@ impl Git {
             dir: None,
             cwd: None,
             url: None,
+            setting: None,
             env: Vec::new(),
             stdin: None,
             timeout: self.inner.limits.local,
@@ -93,13 +95,11 @@ impl Call {
     /// Adds the address as an argument, and its credentials to the environment.
     pub(crate) fn url(mut self, url: &RemoteUrl) -> Self {
         self.url = Some(url.clone());
-        self.env.extend(url.credentials().into_iter().map(|(key, value)| (key.into(), value.into())));
+        if let Some((setting, variables)) = url.credentials() {
+            self.setting = Some(setting);
+            self.env.extend(variables.into_iter().map(|(key, value)| (key.into(), value.into())));
+        }
         self.arg(url.argument())
-    }
-
-    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((key.into(), value.as_ref().to_owned()));
-        self
     }
 
     pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
@@ -137,7 +137,7 @@ impl Call {
         let mut command = Command::new(&inner.program);
         command.env_clear().envs(inner.env.iter().map(|(k, v)| (k, v)));
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
-        for setting in OVERRIDES {
+        for setting in OVERRIDES.iter().copied().chain(self.setting.as_deref()) {
             command.arg("-c").arg(setting);
         }
         if let Some(dir) = &self.dir {

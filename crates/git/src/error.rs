@@ -177,6 +177,7 @@ pub(crate) fn classify(
         }
     }
     if has(&[
+        "invalid object",
         "is corrupt",
         "corrupt",
         "bad object",

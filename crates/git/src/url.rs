@@ -53,23 +53,21 @@ impl RemoteUrl {
         &self.bare
     }
 
-    /// The settings that carry the credentials of an HTTP address, for the environment of one command.
-    pub(crate) fn credentials(&self) -> Vec<(&'static str, String)> {
+    /// The setting by which git gets the credentials of an HTTP address, and the variables that carry them.
+    pub(crate) fn credentials(&self) -> Option<(String, [(&'static str, String); 2])> {
         if self.user.is_none() && self.password.is_none() {
-            return Vec::new();
+            return None;
         }
         let scheme = self.bare.find("://").map_or(0, |at| at + 3);
         let host = self.bare[scheme..].find('/').map_or(self.bare.len(), |at| scheme + at);
         // The helper is for this host only, so a redirection to another one does not get them.
         let helper = "!f() { test \"$1\" = get || exit 0; printf 'username=%s\\npassword=%s\\n' \
                       \"$BELLWETHER_GIT_USER\" \"$BELLWETHER_GIT_PASSWORD\"; }; f";
-        vec![
-            ("GIT_CONFIG_COUNT", "1".into()),
-            ("GIT_CONFIG_KEY_0", format!("credential.{}.helper", &self.bare[..host])),
-            ("GIT_CONFIG_VALUE_0", helper.into()),
+        let variables = [
             ("BELLWETHER_GIT_USER", self.user.clone().unwrap_or_default()),
             ("BELLWETHER_GIT_PASSWORD", self.password.clone().unwrap_or_default()),
-        ]
+        ];
+        Some((format!("credential.{}.helper={helper}", &self.bare[..host]), variables))
     }
 
     /// Removes the credentials from a text that git printed.
@@ -255,9 +253,9 @@ mod tests {
             assert_eq!(url.to_string(), "https://***@host:1/a.git");
             assert!(!format!("{url:?} {}", url.argument()).contains("s3c"));
             assert_eq!(url.redact("fatal: s3cret said no"), "fatal: *** said no");
-            assert!(
-                url.credentials().contains(&("GIT_CONFIG_KEY_0", "credential.https://host:1.helper".into()))
-            );
+            let (setting, variables) = url.credentials().unwrap();
+            assert!(setting.starts_with("credential.https://host:1.helper=") && !setting.contains("s3c"));
+            assert!(variables.iter().any(|(_, value)| value == "s3cret"));
         }
         let error = "ftp://me:s3cret@host/a".parse::<RemoteUrl>().unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");

@@ -48,7 +48,7 @@ impl Repository {
         stop: Option<ObjectId>,
         max: usize,
     ) -> Result<Vec<Commit>, Error> {
-        self.log(&["--first-parent"], &[from], stop, max).await
+        self.log(&["--first-parent", &format!("--max-count={max}")], &[from], stop).await
     }
 
     /// Reads these commits, in their order.
@@ -59,7 +59,7 @@ impl Repository {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.log(&["--no-walk=unsorted"], ids, None, ids.len()).await
+        self.log(&["--no-walk=unsorted"], ids, None).await
     }
 
     /// Walks as [`Repository::first_parent`] does and gives only the names.
@@ -92,11 +92,10 @@ impl Repository {
         how: &[&str],
         from: &[ObjectId],
         stop: Option<ObjectId>,
-        max: usize,
     ) -> Result<Vec<Commit>, Error> {
         const FORMAT: &str = "--format=%H%n%T%n%P%n%an%n%ae%n%at%n%cn%n%ce%n%ct%n%B";
         let call = self.call(["log", "-z", "--encoding=UTF-8", FORMAT]).args(how);
-        let call = call.arg(format!("--max-count={max}")).args(from.iter().map(ObjectId::to_string));
+        let call = call.args(from.iter().map(ObjectId::to_string));
         let (mut commits, mut odd) = (Vec::new(), None);
         let each = |record: &[u8]| match parse(record) {
             Some(commit) if Some(commit.id) == stop => ControlFlow::Break(()),

@@ -242,7 +242,7 @@ mod tests {
         let all = committed();
         assert!(all.len() >= 30, "{}", all.len());
         let outcomes: BTreeSet<&str> = all.iter().map(|want| want.outcome.as_str()).collect();
-        for outcome in ["ok", "failed", "infra_failed", "skipped", "blocked"] {
+        for outcome in ["ok", "failed", "infra_failed", "cancelled", "skipped", "blocked"] {
             assert!(outcomes.contains(outcome), "{outcome}");
         }
         let causes: BTreeSet<String> = all

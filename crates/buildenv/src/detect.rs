@@ -99,6 +99,7 @@ const IGNORED: &[&str] = &[
     "__pycache__",
     "site-packages",
     "bower_components",
+    "fuzz",
 ];
 
 /// No project deeper than so many directories is looked for.
@@ -141,7 +142,7 @@ fn inside(dir: &str, outer: &str) -> bool {
     outer.is_empty() || dir == outer || dir.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// A nested manifest is part of the project around it.
+/// A nested manifest is part of the project around it, if the kind says so.
 fn covered(found: &[Found], project: &Found) -> bool {
     let around = |f: &&Found| f.kind == project.kind && inside(&project.dir, &f.dir);
     found.iter().any(|f| around(&f) && rules::covers(f.kind))
@@ -156,6 +157,7 @@ fn name_all(found: &mut [Found]) {
             true => kind.as_str().to_string(),
             false => format!("{}-{}", kind.as_str(), slug(&found[n].dir)),
         };
+        let base = base.trim_end_matches('-').to_string();
         let mut name = base.clone();
         let mut next = 2;
         while !used.insert(name.clone()) {
@@ -186,7 +188,11 @@ impl<'a> Tree<'a> {
     fn new(paths: &'a [String], read: &'a dyn Fn(&str) -> Option<String>) -> Self {
         let own = |dir: &str| !dir.split('/').any(|p| IGNORED.contains(&p) || p.starts_with(['.', '_']));
         let mut dirs = BTreeSet::from([(0, String::new())]);
-        for path in paths {
+        // A git tree holds no such names; what else is given here must not lead anywhere else.
+        let odd =
+            |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_control);
+        let paths = || paths.iter().filter(|p| !p.trim_end_matches('/').split('/').any(odd));
+        for path in paths() {
             let Some((dir, _)) = path.rsplit_once('/') else { continue };
             let depth = dir.split('/').count();
             if depth <= MAX_DEPTH && own(dir) {
@@ -194,7 +200,7 @@ impl<'a> Tree<'a> {
             }
         }
         let dirs = dirs.into_iter().map(|(_, dir)| dir).collect();
-        Self { files: paths.iter().map(String::as_str).collect(), dirs, read }
+        Self { files: paths().map(String::as_str).collect(), dirs, read }
     }
 
     fn path(dir: &str, name: &str) -> String {

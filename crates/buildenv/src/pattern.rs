@@ -273,11 +273,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_a_pattern_panic(text in "\\PC{0,20}", name in "\\PC{0,20}") {
+        fn without_slashes_paths_are_names(text in "[a-c*?!\\[\\]é-]{1,12}", name in "[a-c!é]{0,10}") {
             if let Ok(pattern) = text.parse::<Pattern>() {
-                pattern.matches(&name);
-                pattern.matches_path(&name);
+                prop_assert_eq!(pattern.matches(&name), pattern.matches_path(&name));
+                prop_assert!(!pattern.is_literal() || pattern.matches(&text));
             }
+        }
+
+        #[test]
+        fn stars_let_anything_in(a in "\\PC{0,8}", b in "\\PC{0,8}") {
+            let plain = |t: &str| t.replace(['*', '?', '[', ']', ' '], "x");
+            let (a, b) = (plain(&a), plain(&b));
+            let pattern: Pattern = format!("{a}*{b}").parse().unwrap();
+            let name = format!("{a}/any{b}");
+            prop_assert!(pattern.matches(&name));
         }
     }
 }

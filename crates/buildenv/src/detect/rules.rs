@@ -17,10 +17,10 @@ pub(super) const ALL: &[Rule] = &[
     Rule { find: make },
 ];
 
-/// Tells whether a project holds all of its kind below it. Go modules and Cargo packages outside the workspace
-/// stand alone; a nested `package.json` is mostly a workspace's member, a nested `setup.py` a helper.
+/// Tells whether a project holds all of its kind below it. The rules of Cargo, Go and npm say for themselves what
+/// stands alone.
 pub(super) fn covers(kind: ProjectKind) -> bool {
-    !matches!(kind, ProjectKind::Go | ProjectKind::Cargo)
+    !matches!(kind, ProjectKind::Go | ProjectKind::Cargo | ProjectKind::Npm)
 }
 
 fn found(
@@ -54,19 +54,17 @@ fn above(dir: &str) -> Vec<&str> {
 }
 
 fn cargo(tree: &Tree<'_>, dir: &str) -> Option<Found> {
-    let text = tree.text(dir, "Cargo.toml")?;
-    // A package below a workspace is its member, unless it says it is a workspace itself or is excluded.
-    let workspace = has_table(&text, "workspace");
-    let member = |outer: &&str| {
+    if !tree.has(dir, "Cargo.toml") {
+        return None;
+    }
+    // A package below a workspace is its member, unless it is a workspace itself or is excluded. (Neither member
+    // nor excluded, cargo refuses to build it.)
+    let workspace = has_table(&tree.text(dir, "Cargo.toml").unwrap_or_default(), "workspace");
+    let member = |outer: &str| {
         tree.text(outer, "Cargo.toml")
             .is_some_and(|t| has_table(&t, "workspace") && !excludes(&t, outer, dir))
     };
-    let path_dependency = |outer: &&str| tree.has(outer, "Cargo.toml");
-    let outer = above(dir);
-    if !workspace
-        && (outer.iter().any(|o| member(&o))
-            || outer.first().is_some_and(|o| path_dependency(&o) && !excluded_by(tree, o, dir)))
-    {
+    if !workspace && above(dir).into_iter().any(member) {
         return None;
     }
     let mut because = vec![format!("{} is there", Tree::path(dir, "Cargo.toml"))];
@@ -111,12 +109,10 @@ fn excludes(workspace: &str, outer: &str, dir: &str) -> bool {
     })
 }
 
-fn excluded_by(tree: &Tree<'_>, outer: &str, dir: &str) -> bool {
-    tree.text(outer, "Cargo.toml").is_some_and(|t| excludes(&t, outer, dir))
-}
-
 fn go(tree: &Tree<'_>, dir: &str) -> Option<Found> {
-    tree.text(dir, "go.mod")?;
+    if !tree.has(dir, "go.mod") {
+        return None;
+    }
     let mut because = vec![format!("{} is there", Tree::path(dir, "go.mod"))];
     // A module of only tools has no package of its own; `./...` would find nothing and fail.
     let nested = |path: &str| {
@@ -131,20 +127,25 @@ fn go(tree: &Tree<'_>, dir: &str) -> Option<Found> {
     if tree.has(dir, "vendor/modules.txt") {
         because.push("vendor/modules.txt is there: the go command takes modules from it".into());
     }
-    let steps = vec![
-        ("build", "go build ./...".to_string()),
-        ("vet", "go vet ./...".to_string()),
-        ("test", "go test ./...".to_string()),
-    ];
+    let steps = vec![("build", "go build ./...".to_string()), ("test", "go test ./...".to_string())];
     found(dir, ProjectKind::Go, "go.mod", vec!["go"], steps, because)
 }
 
 fn npm(tree: &Tree<'_>, dir: &str) -> Option<Found> {
-    let text = tree.text(dir, "package.json")?;
+    if !tree.has(dir, "package.json") {
+        return None;
+    }
+    // Below another package it is a member of its workspace, unless it is locked on its own.
+    let locks = ["package-lock.json", "npm-shrinkwrap.json"];
+    let nested = above(dir).into_iter().any(|outer| tree.has(outer, "package.json"));
+    if nested && tree.first(dir, &locks).is_none() {
+        return None;
+    }
+    let text = tree.text(dir, "package.json").unwrap_or_default();
     let mut because = vec![format!("{} is there", Tree::path(dir, "package.json"))];
     let scripts = json_scripts(&text);
     let script = |name: &str| scripts.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str());
-    let lock = tree.first(dir, &["package-lock.json", "npm-shrinkwrap.json"]);
+    let lock = tree.first(dir, &locks);
     let mut steps = vec![match lock {
         Some(lock) => {
             because.push(format!("{lock} is there: npm ci"));
@@ -312,6 +313,7 @@ fn python(tree: &Tree<'_>, dir: &str) -> Option<Found> {
     }
     let pytest = uses_pytest(tree, dir, &parsed, &text);
     let has_tests = tree.below(dir).any(is_python_test);
+    let unittest;
     let test = match (pytest, has_tests) {
         (Some(why), _) => {
             because.push(why);
@@ -320,7 +322,8 @@ fn python(tree: &Tree<'_>, dir: &str) -> Option<Found> {
         }
         (None, true) => {
             because.push("there are tests and no word of pytest: unittest".into());
-            "\"$WORKDIR/venv/bin/python\" -m unittest discover"
+            unittest = format!("\"$WORKDIR/venv/bin/python\" -m unittest discover{}", discovery(tree, dir));
+            &unittest
         }
         (None, false) => {
             because.push("there are no tests: only compiled".into());
@@ -329,6 +332,21 @@ fn python(tree: &Tree<'_>, dir: &str) -> Option<Found> {
     };
     let steps = vec![("install", install.join(" && ")), ("test", test.to_string())];
     found(dir, ProjectKind::Python, manifest, vec!["python3"], steps, because)
+}
+
+/// Where unittest finds tests that are not beside the code.
+fn discovery(tree: &Tree<'_>, dir: &str) -> String {
+    let tests: Vec<_> = tree.below(dir).filter(|p| is_python_test(p)).collect();
+    let folders = ["tests", "test"];
+    let apart = |f: &&&str| {
+        let inner = format!("{f}/");
+        tests.iter().all(|t| t.starts_with(&inner)) && !tree.has(dir, &format!("{f}/__init__.py"))
+    };
+    let mut options = folders.iter().find(apart).map_or_else(String::new, |f| format!(" -s {f}"));
+    if tests.iter().all(|t| t.ends_with("_test.py")) {
+        options += " -p '*_test.py'";
+    }
+    options
 }
 
 fn is_python_test(path: &str) -> bool {
@@ -375,7 +393,9 @@ fn uses_pytest(tree: &Tree<'_>, dir: &str, pyproject: &toml::Table, manifest: &s
 }
 
 fn cmake(tree: &Tree<'_>, dir: &str) -> Option<Found> {
-    tree.text(dir, "CMakeLists.txt")?;
+    if !tree.has(dir, "CMakeLists.txt") {
+        return None;
+    }
     let because = vec![format!("{} is there", Tree::path(dir, "CMakeLists.txt"))];
     let steps = vec![
         ("configure", "cmake -S . -B \"$WORKDIR/cmake-build\" -DCMAKE_BUILD_TYPE=Release".to_string()),
@@ -387,7 +407,7 @@ fn cmake(tree: &Tree<'_>, dir: &str) -> Option<Found> {
 
 fn make(tree: &Tree<'_>, dir: &str) -> Option<Found> {
     let manifest = tree.first(dir, &["GNUmakefile", "makefile", "Makefile"])?;
-    let text = tree.text(dir, manifest)?;
+    let text = tree.text(dir, manifest).unwrap_or_default();
     let mut because = vec![format!("{} is there", Tree::path(dir, manifest))];
     let target = |name: &str| {
         text.lines().filter_map(|l| l.split_once(':')).any(|(left, right)| {

@@ -21,15 +21,15 @@ pub fn to_toml(found: &[Found], branch: &str) -> String {
     for project in found {
         out.push('\n');
         for reason in &project.because {
-            let _ = writeln!(out, "# {}", reason.replace(['\n', '\r'], " "));
+            let _ = writeln!(out, "# {}", reason.replace(char::is_control, " "));
         }
         let _ = writeln!(out, "# Needs: {}.", project.tools.join(", "));
-        let (builder, recipe) = (quote(project.builder_name.as_str()), quote(project.recipe_name.as_str()));
+        let recipe = quote(project.recipe_name.as_str());
         let (builder_key, recipe_key) =
             (key(project.builder_name.as_str()), key(project.recipe_name.as_str()));
         let _ = writeln!(out, "[builder.{builder_key}]\nrecipe = {recipe}");
         out.push_str("# needs = { os = \"linux\" }   # which machines; without it, any\n");
-        let _ = writeln!(out, "# try = true                # build changes under review too ({builder})\n");
+        let _ = writeln!(out, "# try = true                # build changes under review too\n");
         let _ = writeln!(out, "[recipe.{recipe_key}]");
         if !project.dir.is_empty() {
             let _ = writeln!(out, "dir = {}", quote(&project.dir));

@@ -1,1 +1,299 @@
-//! To be written.
+//! Several files: scopes, includes, environments, templates, explanations, differences.
+
+use std::io;
+
+use buildenv::{Class, Config, Problems, Source, diff_plans, embedded, explain, load_with_projects, plan};
+
+use crate::{environment, load, name, no_includes, try_load};
+
+const SITE: &str = "[repo.site]\nurl = \"u\"\n[repo.lib]\nurl = \"u\"\n";
+const TEST: &str = "[builder.test]\nrecipe = \"test\"\n[recipe.test]\nrun = \"make test\"\n";
+
+fn projects(server: &str, files: &[(&str, &str)]) -> Result<Config, Problems> {
+    let mut sources = vec![embedded("linux", "amd64"), Source::server("server.toml", server)];
+    sources.extend(
+        files
+            .iter()
+            .map(|(repo, text)| Source::project(name(repo), format!("{repo}:bellwether.toml"), *text)),
+    );
+    buildenv::load(&sources, &no_includes, None)
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration() {
+    let config = buildenv::load(&[], &no_includes, None).unwrap();
+    assert_eq!(config.environment().name.as_str(), "dev");
+    assert!(config.hosts().is_empty() && config.builders().is_empty());
+    let config = load("");
+    let host = &config.hosts()[0];
+    assert_eq!(
+        (host.name.as_str(), host.labels["os"].as_str(), host.labels["arch"].as_str()),
+        ("local", "linux", "amd64")
+    );
+    for variable in
+        ["PATH", "LC_ALL", "CARGO_HOME", "GOPROXY", "npm_config_cache", "https_proxy", "JAVA_HOME"]
+    {
+        assert!(host.env_pass.matches(variable), "{variable}");
+    }
+    for variable in ["HOME", "DEPLOY_TOKEN", "LD_PRELOAD", "SSH_AUTH_SOCK", "CARGO_REGISTRY_TOKEN"] {
+        assert!(!host.env_pass.matches(variable), "{variable}");
+    }
+}
+
+#[test]
+fn two_repositories_may_have_a_builder_of_one_name() {
+    let config = projects(SITE, &[("site", TEST), ("lib", TEST)]).unwrap();
+    let of = |repo| config.builder(&name(repo), &name("test")).unwrap();
+    assert_eq!(of("site").full_name(), "site:test");
+    assert_eq!(of("lib").full_name(), "lib:test");
+    let plan = plan(&config, &name("site"), "main", None, Class::PostSubmit);
+    assert_eq!(plan.builds.len(), 1);
+    assert!(plan.left_out.is_empty(), "another repository's builders are not left out, they are not there");
+    assert_eq!(plan.builds[0].builder.scope.as_ref().unwrap().as_str(), "site");
+}
+
+#[test]
+fn a_project_file_sets_branches_horizon_and_needs() {
+    let text = format!("branches = [\"main\", \"v*\"]\nhorizon = 5\nneeds = [\"lib\"]\n{TEST}");
+    let config = projects(SITE, &[("site", &text)]).unwrap();
+    let repo = config.repo("site").unwrap();
+    assert!(repo.builds_branch("v1", None) && !repo.builds_branch("dev", None));
+    assert_eq!((repo.horizon, repo.needs[0].as_str()), (5, "lib"));
+    let lib = config.repo("lib").unwrap();
+    assert!(lib.builds_branch("trunk", Some("trunk")) && !lib.builds_branch("dev", Some("trunk")));
+    let plan = plan(&config, &name("site"), "main", Some("main"), Class::PostSubmit);
+    assert_eq!(plan.builds[0].toolchain.as_ref().unwrap().as_str(), "lib");
+}
+
+#[test]
+fn a_project_builder_may_use_the_servers_recipe_and_not_the_other_way_round() {
+    let server = format!("{SITE}[recipe.shared]\nrun = \"true\"\n");
+    let config = projects(&server, &[("site", "[builder.test]\nrecipe = \"shared\"\n")]).unwrap();
+    let builder = config.builder(&name("site"), &name("test")).unwrap();
+    assert!(config.recipe_of(builder).unwrap().scope.is_none());
+    let server = format!("{SITE}[builder.b]\nrecipe = \"test\"\n");
+    let problems = projects(&server, &[("site", TEST)]).unwrap_err();
+    assert_eq!(problems.0.len(), 1);
+    assert_eq!(problems.0[0].message, "no recipe \"test\"");
+}
+
+#[test]
+fn a_bad_project_file_blocks_no_other() {
+    let server = format!("{SITE}[repo.third]\nurl = \"u\"\n");
+    let sources = [
+        embedded("linux", "amd64"),
+        Source::server("server.toml", server),
+        Source::project(name("site"), "site:bellwether.toml", "[builder.test]\nrecipe = \"tset\"\n"),
+        Source::project(name("lib"), "lib:bellwether.toml", TEST),
+        Source::project(name("third"), "third:bellwether.toml", "needs = [\"lib\"\n"),
+    ];
+    let (config, bad) = load_with_projects(&sources, &no_includes, None).unwrap();
+    assert_eq!(config.builders().len(), 1);
+    let bad: Vec<_> = bad.iter().map(|(repo, p)| format!("{repo}: {}", p.0[0].message)).collect();
+    assert_eq!(bad[0], "site: no recipe \"tset\"");
+    assert!(bad[1].starts_with("third: "), "{bad:?}");
+    let server = [Source::server("server.toml", "hots = 1")];
+    assert!(load_with_projects(&server, &no_includes, None).is_err());
+}
+
+#[test]
+fn a_cycle_through_a_project_file_is_that_files_fault() {
+    let server = "[repo.a]\nurl = \"u\"\nneeds = [\"b\"]\n[repo.b]\nurl = \"u\"\n";
+    let sources = [
+        Source::server("server.toml", server),
+        Source::project(name("b"), "b:bellwether.toml", "needs = [\"a\"]\n"),
+    ];
+    let (config, bad) = load_with_projects(&sources, &no_includes, None).unwrap();
+    assert!(config.repo("b").unwrap().needs.is_empty());
+    assert_eq!(bad["b"].0[0].message, "needs go in a circle: a → b → a");
+}
+
+#[test]
+fn a_server_file_changes_built_in_things_key_by_key() {
+    let config =
+        load("[host.local]\ncapacity = 2\nlabels = { gpu = \"a100\" }\n[host.other]\npool = \"reverse\"\n");
+    let host = config.host("local").unwrap();
+    assert_eq!(host.capacity, Some(2));
+    assert_eq!(host.labels.len(), 3, "tables are merged");
+    assert!(host.env_pass.matches("PATH"));
+    assert_eq!(config.hosts().len(), 2);
+}
+
+#[test]
+fn includes_are_read_once_each_in_place() {
+    let include = |file: &str| match file {
+        "repos.toml" => Ok(SITE.to_string()),
+        "more/builders.toml" => Ok(format!("include = [\"more/rules.toml\"]\n{TEST}")),
+        "more/rules.toml" => Ok("policy = [{ repo = \"lib\", build = \"never\" }]\n".to_string()),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let text = "include = [\"repos.toml\", \"more/builders.toml\"]\npolicy = [{ repo = \"site\", build = \"both\" }]\n";
+    let sources = [embedded("linux", "amd64"), Source::server("server.toml", text)];
+    let config = buildenv::load(&sources, &include, None).unwrap();
+    assert_eq!(config.rules().len(), 2);
+    assert_eq!(plan(&config, &name("site"), "main", None, Class::PostSubmit).builds.len(), 1);
+    let left = plan(&config, &name("lib"), "main", None, Class::PostSubmit).left_out;
+    assert_eq!(left[0].reason, "policy says build = \"never\" (more/rules.toml:1)");
+}
+
+#[test]
+fn the_environment_is_chosen_and_never_guessed() {
+    let text = "[environment.prod]\nurl = \"https://ci\"\n[environment.staging]\nurl = \"https://staging\"\nbuilders = [\"te*\"]\n\
+        [repo.site]\nurl = \"u\"\nmirrors = [\"git@m:site\"]\n[secret.key]\nenv = \"KEY\"\nenvironments = [\"prod\"]\nbuilders = [\"test\"]\n\
+        [builder.other]\nrecipe = \"test\"\n";
+    let text = format!("{text}{TEST}");
+    let sources = [embedded("linux", "amd64"), Source::server("server.toml", text)];
+    let with = |env: &str| buildenv::load(&sources, &no_includes, Some(&environment(env)));
+    let none = buildenv::load(&sources, &no_includes, None).unwrap_err();
+    assert_eq!(none.0[0].message, "there are several environments and none was chosen");
+    assert_eq!(none.0[0].expected.as_deref(), Some("--env with one of prod, staging"));
+    let prod = with("prod").unwrap();
+    assert_eq!(prod.repo("site").unwrap().mirrors.len(), 1);
+    assert_eq!(prod.builder(&name("site"), &name("test")).unwrap().secrets[0].as_str(), "key");
+    let staging = with("staging").unwrap();
+    assert!(staging.repo("site").unwrap().mirrors.is_empty(), "staging posts to nothing of production's");
+    assert!(staging.secrets().is_empty());
+    assert!(staging.builder(&name("site"), &name("test")).unwrap().secrets.is_empty());
+    let left = plan(&staging, &name("site"), "main", None, Class::PostSubmit).left_out;
+    assert_eq!(left[0].reason, "environment.staging.builders leaves it out (server.toml:5)");
+    let wrong = with("stagign").unwrap_err();
+    assert_eq!(wrong.0[0].nearest.as_deref(), Some("staging"));
+}
+
+const MATRIX: &str = r#"
+[template.base]
+recipe = "test"
+env = { A = "1", B = "base" }
+owners = ["me"]
+
+[template.race]
+template = "base"
+env = { B = "race" }
+
+[matrix.m]
+name = "linux-{arch}-{variant}"
+axes = { arch = ["amd64", "386"], variant = ["", "race"] }
+exclude = [{ arch = "386", variant = "race" }]
+template = "base"
+env = { GOARCH = "{arch}" }
+[[matrix.m.set]]
+when = { variant = "race" }
+template = "race"
+try = true
+
+[recipe.test]
+run = "make test"
+timeout = "5m"
+"#;
+
+#[test]
+fn a_matrix_makes_builders_out_of_axes_and_templates() {
+    let config = load(MATRIX);
+    let names: Vec<_> = config.builders().iter().map(|b| b.name.to_string()).collect();
+    assert_eq!(names, ["linux-386", "linux-amd64", "linux-amd64-race"]);
+    let env = |n: usize| {
+        let env = config.builders()[n].env.iter().map(|(k, v)| format!("{k}={v}"));
+        env.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(env(0), "A=1 B=base GOARCH=386");
+    assert_eq!(env(2), "A=1 B=race GOARCH=amd64");
+    assert!(config.builders()[2].try_.ever() && !config.builders()[1].try_.ever());
+}
+
+#[test]
+fn an_explanation_names_the_line_of_every_value() {
+    let config = load(MATRIX);
+    insta::assert_snapshot!(explain(&config, "linux-amd64-race").unwrap());
+    let one = explain(&config, "builder.linux-amd64-race.env").unwrap();
+    assert!(one.contains("env.B") && !one.contains("owners"));
+    assert_eq!(explain(&config, "nobody"), None);
+    assert!(explain(&config, "recipe.test.timeout").unwrap().contains("\"5m\""));
+    assert!(explain(&config, "host.local").unwrap().contains("built-in defaults:"));
+}
+
+#[test]
+fn a_plan_says_why_each_other_builder_is_left_out() {
+    let text = format!(
+        "{SITE}[repo.go]\nurl = \"u\"\n[repo.sync]\nurl = \"u\"\nneeds = [\"go\"]\n{TEST}\
+        [builder.a]\nrecipe = \"test\"\nrepos = [\"lib\"]\n\
+        [builder.b]\nrecipe = \"test\"\nexclude_repos = \"s*\"\n\
+        [builder.c]\nrecipe = \"test\"\nbranches = \"main\"\n\
+        [builder.d]\nrecipe = \"test\"\nminimum_version = \"2\"\n\
+        [builder.e]\nrecipe = \"test\"\npost_submit = false\ntry = true\n\
+        [builder.f]\nrecipe = \"test\"\npolicy = [{{ branch = \"dev\", build = \"never\" }}, {{ repo = \"site\", build = \"try\" }}]\n\
+        [builder.g]\nrecipe = \"tool\"\n[recipe.tool]\ntoolchain = \"go\"\nrun = \"x\"\n"
+    );
+    let config = load(&text);
+    let reasons = |repo, branch, go, class| {
+        let plan = plan(&config, &name(repo), branch, go, class);
+        let list = plan.left_out.iter().map(|l| format!("{}: {}", l.builder.name, l.reason));
+        let builds: Vec<_> = plan.builds.iter().map(|p| p.builder.name.to_string()).collect();
+        format!("builds: {}\n{}", builds.join(" "), list.collect::<Vec<_>>().join("\n"))
+    };
+    insta::assert_snapshot!(reasons("site", "release-1.9", None, Class::PostSubmit));
+    insta::assert_snapshot!(reasons("sync", "main", Some("main"), Class::Try));
+}
+
+#[test]
+fn equal_builds_have_equal_digests() {
+    let digest = |text: &str, builder: &str| {
+        let config = load(text);
+        let builder = config.builder(&name("site"), &name(builder)).unwrap();
+        config.digest_for(builder, config.recipe_of(builder).unwrap())
+    };
+    let base = format!("{SITE}{TEST}");
+    let same = format!(
+        "# A comment.\n{SITE}\n[builder.test]\nnotes = \"x\"\ntry = true\npriority = 3\nowners = \"me\"\nrecipe = \"test\"\n[recipe.test]\nrun = \"make test\"\n"
+    );
+    assert_eq!(digest(&base, "test"), digest(&same, "test"));
+    assert_eq!(digest(&base, "test").len(), 64);
+    for change in ["env = { A = \"1\" }", "limits = { memory = \"1GiB\" }", "compile_only = true"] {
+        let text = base.replace("recipe = \"test\"\n", &format!("recipe = \"test\"\n{change}\n"));
+        assert_ne!(digest(&text, "test"), digest(&base, "test"), "{change}");
+    }
+    for change in ["timeout = \"1m\"", "env = { A = \"1\" }", "dir = \"sub\""] {
+        let text = format!("{base}{change}\n");
+        assert_ne!(digest(&text, "test"), digest(&base, "test"), "{change}");
+    }
+    assert_ne!(load(&base).digest(), load(&same).digest());
+}
+
+#[test]
+fn plans_of_two_configurations_are_compared() {
+    let base = format!("{SITE}{TEST}[builder.old]\nrecipe = \"test\"\n[builder.off]\nrecipe = \"test\"\n");
+    let new = format!(
+        "{SITE}{TEST}env = {{ A = \"1\" }}\n[builder.off]\nrecipe = \"test\"\nrepos = \"lib\"\n[builder.new]\nrecipe = \"test\"\n"
+    );
+    let branches = [(name("site"), "main".to_string(), None)];
+    let changes = diff_plans(&load(&base), &load(&new), &branches);
+    let shown: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    assert!(diff_plans(&load(&base), &load(&base), &branches).is_empty());
+}
+
+#[test]
+fn values_keep_their_order_and_limits_the_lower_one() {
+    let config = load(&format!(
+        "{SITE}{TEST}\n[builder.x]\nrecipe = \"test\"\nenv = {{ Z = \"1\", A = \"2\", M = \"3\" }}\nlimits = {{ memory = \"1GiB\", cpu = 1.5 }}\n"
+    ));
+    let builder = config.builder(&name("site"), &name("x")).unwrap();
+    let keys: Vec<_> = builder.env.iter().map(|(k, _)| k.as_str()).collect();
+    assert_eq!(keys, ["Z", "A", "M"]);
+    let host = buildenv::Limits { memory: Some(5), processes: Some(3), ..Default::default() };
+    let both = host.and(builder.limits);
+    assert_eq!((both.memory, both.processes, both.cpu), (Some(5), Some(3), Some(1.5)));
+}
+
+#[test]
+fn a_thousand_builders_are_no_trouble() {
+    let list = |n| (0..n).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "{SITE}[recipe.t]\nrun = \"x\"\n[matrix.m]\nname = \"b-{{x}}-{{y}}\"\nrecipe = \"t\"\naxes = {{ x = [{}], y = [{}] }}\n",
+        list(40),
+        list(25)
+    );
+    let config = load(&text);
+    assert_eq!(plan(&config, &name("site"), "main", None, Class::PostSubmit).builds.len(), 1000);
+    let problems = try_load(&text.replace("axes = {", "axes = { z = [\"1\", \"2\"], w = [\"1\", \"2\"], v = [\"1\", \"2\"], u = [\"1\", \"2\"], t = [\"1\", \"2\"], s = [\"1\", \"2\"], r = [\"1\", \"2\"],")).unwrap_err();
+    assert_eq!(problems.0[0].message, "the matrix makes over 100000 builders");
+}

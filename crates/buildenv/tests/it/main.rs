@@ -1,5 +1,7 @@
 //! Loading, planning and explaining configurations, through the public API.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod bad;
 mod design;
 mod files;

@@ -1,4 +1,5 @@
 //! The git crate against a real git.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archive;
 mod bundle;

@@ -1,1 +1,28 @@
-//! (being written)
+//! The worker agent: it writes files into one work directory, runs commands there, streams their output, and
+//! cleans up so that nothing of one job is left for the next.
+//!
+//! It speaks the original buildlet's endpoints and the `/bw1` protocol of docs/PROTOCOL.md. It knows nothing of
+//! builds, repositories or schedules. Entry: [`main`] with [`Args`], from a function that runs no async code.
+
+mod agent;
+mod args;
+mod clock;
+mod exec;
+mod fence;
+mod files;
+mod gomode;
+mod http;
+mod original;
+mod paths;
+mod removal;
+mod sandbox;
+mod server;
+mod start;
+mod te;
+mod untar;
+mod walk;
+mod wipe;
+pub mod wire;
+
+pub use args::{Args, Helper, Listen};
+pub use start::{early, main};

@@ -1,0 +1,284 @@
+//! What the agent is: its directories, its commands, its holder, and when it was last spoken to.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OnceCell, RwLock};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Args, Listen};
+use crate::exec::Table;
+use crate::exec::cgroup::Backend;
+use crate::fence::Fence;
+use crate::sandbox::{Reexec, Setup};
+use crate::wire::{AgentStatus, Status};
+
+/// The version of the original protocol that we speak.
+const ORIGINAL: i32 = 29;
+
+/// The agent.
+pub(crate) struct Agent {
+    pub(crate) table: Arc<Table>,
+    pub(crate) fence: Fence,
+    pub(crate) password: Option<String>,
+    pub(crate) halt_machine: bool,
+    pub(crate) idle_exit: Duration,
+    /// Ends the server.
+    pub(crate) stop: CancellationToken,
+    /// Commands start under it shared; a wipe holds it alone.
+    pub(crate) gate: RwLock<()>,
+    state_dir: PathBuf,
+    instance: String,
+    digest: OnceCell<String>,
+    holder: Mutex<Holder>,
+    /// One agent per state directory; the lock ends with the process.
+    _owner: File,
+}
+
+/// Who uses the agent.
+struct Holder {
+    lease: Option<String>,
+    set_aside: Option<String>,
+    last_contact: Instant,
+    open_requests: u32,
+}
+
+/// A request that is being answered keeps the agent from being idle.
+pub(crate) struct Contact(Arc<Agent>);
+
+impl Drop for Contact {
+    fn drop(&mut self) {
+        let mut holder = self.0.holder();
+        holder.open_requests -= 1;
+        holder.last_contact = Instant::now();
+    }
+}
+
+impl Agent {
+    /// Takes over the directories and ends what an earlier agent left in them.
+    pub(crate) async fn open(args: &Args) -> io::Result<Arc<Self>> {
+        let password = match &args.password_file {
+            Some(file) => Some(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).to_owned()),
+            None => None,
+        };
+        let guarded = password.as_ref().is_some_and(|p| !p.is_empty());
+        if !guarded && (matches!(args.listen, Listen::Tcp(_)) || password.is_some()) {
+            return Err(io::Error::other("a TCP port needs --password-file with a password in it"));
+        }
+        for dir in [&args.workdir, &args.state_dir] {
+            std::fs::create_dir_all(dir)?;
+        }
+        let workdir = args.workdir.canonicalize()?;
+        let state_dir = args.state_dir.canonicalize()?;
+        if state_dir.starts_with(&workdir) || workdir.starts_with(&state_dir) {
+            return Err(io::Error::other("the state directory and the work directory must lie apart"));
+        }
+        let owner = own(&state_dir)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let digest: String =
+            hex(&Sha256::digest(state_dir.as_os_str().as_encoded_bytes())).chars().take(8).collect();
+        let cgroup_prefix = format!("bellwether-{digest}-");
+        let reexec = Reexec { prefix: args.reexec_prefix.clone() };
+        let (limits, namespaces) = if args.no_kernel_help {
+            (Backend::Watch, false)
+        } else {
+            (
+                probe_limits(&reexec, &cgroup_prefix),
+                probe(&reexec, &Setup { namespaces: true, ..Setup::default() }),
+            )
+        };
+        let settings = crate::exec::Settings {
+            workdir,
+            environment: std::env::vars_os().collect(),
+            reexec,
+            limits,
+            namespaces,
+            cgroup_prefix,
+            spool_bytes: args.spool_bytes,
+            grace: args.grace,
+        };
+        let set_aside = std::fs::read_to_string(state_dir.join("set_aside")).ok();
+        let holder = Holder { lease: None, set_aside, last_contact: Instant::now(), open_requests: 0 };
+        Ok(Arc::new(Self {
+            table: Table::open(&state_dir, settings).await?,
+            fence: Fence::open(&state_dir)?,
+            password,
+            halt_machine: args.halt,
+            idle_exit: args.idle_exit,
+            stop: CancellationToken::new(),
+            gate: RwLock::new(()),
+            state_dir,
+            instance: random_hex()?,
+            digest: OnceCell::new(),
+            holder: Mutex::new(holder),
+            _owner: owner,
+        }))
+    }
+
+    fn holder(&self) -> MutexGuard<'_, Holder> {
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The directory that jobs work in.
+    pub(crate) fn workdir(&self) -> &Path {
+        &self.table.settings.workdir
+    }
+
+    /// Notes a request of somebody who may ask.
+    pub(crate) fn contact(self: &Arc<Self>, lease: Option<&str>) -> Contact {
+        let mut holder = self.holder();
+        holder.open_requests += 1;
+        holder.last_contact = Instant::now();
+        if let Some(lease) = lease {
+            holder.lease = Some(lease.chars().take(128).collect());
+        }
+        drop(holder);
+        Contact(Arc::clone(self))
+    }
+
+    /// Returns when the agent has been idle for too long, unless it is spoken to again.
+    pub(crate) fn idle_at(&self) -> Instant {
+        let holder = self.holder();
+        let since = if holder.open_requests > 0 { Instant::now() } else { holder.last_contact };
+        since + self.idle_exit
+    }
+
+    /// Why it takes no commands, if it takes none.
+    pub(crate) fn set_aside(&self) -> Option<String> {
+        self.holder().set_aside.clone()
+    }
+
+    /// Takes no more commands, also after a restart.
+    pub(crate) fn put_aside(&self, reason: &str) {
+        tracing::error!(reason, "set aside");
+        if let Err(error) = std::fs::write(self.state_dir.join("set_aside"), reason) {
+            tracing::error!(%error, "being set aside could not be stored");
+        }
+        self.holder().set_aside = Some(reason.to_owned());
+    }
+
+    /// Says how it is.
+    pub(crate) async fn status(&self) -> Status {
+        let hash = || async {
+            tokio::task::spawn_blocking(own_digest).await.ok().and_then(Result::ok).unwrap_or_default()
+        };
+        let digest = self.digest.get_or_init(hash).await.clone();
+        let (lease, set_aside) = {
+            let holder = self.holder();
+            (holder.lease.clone(), holder.set_aside.clone())
+        };
+        let settings = &self.table.settings;
+        let disk_free = rustix::fs::statvfs(&settings.workdir)
+            .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        Status {
+            version: ORIGINAL,
+            bellwether: Some(AgentStatus {
+                protocol: 1,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                digest,
+                instance: self.instance.clone(),
+                fence: self.fence.current(),
+                lease,
+                limits: settings.limits.name().to_owned(),
+                isolation: if settings.namespaces { "namespaces" } else { "none" }.to_owned(),
+                execs: self.table.list(),
+                disk_free,
+                set_aside,
+            }),
+        }
+    }
+
+    /// Ends every command and whatever else descends from us.
+    pub(crate) async fn end_everything(&self) {
+        self.table.end_commands("killed:agent ends").await;
+        let mut ended = Vec::new();
+        if !self.table.end_all(|| self.table.everything(), &mut ended).await {
+            tracing::error!("some processes could not be ended");
+        }
+    }
+}
+
+fn own(state_dir: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(state_dir.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(io::Error::other(format!("{} is used by another agent", state_dir.display())))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Says whether a job can be set up so.
+fn probe(reexec: &Reexec, setup: &Setup) -> bool {
+    match reexec.command(setup).arg("--probe").output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            tracing::debug!(?setup, text = %String::from_utf8_lossy(&output.stderr), "does not work here");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the helper does not start");
+            false
+        }
+    }
+}
+
+fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
+    let backend = Backend::probe(prefix);
+    let limits = crate::wire::Limits {
+        memory_bytes: Some(1 << 30),
+        processes: Some(100),
+        ..crate::wire::Limits::default()
+    };
+    // A group that no process may enter holds nothing.
+    let joins = match backend.make(&format!("{prefix}probe"), &limits) {
+        Ok(Some(group)) => {
+            let works = probe(reexec, &Setup { cgroups: group.joins(), ..Setup::default() });
+            drop(group);
+            works
+        }
+        _ => false,
+    };
+    if joins { backend } else { Backend::Watch }
+}
+
+fn own_digest() -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut File::open("/proc/self/exe")?, &mut HashWriter(&mut hash))?;
+    Ok(hex(&hash.finalize()))
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.update(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn random_hex() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(hex(&bytes))
+}
+
+/// Writes bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ok = write!(text, "{byte:02x}");
+        text
+    })
+}

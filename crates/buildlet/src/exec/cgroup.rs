@@ -1,0 +1,161 @@
+//! Limits held by the kernel, where it lets us: cgroup v2, or the memory and pids controllers of v1.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::wire::Limits;
+
+/// How limits are held on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// One group with both controllers, beneath this directory.
+    V2(PathBuf),
+    /// One group in each hierarchy.
+    V1 { memory: PathBuf, pids: PathBuf },
+    /// By looking at the processes ten times a second.
+    Watch,
+}
+
+/// The groups of one command; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Group {
+    version: u8,
+    memory: PathBuf,
+    pids: PathBuf,
+}
+
+impl Backend {
+    /// Finds the best that works, by making and limiting a group.
+    pub(crate) fn probe(prefix: &str) -> Self {
+        let Ok(own) = fs::read_to_string("/proc/self/cgroup") else { return Self::Watch };
+        let root = Path::new("/sys/fs/cgroup");
+        let place = |controller: &str, mount: PathBuf| {
+            let line = own.lines().find_map(|line| {
+                let (_, rest) = line.split_once(':')?;
+                let (names, path) = rest.split_once(':')?;
+                names.split(',').any(|name| name == controller).then_some(path)
+            });
+            let inside = mount.join(line.unwrap_or("/").trim_start_matches('/'));
+            if inside.is_dir() { inside } else { mount }
+        };
+        let candidates = [
+            Self::V2(place("", root.to_owned())),
+            Self::V1 { memory: place("memory", root.join("memory")), pids: place("pids", root.join("pids")) },
+        ];
+        let limits = Limits { memory_bytes: Some(1 << 30), processes: Some(100), ..Limits::default() };
+        for candidate in candidates {
+            candidate.sweep(prefix);
+            match candidate.make(&format!("{prefix}probe"), &limits) {
+                Ok(Some(_group)) => return candidate,
+                Ok(None) => {}
+                Err(error) => tracing::debug!(?candidate, %error, "no limits by these cgroups"),
+            }
+        }
+        Self::Watch
+    }
+
+    /// The name in the status.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::V2(_) => "cgroup2",
+            Self::V1 { .. } => "cgroup1",
+            Self::Watch => "watch",
+        }
+    }
+
+    /// Removes groups that an earlier process of this agent left.
+    fn sweep(&self, prefix: &str) {
+        let parents: &[&PathBuf] = match self {
+            Self::V2(base) => &[base],
+            Self::V1 { memory, pids } => &[memory, pids],
+            Self::Watch => &[],
+        };
+        for parent in parents {
+            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(prefix) {
+                    // Busy while a survivor is inside; the next start tries again.
+                    let _removed = fs::remove_dir(entry.path());
+                }
+            }
+        }
+    }
+
+    /// Makes a group with the limits that a group can hold; `None` where there are no groups.
+    pub(crate) fn make(&self, name: &str, limits: &Limits) -> io::Result<Option<Group>> {
+        let group = match self {
+            Self::Watch => return Ok(None),
+            Self::V2(base) => Group { version: 2, memory: base.join(name), pids: base.join(name) },
+            Self::V1 { memory, pids } => {
+                Group { version: 1, memory: memory.join(name), pids: pids.join(name) }
+            }
+        };
+        let make = |dir: &Path| match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        };
+        make(&group.memory)?;
+        make(&group.pids)?;
+        if let Some(bytes) = limits.memory_bytes {
+            let file = if group.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
+            fs::write(group.memory.join(file), bytes.to_string())?;
+            if group.version == 2 {
+                // No swap: otherwise the limit only slows the command down.
+                let _unless_no_swap = fs::write(group.memory.join("memory.swap.max"), "0");
+            }
+        }
+        if let Some(processes) = limits.processes {
+            fs::write(group.pids.join("pids.max"), processes.to_string())?;
+        }
+        Ok(Some(group))
+    }
+}
+
+impl Group {
+    /// The files into which a process writes `0` to move itself in.
+    pub(crate) fn joins(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.memory.join("cgroup.procs")];
+        if self.pids != self.memory {
+            files.push(self.pids.join("cgroup.procs"));
+        }
+        files
+    }
+
+    /// Every process inside.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        let text = fs::read_to_string(self.pids.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Which limit was hit, if any.
+    pub(crate) fn breach(&self) -> Option<&'static str> {
+        let events = if self.version == 2 { "memory.events" } else { "memory.oom_control" };
+        if counter(&self.memory.join(events), "oom_kill") > 0 {
+            return Some("memory");
+        }
+        (counter(&self.pids.join("pids.events"), "max") > 0).then_some("processes")
+    }
+
+    /// The greatest memory use so far, in bytes.
+    pub(crate) fn peak(&self) -> Option<u64> {
+        let file = if self.version == 2 { "memory.peak" } else { "memory.max_usage_in_bytes" };
+        fs::read_to_string(self.memory.join(file)).ok()?.trim().parse().ok()
+    }
+}
+
+fn counter(file: &Path, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok()).unwrap_or(0)
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for dir in [&self.pids, &self.memory] {
+            if let Err(error) = fs::remove_dir(dir)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(dir = %dir.display(), %error, "cgroup stays behind until the next start");
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From a request to a running process.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::sandbox::{Reexec, Setup};
+
+use super::tree::MARKER;
+
+/// A process to start through the helper.
+pub(crate) struct Launch<'a> {
+    pub(crate) reexec: &'a Reexec,
+    pub(crate) setup: Setup,
+    pub(crate) argv: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) dir: PathBuf,
+}
+
+impl Launch<'_> {
+    /// Starts it with nothing to read, and returns it with the end of the pipe it writes to.
+    pub(crate) fn spawn(self) -> io::Result<(Child, OwnedFd)> {
+        let (reader, writer) = io::pipe()?;
+        let mut command = self.reexec.command(&self.setup);
+        command
+            .arg("--")
+            .args(self.argv)
+            .env_clear()
+            .envs(self.env)
+            .current_dir(self.dir)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        Ok((command.spawn()?, reader.into()))
+    }
+}
+
+/// Builds the whole environment of a job: PATH, what is passed on, our own names, what was asked for.
+pub(crate) fn job_environment(
+    agent: &BTreeMap<OsString, OsString>,
+    workdir: &Path,
+    id: Option<&str>,
+    pass: &[String],
+    asked: &[(String, String)],
+) -> Vec<(OsString, OsString)> {
+    let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+    for (name, value) in agent {
+        if name == "PATH" || pass.iter().any(|pattern| matches_name(pattern, name)) {
+            env.insert(name.clone(), value.clone());
+        }
+    }
+    env.insert("WORKDIR".into(), workdir.into());
+    env.insert("HOME".into(), home(workdir).into());
+    env.insert("TMPDIR".into(), tmpdir(workdir).into());
+    let workdir_text = workdir.to_string_lossy();
+    for (name, value) in asked {
+        if !name.is_empty() && !name.contains(['=', '\0']) {
+            env.insert(name.into(), value.replace("$WORKDIR", &workdir_text).replace('\0', "").into());
+        }
+    }
+    if let Some(id) = id {
+        env.insert(MARKER.into(), id.into());
+    }
+    env.into_iter().collect()
+}
+
+/// A job's HOME.
+pub(crate) fn home(workdir: &Path) -> PathBuf {
+    workdir.join(".home")
+}
+
+/// A job's TMPDIR.
+pub(crate) fn tmpdir(workdir: &Path) -> PathBuf {
+    workdir.join(".tmp")
+}
+
+fn matches_name(pattern: &str, name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_sees_only_what_it_should() {
+        let agent: BTreeMap<OsString, OsString> =
+            [("PATH", "/bin"), ("SECRET", "s"), ("GO_A", "1"), ("GOX", "2"), ("HOME", "/root")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into();
+        let asked = [("A", "1"), ("A", "$WORKDIR/x"), ("", "no"), ("BW_EXEC_ID", "forged")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let env = job_environment(&agent, Path::new("/w"), Some("id"), &["GO_*".to_owned()], &asked);
+        let text: Vec<String> = env.iter().map(|(k, v)| format!("{}={}", k.display(), v.display())).collect();
+        assert_eq!(
+            text,
+            [
+                "A=/w/x",
+                "BW_EXEC_ID=id",
+                "GO_A=1",
+                "HOME=/w/.home",
+                "PATH=/bin",
+                "TMPDIR=/w/.tmp",
+                "WORKDIR=/w"
+            ]
+        );
+    }
+}

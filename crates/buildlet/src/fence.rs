@@ -1,0 +1,93 @@
+//! The highest fencing token seen, which survives a restart.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The fence of this agent; it only rises.
+pub(crate) struct Fence {
+    current: AtomicU64,
+    file: Arc<File>,
+    rising: tokio::sync::Mutex<()>,
+}
+
+/// Why a token was not let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FenceError {
+    #[error("fencing token is older than {0}")]
+    Stale(u64),
+    #[error("the fence could not be stored")]
+    Store(#[from] io::Error),
+}
+
+impl Fence {
+    /// Opens the fence in a state directory.
+    pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join("fence");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let text = std::fs::read_to_string(&path)?;
+        let current = match text.trim() {
+            "" => 0,
+            digits => digits.parse().map_err(|_bad| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number", path.display()))
+            })?,
+        };
+        Ok(Self {
+            current: AtomicU64::new(current),
+            file: Arc::new(file),
+            rising: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Returns the highest token seen.
+    pub(crate) fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// Lets a token in if it is not older than the highest seen; a newer one is on disk before this returns.
+    pub(crate) async fn admit(&self, token: u64) -> Result<(), FenceError> {
+        if token > self.current() {
+            let _rising = self.rising.lock().await;
+            if token > self.current() {
+                let file = Arc::clone(&self.file);
+                let store = move || {
+                    // Always the same length, so that one write replaces it.
+                    file.write_all_at(format!("{token:020}\n").as_bytes(), 0)?;
+                    file.sync_data()
+                };
+                tokio::task::spawn_blocking(store).await.map_err(io::Error::other)??;
+                self.current.store(token, Ordering::Release);
+            }
+        }
+        match self.current() {
+            current if token < current => Err(FenceError::Stale(current)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_rises_and_survives() {
+        let dir = tempfile::tempdir().unwrap();
+        let fence = Fence::open(dir.path()).unwrap();
+        fence.admit(7).await.unwrap();
+        fence.admit(7).await.unwrap();
+        assert!(matches!(fence.admit(6).await, Err(FenceError::Stale(7))));
+        drop(fence);
+        assert_eq!(Fence::open(dir.path()).unwrap().current(), 7);
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_no_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("fence"), "x").unwrap();
+        assert!(Fence::open(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! Which path is whose, who may ask, and what errors look like.
+
+pub(crate) mod bw1;
+mod error;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+use base64::Engine as _;
+use http::{HeaderValue, Method, StatusCode, header};
+use subtle::ConstantTimeEq as _;
+
+use crate::agent::{Agent, Contact};
+use crate::fence::FenceError;
+use crate::original;
+
+pub(crate) use error::{ApiError, GoError, is_full};
+
+/// Marks a connection's first request, whose `TE: trailers` may be ours.
+#[derive(Clone, Copy)]
+pub(crate) struct First;
+
+/// The whole service.
+pub(crate) fn router(agent: Arc<Agent>) -> Router {
+    let guarded = Router::new()
+        .route("/status", any(original::status))
+        .route("/workdir", any(original::workdir))
+        .route("/halt", any(original::halt))
+        .route("/write", any(original::write))
+        .route("/writetgz", any(original::writetgz))
+        .route("/tgz", any(original::tgz))
+        .route("/ls", any(original::ls))
+        .route("/removeall", any(original::removeall))
+        .route("/exec", any(original::exec))
+        .route("/bw1/exec", post(bw1::start))
+        .route("/bw1/exec/{id}", get(bw1::state).delete(bw1::kill))
+        .route("/bw1/exec/{id}/output", get(bw1::output))
+        .route("/bw1/exec/{id}/ack", post(bw1::ack))
+        .route("/bw1/wipe", post(bw1::wipe))
+        .route("/bw1/extend", post(bw1::extend))
+        .route("/bw1/glob", post(bw1::glob))
+        .route("/bw1/file", get(bw1::file))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&agent), guard));
+    Router::new()
+        .route("/", any(original::root))
+        .route("/healthz", any(original::healthz))
+        .merge(guarded)
+        .fallback(async || GoError(StatusCode::NOT_FOUND, "404 page not found".to_owned()))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path does not know this method")
+        })
+        .layer(axum::middleware::from_fn(close_without_te))
+        .with_state(agent)
+}
+
+/// Lets in only who knows the password, holds no stale lease, and notes the contact until the answer is sent.
+async fn guard(State(agent): State<Arc<Agent>>, mut request: Request, next: Next) -> Response {
+    if !allowed(&agent, request.headers().get(header::AUTHORIZATION)) {
+        return GoError(StatusCode::FORBIDDEN, "invalid password".to_owned()).into_response();
+    }
+    let lease = request.headers().get("bw-lease").and_then(|v| v.to_str().ok());
+    let contact = agent.contact(lease);
+    if let Some(fence) = request.headers().get("bw-fence") {
+        let Some(token) = fence.to_str().ok().and_then(|text| text.parse::<u64>().ok()) else {
+            return ApiError::new(StatusCode::BAD_REQUEST, "bad_fence", "Bw-Fence is no number")
+                .into_response();
+        };
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            match agent.fence.admit(token).await {
+                Ok(()) => {}
+                Err(FenceError::Stale(current)) => return ApiError::stale(current).into_response(),
+                Err(FenceError::Store(error)) => return ApiError::io(&error).into_response(),
+            }
+            request.extensions_mut().insert(Token(token));
+        }
+    }
+    let response = next.run(request).await;
+    let (parts, body) = response.into_parts();
+    Response::from_parts(parts, Body::new(HeldBody { body, _contact: contact }))
+}
+
+/// The fencing token with which a request was let in.
+#[derive(Clone, Copy)]
+pub(crate) struct Token(pub(crate) u64);
+
+fn allowed(agent: &Agent, header: Option<&HeaderValue>) -> bool {
+    let Some(password) = &agent.password else { return true };
+    let given = header
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+        .and_then(|(_, encoded)| base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok())
+        .and_then(|decoded| {
+            let colon = decoded.iter().position(|b| *b == b':')?;
+            Some(decoded.split_at(colon + 1).1.to_vec())
+        });
+    given.is_some_and(|given| given.ct_eq(password.as_bytes()).into())
+}
+
+/// Ends the connection of a client that did not itself say `TE: trailers`, so that `te.rs` meets every request
+/// of such a client as a first one.
+async fn close_without_te(request: Request, next: Next) -> Response {
+    let ours = usize::from(request.extensions().get::<First>().is_some());
+    let says_it = request.headers().get_all(header::TE).iter().count() > ours;
+    let mut response = next.run(request).await;
+    if !says_it {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A body that counts as contact until it was sent.
+struct HeldBody {
+    body: Body,
+    _contact: Contact,
+}
+
+impl http_body::Body for HeldBody {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,229 @@
+//! `/writetgz` and `/tgz`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::{TryStreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat};
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::agent::Agent;
+use crate::files::{FileError, open_beneath};
+use crate::http::{ApiError, GoError, Token};
+use crate::paths::{clean, is_relative_beneath};
+use crate::untar::{UntarError, untar};
+use crate::walk::{Entry, Next, walk_fd};
+
+use super::form::Form;
+use super::{files, internal, require};
+
+pub(crate) async fn writetgz(
+    State(agent): State<Arc<Agent>>,
+    method: Method,
+    uri: Uri,
+    token: Option<axum::Extension<Token>>,
+    body: Body,
+) -> Result<&'static str, Response> {
+    let form = Form::of_query(uri.query());
+    let dir = match form.get("dir") {
+        "" => String::new(),
+        dir => clean(dir).ok_or_else(|| GoError::bad("bad 'dir' parameter").into_response())?,
+    };
+    if method == Method::POST {
+        return Err(GoError::bad("fetching a url is not supported by this buildlet").into_response());
+    }
+    if method != Method::PUT {
+        return Err(GoError::bad("requires PUT or POST method").into_response());
+    }
+    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let reader = SyncIoBridge::new(Box::pin(reader));
+    let unpack = {
+        let agent = Arc::clone(&agent);
+        move || -> Result<(), Box<Response>> {
+            let dest = prepare(agent.workdir(), &dir).map_err(|e| Box::new(files::answer(e)))?;
+            // A holder whose lease ended meanwhile stops writing.
+            let go_on = || token.is_none_or(|axum::Extension(Token(token))| token >= agent.fence.current());
+            let refuse = |error| match error {
+                UntarError::Refused(what) => GoError::bad(what).into_response(),
+                UntarError::Interrupted => ApiError::stale(agent.fence.current()).into_response(),
+                UntarError::Io { source, .. } if crate::http::is_full(&source) => {
+                    ApiError::io(&source).into_response()
+                }
+                error @ UntarError::Io { .. } => internal(error).into_response(),
+            };
+            untar(reader, &dest, SystemTime::now(), &go_on).map_err(|error| Box::new(refuse(error)))
+        }
+    };
+    match tokio::task::spawn_blocking(unpack).await {
+        Ok(done) => done.map(|()| "OK").map_err(|response| *response),
+        Err(error) => Err(internal(error).into_response()),
+    }
+}
+
+/// Makes the destination and returns a path to its descriptor-checked self.
+fn prepare(workdir: &std::path::Path, dir: &str) -> Result<std::path::PathBuf, FileError> {
+    std::fs::create_dir_all(workdir)?;
+    let mut made = String::new();
+    for part in dir.split('/').filter(|part| !part.is_empty()) {
+        if !made.is_empty() {
+            made.push('/');
+        }
+        made.push_str(part);
+        match open_beneath(workdir, &made, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(FileError::Missing(_)) => std::fs::create_dir(workdir.join(&made))?,
+            checked => drop(checked?),
+        }
+    }
+    Ok(workdir.join(made))
+}
+
+pub(crate) async fn tgz(
+    State(agent): State<Arc<Agent>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, GoError> {
+    require(&method, &Method::GET)?;
+    let form = Form::of_query(uri.query());
+    let dir = form.get("dir").to_owned();
+    if !is_relative_beneath(&dir) {
+        return Err(GoError::bad("bad 'dir' parameter"));
+    }
+    drop(headers);
+    let workdir = agent.workdir().to_owned();
+    let (sender, receiver) = mpsc::channel(8);
+    // It ends when the receiver is dropped, since every send then fails.
+    let writer = tokio::task::spawn_blocking(move || {
+        let result = pack(&workdir, &dir, ChannelWriter { sender: sender.clone(), buffer: Vec::new() });
+        if let Err(error) = result {
+            tracing::info!(%error, "tgz broken off");
+            // The connection breaks, so that the client sees no clean end.
+            let _gone = sender.blocking_send(Err(error));
+        }
+    });
+    let chunks = stream::unfold((receiver, writer), async |(mut receiver, writer)| {
+        let chunk: Option<io::Result<Bytes>> = receiver.recv().await;
+        chunk.map(|chunk| (chunk, (receiver, writer)))
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    let gzip = HeaderValue::from_static("application/x-gzip");
+    response.headers_mut().insert(header::CONTENT_TYPE, gzip);
+    Ok(response)
+}
+
+fn pack(workdir: &std::path::Path, dir: &str, out: ChannelWriter) -> io::Result<()> {
+    std::fs::create_dir_all(workdir)?;
+    let base = open_beneath(workdir, dir, OFlags::RDONLY | OFlags::DIRECTORY).map_err(io::Error::other)?;
+    let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
+    walk_fd(base, &mut |entry| {
+        append(&mut tar, entry)?;
+        Ok(Next::Enter)
+    })?;
+    tar.into_inner()?.finish()?.send()
+}
+
+fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry<'_>) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(entry.stat.st_mode & 0o7777);
+    header.set_mtime(u64::try_from(entry.stat.st_mtime).unwrap_or(0));
+    header.set_uid(entry.stat.st_uid.into());
+    header.set_gid(entry.stat.st_gid.into());
+    header.set_size(0);
+    let mut name = entry.path.to_vec();
+    let kind = match entry.kind {
+        FileType::Directory => {
+            name.push(b'/');
+            tar::EntryType::Directory
+        }
+        FileType::RegularFile => tar::EntryType::Regular,
+        FileType::Symlink => tar::EntryType::Symlink,
+        FileType::Fifo => tar::EntryType::Fifo,
+        FileType::CharacterDevice => tar::EntryType::Char,
+        FileType::BlockDevice => tar::EntryType::Block,
+        _ => return Err(io::Error::other(format!("{}: a socket", String::from_utf8_lossy(&name)))),
+    };
+    header.set_entry_type(kind);
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&name));
+    match kind {
+        tar::EntryType::Regular => {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let file = File::from(openat(entry.parent, entry.name, flags, Mode::empty())?);
+            let size = file.metadata()?.len();
+            header.set_size(size);
+            tar.append_data(&mut header, path, Exactly { file, left: size })
+        }
+        tar::EntryType::Symlink => {
+            let target = readlinkat(entry.parent, entry.name, Vec::new())?;
+            let target = std::path::Path::new(std::ffi::OsStr::from_bytes(target.as_bytes()));
+            tar.append_link(&mut header, path, target)
+        }
+        _ => tar.append_data(&mut header, path, io::empty()),
+    }
+}
+
+/// Reads as many bytes as the header says: a file that grows is cut, one that shrinks is an error.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl io::Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        if read == 0 {
+            return Err(io::Error::other("a file shrank while it was read"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+/// Sends chunks to the response.
+struct ChannelWriter {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    buffer: Vec<u8>,
+}
+
+const CHUNK: usize = 64 << 10;
+
+impl ChannelWriter {
+    fn send(mut self) -> io::Result<()> {
+        self.emit()
+    }
+
+    fn emit(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        self.sender.blocking_send(Ok(chunk.into())).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for ChannelWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(data);
+        if self.buffer.len() >= CHUNK {
+            self.emit()?;
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

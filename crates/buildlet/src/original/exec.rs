@@ -1,0 +1,258 @@
+//! The original `/exec`: the command lives as long as its connection, and its end comes as a trailer.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use rustix::process::Signal;
+use tokio::net::unix::pipe;
+
+use crate::agent::Agent;
+use crate::exec::{Table, Waiter, process_state, tree};
+use crate::http::GoError;
+use crate::paths::is_relative_beneath;
+
+use super::form::Form;
+use super::{internal, require};
+
+type Environment = BTreeMap<OsString, OsString>;
+
+const TRAILER: HeaderName = HeaderName::from_static("process-state");
+
+pub(crate) async fn exec(
+    State(agent): State<Arc<Agent>>,
+    method: Method,
+    version: Version,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if let Err(error) = require(&method, &Method::POST) {
+        return error.into_response();
+    }
+    if version < Version::HTTP_11 {
+        return GoError::bad("HTTP/1.1 or higher required").into_response();
+    }
+    let mut response = match Form::read(uri.query(), &headers, body).await {
+        Err(error) => error.into_response(),
+        Ok(form) => start(&agent, &form).unwrap_or_else(axum::response::IntoResponse::into_response),
+    };
+    response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("Process-State"));
+    response
+}
+
+fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
+    let settings = &agent.table.settings;
+    let workdir = &settings.workdir;
+    std::fs::create_dir_all(workdir).map_err(internal)?;
+    let system = form.get("mode") == "sys";
+    let program = resolve(workdir, form.get("cmd"), system, &settings.environment)?;
+    let dir = match form.get("dir") {
+        "" if system => workdir.clone(),
+        "" => program.parent().filter(|p| p.is_absolute()).unwrap_or(workdir).to_owned(),
+        dir if dir.starts_with('/') => PathBuf::from(dir),
+        dir if is_relative_beneath(dir) => workdir.join(dir),
+        _ => return Err(GoError::bad("bad 'dir' parameter")),
+    };
+    let env = environment_of(&settings.environment, workdir, form, &dir);
+    let mut head = Vec::new();
+    if form.yes("debug") {
+        let args: Vec<&str> = form.of_body("cmdArg").collect();
+        let text = format!(
+            ":: Running {} with args {args:?} and env {env:?} in {}\n\n",
+            program.display(),
+            dir.display()
+        );
+        head = text.into_bytes();
+    }
+    let mut command = Command::new(&program);
+    command.args(form.of_body("cmdArg")).env_clear().envs(env).current_dir(dir).process_group(0);
+    let output = match Running::start(&agent.table, command) {
+        Ok(running) => Step::Output(running),
+        Err(error) => Step::Trailer(start_text(&program, &error)),
+    };
+    let frames = stream::unfold(Step::Head(head, Box::new(output)), next);
+    Ok(Body::new(StreamBody::new(frames)).into_response())
+}
+
+/// A command and its output; dropping it ends the command and all that hangs on it.
+struct Running {
+    table: Arc<Table>,
+    waiter: Waiter,
+    output: pipe::Receiver,
+}
+
+/// How far an answer is.
+enum Step {
+    Head(Vec<u8>, Box<Step>),
+    Output(Running),
+    Trailer(String),
+    Done,
+}
+
+impl Running {
+    fn start(table: &Arc<Table>, mut command: Command) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn()?;
+        drop(command);
+        let waiter = Waiter::new(child)?;
+        table.add_main(waiter.pid());
+        let output = pipe::Receiver::from_owned_fd(reader.into())?;
+        Ok(Self { table: Arc::clone(table), waiter, output })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let pid = self.waiter.pid();
+        if tree::process(pid).is_some_and(|process| !process.zombie) {
+            // The client is gone. What hangs on the command goes with it; what left its tree, the next wipe ends.
+            for process in tree::descendants(pid) {
+                tree::signal(process.pid, Signal::KILL);
+            }
+            tree::signal(pid, Signal::KILL);
+            // Killed, it is dead within moments.
+            let _status = self.waiter.reap();
+        }
+        self.table.forget_main(pid);
+    }
+}
+
+/// Yields what is printed, then how it ended: when it has exited and all holders of the pipe closed it.
+async fn next(step: Step) -> Option<(io::Result<Frame<Bytes>>, Step)> {
+    match step {
+        // Also if it is empty: the headers are on their way at once.
+        Step::Head(head, next) => Some((Ok(Frame::data(head.into())), *next)),
+        Step::Output(mut running) => loop {
+            let mut buffer = vec![0; 64 << 10];
+            let read = match running.output.readable().await {
+                Ok(()) => running.output.try_read(&mut buffer),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(0) => {
+                    running.waiter.exited().await;
+                    let text = match running.waiter.reap() {
+                        Ok((status, _)) => process_state(status),
+                        Err(error) => error.to_string(),
+                    };
+                    return Some((Ok(trailer(&text)), Step::Done));
+                }
+                Ok(read) => {
+                    buffer.truncate(read);
+                    return Some((Ok(Frame::data(buffer.into())), Step::Output(running)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Some((Err(error), Step::Done)),
+            }
+        },
+        Step::Trailer(text) => Some((Ok(trailer(&text)), Step::Done)),
+        Step::Done => None,
+    }
+}
+
+fn trailer(text: &str) -> Frame<Bytes> {
+    let plain: String =
+        text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let value = HeaderValue::from_str(&plain).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    Frame::trailers(HeaderMap::from_iter([(TRAILER, value)]))
+}
+
+fn start_text(program: &Path, error: &io::Error) -> String {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("fork/exec {}: {reason}", program.display())
+}
+
+/// Finds the program by the newest original's rules.
+fn resolve(workdir: &Path, cmd: &str, system: bool, env: &Environment) -> Result<PathBuf, GoError> {
+    if cmd.is_empty() {
+        return Err(GoError::bad("requires 'cmd' parameter"));
+    }
+    if cmd.starts_with('/') {
+        return Ok(cmd.into());
+    }
+    if cmd.contains('/') {
+        let inside = !system && is_relative_beneath(cmd);
+        return if inside { Ok(workdir.join(cmd)) } else { Err(GoError::bad("bad 'cmd' parameter")) };
+    }
+    let executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|stat| stat.is_file() && stat.permissions().mode() & 0o111 != 0)
+    };
+    let here = workdir.join(cmd);
+    if !system && executable(&here) {
+        return Ok(here);
+    }
+    let path = env.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(cmd)).find(|p| executable(p)).ok_or_else(|| {
+        let text = format!("exec: {cmd:?}: executable file not found in $PATH");
+        GoError(StatusCode::UNPROCESSABLE_ENTITY, text)
+    })
+}
+
+/// Builds the environment as the newest original does: ours, the caller's, PATH, PWD.
+fn environment_of(agent: &Environment, workdir: &Path, form: &Form, dir: &Path) -> Environment {
+    let mut env = agent.clone();
+    env.insert("WORKDIR".into(), workdir.into());
+    for entry in form.of_body("env") {
+        if let Some((key, value)) = entry.split_once('=')
+            && !key.is_empty()
+        {
+            env.insert(key.into(), value.into());
+        }
+    }
+    let elements: Vec<&str> = form.of_body("path").collect();
+    if !elements.is_empty() {
+        let old = env.get(OsStr::new("PATH")).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+        env.insert("PATH".into(), path_of(&elements, &old, &workdir.to_string_lossy()).into());
+    }
+    env.insert("PWD".into(), dir.into());
+    env
+}
+
+/// Replaces `$PATH`, `$WORKDIR` and `$EMPTY` in elements of PATH and drops what becomes empty.
+fn path_of(elements: &[&str], old: &str, workdir: &str) -> String {
+    let replaced = elements
+        .iter()
+        .map(|element| element.replace("$PATH", old).replace("$WORKDIR", workdir).replace("$EMPTY", ""));
+    replaced.filter(|element| !element.is_empty()).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_of;
+
+    #[test]
+    fn path_vectors_of_the_original() {
+        let old = "/bin:/usr/bin";
+        let cases: [(&[&str], &str, &str); 8] = [
+            (&["$PATH"], old, "/bin:/usr/bin"),
+            (&["$EMPTY"], old, ""),
+            (&["$EMPTY"], "", ""),
+            (&["/go/bin", "$WORKDIR/foo"], old, "/go/bin:/workdir/foo"),
+            (&["/go/bin", "$PATH", "$WORKDIR/foo"], old, "/go/bin:/bin:/usr/bin:/workdir/foo"),
+            (&["$PATH", "/go/bin", "/a/b"], old, "/bin:/usr/bin:/go/bin:/a/b"),
+            (&["$PATH"], "", ""),
+            (&["$PATH", "$WORKDIR/foo"], "", "/workdir/foo"),
+        ];
+        for (elements, old, want) in cases {
+            assert_eq!(path_of(elements, old, "/workdir"), want, "{elements:?}");
+        }
+    }
+}

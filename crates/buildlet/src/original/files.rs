@@ -1,0 +1,123 @@
+//! `/write` and `/removeall`.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use futures::TryStreamExt as _;
+use http::{HeaderMap, Method, Uri};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fchmod, mkdirat, openat2};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::agent::Agent;
+use crate::files::{FileError, open_beneath};
+use crate::gomode::unix_from_go;
+use crate::http::{ApiError, GoError};
+use crate::paths::clean;
+
+use super::form::Form;
+use super::{internal, require};
+
+pub(crate) async fn write(
+    State(agent): State<Arc<Agent>>,
+    method: Method,
+    uri: Uri,
+    body: Body,
+) -> Result<&'static str, Response> {
+    if method != Method::PUT {
+        // The original names the wrong method here.
+        return Err(GoError::bad("requires POST method").into_response());
+    }
+    let form = Form::of_query(uri.query());
+    let inside = clean(form.get("path")).filter(|path| !path.is_empty());
+    let path = inside.ok_or_else(|| GoError::bad("bad path").into_response())?;
+    let mode = unix_from_go(form.get("mode")).ok_or_else(|| GoError::bad("bad mode").into_response())?;
+    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let mut reader = SyncIoBridge::new(Box::pin(reader));
+    let workdir = agent.workdir().to_owned();
+    let write = move || -> Result<(), FileError> {
+        std::fs::create_dir_all(&workdir)?;
+        let mut file = create(&workdir, &path)?;
+        io::copy(&mut reader, &mut file)?;
+        file.flush()?;
+        fchmod(&file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?;
+        Ok(())
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(Ok(())) => Ok("OK"),
+        Ok(Err(error)) => Err(answer(error)),
+        Err(error) => Err(internal(error).into_response()),
+    }
+}
+
+/// Creates or empties a file beneath the work directory, with the directories above it.
+fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
+    let (dir, leaf) = path.rsplit_once('/').unwrap_or(("", path));
+    let dirs = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut made = String::new();
+    let mut parent = open_beneath(workdir, "", dirs)?;
+    for part in dir.split('/').filter(|part| !part.is_empty()) {
+        match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
+            Err(rustix::io::Errno::EXIST) => {}
+            done => done.map_err(io::Error::from)?,
+        }
+        if !made.is_empty() {
+            made.push('/');
+        }
+        made.push_str(part);
+        parent = open_beneath(workdir, &made, dirs)?;
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match openat2(&parent, leaf, flags, Mode::from_raw_mode(0o600), beneath) {
+        Ok(fd) => Ok(File::from(fd)),
+        Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
+            Err(FileError::Refused(format!("{path:?} is a link that leads out")))
+        }
+        Err(error) => Err(FileError::Io(error.into())),
+    }
+}
+
+pub(super) fn answer(error: FileError) -> Response {
+    match error {
+        FileError::Refused(what) => GoError::bad(what).into_response(),
+        FileError::Missing(what) => internal(format!("{what}: no such file or directory")).into_response(),
+        FileError::Io(error) if crate::http::is_full(&error) => ApiError::io(&error).into_response(),
+        FileError::Io(error) => internal(error).into_response(),
+    }
+}
+
+pub(crate) async fn removeall(
+    State(agent): State<Arc<Agent>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(), GoError> {
+    require(&method, &Method::POST)?;
+    let form = Form::read(uri.query(), &headers, body).await?;
+    let paths: Vec<Option<String>> = form.all("path").map(clean).collect();
+    if paths.is_empty() {
+        return Err(GoError::bad("requires 'path' parameter"));
+    }
+    let paths: Vec<String> =
+        paths.into_iter().collect::<Option<_>>().ok_or_else(|| GoError::bad("bad 'path' parameter"))?;
+    let workdir = agent.workdir().to_owned();
+    let remove = move || -> io::Result<()> {
+        for path in paths {
+            if path.is_empty() {
+                let problems = crate::removal::empty_dir(&workdir)?;
+                if let Some(problem) = problems.into_iter().next() {
+                    return Err(io::Error::other(problem));
+                }
+            } else {
+                crate::removal::remove(&workdir, &path)?;
+            }
+        }
+        Ok(())
+    };
+    tokio::task::spawn_blocking(remove).await.map_err(internal)?.map_err(internal)
+}

@@ -1,0 +1,194 @@
+//! The helper that a command starts as: our own executable once more, which puts itself into a session, its
+//! cgroups and a mount namespace with a `/dev/shm` of its own, and then becomes the command.
+//!
+//! It never returns to the agent's code. Its arguments are ours alone, so they are read by hand.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+/// The first argument of the helper, after the host's prefix.
+pub(crate) const COMMAND: &str = "sandbox-exec";
+/// Where the kernel's shared memory files are.
+pub(crate) const SHM: &str = "/dev/shm";
+/// The file name of what a wipe plants and must not find again.
+pub(crate) const CANARY: &str = ".bellwether-canary";
+/// The exit code with which the helper says that it could not become the command.
+pub(crate) const FAILED: i32 = 127;
+
+/// How a command is set up.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Setup {
+    /// A mount namespace with a private `/dev/shm`.
+    pub(crate) namespaces: bool,
+    /// Files into which to write `0`.
+    pub(crate) cgroups: Vec<PathBuf>,
+    /// The greatest file it may write, in bytes.
+    pub(crate) file_size: Option<u64>,
+    /// Where to leave the reason if it could not start.
+    pub(crate) error_file: Option<PathBuf>,
+}
+
+/// How this process finds its own executable again.
+#[derive(Debug, Clone)]
+pub(crate) struct Reexec {
+    /// Arguments before ours, for a host with subcommands.
+    pub(crate) prefix: Vec<OsString>,
+}
+
+impl Reexec {
+    /// Returns a command that runs the helper with this set-up; the caller adds what to run.
+    pub(crate) fn command(&self, setup: &Setup) -> Command {
+        // The path stays right when the file on disk is replaced.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("buildlet").args(&self.prefix).arg(COMMAND);
+        if setup.namespaces {
+            command.arg("--namespaces");
+        }
+        for cgroup in &setup.cgroups {
+            command.arg("--cgroup").arg(cgroup);
+        }
+        if let Some(bytes) = setup.file_size {
+            command.arg("--file-size").arg(bytes.to_string());
+        }
+        if let Some(file) = &setup.error_file {
+            command.arg("--error-file").arg(file);
+        }
+        command
+    }
+}
+
+/// Runs the helper; `args` are those after [`COMMAND`]. Returns only if it did not become another program.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    let mut setup = Setup::default();
+    let mut action = None;
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--namespaces") => setup.namespaces = true,
+            Some("--cgroup") => setup.cgroups.extend(args.next().map(PathBuf::from)),
+            Some("--file-size") => setup.file_size = args.next().and_then(|n| n.to_str()?.parse().ok()),
+            Some("--error-file") => setup.error_file = args.next().map(PathBuf::from),
+            _ => {
+                action = Some(arg);
+                break;
+            }
+        }
+    }
+    let rest: Vec<OsString> = args.collect();
+    let result = enter(&setup).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
+        Some("--") => become_command(&rest),
+        Some("--probe") => Ok(()),
+        Some("--plant") => plant(&rest),
+        Some("--look") => {
+            println!("{}", if Path::new(SHM).join(CANARY).exists() { "there" } else { "gone" });
+            Ok(())
+        }
+        Some("--linger") => linger(),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no action")),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match &setup.error_file {
+                Some(file) => drop(std::fs::write(file, error.to_string())),
+                None => eprintln!("sandbox: {error}"),
+            }
+            ExitCode::from(FAILED.unsigned_abs() as u8)
+        }
+    }
+}
+
+fn enter(setup: &Setup) -> io::Result<()> {
+    // Fails only if we lead a group already, which the agent never arranges.
+    rustix::process::setsid()?;
+    for cgroup in &setup.cgroups {
+        std::fs::write(cgroup, "0")?;
+    }
+    if let Some(bytes) = setup.file_size {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+    }
+    if setup.namespaces {
+        own_mounts()?;
+    }
+    Ok(())
+}
+
+fn own_mounts() -> io::Result<()> {
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let root = rustix::process::geteuid().is_root();
+    let flags = if root { UnshareFlags::NEWNS } else { UnshareFlags::NEWNS | UnshareFlags::NEWUSER };
+    unshare(flags)?;
+    if !root {
+        std::fs::write("/proc/self/setgroups", "deny")?;
+        std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+        std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    }
+    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
+    if Path::new(SHM).is_dir() {
+        mount("tmpfs", SHM, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "the only way into a namespace")]
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    debug_assert!(!flags.contains(UnshareFlags::FILES));
+    // SAFETY: the function's one condition is about `FILES`, which neither caller's flags contain: descriptors
+    // stay shared as they are. The helper has a single thread besides.
+    unsafe { unshare_unsafe(flags) }?;
+    Ok(())
+}
+
+fn become_command(argv: &[OsString]) -> io::Result<()> {
+    let (program, args) =
+        argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "exec: no command"))?;
+    let error = Command::new(program).args(args).exec();
+    let name = program.to_string_lossy();
+    let text = match error.kind() {
+        io::ErrorKind::NotFound if !name.contains('/') => {
+            format!("exec: {name:?}: executable file not found in $PATH")
+        }
+        io::ErrorKind::NotFound => format!("fork/exec {name}: no such file or directory"),
+        io::ErrorKind::PermissionDenied => format!("fork/exec {name}: permission denied"),
+        _ => format!("fork/exec {name}: {error}"),
+    };
+    Err(io::Error::new(error.kind(), text))
+}
+
+/// Leaves behind what a careless job leaves behind, as a job: a file in every place (arguments), one in
+/// `/dev/shm`, and a process in a session of its own, whose pid is printed.
+fn plant(places: &[OsString]) -> io::Result<()> {
+    for place in places.iter().map(Path::new).chain([Path::new(SHM)]) {
+        if place.is_dir() {
+            std::fs::write(place.join(CANARY), b"planted by a wipe")?;
+        }
+    }
+    let prefix: Vec<OsString> = std::env::args_os().skip(1).take_while(|arg| arg != COMMAND).collect();
+    let mut daemon = Reexec { prefix }
+        .command(&Setup::default())
+        .arg("--linger")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // It says when it is in its own session, so that the proof does not depend on luck.
+    let mut byte = [0; 1];
+    daemon.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut byte)?;
+    println!("{}", daemon.id());
+    Ok(())
+}
+
+fn linger() -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(b".")?;
+    stdout.flush()?;
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,277 @@
+//! Unpacking an archive with no way out of its directory: every member is reached by descriptor, and a member
+//! that cannot be made safely is refused by its name.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flate2::bufread::MultiGzDecoder;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat,
+    openat2, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use tar::EntryType;
+
+use crate::paths::clean;
+
+/// Why an archive was not unpacked; what came before it stays.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UntarError {
+    /// The archive is damaged, or a member is refused: the sender's fault.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{name}: {source}")]
+    Io { name: String, source: io::Error },
+    /// The caller's check said stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Unpacks a gzip'd tar into an existing directory; `go_on` is asked before each member.
+pub(crate) fn untar(
+    archive: impl Read,
+    dest: &Path,
+    now: SystemTime,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), UntarError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(dest, flags, Mode::empty())
+        .map_err(|e| UntarError::Io { name: dest.display().to_string(), source: e.into() })?;
+    let mut unpack = Unpack { root, parent: None, dir_modes: Vec::new(), now };
+    let gzip = MultiGzDecoder::new(BufReader::with_capacity(128 << 10, archive));
+    let mut tar = tar::Archive::new(gzip);
+    let damaged = |error: io::Error| UntarError::Refused(format!("damaged archive: {error}"));
+    for entry in tar.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        if !go_on() {
+            return Err(UntarError::Interrupted);
+        }
+        unpack.member(&mut entry)?;
+    }
+    unpack.finish()
+}
+
+struct Unpack {
+    root: OwnedFd,
+    /// The directory of the last member, which is mostly also that of the next.
+    parent: Option<(String, OwnedFd)>,
+    /// Set at the end, because a directory may be read-only.
+    dir_modes: Vec<(String, u32)>,
+    now: SystemTime,
+}
+
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+impl Unpack {
+    fn member<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UntarError> {
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::XGlobalHeader) {
+            return Ok(());
+        }
+        let raw = entry.path_bytes().into_owned();
+        let name = String::from_utf8_lossy(&raw).into_owned();
+        let text = std::str::from_utf8(&raw);
+        let refused = |why: &str| UntarError::Refused(format!("{name:?}: {why}"));
+        // A name that is not UTF-8 is as good as another for the file system; only its parts matter.
+        let lossless: String = match text {
+            Ok(text) => text.to_owned(),
+            Err(_) => return Err(refused("the name is not UTF-8")),
+        };
+        let path = clean(&lossless).ok_or_else(|| refused("the name leads out of the directory"))?;
+        let mode = entry.header().mode().map_err(|_bad| refused("bad mode"))? & 0o777;
+        let is_dir = kind.is_dir() || (kind.is_file() && lossless.ends_with('/'));
+        if path.is_empty() {
+            return if is_dir { Ok(()) } else { Err(refused("the name is that of the directory itself")) };
+        }
+        let fail = |source: io::Error| UntarError::Io { name: name.clone(), source };
+        if is_dir {
+            self.open_dir(&path).map_err(|e| blame(e, &name))?;
+            self.dir_modes.push((path, mode));
+            return Ok(());
+        }
+        let (dir, leaf) = path.rsplit_once('/').unwrap_or(("", &path));
+        self.enter(dir).map_err(|e| blame(e, &name))?;
+        match kind {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                self.file(entry, leaf, mode, &name)
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().ok_or_else(|| refused("a symlink without a target"))?;
+                let target = target.into_owned();
+                self.symlink(&path, leaf, &target).map_err(|e| match e {
+                    Errno::XDEV => refused("the symlink leads out of the directory"),
+                    e => fail(e.into()),
+                })
+            }
+            EntryType::Link => {
+                let target =
+                    entry.link_name_bytes().ok_or_else(|| refused("a hard link without a target"))?;
+                let target = String::from_utf8_lossy(&target).into_owned();
+                let target =
+                    clean(&target).ok_or_else(|| refused("the hard link leads out of the directory"))?;
+                self.hard_link(&target, leaf).map_err(|e| match e {
+                    Errno::XDEV | Errno::LOOP => refused("the hard link leads out of the directory"),
+                    Errno::NOENT => refused("the hard link's target is not in the archive"),
+                    Errno::PERM => refused("the hard link's target is no regular file"),
+                    e => fail(e.into()),
+                })
+            }
+            other => Err(refused(&format!("a member of type {:?} is not unpacked", other.as_byte() as char))),
+        }
+    }
+
+    /// Makes `dir` the current parent.
+    fn enter(&mut self, dir: &str) -> Result<(), Errno> {
+        if self.parent.as_ref().is_none_or(|(current, _)| current != dir) {
+            let fd = self.open_dir(dir)?;
+            self.parent = Some((dir.to_owned(), fd));
+        }
+        Ok(())
+    }
+
+    fn parent(&self) -> &OwnedFd {
+        self.parent.as_ref().map_or(&self.root, |(_, fd)| fd)
+    }
+
+    /// Opens a directory, making what is missing; links on the way may lead elsewhere within, never out.
+    fn open_dir(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let inside = if path.is_empty() { "." } else { path };
+        match openat2(&self.root, inside, flags, Mode::empty(), BENEATH) {
+            Err(Errno::NOENT) => {}
+            opened => return opened,
+        }
+        let (above, leaf) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.open_dir(above)?;
+        match mkdirat(&above, leaf, Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST) => {}
+            made => made?,
+        }
+        openat2(&self.root, inside, flags, Mode::empty(), BENEATH)
+    }
+
+    fn file<R: Read>(
+        &self,
+        entry: &mut tar::Entry<'_, R>,
+        leaf: &str,
+        mode: u32,
+        name: &str,
+    ) -> Result<(), UntarError> {
+        let fail = |source: io::Error| UntarError::Io { name: name.to_owned(), source };
+        let flags = OFlags::WRONLY
+            | OFlags::CREATE
+            | OFlags::TRUNC
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NONBLOCK;
+        let open = || openat2(self.parent(), leaf, flags, Mode::from_raw_mode(0o600), BENEATH);
+        let fd = match open() {
+            // A link, or something else that is no plain file of ours, makes way.
+            Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO | Errno::TXTBSY) => {
+                unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(|e| fail(e.into()))?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = File::from(fd.map_err(|e| fail(e.into()))?);
+        let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(UntarError::Refused(format!("{name:?}: something that is no file is in its place")));
+        }
+        if stat.st_nlink > 1 {
+            // Written through, it would change the other names too.
+            drop(file);
+            unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(|e| fail(e.into()))?;
+            file = File::from(open().map_err(|e| fail(e.into()))?);
+        }
+        let size = entry.size();
+        let copied = io::copy(entry, &mut file).map_err(fail)?;
+        if copied != size {
+            return Err(fail(io::ErrorKind::UnexpectedEof.into()));
+        }
+        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| fail(e.into()))?;
+        let latest = self.now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let seconds = entry.header().mtime().unwrap_or(latest).min(latest);
+        let at = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(0), tv_nsec: 0 };
+        // As the original: a file system without times is no reason to fail.
+        let _set = futimens(&file, &Timestamps { last_access: at, last_modification: at });
+        Ok(())
+    }
+
+    fn symlink(&self, path: &str, leaf: &str, target: &[u8]) -> Result<(), Errno> {
+        if target.starts_with(b"/") || target.is_empty() || target.contains(&0) {
+            return Err(Errno::XDEV);
+        }
+        let target = OsStr::from_bytes(target);
+        match symlinkat(target, self.parent(), leaf) {
+            Err(Errno::EXIST) => {
+                unlinkat(self.parent(), leaf, AtFlags::empty())?;
+                symlinkat(target, self.parent(), leaf)?;
+            }
+            made => made?,
+        }
+        match openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH) {
+            Err(Errno::XDEV) => {}
+            // A link to what comes later, or to itself: its text must not climb out of where it really is.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) if self.text_stays_inside(target) => {
+                return Ok(());
+            }
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+            opened => return opened.map(drop),
+        }
+        unlinkat(self.parent(), leaf, AtFlags::empty())?;
+        Err(Errno::XDEV)
+    }
+
+    fn text_stays_inside(&self, target: &OsStr) -> bool {
+        let place = |fd: &OwnedFd| {
+            use std::os::fd::AsRawFd as _;
+            std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+        };
+        let (Ok(root), Ok(parent)) = (place(&self.root), place(self.parent())) else { return false };
+        let Ok(inside) = parent.strip_prefix(&root) else { return false };
+        inside.join(target).to_str().is_some_and(crate::paths::is_relative_beneath)
+    }
+
+    fn hard_link(&self, target: &str, leaf: &str) -> Result<(), Errno> {
+        let (dir, target_leaf) = target.rsplit_once('/').unwrap_or(("", target));
+        let inside = if dir.is_empty() { "." } else { dir };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = openat2(&self.root, inside, flags, Mode::empty(), BENEATH)?;
+        let stat = statat(&dir, target_leaf, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Errno::PERM);
+        }
+        match linkat(&dir, target_leaf, self.parent(), leaf, AtFlags::empty()) {
+            Err(Errno::EXIST) => {
+                unlinkat(self.parent(), leaf, AtFlags::empty())?;
+                linkat(&dir, target_leaf, self.parent(), leaf, AtFlags::empty())
+            }
+            linked => linked,
+        }
+    }
+
+    /// Gives directories their modes, deepest last made first.
+    fn finish(self) -> Result<(), UntarError> {
+        for (path, mode) in self.dir_modes.iter().rev() {
+            let set = self.open_dir(path).and_then(|dir| fchmod(dir, Mode::from_raw_mode(*mode)));
+            set.map_err(|e| UntarError::Io { name: path.clone(), source: e.into() })?;
+        }
+        Ok(())
+    }
+}
+
+fn blame(error: Errno, name: &str) -> UntarError {
+    match error {
+        Errno::XDEV | Errno::LOOP => {
+            UntarError::Refused(format!("{name:?}: a link on the way leads out of the directory"))
+        }
+        Errno::NOTDIR => UntarError::Refused(format!("{name:?}: a file is where a directory should be")),
+        error => UntarError::Io { name: name.to_owned(), source: error.into() },
+    }
+}

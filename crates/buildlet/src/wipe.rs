@@ -1,0 +1,157 @@
+//! Making the worker as if nobody had been here, and proving it.
+//!
+//! The proof: the helper plants a file in the work directory, TMPDIR, HOME and `/dev/shm` and leaves a process
+//! behind, in the way a job would, before anything is removed; all of it must be gone after.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::agent::Agent;
+use crate::exec::{job_environment, tree};
+use crate::removal::empty_dir;
+use crate::sandbox::{CANARY, SHM, Setup};
+use crate::wire::WipeReport;
+
+/// Ends everything, removes everything, checks; an agent that is not clean after it is set aside.
+pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
+    let settings = &agent.table.settings;
+    let workdir = agent.workdir();
+    std::fs::create_dir_all(workdir)?;
+    let mut report = WipeReport::default();
+    agent.table.end_commands("killed:wipe").await;
+
+    let places =
+        [("workdir", workdir.to_owned()), ("tmpdir", workdir.join(".tmp")), ("home", workdir.join(".home"))];
+    for (_, place) in &places {
+        std::fs::create_dir_all(place)?;
+    }
+    let planted = plant(agent, places.iter().map(|(_, place)| place.as_path())).await?;
+
+    let mut ended = Vec::new();
+    let all_ended = agent.table.end_all(|| agent.table.everything(), &mut ended).await;
+    ended.retain(|left| Some(left.pid) != planted.map(|p| p.pid.cast_unsigned()));
+    report.leftovers = ended;
+    if !all_ended {
+        report.problems.push("some processes do not end".to_owned());
+    }
+    let dir = workdir.to_owned();
+    let shared = !settings.namespaces;
+    let removed = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
+        let mut problems = empty_dir(&dir)?;
+        if shared {
+            problems.extend(empty_shm()?);
+        }
+        Ok(problems)
+    });
+    report.problems.extend(removed.await.map_err(io::Error::other)??);
+    agent.table.forget_commands()?;
+
+    let process_gone = match planted {
+        Some(planted) => tree::process(planted.pid).is_none_or(|p| p.zombie || p.start != planted.start),
+        None => false,
+    };
+    report.canaries = BTreeMap::from([("process".to_owned(), process_gone)]);
+    for (name, place) in places {
+        report.canaries.insert(name.to_owned(), !place.join(CANARY).exists());
+    }
+    report.canaries.insert("shm".to_owned(), look(agent).await?);
+    let empty = std::fs::read_dir(workdir)?.next().is_none();
+    report.clean =
+        empty && all_ended && report.problems.is_empty() && report.canaries.values().all(|gone| *gone);
+    if !report.clean {
+        agent.put_aside(&format!("the wipe left something: {:?} {:?}", report.canaries, report.problems));
+    }
+    Ok(report)
+}
+
+fn helper(agent: &Agent) -> std::process::Command {
+    let settings = &agent.table.settings;
+    let setup = Setup { namespaces: settings.namespaces, ..Setup::default() };
+    let mut command = settings.reexec.command(&setup);
+    command
+        .env_clear()
+        .envs(job_environment(&settings.environment, &settings.workdir, None, &[], &[]))
+        .current_dir(&settings.workdir)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the helper to its end and returns what it printed.
+async fn output(mut command: std::process::Command) -> io::Result<String> {
+    let run = move || {
+        let output = command.stderr(Stdio::piped()).output()?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(io::Error::other(format!("the sandbox helper: {text}")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    tokio::task::spawn_blocking(run).await.map_err(io::Error::other)?
+}
+
+async fn plant(agent: &Agent, places: impl Iterator<Item = &Path>) -> io::Result<Option<tree::Process>> {
+    let mut command = helper(agent);
+    command.arg("--plant").args(places);
+    let pid = output(command).await?.parse::<i32>().map_err(io::Error::other)?;
+    Ok(tree::process(pid))
+}
+
+/// Says whether the next job's `/dev/shm` is without our file.
+async fn look(agent: &Agent) -> io::Result<bool> {
+    let mut command = helper(agent);
+    command.arg("--look");
+    Ok(output(command).await? == "gone" && !Path::new(SHM).join(CANARY).exists())
+}
+
+/// Removes what is ours in the machine's `/dev/shm` and held open or mapped by no living process.
+///
+/// Only without namespaces: with them, jobs never see the machine's.
+fn empty_shm() -> io::Result<Vec<String>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut problems = Vec::new();
+    let me = rustix::process::geteuid().as_raw();
+    let entries = match std::fs::read_dir(SHM) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(problems),
+        entries => entries?,
+    };
+    let held = held_files();
+    for entry in entries {
+        let entry = entry?;
+        let Ok(stat) = entry.path().symlink_metadata() else { continue };
+        if stat.uid() != me || held.contains(&(stat.dev(), stat.ino())) {
+            continue;
+        }
+        let removed = if stat.is_dir() {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                problems.push(format!("{}: {error}", entry.path().display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(problems)
+}
+
+/// Returns device and inode of every file in `/dev/shm` that a process holds by descriptor or mapping.
+fn held_files() -> std::collections::HashSet<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut held = std::collections::HashSet::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        for kind in ["fd", "map_files"] {
+            for link in std::fs::read_dir(process.path().join(kind)).into_iter().flatten().flatten() {
+                if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(SHM))
+                    && let Ok(stat) = std::fs::metadata(link.path())
+                {
+                    held.insert((stat.dev(), stat.ino()));
+                }
+            }
+        }
+    }
+    held
+}

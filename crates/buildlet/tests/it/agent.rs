@@ -1,0 +1,161 @@
+//! Starts and stops agents.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use buildlet_client::{Address, BuildletClient, ExecRequest, ExecState, Limits};
+use futures::StreamExt as _;
+
+/// An agent process with directories of its own; both end with it.
+pub struct Agent {
+    pub dir: tempfile::TempDir,
+    child: Option<Child>,
+    flags: Vec<String>,
+}
+
+impl Agent {
+    pub async fn start(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        let mut agent = Self { dir, child: None, flags };
+        agent.launch().await;
+        agent
+    }
+
+    /// Starts the process on the same directories again.
+    pub async fn launch(&mut self) {
+        let child = Command::new(env!("CARGO_BIN_EXE_buildlet"))
+            .arg("--listen")
+            .arg(format!("unix:{}", self.socket().display()))
+            .arg("--workdir")
+            .arg(self.workdir())
+            .arg("--state-dir")
+            .arg(self.dir.path().join("state"))
+            .args(&self.flags)
+            .env("PASS_ME", "passed")
+            .env("BW_AGENT_SECRET", "secret")
+            .stdin(Stdio::null())
+            .stderr(
+                std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap(),
+            )
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let client = self.client();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.status().await.is_err() {
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the agent did not start: {log}");
+            assert!(self.child.as_mut().unwrap().try_wait().unwrap().is_none(), "the agent ended: {log}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("s/agent.sock")
+    }
+
+    pub fn workdir(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    pub fn client(&self) -> BuildletClient {
+        BuildletClient::new(Address::Unix(self.socket()), None)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Waits for the process to end by itself and returns its exit code.
+    pub async fn wait(&mut self) -> i32 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.child = None;
+                return status.code().unwrap();
+            }
+            assert!(Instant::now() < deadline, "the agent goes on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            // Asked, so that it ends its own children.
+            let _asked = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _status = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            eprintln!("--- the agent's log\n{log}");
+        }
+    }
+}
+
+pub fn shell(id: &str, script: &str) -> ExecRequest {
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    ExecRequest { id: id.to_owned(), argv, ..ExecRequest::default() }
+}
+
+pub fn limited(id: &str, script: &str, limits: Limits) -> ExecRequest {
+    ExecRequest { limits, ..shell(id, script) }
+}
+
+/// Waits for a command's end.
+pub async fn end(client: &BuildletClient, id: &str) -> ExecState {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let state = client.exec_state(id, Duration::from_secs(20)).await.unwrap();
+        if state.state == buildlet_client::RunState::Exited {
+            return state;
+        }
+        assert!(Instant::now() < deadline, "it goes on: {state:?}");
+    }
+}
+
+/// Reads output to its end.
+pub async fn read(client: &BuildletClient, id: &str, from: u64) -> String {
+    let mut stream = client.output(id, from).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(bytes) = stream.next().await {
+        all.extend_from_slice(&bytes.unwrap());
+    }
+    String::from_utf8(all).unwrap()
+}
+
+/// Waits, shortly, for something to become true.
+pub async fn soon(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !check() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Says whether a process lives.
+pub fn alive(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat.rsplit(") ").next().unwrap().starts_with(['Z', 'X']),
+        Err(_) => false,
+    }
+}
+
+/// Reads a pid that a command wrote into a file.
+pub async fn pid_in(file: &Path) -> u32 {
+    let read =
+        || std::fs::read_to_string(file).ok().filter(|t| t.ends_with('\n'))?.trim().parse::<u32>().ok();
+    soon("a pid file", || read().is_some()).await;
+    read().unwrap()
+}

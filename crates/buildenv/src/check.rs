@@ -73,8 +73,10 @@ pub(crate) fn environment(
 pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id, Whole>) {
     repos(checker, all);
     hosts(checker, all);
+    let hosts: Vec<Host> =
+        all.section("host").filter_map(|(id, i)| read_host(&checker.files, &id.1, i)).collect();
     for (id, whole) in builders {
-        builder(checker, all, id, whole);
+        builder(checker, all, &hosts, id, whole);
     }
     names(checker, builders);
     jobs::recipes(checker, all);
@@ -85,12 +87,9 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     }
     if let Some(rules) = all.top.get("policy") {
         known_repos(checker, all, "policy", rules);
-        let valid: Vec<_> = builders.keys().map(|id| id.1.as_str()).collect();
         for rule in rules.node.many() {
             let Some(entry) = rule.table().and_then(|t| t.get("builder")) else { continue };
-            for node in literals(&entry.node) {
-                unknown(checker, node, "policy.builder", "builder", &valid);
-            }
+            named_builders(checker, all, builders, "policy.builder", literals(&entry.node));
         }
     }
 }
@@ -124,6 +123,25 @@ fn unknown(checker: &mut Checker, node: &Node, key: &str, what: &str, valid: &[&
         problem = problem.note("the built-in host is kept beside others by an empty table [host.local]");
     }
     checker.report(problem);
+}
+
+/// Checks builders that are named across scopes: `BUILDER` of the server, or `REPO:BUILDER` of a project file. What
+/// a project file defines may change without the server's files, so of that only the repository is checked.
+fn named_builders<'a>(
+    checker: &mut Checker,
+    all: &Gathered,
+    builders: &BTreeMap<Id, Whole>,
+    key: &str,
+    list: impl IntoIterator<Item = &'a Node>,
+) {
+    let repos = all.names("repo", None);
+    let valid: Vec<_> = builders.keys().filter(|id| id.0.is_none()).map(|id| id.1.as_str()).collect();
+    for node in list {
+        match node.text().and_then(|text| text.split_once(':')) {
+            Some((repo, _)) if repos.contains(&repo) => {}
+            _ => unknown(checker, node, key, "builder", &valid),
+        }
+    }
 }
 
 /// The patterns of a list that name exactly one thing.
@@ -224,7 +242,7 @@ fn hosts(checker: &mut Checker, all: &Gathered) {
     }
 }
 
-fn builder(checker: &mut Checker, all: &Gathered, id: &Id, whole: &Whole) {
+fn builder(checker: &mut Checker, all: &Gathered, hosts: &[Host], id: &Id, whole: &Whole) {
     let (table, path, scope) = (&whole.table, format!("builder.{}", id.1), id.0.as_ref());
     refer(checker, all, scope, "recipe", &path, table, "recipe");
     refer(checker, all, None, "host", &path, table, "host");
@@ -262,22 +280,19 @@ fn builder(checker: &mut Checker, all: &Gathered, id: &Id, whole: &Whole) {
             checker.problem(place, &format!("{path}.skip_snapshot"), format!("skip_snapshot excludes {key}"));
         checker.report(problem.expected("one of the two: helpers start from a snapshot"));
     }
-    candidates(checker, all, &path, whole);
+    candidates(checker, hosts, &path, whole);
 }
 
 /// Checks that some host serves a builder.
-fn candidates(checker: &mut Checker, all: &Gathered, path: &str, whole: &Whole) {
+fn candidates(checker: &mut Checker, hosts: &[Host], path: &str, whole: &Whole) {
     let fields = Fields(&whole.table);
     let named = fields.text("host");
     let needs = fields.labels("needs");
-    if named.is_some_and(|name| all.find("host", None, name).is_none()) {
-        return;
+    let hosts: Vec<&Host> =
+        hosts.iter().filter(|h| named.is_none_or(|name| h.name.as_str() == name)).collect();
+    if named.is_some() && hosts.is_empty() {
+        return; // Reported as unknown.
     }
-    let hosts: Vec<Host> = all
-        .section("host")
-        .filter(|(id, _)| named.is_none_or(|name| id.1 == name))
-        .filter_map(|(id, item)| read_host(&checker.files, &id.1, item))
-        .collect();
     if hosts.iter().any(|h| h.serves(&needs)) {
         return;
     }

@@ -167,7 +167,7 @@ impl<'a> Case<'a> {
         let environment = self.config.environment();
         let pool = |h: &HostName| self.config.host(h.as_str()).map(|h| h.pool.as_str());
         let limited = !environment.builders.is_empty() || !environment.builders_on.is_empty();
-        let named = !environment.builders.is_empty() && environment.builders.matches(builder.name.as_str());
+        let named = !environment.builders.is_empty() && environment.builders.matches(&builder.full_name());
         let pooled =
             builder.hosts.iter().filter_map(pool).any(|p| environment.builders_on.iter().any(|o| o == p));
         if !limited || named || pooled {
@@ -214,7 +214,8 @@ impl<'a> Case<'a> {
 
     /// The first matching rule for all builders, and the first of the builder's own: both must accept.
     fn policies(&self, builder: &Builder) -> Result<(), String> {
-        let of_all = self.config.rules().iter().filter(|r| r.builder.matches(builder.name.as_str()));
+        let name = builder.full_name();
+        let of_all = self.config.rules().iter().filter(|r| r.builder.matches(&name));
         let first = of_all.clone().find(|r| r.when.holds(self.subject()));
         let own = builder.policy.iter().find(|r| r.when.holds(self.subject()));
         for (rule, key) in [(first, "policy"), (own, "policy of the builder")] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{refer, unknown};
+use super::{literals, named_builders, refer, unknown};
 use crate::config::secret_sources;
 use crate::expand::Whole;
 use crate::fields::Fields;
@@ -19,13 +19,11 @@ pub(super) fn environments(checker: &mut Checker, all: &Gathered, builders: &BTr
         Some((Environment::read(name, Fields(&item.table), at, Default::default()), item.clone()))
     };
     let list: Vec<_> = all.section("environment").filter_map(read).collect();
-    let names: Vec<_> = builders.keys().map(|id| id.1.as_str()).collect();
     for (environment, item) in &list {
         let path = format!("environment.{}", environment.name);
         addresses(checker, &path, item);
-        for node in item.table.get("builders").into_iter().flat_map(|e| super::literals(&e.node)) {
-            unknown(checker, node, &format!("{path}.builders"), "builder", &names);
-        }
+        let nodes = item.table.get("builders").into_iter().flat_map(|e| literals(&e.node));
+        named_builders(checker, all, builders, &format!("{path}.builders"), nodes);
         for node in item.table.get("builders_on").map_or(&[][..], |e| e.node.many()) {
             unknown(checker, node, &format!("{path}.builders_on"), "pool", POOLS);
         }
@@ -86,22 +84,14 @@ fn apart(checker: &mut Checker, path: &str, own: &Environment, item: &Item, prod
 
 pub(super) fn secrets(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id, Whole>) {
     let full = |id: &Id| id.0.as_ref().map_or_else(|| id.1.clone(), |repo| format!("{repo}:{}", id.1));
-    let names: Vec<_> = builders.keys().map(full).collect();
-    let valid: Vec<_> = names.iter().map(String::as_str).collect();
-    let repos = all.names("repo", None);
     for ((_, name), item) in all.section("secret") {
         let path = format!("secret.{name}");
         if secret_sources(item).len() != 1 && !checker.reported(&path) {
             let problem = checker.problem(item.place, &path, format!("{path} comes from one place"));
             checker.report(problem.expected("one of file and env"));
         }
-        for node in item.table.get("builders").map_or(&[][..], |e| e.node.many()) {
-            // What a project file defines may change without the server's files: only its repository is checked.
-            match node.text().and_then(|text| text.split_once(':')) {
-                Some((repo, _)) if repos.contains(&repo) => {}
-                _ => unknown(checker, node, &format!("{path}.builders"), "builder", &valid),
-            }
-        }
+        let nodes = item.table.get("builders").map_or(&[][..], |e| e.node.many());
+        named_builders(checker, all, builders, &format!("{path}.builders"), nodes);
         refer(checker, all, None, "environment", &path, &item.table, "environments");
         shared_secret(checker, all, &path, item);
     }

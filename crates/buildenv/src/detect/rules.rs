@@ -402,7 +402,7 @@ fn cmake(tree: &Tree<'_>, dir: &str) -> Option<Found> {
         ("build", "cmake --build \"$WORKDIR/cmake-build\" --parallel".to_string()),
         ("test", "cd \"$WORKDIR/cmake-build\" && ctest --output-on-failure".to_string()),
     ];
-    found(dir, ProjectKind::CMake, "CMakeLists.txt", vec!["cmake", "ctest", "cc"], steps, because)
+    found(dir, ProjectKind::CMake, "CMakeLists.txt", vec!["cmake", "ctest"], steps, because)
 }
 
 fn make(tree: &Tree<'_>, dir: &str) -> Option<Found> {
@@ -419,5 +419,5 @@ fn make(tree: &Tree<'_>, dir: &str) -> Option<Found> {
         because.push(format!("it has a target {name:?}"));
         steps.push(("test", format!("make {name}")));
     }
-    found(dir, ProjectKind::Make, manifest, vec!["make", "cc"], steps, because)
+    found(dir, ProjectKind::Make, manifest, vec!["make"], steps, because)
 }

@@ -172,6 +172,11 @@ fn names_of_builders_are_unlike_one_another() {
 }
 
 #[test]
+fn without_a_branch_the_default_one_is_built() {
+    assert!(to_toml(&[], "").parse::<toml::Table>().unwrap().get("branches").is_none());
+}
+
+#[test]
 fn the_written_file_is_for_people() {
     insta::assert_snapshot!(to_toml(
         &found(&[("sub/Cargo.toml", "[package]\n"), ("sub/Cargo.lock", "")]),

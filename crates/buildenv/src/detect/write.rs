@@ -5,18 +5,20 @@ use std::fmt::Write;
 use super::Found;
 use crate::tree::quote;
 
-/// Writes a commented `bellwether.toml` for what was found, building `branch`.
+/// Writes a commented `bellwether.toml` for what was found, building `branch`; if that is empty, the default branch.
 #[must_use]
 pub fn to_toml(found: &[Found], branch: &str) -> String {
     let mut out = String::from(
         "# How Bellwether builds this repository. Written by `bellwether init` from the files it found;\n\
          # change it freely. Every key is described in docs/CONFIG.md.\n\n",
     );
-    let _ = writeln!(
-        out,
-        "# Branches that are built; \"release-*\" is a pattern.\nbranches = [{}]\n",
-        quote(branch)
+    out.push_str(
+        "# Branches that are built; \"release-*\" is a pattern. Without this, the default branch.\n",
     );
+    let _ = match branch {
+        "" => writeln!(out, "# branches = [\"main\"]\n"),
+        branch => writeln!(out, "branches = [{}]\n", quote(branch)),
+    };
     out.push_str("# How many commits back empty cells are filled.\nhorizon = 20\n");
     for project in found {
         out.push('\n');

@@ -23,7 +23,7 @@ pub struct Environment {
     pub objects: String,
     /// Whether repositories are pushed to their mirrors.
     pub push_mirrors: bool,
-    /// Which builders run here.
+    /// Which builders run here, by [`Builder::full_name`](crate::Builder::full_name).
     pub builders: Patterns,
     /// Pools whose builders run here whatever their names.
     pub builders_on: Vec<String>,

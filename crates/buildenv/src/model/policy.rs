@@ -126,7 +126,7 @@ fn within(range: &(Option<Version>, Option<Version>), version: Option<&Version>)
 pub struct Rule {
     /// The condition.
     pub when: When,
-    /// Builders it speaks of; only in rules for all builders.
+    /// Builders it speaks of, by [`Builder::full_name`](crate::Builder::full_name); only in rules for all builders.
     pub builder: Patterns,
     /// What is built.
     pub build: Classes,

@@ -76,7 +76,7 @@ pub struct Step {
     pub run: String,
     /// Its time limit, before the builder's scale.
     pub timeout: Duration,
-    /// Variables of the recipe and then its own; the builder's come in between when it runs.
+    /// Its own variables, after the host's, the recipe's and the builder's.
     pub env: Vec<(String, String)>,
     /// Where it runs, below the tree of the repository.
     pub dir: Option<String>,

@@ -137,7 +137,7 @@ static ENVIRONMENT: Section = Section {
             Patterns,
             "all",
             r#"builders = ["linux-amd64", "linux-386*"]"#,
-            "Which builders run here, by name.",
+            "Which builders run here: patterns of names, those of project files as REPO:BUILDER.",
         ),
         key(
             "builders_on",
@@ -518,7 +518,7 @@ static POLICY: Section = Section {
             Patterns,
             "all",
             r#"builder = "!linux-*""#,
-            "Builders; only at the top of a server file.",
+            "Builders, those of project files as REPO:BUILDER; only at the top of a server file.",
         ),
         key("repo", Patterns, "all", r#"repo = "net""#, "Repositories."),
         key("branch", Patterns, "all", r#"branch = "release-branch.*""#, "Branches of the repository."),

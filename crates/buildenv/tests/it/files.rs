@@ -160,6 +160,29 @@ fn the_environment_is_chosen_and_never_guessed() {
     assert_eq!(wrong.0[0].nearest.as_deref(), Some("staging"));
 }
 
+#[test]
+fn an_environment_runs_named_builders_and_those_of_whole_pools() {
+    let text = format!(
+        "[environment.staging]\nbuilders = [\"one\", \"site:*\"]\nbuilders_on = \"reverse\"\n{SITE}\
+        [host.far]\npool = \"reverse\"\n[host.near]\npool = \"kubernetes\"\n[recipe.r]\nrun = \"x\"\n\
+        [builder.one]\nrecipe = \"r\"\nhost = \"near\"\n[builder.two]\nrecipe = \"r\"\nhost = \"near\"\n\
+        [builder.three]\nrecipe = \"r\"\nhost = \"far\"\n"
+    );
+    let own = "[builder.own]\nrecipe = \"r\"\nhost = \"near\"\n";
+    let config = projects(&text, &[("site", own), ("lib", own)]).unwrap();
+    let builds = |repo| {
+        let plan = plan(&config, &name(repo), "main", None, Class::PostSubmit);
+        plan.builds.iter().map(|p| p.builder.full_name()).collect::<Vec<_>>()
+    };
+    assert_eq!(builds("site"), ["one", "three", "site:own"]);
+    assert_eq!(builds("lib"), ["one", "three"]);
+    let problems =
+        try_load("[environment.dev]\nbuilders = [\"site:x\", \"gone\"]\n[repo.site]\nurl = \"u\"\n")
+            .unwrap_err();
+    assert_eq!(problems.0.len(), 1);
+    assert_eq!(problems.0[0].message, "no builder \"gone\"");
+}
+
 const MATRIX: &str = r#"
 [template.base]
 recipe = "test"

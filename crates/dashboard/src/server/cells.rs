@@ -3,6 +3,7 @@
 //! The empty ones are asked for after every hint and every few seconds, so what they are computed from is kept per
 //! branch, and a change lets go only of the branches it touches. Where nothing changed the last answer is given again.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -263,7 +264,7 @@ fn compute(
             }
         }
     }
-    cells.sort_by(|a, b| (a.position, -a.commit_time_us).cmp(&(b.position, -b.commit_time_us)));
+    cells.sort_by_key(|cell| (cell.position, Reverse(cell.commit_time_us)));
     cells
 }
 

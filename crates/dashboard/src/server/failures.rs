@@ -18,15 +18,23 @@ const LOOKED_AT: u64 = 8 << 20;
 /// How many failures are remembered.
 const REMEMBERED: usize = 2000;
 
-/// Failures by build, each with the version of the report it belongs to.
+/// Failures by build.
 #[derive(Debug, Default)]
-pub(super) struct FailureCache(Mutex<HashMap<BuildId, (u64, u64, Option<Failure>)>>);
+pub(super) struct FailureCache(Mutex<HashMap<BuildId, Known>>);
+
+/// A failure, or that none was found, and the report it belongs to.
+#[derive(Debug)]
+struct Known {
+    fence: u64,
+    version: u64,
+    failure: Option<Failure>,
+}
 
 impl FailureCache {
     fn get(&self, build: BuildId, report: &BuildReport) -> Option<Option<Failure>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (fence, version, failure) = kept.get(&build)?;
-        ((*fence, *version) == (report.fence, report.version)).then(|| failure.clone())
+        let known = kept.get(&build)?;
+        ((known.fence, known.version) == (report.fence, report.version)).then(|| known.failure.clone())
     }
 
     fn put(&self, build: BuildId, report: &BuildReport, failure: Option<Failure>) {
@@ -34,7 +42,7 @@ impl FailureCache {
         if kept.len() >= REMEMBERED {
             kept.clear();
         }
-        kept.insert(build, (report.fence, report.version, failure));
+        kept.insert(build, Known { fence: report.fence, version: report.version, failure });
     }
 }
 

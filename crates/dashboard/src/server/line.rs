@@ -164,7 +164,7 @@ mod tests {
                     proptest::prop_assert!(before.is_none_or(|row| !row.1));
                 }
                 let mut line: Vec<_> = rows.iter().filter(|(_, row)| row.1).collect();
-                line.sort_by(|a, b| b.1.0.cmp(&a.1.0));
+                line.sort_by_key(|entry| std::cmp::Reverse(entry.1.0));
                 let line: Vec<_> = line.into_iter().map(|(hash, _)| hash.clone()).collect();
                 proptest::prop_assert_eq!(&line, &head);
             }

@@ -296,10 +296,10 @@ fn rows(
     }
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let (from, to) = (signed(from), signed(to));
-    let walk = Walk { dashboard, next_n: None, at: from, ready: VecDeque::new(), done: from >= to };
+    let walk = Walk { dashboard, next_n: None, at: from, ready: VecDeque::new(), done: false };
     futures::stream::try_unfold(walk, move |mut walk| async move {
         loop {
-            if walk.done {
+            if walk.done || walk.at >= to {
                 return Ok(None);
             }
             if let Some(chunk) = walk.ready.front() {
@@ -309,9 +309,6 @@ fn rows(
                     let log = existing(&walk.dashboard, attempt).await?;
                     walk.at = first;
                     return Ok(Some((Found::Gap(log.gap), walk)));
-                }
-                if first >= to {
-                    return Ok(None);
                 }
                 let chunk = walk.ready.pop_front();
                 if let Some(chunk) = chunk.filter(|_| end > walk.at) {

@@ -1,0 +1,78 @@
+//! The dashboard through its client, over a real database and real files: one list of tests, run on SQLite and
+//! (feature `postgres`) on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
+
+mod builds;
+mod cells;
+mod fixture;
+mod logs;
+mod pages;
+#[cfg(feature = "postgres")]
+#[path = "../../../store/tests/it/pg.rs"]
+mod pg;
+mod repos;
+
+/// Runs each test of a list on each database.
+macro_rules! on_both {
+    ($($module:ident: $($name:ident),* ;)*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::fixture::Fixture::new(store::Dialect::Sqlite).await).await;
+                })*
+            })*
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::fixture::Fixture::new(store::Dialect::Postgres).await).await;
+                })*
+            })*
+        }
+    };
+}
+
+on_both! {
+    repos:
+        a_branch_moves_only_with_its_commits,
+        posting_again_changes_nothing,
+        a_force_push_keeps_what_was_built,
+        bad_posts_are_refused,
+        awkward_texts_come_back;
+    cells:
+        a_repo_by_itself,
+        newest_first_then_back_to_the_horizon,
+        a_repo_that_needs_another,
+        a_blocked_repo_has_no_due_cells,
+        the_answer_follows_every_change,
+        commits_pushed_away_get_nothing_new;
+    builds:
+        reports_only_get_newer,
+        lists_by_what_is_asked,
+        expected_times_are_medians,
+        bad_reports_are_refused,
+        the_failure_is_found_in_the_log,
+        tests_and_artifacts_under_the_fence,
+        an_artifact_with_another_digest_is_refused;
+    logs:
+        bytes_come_back_as_written,
+        a_chunk_again_is_fine_and_another_is_not,
+        a_lost_fence_writes_nothing,
+        many_writers_of_one_chunk_write_it_once,
+        lines_and_ranges,
+        a_log_is_searched,
+        a_log_is_followed_until_it_is_finished,
+        events_go_on_where_they_were_left,
+        a_log_that_is_too_long_keeps_head_and_tail,
+        a_chunk_that_was_changed_on_disk_is_found,
+        a_full_disk_is_said_and_nothing_is_half_there;
+    pages:
+        pages_show_what_there_is,
+        pages_escape_what_they_show,
+        twins_are_the_api,
+        nothing_inline;
+}

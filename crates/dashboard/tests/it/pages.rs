@@ -1,0 +1,107 @@
+use dashboard::api::{BranchUpdate, BuildList, BuildReport, Cause, CellWindow, CommitInfo, Outcome, Wait};
+use http::{StatusCode, header};
+
+use crate::fixture::{Fixture, attempt_id, build_id, commit, done, hash, line, report, revision};
+
+async fn some_builds(on: &Fixture) {
+    on.push("one", "main", &[2, 1]).await;
+    on.push("one", "gone", &[7]).await;
+    let failed = BuildReport {
+        cause: Some(Cause { kind: "exit".into(), detail: "step test exited 1".into() }),
+        ..done(report(1, "a", &revision("one@2")), Outcome::Failed, 65)
+    };
+    on.log(&attempt_id(1), &build_id(1), &[b"test x::y ... FAILED\n<script>alert(1)</script>\n"]).await;
+    on.client.put_build(&failed).await.unwrap();
+    let waiting = BuildReport {
+        wait: Some(Wait { reason: "3 builds are ahead of it".into(), ..Wait::default() }),
+        ..report(2, "b", &revision("one@2"))
+    };
+    on.client.put_build(&waiting).await.unwrap();
+}
+
+pub(crate) async fn pages_show_what_there_is(on: Fixture) {
+    assert!(on.text("/").await.contains("No commits yet"));
+    some_builds(&on).await;
+    let grid = on.text("/grid?repo=one&branch=main").await;
+    for part in ["commit 2", "✗ failed", "… queued", "due", &format!("/builds/{}", build_id(1)), "one gone"]
+    {
+        assert!(grid.contains(part), "{part} in {grid}");
+    }
+    assert_eq!(on.text("/grid").await, on.text("/").await);
+    let build = on.text(&format!("/builds/{}", build_id(1))).await;
+    for part in [
+        "x::y",
+        "step test exited 1",
+        "1 min 5 s",
+        "a process was left behind",
+        "source",
+        "on w1",
+        "data-events",
+    ] {
+        assert!(build.contains(part), "{part} in {build}");
+    }
+    assert!(build.find("x::y").unwrap() < build.find("revision").unwrap(), "the failure comes first");
+    assert!(on.text(&format!("/builds/{}", build_id(2))).await.contains("3 builds are ahead of it"));
+    assert!(on.text("/builders/a").await.contains("✗ failed"));
+    assert!(on.text(&format!("/commits/one/{}", hash(2))).await.contains("with a body"));
+    for missing in
+        ["/builds/x", &format!("/builds/{}", build_id(9)), "/builders/zzz", "/commits/one/1", "/grid?repo=x"]
+    {
+        let status = on.get(missing).await.status();
+        assert!(status == StatusCode::NOT_FOUND || missing.ends_with("/1"), "{missing}: {status}");
+        assert!(on.text(missing).await.contains("That is not here"), "{missing}");
+    }
+}
+
+pub(crate) async fn pages_escape_what_they_show(on: Fixture) {
+    some_builds(&on).await;
+    let evil = "<img src=x onerror=alert(1)>";
+    let commits = vec![CommitInfo { author_name: evil.into(), message: evil.into(), ..commit(3, Some(2)) }];
+    let update = BranchUpdate {
+        head: Some(hash(3)),
+        first_parent: vec![hash(3), hash(2)],
+        commits,
+        ..line("main", &[2])
+    };
+    on.client.put_branch("one", "main", &update).await.unwrap();
+    on.client.put_branch("one", evil, &line("x", &[1])).await.unwrap();
+    for page in ["/".to_owned(), format!("/commits/one/{}", hash(3)), format!("/builds/{}", build_id(1))] {
+        let text = on.text(&page).await;
+        assert!(!text.contains("<img") && !text.contains("<script>"), "{page}: {text}");
+    }
+    assert!(on.text("/").await.contains("&#60;img") || on.text("/").await.contains("&lt;img"));
+}
+
+pub(crate) async fn twins_are_the_api(on: Fixture) {
+    some_builds(&on).await;
+    let window: CellWindow = serde_json::from_str(&on.text("/grid.json?repo=one&branch=main").await).unwrap();
+    assert_eq!(window, on.client.cells("one", "main", 30).await.unwrap());
+    let path = format!("/builds/{}.json", build_id(1));
+    assert_eq!(on.text(&path).await, on.text(&format!("/api/v1/builds/{}", build_id(1))).await);
+    let list: BuildList = serde_json::from_str(&on.text("/builders/a.json").await).unwrap();
+    assert_eq!(list.builds.len(), 1);
+    let list: BuildList =
+        serde_json::from_str(&on.text(&format!("/commits/one/{}.json", hash(2))).await).unwrap();
+    assert_eq!(list.builds.len(), 2);
+    let refused = on.text("/builds/nothing.json").await;
+    assert!(refused.contains("\"code\":\"not_found\"") && refused.contains("\"request_id\":\""), "{refused}");
+}
+
+pub(crate) async fn nothing_inline(on: Fixture) {
+    some_builds(&on).await;
+    for path in ["/", "/builders/a", "/builds/x", &format!("/builds/{}", build_id(1))] {
+        let response = on.get(path).await;
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'"), "{policy}");
+        let text = on.text(path).await;
+        assert!(
+            !text.contains(" style=") && !text.contains("<style") && !text.contains(" onclick="),
+            "{path}"
+        );
+        let scripts: Vec<_> = text.match_indices("<script").collect();
+        assert!(scripts.iter().all(|(at, _)| text[*at..].starts_with("<script src=")), "{path}");
+        for file in text.split('"').filter(|part| part.starts_with("/assets/")) {
+            assert_eq!(on.get(file).await.status(), StatusCode::OK, "{file}");
+        }
+    }
+}

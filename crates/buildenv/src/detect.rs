@@ -132,7 +132,10 @@ pub fn detect(paths: &[String], read: &dyn Fn(&str) -> Option<String>) -> Vec<Fo
         };
         places.iter().any(of)
     };
-    found.retain(|f| !part(f));
+    // A package.json that neither builds nor tests, beside real projects, only holds tools.
+    let alone = found.len() == 1;
+    let tools = |f: &Found| f.kind == ProjectKind::Npm && f.steps.len() == 1 && !alone;
+    found.retain(|f| !part(f) && !tools(f));
     name_all(&mut found);
     found
 }

@@ -419,5 +419,9 @@ fn make(tree: &Tree<'_>, dir: &str) -> Option<Found> {
         because.push(format!("it has a target {name:?}"));
         steps.push(("test", format!("make {name}")));
     }
+    // Makefiles deep in a tree mostly deploy or draw something.
+    if !dir.is_empty() && steps.len() == 1 {
+        return None;
+    }
     found(dir, ProjectKind::Make, manifest, vec!["make"], steps, because)
 }

@@ -97,7 +97,7 @@ fn npm_packages_by_lock_and_scripts() {
     assert_eq!(shown(&[("package.json", none)]), ["npm : npm install --no-audit --no-fund"]);
     assert_eq!(
         shown(&[("package.json", none), ("web/package.json", test), ("web/package-lock.json", "{}")]),
-        ["npm : npm install --no-audit --no-fund", "npm-web web: npm ci; npm run build; npm test"]
+        ["npm web: npm ci; npm run build; npm test"]
     );
     assert_eq!(shown(&[("package.json", "not json at all")]).len(), 1);
 }
@@ -127,6 +127,8 @@ fn cmake_and_make() {
     assert!(cmake[0].ends_with("ctest --output-on-failure"));
     assert_eq!(shown(&[("Makefile", "all:\n\tcc x.c\ncheck test: all\n")]), ["make : make; make test"]);
     assert_eq!(shown(&[("makefile", "all: check\ncheck:\n")]), ["make : make; make check"]);
+    let deploy = [("README", ""), ("env/a/Makefile", "push:\n\tdocker push\n"), ("c/Makefile", "test:\n")];
+    assert_eq!(shown(&deploy), ["make c: make; make test"]);
     assert_eq!(shown(&[("Makefile", "test := 1\nall:\n\techo test: x\n")]), ["make : make"]);
 }
 
@@ -137,7 +139,8 @@ fn two_kinds_at_once_are_two_builders_and_a_makefile_only_wraps() {
         ("Makefile", "test:\n"),
         ("csrc/CMakeLists.txt", ""),
         ("pyproject.toml", "[build-system]\n"),
-        ("web/package.json", "{}"),
+        ("web/package.json", "{\"scripts\": {\"test\": \"jest\"}}"),
+        ("hooks/package.json", "{}"),
     ];
     let names: Vec<_> = found(&files).iter().map(|f| f.builder_name.to_string()).collect();
     assert_eq!(names, ["cargo", "python", "npm"]);

@@ -70,3 +70,77 @@ fn every_example_of_a_key_is_toml_with_that_key() {
     }
     assert!(count > 120, "{count}");
 }
+
+/// The rows of the reference's tables: section, key, example.
+fn rows() -> Vec<(String, String, String)> {
+    let mut section = String::new();
+    let mut rows = Vec::new();
+    for line in buildenv::reference().lines() {
+        if let Some(rest) = line.strip_prefix("### ") {
+            section = rest.split(' ').next().unwrap().to_string();
+        } else if line.starts_with("| `") {
+            let line = line.replace("\\|", "\u{1}");
+            let cells: Vec<_> =
+                line.split('|').map(|c| c.trim().trim_matches('`').replace('\u{1}', "|")).collect();
+            rows.push((section.clone(), cells[1].clone(), cells[5].clone()));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_example_is_accepted_where_its_key_belongs() {
+    let world = "[repo.go]\nurl = \"u\"\n[repo.exp]\nurl = \"u\"\n[repo.net]\nurl = \"u\"\n[host.linux-amd64]\n\
+        labels = { os = \"linux\", arch = \"amd64\" }\n[recipe.r]\nrun = \"x\"\n[environment.prod]\n";
+    let mut count = 0;
+    for (section, key, example) in rows() {
+        let around = match section.as_str() {
+            "builder" => "[builder.thing]\nrecipe = \"r\"\n",
+            "matrix" => {
+                "[matrix.thing]\nrecipe = \"r\"\nname = \"m-{arch}-{variant}\"\naxes = { arch = [\"386\"], variant = [\"race\"] }\n"
+            }
+            "recipe" => "[recipe.thing]\nrun = \"x\"\n",
+            "repo" => "[repo.thing]\nurl = \"u\"\n",
+            "limit" => "[limit.thing]\nmax = 1\n",
+            "secret" => "[secret.thing]\n",
+            "host" => "[host.thing]\n",
+            "environment" => "[environment.thing]\n",
+            "access" => "[access]\n",
+            "dashboard" => "[dashboard]\n",
+            _ => continue,
+        };
+        // The example stands for a key that is there already.
+        let around: String = around
+            .lines()
+            .filter(|l| !l.starts_with(&format!("{key} =")))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let text = format!("{world}{around}{example}\n");
+        count += 1;
+        let sources = [embedded("linux", "amd64"), Source::server("server.toml", &*text)];
+        let Err(problems) = buildenv::load(&sources, &no_includes, Some(&name("prod"))) else { continue };
+        // What is missing or goes with something else is not here; the key and its value are understood.
+        let fine = [
+            "no ",
+            "shares",
+            "one place",
+            "exists in",
+            "list without run",
+            "beside \"step\"",
+            "junit",
+            "JUnit",
+            "excludes",
+            "needs isolation",
+            "pushes to",
+            "does not name",
+            "has no value",
+            "without toolchain",
+        ];
+        for problem in problems.0 {
+            let shown = problem.to_string();
+            assert!(fine.iter().any(|f| problem.message.contains(f)), "{section}.{key}: {shown}");
+            assert!(!problem.message.starts_with("no key"), "{shown}");
+        }
+    }
+    assert!(count > 100, "{count}");
+}

@@ -7,7 +7,8 @@ use crate::{Error, FetchOptions, ObjectId, RefName, RefSpec, RemoteUrl, Reposito
 /// A history as a file of `git bundle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
-    /// The file. It has the ref `refs/heads/bellwether` for the commit, and the tags that lie in the history.
+    /// The file. It has the refs `HEAD` and `refs/heads/bellwether` for the commit, and the tags that lie in the
+    /// history.
     pub bytes: Vec<u8>,
     /// Where the history was cut: these commits stand without their parents. Whoever reads the bundle writes them
     /// into the file `shallow` of its git folder first, one a line; none for a whole history.
@@ -33,7 +34,8 @@ impl Repository {
             for tag in self.tags_within(&part).await? {
                 part.update_ref(&tag.name, tag.id, None).await?;
             }
-            let call = part.call(["bundle", "create", "--quiet", "-", "--branches", "--tags"]);
+            part.call(["symbolic-ref", "HEAD", name.as_str()]).run().await?.ok()?;
+            let call = part.call(["bundle", "create", "--quiet", "-", "HEAD", "--branches", "--tags"]);
             let bytes = call.output(max).timeout(limits.transfer).run().await?.ok()?.stdout;
             let shallow = tokio::fs::read_to_string(part.dir.join("shallow")).await.unwrap_or_default();
             Ok(Bundle { bytes, shallow: shallow.lines().filter_map(|line| line.parse().ok()).collect() })

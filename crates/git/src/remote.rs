@@ -42,7 +42,8 @@ pub struct Listing {
 /// How to fetch.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
-    /// Whether refs that are gone at the source are removed here.
+    /// Whether refs that are gone at the source are removed here, and a history that was cut is completed as far as
+    /// the source has it.
     pub prune: bool,
     /// The most commits to fetch of each history; `None` for all.
     pub depth: Option<u32>,
@@ -181,8 +182,11 @@ impl Repository {
         if options.prune {
             call = call.arg("--prune");
         }
-        if let Some(depth) = options.depth {
-            call = call.arg(format!("--depth={}", depth.max(1)));
+        match options.depth {
+            Some(depth) => call = call.arg(format!("--depth={}", depth.max(1))),
+            // A source that was shallow and is no longer so (or less) is followed.
+            None if options.prune && self.is_shallow().await => call = call.arg("--unshallow"),
+            None => {}
         }
         call = call.arg("--end-of-options").url(url).args(specs.iter().map(RefSpec::as_str));
         let result = call.timeout(options.timeout).cancel(&options.cancel).run().await;

@@ -89,6 +89,11 @@ impl Repository {
         Ok(self.call(["cat-file", "-e"]).arg(id.to_string()).run().await?.status.success())
     }
 
+    /// Whether the history here is cut, because the source's is.
+    pub async fn is_shallow(&self) -> bool {
+        tokio::fs::metadata(self.dir.join("shallow")).await.is_ok_and(|data| data.len() > 0)
+    }
+
     /// Whether `ancestor` is `commit` or one of its ancestors.
     ///
     /// # Errors

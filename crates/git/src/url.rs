@@ -28,6 +28,14 @@ pub struct RemoteUrl {
 }
 
 impl RemoteUrl {
+    /// Reads an address, as [`str::parse`] does.
+    ///
+    /// # Errors
+    /// The text is no address, or one that is not allowed.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        text.parse()
+    }
+
     /// Makes an address of a path on this machine.
     ///
     /// # Errors

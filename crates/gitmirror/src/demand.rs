@@ -74,20 +74,30 @@ impl Repo {
         }
         let fetch = {
             let mut running = self.demand.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || self.clone().bring(parsed).boxed().shared();
-            running.entry(rev.to_owned()).or_insert_with(start).clone()
+            running
+                .entry(rev.to_owned())
+                .or_insert_with(|| self.clone().start(rev.to_owned(), parsed))
+                .clone()
         };
-        let answer = fetch.clone().await;
-        {
-            let mut running = self.demand.running.lock().unwrap_or_else(PoisonError::into_inner);
-            if running.get(rev).is_some_and(|current| current.ptr_eq(&fetch)) {
-                running.remove(rev);
-                if matches!(answer, Ok(None)) {
-                    self.demand.note_unknown(rev);
-                }
+        fetch.await.map_err(DemandError::Source)?.ok_or_else(|| DemandError::Unknown(rev.to_owned()))
+    }
+
+    /// Starts to bring a revision. Its task ends by the time limits of git or with the mirror, whether or not anyone
+    /// still waits for it.
+    fn start(self: SharedRepo, rev: String, parsed: Rev) -> Shared<BoxFuture<'static, Answer>> {
+        let cancelled = || Err(Arc::new(git::Error::Cancelled { what: "fetch".into() }));
+        let task = tokio::spawn(async move {
+            let answer = tokio::select! {
+                () = self.stop.cancelled() => cancelled(),
+                answer = self.clone().bring(parsed) => answer,
+            };
+            if matches!(answer, Ok(None)) {
+                self.demand.note_unknown(&rev);
             }
-        }
-        answer.map_err(DemandError::Source)?.ok_or_else(|| DemandError::Unknown(rev.to_owned()))
+            self.demand.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&rev);
+            answer
+        });
+        async move { task.await.unwrap_or_else(|_| cancelled()) }.boxed().shared()
     }
 
     async fn here(&self, rev: &Rev) -> Result<Option<ObjectId>, git::Error> {

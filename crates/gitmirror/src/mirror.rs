@@ -8,7 +8,7 @@ use std::time::Duration;
 use git::{Git, Version};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use transport::Service;
 
 use crate::archives::Archives;
@@ -33,6 +33,9 @@ pub(crate) struct Inner {
     /// Counts changes of `repos`.
     changes: watch::Sender<u64>,
     pub(crate) archives: Archives,
+    /// Ends fetches that requests asked for.
+    stop: CancellationToken,
+    _end: DropGuard,
 }
 
 /// Opens a mirror and runs it until `shutdown`; whoever needs its pages too uses [`Mirror`] itself.
@@ -75,7 +78,9 @@ impl Mirror {
             .await
             .map_err(|error| folder(&archives, error))?;
         let changes = watch::Sender::new(0);
-        let inner = Inner { git, dir, tuning, repos: Mutex::default(), changes, archives };
+        let stop = CancellationToken::new();
+        let _end = stop.clone().drop_guard();
+        let inner = Inner { git, dir, tuning, repos: Mutex::default(), changes, archives, stop, _end };
         let mirror = Mirror { inner: Arc::new(inner) };
         mirror.set_repos(config.repos)?;
         Ok(mirror)
@@ -105,8 +110,8 @@ impl Mirror {
             for config in configs {
                 let name = config.name.clone();
                 let same = old.get(&name).filter(|repo| repo.config == config).cloned();
-                let Inner { git, dir, tuning, .. } = &*self.inner;
-                let fresh = || Arc::new(Repo::new(config, git.clone(), dir, tuning.clone()));
+                let Inner { git, dir, tuning, stop, .. } = &*self.inner;
+                let fresh = || Arc::new(Repo::new(config, git.clone(), dir, tuning.clone(), stop.clone()));
                 if !is_name(&name) || new.insert(name.clone(), same.unwrap_or_else(fresh)).is_some() {
                     return Err(OpenError::Name(name));
                 }
@@ -139,7 +144,8 @@ impl Mirror {
         Some(repo.state())
     }
 
-    /// Waits for the end of the repository's first round. `None` if there is no such repository.
+    /// Waits for the end of the repository's first round, for as long as nobody runs the mirror. `None` if there is
+    /// no such repository.
     pub async fn wait_first_round(&self, repo: &str) -> Option<RepoState> {
         let repo = self.repo(repo)?;
         repo.view.subscribe().wait_for(|view| view.finished > 0).await.ok()?;
@@ -156,7 +162,8 @@ impl Mirror {
         self.all().iter().map(|repo| repo.state()).collect()
     }
 
-    /// Looks after all repositories until `shutdown`, then ends every git that runs.
+    /// Looks after all repositories until `shutdown`, then ends every git that runs; after that the mirror only gives
+    /// what it has.
     pub async fn run(&self, dashboard: Service, shutdown: CancellationToken) {
         let mut changes = self.inner.changes.subscribe();
         let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
@@ -180,6 +187,7 @@ impl Mirror {
                 changed = changes.changed() => if changed.is_err() { break },
             }
         }
+        self.inner.stop.cancel();
         futures::future::join_all(tasks.into_values().map(Task::end)).await;
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use git::{Git, ObjectId, RefName, RemoteUrl, Repository};
 use tokio::sync::{Notify, OnceCell, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::demand::Demand;
 use crate::state::View;
@@ -25,6 +26,8 @@ pub(crate) struct Repo {
     pub(crate) view: watch::Sender<View>,
     pub(crate) wake: Notify,
     pub(crate) demand: Demand,
+    /// Ends with the mirror.
+    pub(crate) stop: CancellationToken,
     status: Mutex<Status>,
     destinations: Mutex<BTreeMap<String, DestinationState>>,
     /// Commits that are known to be here.
@@ -47,7 +50,13 @@ pub(crate) struct Source {
 }
 
 impl Repo {
-    pub(crate) fn new(config: RepoConfig, git: Git, dir: &Path, tuning: Tuning) -> Self {
+    pub(crate) fn new(
+        config: RepoConfig,
+        git: Git,
+        dir: &Path,
+        tuning: Tuning,
+        stop: CancellationToken,
+    ) -> Self {
         let dir = dir.join(format!("{}.git", config.name));
         let status = Mutex::new(Status::new(Instant::now(), config.poll));
         Repo {
@@ -62,6 +71,7 @@ impl Repo {
             view: watch::Sender::new(View::default()),
             wake: Notify::new(),
             demand: Demand::default(),
+            stop,
             destinations: Mutex::default(),
             present: Mutex::default(),
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use transport::Service;
 
 use crate::post::Poster;
-use crate::repo::{Known, Repo, SharedRepo};
+use crate::repo::{Known, Repo, SharedRepo, Source};
 use crate::{branches, watch};
 
 /// How often a fetch is tried in a round.
@@ -156,7 +156,8 @@ impl Repo {
         };
         let mut news = News::None;
         let mut refs = ours.clone();
-        if *ours != theirs || detached.is_some_and(|id| Some(id) != kept) {
+        let deeper = repository.is_shallow().await && was_deepened(&source, repository).await;
+        if *ours != theirs || detached.is_some_and(|id| Some(id) != kept) || deeper {
             self.fetch_all(&source.url, detached.is_some(), cancel).await?;
             let all = repository.refs("refs/").await?;
             refs = Arc::new(heads_and_tags(all.iter().map(|entry| (&entry.name, entry.id))));
@@ -205,6 +206,16 @@ impl Repo {
             }
         }
     }
+}
+
+/// Whether a source on this machine has another edge of its history than the mirror.
+async fn was_deepened(source: &Source, mirror: &git::Repository) -> bool {
+    let Some((_, common_dir)) = &source.local else { return false };
+    let edge = async |dir: &std::path::Path| {
+        let text = tokio::fs::read_to_string(dir.join("shallow")).await.unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    edge(common_dir).await != edge(mirror.dir()).await
 }
 
 /// Why a repository is blocked.

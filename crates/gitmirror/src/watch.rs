@@ -21,6 +21,7 @@ pub(crate) async fn fingerprint(folders: Option<Folders>) -> Option<u64> {
         {
             stamp(&file, &mut sum);
         }
+        stamp(&git_dir.join("HEAD"), &mut sum);
         let mut left = MAX_FOLDERS;
         folders_of(&common_dir.join("refs"), &mut left, &mut sum);
         sum.finish()

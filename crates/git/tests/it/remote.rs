@@ -110,6 +110,13 @@ async fn a_shallow_source_is_fetched_as_far_as_it_goes() {
     let url = RemoteUrl::from_path(&shallow).unwrap();
     mirror.fetch(&url, &RefSpec::heads_and_tags(), &options()).await.unwrap();
     assert_eq!(mirror.first_parent(head, None, 10).await.unwrap().len(), 2);
+    mirror.fetch(&url, &RefSpec::heads_and_tags(), &options()).await.unwrap();
+    assert!(mirror.is_shallow().await);
+    // It grows with its source.
+    run_in(&shallow, &["fetch", "-q", "--unshallow"], b"");
+    mirror.fetch(&url, &RefSpec::heads_and_tags(), &options()).await.unwrap();
+    assert_eq!(mirror.first_parent(head, None, 10).await.unwrap().len(), 3);
+    assert!(!mirror.is_shallow().await);
 }
 
 #[tokio::test]

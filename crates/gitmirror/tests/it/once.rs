@@ -59,9 +59,12 @@ async fn a_thousand_builds_of_one_commit_cost_the_origin_one_fetch() {
     assert!(answers.iter().all(|(status, body)| *status == StatusCode::OK && *body == answers[0].1));
     assert_eq!(asked(&fixture), 3, "one fetch");
 
-    // With git gone, nothing but the kept archive can answer.
+    // With the mirror's folder gone, nothing but the kept archive can answer.
+    let (folder, away) = (fixture.path("mirrors/r.git"), fixture.path("away"));
+    std::fs::rename(&folder, &away).unwrap();
     let answers = ask_often(&running, &path, 1000).await;
     assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+    std::fs::rename(&away, &folder).unwrap();
     assert_eq!(asked(&fixture), 3);
 
     // One that nobody has.

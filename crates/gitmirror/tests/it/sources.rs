@@ -71,6 +71,18 @@ async fn a_remote_that_never_answers_ends_with_no_git_left() {
     until("git waits", || fixture.alive() > 0).await;
     running.stop().await;
     until("no git is left", || fixture.alive() == 0).await;
+    // And when a request asked, and did not wait.
+    fixture.limits.transfer = Duration::from_millis(700);
+    let mirror = fixture.open(vec![RepoConfig::new("r", format!("http://{at}/x"))]).await;
+    let web =
+        transport::Service::in_process(gitmirror::router(&mirror)).with_timeout(Duration::from_millis(300));
+    let path = format!("/r.tar.gz?rev={}", "7".repeat(40));
+    let request = || http::Request::get(&path).body(axum::body::Body::empty()).unwrap();
+    assert!(matches!(web.send(request()).await, Err(transport::CallError::Timeout { .. })));
+    assert!(fixture.alive() > 0, "others may wait for the same");
+    until("no git is left", || fixture.alive() == 0).await;
+    let answer = web.with_timeout(Duration::from_secs(60)).send(request()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
     server.abort();
 }
 
@@ -82,6 +94,25 @@ async fn a_path_within_a_work_tree_is_enough() {
     let head = source.commit("two");
     let running = fixture.start(vec![fixture.repo("r", &source.0.join("sub/dir"))]).await;
     assert_eq!(running.first("r").await.head, Some(head));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_shallow_source_is_posted_as_far_as_it_goes() {
+    let fixture = Fixture::new();
+    let source = fixture.source("source");
+    source.commit("two");
+    source.commit("three");
+    let shallow = Source(fixture.path("shallow"));
+    let from = format!("file://{}", source.0.display());
+    source.run(&["clone", "-q", "--depth=1", &from, shallow.0.to_str().unwrap()]);
+    let running = fixture.start(vec![fixture.repo("r", &shallow.0)]).await;
+    running.first("r").await;
+    assert_eq!(fixture.dashboard.branch("r", "main").unwrap().len(), 1);
+    shallow.run(&["fetch", "-q", "--unshallow"]);
+    let next = shallow.commit("four");
+    until("all is posted", || fixture.dashboard.head("r", "main").as_ref() == Some(&next)).await;
+    assert_eq!(running.call(http::Method::GET, "/r.tar.gz?rev=main~3").await.0, StatusCode::OK);
     running.stop().await;
 }
 

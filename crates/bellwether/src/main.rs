@@ -1,2 +1,43 @@
-//! (being written)
-fn main() {}
+//! The `bellwether` command: arguments, wiring, progress on a terminal. No rules of its own.
+
+mod args;
+mod command;
+mod server;
+mod system;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    // As a worker's sandbox helper this program must become the job at once, before any thread or parser.
+    if let Some(code) = buildlet::early(1) {
+        return code;
+    }
+    let cli = Cli::parse();
+    if let Command::Buildlet(mut args) = cli.command {
+        args.reexec_prefix = vec!["buildlet".into()];
+        return buildlet::main(args);
+    }
+    terminal::logs(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads could be started: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let code = match runtime.block_on(command::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    };
+    // A blocking task that still runs (a copy, a wait for a process) must not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    code
+}

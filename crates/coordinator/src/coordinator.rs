@@ -82,13 +82,25 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Takes the lead, and takes up what was under way.
+    /// Takes the lead, waiting while another coordinator has it, and takes up what was under way.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn start(options: Options, handles: Handles) -> Result<Coordinator, StartError> {
         let Handles { db, objects, dashboard, mirror, config, pools, clock, hooks, secrets, blocked } = handles;
-        let ledger = Ledger::lead(db, clock, hooks, &options.holder, options.take_over).await?;
+        let ledger = loop {
+            let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
+            match Ledger::lead(db, clock, hooks, &options.holder, options.take_over).await {
+                Err(LeadError::Held { holder, .. }) => {
+                    tracing::info!(%holder, "another coordinator leads; waiting for its end");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                // Somebody was faster: it leads now.
+                Err(LeadError::Store(StoreError::Stale)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(error.into()),
+                Ok(ledger) => break ledger,
+            }
+        };
         let shared = Arc::new(Shared {
             ledger,
             dashboard: DashboardClient::new(dashboard),

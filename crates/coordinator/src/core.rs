@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::BuildletClient;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::builds::BuildRow;
 use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds, workers};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,7 +43,7 @@ pub(crate) enum Message {
 }
 
 /// How things stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Builds that wait for a machine.
     pub queued: Vec<WaitingBuild>,
@@ -56,7 +56,7 @@ pub struct Status {
 }
 
 /// A build that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingBuild {
     /// The build.
     pub build: BuildId,
@@ -73,7 +73,7 @@ pub struct WaitingBuild {
 }
 
 /// A build that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningBuild {
     /// The build.
     pub build: BuildId,
@@ -88,7 +88,7 @@ pub struct RunningBuild {
 }
 
 /// A machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its name.
     pub worker: WorkerId,
@@ -97,7 +97,7 @@ pub struct WorkerStatus {
     /// Its pool.
     pub pool: String,
     /// `starting`, `idle`, `busy` or `set_aside`.
-    pub state: &'static str,
+    pub state: String,
     /// Why it is set aside.
     pub reason: Option<String>,
     /// The pool's words: a pid, a pod.
@@ -343,7 +343,7 @@ impl Core {
                 worker: *name,
                 host: worker.host.clone(),
                 pool: worker.pool.name().to_owned(),
-                state: worker.state,
+                state: worker.state.to_owned(),
                 reason: worker.reason.clone(),
                 detail: worker.machine.as_ref().map(|machine| machine.detail.clone()).unwrap_or_default(),
                 since: worker.created,

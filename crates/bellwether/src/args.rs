@@ -1,0 +1,293 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Builds every commit on every machine that matters, and tells early whether the tree is good.
+#[derive(Debug, Parser)]
+#[command(name = "bellwether", version, max_term_width = 110, after_help = "\
+Exit codes: 0 all is well; 1 something was built and is not ok; 2 the command could not do its work.
+
+First steps:
+  bellwether up            build the repository of this directory, and go on with each new commit
+  bellwether up --once .   build what is due, print a table, end
+  bellwether init          write down the recipe that was found, to change it")]
+pub struct Cli {
+    /// Says more; twice: everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Writes the server's own log as JSON lines
+    #[arg(long, global = true)]
+    pub log_json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts the whole system here: mirrors, dashboard, coordinator, local workers
+    Up(Up),
+    /// Writes bellwether.toml for a project, from the files found in it
+    Init(Init),
+    /// Checks, explains and plans from configuration files
+    #[command(subcommand)]
+    Config(Config),
+    /// Lists builds
+    Builds(Builds),
+    /// Prints a build's log
+    Log(Log),
+    /// Builds any commit, or the uncommitted tree of this directory, and shows its log
+    Build(Build),
+    /// Says why a build or a builder waits
+    Why(Why),
+    /// Queues a build that is done once more
+    Retry(OneBuild),
+    /// Ends a build, or takes it out of the queue
+    Cancel(Cancel),
+    /// Prints a script that re-runs exactly the failing step of a build here
+    Repro(Repro),
+    /// Looks at this machine and at the server, and says what is wrong and what to do
+    Doctor(Doctor),
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Runs the worker agent (the same as the small binary `buildlet`)
+    Buildlet(buildlet::Args),
+}
+
+/// Where configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub struct Sources {
+    /// The server file; without it the embedded defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The environment, where the server file has more than one
+    #[arg(long = "env", value_name = "NAME")]
+    pub environment: Option<String>,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Repositories to build: addresses, or paths of git repositories (or one folder with a bellwether-server.toml).
+    /// Without any: the repositories of --config, else the repository of this directory
+    #[arg(value_name = "URL|PATH")]
+    pub repos: Vec<String>,
+    #[command(flatten)]
+    pub sources: Sources,
+    /// Where state is kept [default: $XDG_STATE_HOME/bellwether, else ~/.local/state/bellwether]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8119]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Builds what is due, prints a table, ends; exits 0 only if all are ok
+    #[arg(long)]
+    pub once: bool,
+    /// With --once: prints JSON instead of the table
+    #[arg(long, requires = "once")]
+    pub json: bool,
+    /// Shows 30 days of made-up history, in a data directory of its own that is removed at the end
+    #[arg(long, conflicts_with_all = ["once", "repos", "config", "data"])]
+    pub demo: bool,
+    /// How many first-parent commits back to fill, for repositories that do not say
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub horizon: u32,
+    /// Ends this process as kill -9 would when POINT is reached for the Nth time (`before_running:1`), for tests
+    #[arg(long, value_name = "POINT:N", hide = true)]
+    pub die_at: Option<String>,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// The project
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Prints it instead of writing the file
+    #[arg(long)]
+    pub print: bool,
+    /// Overwrites a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Subcommands of `config`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Config {
+    /// Checks files as a whole: every problem with file, line and column
+    Check(ConfigFiles),
+    /// Says where the value of each key of a builder, host, recipe or repo comes from
+    Explain {
+        /// Such as builder.linux, repo.go, host.local
+        what: String,
+        #[command(flatten)]
+        files: ConfigFiles,
+    },
+    /// Prints which builds a commit on a branch would get, and why each other builder is left out
+    Plan {
+        /// The repo; without it every repo
+        #[arg(long)]
+        repo: Option<String>,
+        /// The branch
+        #[arg(long, default_value = "main")]
+        branch: String,
+        /// The branch of the toolchain that the repo is built against
+        #[arg(long)]
+        toolchain_branch: Option<String>,
+        /// Plans a try run of a pending change
+        #[arg(long = "try")]
+        trial: bool,
+        /// Compares two server files
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+        diff: Option<Vec<PathBuf>>,
+        #[command(flatten)]
+        files: ConfigFiles,
+    },
+}
+
+/// Which files to read.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigFiles {
+    #[command(flatten)]
+    pub sources: Sources,
+    /// A project's bellwether.toml, as NAME=FILE or FILE [default: ./bellwether.toml if there]
+    #[arg(value_name = "[NAME=]FILE")]
+    pub projects: Vec<String>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a running server is reached.
+#[derive(Debug, Clone, Args)]
+pub struct Server {
+    /// The server
+    #[arg(long, value_name = "URL", env = "BELLWETHER_SERVER", default_value = "http://127.0.0.1:8119")]
+    pub server: String,
+    /// The server's data directory, for its token [default: as for up; or set BELLWETHER_TOKEN]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `builds`.
+#[derive(Debug, Clone, Args)]
+pub struct Builds {
+    #[command(flatten)]
+    pub server: Server,
+    /// Of this repo
+    #[arg(long)]
+    pub repo: Option<String>,
+    /// Of this builder
+    #[arg(long)]
+    pub builder: Option<String>,
+    /// Of this commit, 40 digits
+    #[arg(long)]
+    pub commit: Option<String>,
+    /// Ended like this: ok, failed, infra_failed, cancelled, skipped
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 30)]
+    pub limit: u32,
+}
+
+/// Arguments of `log`.
+#[derive(Debug, Clone, Args)]
+pub struct Log {
+    #[command(flatten)]
+    pub server: Server,
+    /// The build
+    pub build: String,
+    /// Goes on until the log is finished
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only lines FROM..TO, counted from 1
+    #[arg(long, value_name = "FROM..TO")]
+    pub lines: Option<String>,
+    /// Only lines that contain this
+    #[arg(long)]
+    pub search: Option<String>,
+    /// Takes --search as a regular expression
+    #[arg(long, requires = "search")]
+    pub regex: bool,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    #[command(flatten)]
+    pub server: Server,
+    /// REPO, or REPO@REV with a branch, a tag or a commit
+    #[arg(value_name = "REPO[@REV]", required_unless_present = "dirty")]
+    pub what: Option<String>,
+    /// The uncommitted tree of this directory
+    #[arg(long, conflicts_with = "what")]
+    pub dirty: bool,
+    /// On which builder
+    #[arg(long)]
+    pub builder: String,
+    /// With --dirty: the repo's name on the server [default: this directory's name]
+    #[arg(long, requires = "dirty")]
+    pub repo: Option<String>,
+    /// Builds again what is built already
+    #[arg(long)]
+    pub again: bool,
+    /// Returns at once, without the log
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
+    #[command(flatten)]
+    pub server: Server,
+    /// A build, or a builder
+    pub what: String,
+}
+
+/// A build.
+#[derive(Debug, Clone, Args)]
+pub struct OneBuild {
+    #[command(flatten)]
+    pub server: Server,
+    /// The build
+    pub build: String,
+}
+
+/// Arguments of `cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    pub server: Server,
+    /// The build
+    pub build: String,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// Arguments of `repro`.
+#[derive(Debug, Clone, Args)]
+pub struct Repro {
+    #[command(flatten)]
+    pub server: Server,
+    /// The build
+    pub build: String,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub server: Server,
+}

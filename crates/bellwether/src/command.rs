@@ -1,0 +1,43 @@
+//! The subcommands, one file each.
+
+mod build;
+mod builds;
+mod client;
+mod config;
+mod doctor;
+mod init;
+mod log;
+mod once;
+mod repro;
+mod up;
+mod why;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command};
+
+/// Runs what was asked for.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Up(args) => up::run(args).await,
+        Command::Init(args) => init::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Builds(args) => builds::run(&args).await,
+        Command::Log(args) => log::run(&args).await,
+        Command::Build(args) => build::run(&args).await,
+        Command::Why(args) => why::run(&args).await,
+        Command::Retry(args) => builds::retry(&args).await,
+        Command::Cancel(args) => builds::cancel(&args).await,
+        Command::Repro(args) => repro::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        // Ends before a runtime is made: see `main`.
+        Command::Buildlet(_) => Ok(ExitCode::from(2)),
+    }
+}

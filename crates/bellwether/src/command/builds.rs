@@ -1,0 +1,78 @@
+//! `builds`, `retry`, `cancel`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use coordinator::{BuildAnswer, CancelRequest};
+use dashboard::api::BuildQuery;
+use http::Method;
+
+use super::client::{Remote, print_json, short_revision};
+use crate::args::{Builds, Cancel, OneBuild};
+use crate::terminal::duration;
+
+pub async fn run(args: &Builds) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let outcome = args.outcome.as_deref().map(str::parse).transpose().map_err(|error: String| anyhow::anyhow!(error))?;
+    let query = BuildQuery {
+        repo: args.repo.clone(),
+        builder: args.builder.clone(),
+        commit: args.commit.clone(),
+        outcome,
+        limit: Some(args.limit),
+        ..BuildQuery::default()
+    };
+    let list = remote.hint(remote.dashboard.builds(&query).await)?;
+    if args.server.json {
+        print_json(&list)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["BUILD", "STATE", "REVISION", "BUILDER", "TIME", "CREATED"]);
+    for build in &list.builds {
+        let state = match (build.outcome, &build.cause) {
+            (Some(outcome), Some(cause)) => format!("{outcome} {}", cause.kind),
+            (Some(outcome), None) => outcome.to_string(),
+            (None, _) => build.state.to_string(),
+        };
+        let time = build.ended.zip(build.started).and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
+        table.add_row([
+            build.id.clone(),
+            state,
+            short_revision(&build.revision),
+            build.builder.clone(),
+            time.map(duration).unwrap_or_default(),
+            format!("{:.0}", build.created),
+        ]);
+    }
+    println!("{}", table.trim_fmt());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let path = format!("/api/v1/builds/{}/retry", args.build);
+    let answer: BuildAnswer = remote.hint(remote.service.call_json::<(), _>(Method::POST, &path, None).await)?;
+    if args.server.json {
+        print_json(&answer)?;
+    } else {
+        println!("{} is {} again", answer.id, answer.state);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn cancel(args: &Cancel) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let path = format!("/api/v1/builds/{}/cancel", args.build);
+    let body = CancelRequest { reason: args.reason.clone() };
+    let answer: BuildAnswer = remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;
+    if args.server.json {
+        print_json(&answer)?;
+    } else if answer.state == "done" {
+        println!("{} is done", answer.id);
+    } else {
+        println!("{} is being ended", answer.id);
+    }
+    Ok(ExitCode::SUCCESS)
+}

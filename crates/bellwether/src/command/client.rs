@@ -1,0 +1,67 @@
+//! The command line's way to a running server.
+
+use anyhow::{Context as _, Result};
+use dashboard::client::DashboardClient;
+use transport::Service;
+
+use crate::args::Server;
+use crate::server::TOKEN_FILE;
+use crate::system::data;
+
+/// A running server.
+pub struct Remote {
+    /// All of it.
+    pub service: Service,
+    /// Its dashboard.
+    pub dashboard: DashboardClient,
+    /// Its address.
+    pub url: String,
+}
+
+impl Remote {
+    /// Reaches the server, with its token where that can be read.
+    pub fn new(args: &Server) -> Result<Remote> {
+        let mut service = Service::url(&args.server);
+        let token = match std::env::var("BELLWETHER_TOKEN") {
+            Ok(token) => Some(token),
+            Err(_) => {
+                let dir = args.data.clone().map_or_else(data::default_dir, Ok)?;
+                std::fs::read_to_string(dir.join(TOKEN_FILE)).ok()
+            }
+        };
+        if let Some(token) = token {
+            service = service.with_bearer(token.trim());
+        }
+        let dashboard = DashboardClient::new(service.clone());
+        Ok(Remote { service, dashboard, url: args.server.trim_end_matches('/').to_owned() })
+    }
+
+    /// Says what to do about a server that can't be reached.
+    pub fn hint<T>(&self, answer: Result<T, transport::CallError>) -> Result<T> {
+        answer.map_err(|error| match error {
+            transport::CallError::Unreachable { .. } => anyhow::Error::new(error)
+                .context(format!("no server answers at {}; start one with `bellwether up`, or name it with --server", self.url)),
+            error => error.into(),
+        })
+    }
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value).context("this can't be written as JSON")?);
+    Ok(())
+}
+
+/// `REPO@COMMIT` with the commit cut to ten digits, the subject of a revision only.
+pub fn short_revision(revision: &str) -> String {
+    let subject = revision.split('+').next().unwrap_or(revision);
+    match subject.split_once('@') {
+        Some((repo, commit)) => format!("{repo}@{}", commit.get(..10).unwrap_or(commit)),
+        None => subject.to_owned(),
+    }
+}
+
+/// The commit of a revision's subject.
+pub fn subject_commit(revision: &str) -> &str {
+    revision.split('+').next().and_then(|subject| subject.split_once('@')).map_or("", |(_, commit)| commit)
+}

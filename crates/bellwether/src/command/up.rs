@@ -1,0 +1,150 @@
+//! `up`: the whole system here.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::once;
+use crate::args::Up;
+use crate::server::{self, Guard, Taken};
+use crate::system::composed::{Composer, Composition};
+use crate::system::{System, data, targets};
+
+/// The address where none is given and the configuration names none.
+const DEFAULT: &str = "127.0.0.1:8119";
+
+pub async fn run(args: Up) -> Result<ExitCode> {
+    let demo = if args.demo { Some(tempdir()?) } else { None };
+    let data = match (&demo, &args.data) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(dir)) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
+        (None, None) => data::default_dir()?,
+    };
+    let targets = targets::read(&args.repos, args.sources.config.as_deref(), args.horizon)?;
+    let composer = Composer::new(targets, args.sources.environment.as_deref())?;
+    let first = composer.without_projects()?;
+    let wanted = args.listen.clone().unwrap_or_else(|| first.config.environment().listen.clone());
+    let wanted = if wanted.is_empty() { DEFAULT.to_owned() } else { wanted };
+    let taken = if args.once && args.listen.is_none() { Taken::Another } else { Taken::Refuse };
+    let (listener, address) = server::listen(&wanted, taken).await?;
+    let system = System::start(composer, &data, args.die_at.as_deref()).await?;
+    let mut guard = Guard::open(&data)?;
+    guard.readers_only = first.config.access() == buildenv::Access::Developer;
+    let stop = CancellationToken::new();
+    let router = server::guarded(system.router.clone(), Arc::new(guard));
+    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
+    announce(&first, &data, &address.to_string());
+    let code = if args.once { once::run(&args, system).await } else { stay(system).await };
+    stop.cancel();
+    let _ = serving.await;
+    if let Some(dir) = demo {
+        let _ = std::fs::remove_dir_all(dir);
+    }
+    code
+}
+
+fn tempdir() -> Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("bellwether-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn announce(composition: &Composition, data: &Path, address: &str) {
+    let config = &composition.config;
+    eprintln!("bellwether {} · environment {} · http://{address}", env!("CARGO_PKG_VERSION"), config.environment().name);
+    eprintln!("  state     {}", data.display());
+    for repo in config.repos().iter().take(12) {
+        eprintln!("  repo      {} from {}", repo.name, shown_url(&repo.url));
+    }
+    if config.repos().len() > 12 {
+        eprintln!("            and {} more", config.repos().len() - 12);
+    }
+    let cores = std::thread::available_parallelism().map_or(2, |n| n.get() as u32);
+    for host in config.hosts() {
+        eprintln!("  host      {}: pool {}, {} workers at most", host.name, host.pool.as_str(), host.capacity.unwrap_or(cores));
+    }
+}
+
+/// An address without its credentials.
+fn shown_url(url: &str) -> String {
+    let parsed = url.parse::<git::RemoteUrl>();
+    parsed.map_or_else(|_| if url.contains('@') { "(hidden)".into() } else { url.to_owned() }, |url| url.to_string())
+}
+
+/// Says what was found for each repository, once it is known and whenever it changes.
+pub fn tell(composition: &Composition) {
+    for (repo, problems) in &composition.problems {
+        eprintln!("{repo}: its configuration is bad, nothing of it is built:\n{problems}");
+    }
+    for (repo, found) in &composition.found {
+        for project in found {
+            let place = if project.dir.is_empty() { String::new() } else { format!(" in {}", project.dir) };
+            eprintln!("{repo}: no bellwether.toml; found {}{place} by {} → builder {}", project.kind.as_str(), project.manifest, project.builder_name);
+            for step in &project.steps {
+                eprintln!("    {}: {}", step.name, step.run.replace('\n', "; "));
+            }
+            if let Some(missing) = composition.missing_tool(repo.as_str(), project.builder_name.as_str()) {
+                eprintln!("    blocked({missing})");
+            }
+        }
+    }
+    for repo in &composition.without_recipe {
+        eprintln!("{repo}: neither a bellwether.toml nor anything that tells how to build it; write one (`bellwether init` gives a start)");
+    }
+}
+
+/// Runs until Ctrl-C: the first drains, the second ends at once.
+async fn stay(mut system: System) -> Result<ExitCode> {
+    let mut composition = system.composition.clone();
+    let teller = tokio::spawn(async move {
+        while composition.changed().await.is_ok() {
+            let now = composition.borrow_and_update().clone();
+            tell(&now);
+        }
+    });
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        () = signals.next() => {}
+        stopped = system.coordinator_ended() => {
+            teller.abort();
+            system.stop().await;
+            anyhow::bail!("the coordinator has ended ({stopped:?}): another one leads");
+        }
+    }
+    teller.abort();
+    eprintln!("\nfinishing what runs; Ctrl-C again ends at once (what runs goes on at its workers and is taken up at the next start)");
+    system.drain();
+    tokio::select! {
+        _ = system.coordinator_ended() => {}
+        () = signals.next() => eprintln!("ending at once"),
+    }
+    system.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C and the order to end.
+pub struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub fn new() -> Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("listening for the order to end")?;
+        Ok(Signals { interrupt, terminate })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

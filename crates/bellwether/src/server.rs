@@ -1,0 +1,162 @@
+//! The one port: who may do what, and the connections.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use http::{HeaderMap, Method, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use transport::ApiError;
+
+/// The file with the command line's token, in the data directory.
+pub const TOKEN_FILE: &str = "admin-token";
+
+/// Who may do what. The default is refusal: whatever is no plain reading needs the token.
+pub struct Guard {
+    token: String,
+    /// Whether reading needs the token too.
+    pub readers_only: bool,
+}
+
+impl Guard {
+    /// Reads the token, or makes one.
+    pub fn open(data: &Path) -> Result<Guard> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = data.join(TOKEN_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim().len() >= 32 => return Ok(Guard { token: text.trim().to_owned(), readers_only: false }),
+            Ok(_) => bail!("{} holds no token: remove it, and a new one is made", path.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+        let mut bytes = [0u8; 32];
+        getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| writeln!(file, "{token}")).with_context(|| format!("writing {}", path.display()))?;
+        Ok(Guard { token, readers_only: false })
+    }
+
+    fn holds_token(&self, headers: &HeaderMap) -> bool {
+        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| same(said, &self.token))
+    }
+}
+
+/// Compares in a time that does not tell how much of it was right.
+fn same(said: &str, token: &str) -> bool {
+    let differs = said.bytes().zip(token.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
+    said.len() == token.len() && differs == 0
+}
+
+async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if guard.holds_token(request.headers()) || (reads && !guard.readers_only) {
+        return next.run(request).await;
+    }
+    let body = ApiError {
+        code: "unauthorized".into(),
+        message: format!("this needs the token that the server keeps in {TOKEN_FILE} of its data directory"),
+        request_id: String::new(),
+    };
+    (StatusCode::UNAUTHORIZED, Json(body)).into_response()
+}
+
+/// Puts the guard before a router.
+pub fn guarded(router: Router, guard: Arc<Guard>) -> Router {
+    router.layer(middleware::from_fn_with_state(guard, check))
+}
+
+/// How an address that can't be had is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is an error.
+    Refuse,
+    /// Any free port will do.
+    Another,
+}
+
+/// Opens the port.
+pub async fn listen(address: &str, taken: Taken) -> Result<(TcpListener, SocketAddr)> {
+    let listener = match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && taken == Taken::Another => {
+            TcpListener::bind("127.0.0.1:0").await
+        }
+        other => other,
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("{address} is taken: another server runs there; end it, or choose another with --listen 127.0.0.1:0")
+        }
+        Err(error) => return Err(error).with_context(|| format!("listening on {address}")),
+    };
+    let local = listener.local_addr()?;
+    if !local.ip().is_loopback() {
+        tracing::warn!(address = %local, "listening beyond this machine, without TLS: tokens and logs can be read on the way");
+    }
+    Ok((listener, local))
+}
+
+/// Serves until `stop`.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> Result<()> {
+    let served = axum::serve(listener, router).with_graceful_shutdown({
+        let stop = stop.clone();
+        async move { stop.cancelled().await }
+    });
+    tokio::select! {
+        served = served => served.context("serving"),
+        // Live tails never end by themselves.
+        () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_millis(200)).await } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn all_but_reading_needs_the_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = Guard::open(dir.path()).unwrap();
+        let token = guard.token.clone();
+        assert_eq!(Guard::open(dir.path()).unwrap().token, token, "it is kept");
+        let app = Router::new().route("/", get(|| async { "ok" }).post(|| async { "done" }).delete(|| async { "gone" }));
+        let app = guarded(app, Arc::new(guard));
+        let ask = |method: Method, token: Option<String>| {
+            let mut request = Request::builder().method(method).uri("/");
+            if let Some(token) = token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let app = app.clone();
+            async move { app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status() }
+        };
+        assert_eq!(ask(Method::GET, None).await, 200);
+        for method in [Method::POST, Method::DELETE] {
+            assert_eq!(ask(method.clone(), None).await, 401);
+            assert_eq!(ask(method.clone(), Some(format!("{token}0"))).await, 401);
+            assert_eq!(ask(method.clone(), Some(String::new())).await, 401);
+            assert_eq!(ask(method, Some(token.clone())).await, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named_with_a_remedy() {
+        let (held, address) = listen("127.0.0.1:0", Taken::Refuse).await.unwrap();
+        let error = listen(&address.to_string(), Taken::Refuse).await.unwrap_err().to_string();
+        assert!(error.contains("is taken") && error.contains("--listen"), "{error}");
+        let (_, other) = listen(&address.to_string(), Taken::Another).await.unwrap();
+        assert_ne!(other, address);
+        drop(held);
+    }
+}

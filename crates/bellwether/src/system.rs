@@ -1,0 +1,234 @@
+//! The whole system in one process: the services, each reached by the others through its router only.
+
+pub mod composed;
+pub mod data;
+pub mod hooks;
+pub mod targets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use coordinator::{Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver};
+use dashboard::{Dashboard, DashboardParts};
+use gitmirror::{Mirror, MirrorConfig};
+use store::{DataDir, Db, Objects};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use transport::Service;
+
+use composed::{Composer, Composition};
+
+/// How often the mirrors are asked whether a project file may have changed.
+const RECONFIGURE: Duration = Duration::from_secs(1);
+/// The most bytes of archives kept on disk.
+const ARCHIVES: u64 = 4 << 30;
+
+/// The system, running.
+pub struct System {
+    /// All services behind one router, without any guard.
+    pub router: Router,
+    /// The dashboard.
+    pub dashboard: Service,
+    /// The coordinator.
+    pub coordinator: Service,
+    /// The mirrors.
+    pub mirror: Mirror,
+    /// What is configured, and what is wrong with it.
+    pub composition: watch::Receiver<Arc<Composition>>,
+    drain: CancellationToken,
+    stop: CancellationToken,
+    coordinating: JoinHandle<Stopped>,
+    others: Vec<JoinHandle<()>>,
+    composer: Arc<Composer>,
+    compositions: watch::Sender<Arc<Composition>>,
+    configs: watch::Sender<Arc<buildenv::Config>>,
+    _owner: DataDir,
+}
+
+impl System {
+    /// Starts everything.
+    pub async fn start(composer: Composer, data: &std::path::Path, die_at: Option<&str>) -> Result<System> {
+        let owner = data::own(data)?;
+        let composer = Arc::new(composer);
+        let first = Arc::new(composer.without_projects()?);
+        let environment = first.config.environment().clone();
+        let url = environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
+        let db = Db::open(&url, data).await.context("opening the database")?;
+        let objects_url = environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
+        let objects = Objects::open(&objects_url, data).context("opening the object store")?;
+        let (configs, config) = watch::channel(Arc::clone(&first.config));
+        let (compositions, composition) = watch::channel(Arc::clone(&first));
+
+        let mirror = Mirror::open(MirrorConfig {
+            dir: data.join("mirror"),
+            cache_bytes: ARCHIVES,
+            repos: composed::mirrored(&first.config, &composer.base),
+            git: git::GitConfig { env: data::git_environment(), ..git::GitConfig::new(data.join("git-home")) },
+        })
+        .await
+        .context("opening the mirrors")?;
+        let mirror_router = gitmirror::router(&mirror);
+        let mirror_service = Service::in_process(mirror_router.clone()).with_timeout(Duration::from_secs(900));
+
+        let parts = DashboardParts {
+            db: db.clone(),
+            objects: objects.clone(),
+            config: config.clone(),
+            logs: dashboard::LogLimits::default(),
+        };
+        let dashboard_router = dashboard::router(&Dashboard::new(parts));
+        let dashboard_service = Service::in_process(dashboard_router.clone());
+
+        let pool = LocalPool::open(LocalPoolConfig {
+            dir: data.join("workers"),
+            sockets: data::sockets(),
+            command: vec![
+                std::env::current_exe().context("where is this program?")?.to_string_lossy().into_owned(),
+                "buildlet".into(),
+            ],
+            env: data::worker_environment(&first.config),
+            idle_exit: Duration::from_secs(15 * 60),
+        })
+        .context("opening the local pool")?;
+        let blocked = {
+            let composition = composition.clone();
+            Arc::new(move |repo: &str, builder: &str| composition.borrow().missing_tool(repo, builder))
+        };
+        let handles = Handles {
+            db,
+            objects,
+            dashboard: dashboard_service.clone(),
+            mirror: mirror_service.clone(),
+            config,
+            pools: vec![Arc::new(pool)],
+            clock: Arc::new(SystemClock),
+            hooks: hooks::of(die_at)?,
+            secrets: data::secrets(&first.config, data)?,
+            blocked,
+        };
+        let options = Options {
+            holder: format!("pid {} on {}", std::process::id(), data::host_name()),
+            take_over: match url {
+                // The data directory is ours alone, so whoever led before is dead.
+                store::DatabaseUrl::Sqlite(_) => TakeOver::AtOnce,
+                store::DatabaseUrl::Postgres(_) => TakeOver::WhenOver,
+            },
+            capacity: std::thread::available_parallelism().map_or(2, |n| n.get() as u32),
+            patience: Duration::from_secs(30),
+        };
+        let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
+        let coordinator_router = coordinator.router();
+        let router = dashboard_router.merge(coordinator_router.clone()).merge(mirror_router);
+
+        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let mirroring = tokio::spawn({
+            let (mirror, dashboard, stop) = (mirror.clone(), dashboard_service.clone(), stop.clone());
+            async move { mirror.run(dashboard, stop).await }
+        });
+        let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
+        let mut system = System {
+            router,
+            dashboard: dashboard_service,
+            coordinator: Service::in_process(coordinator_router),
+            mirror,
+            composition,
+            drain,
+            stop,
+            coordinating,
+            others: vec![mirroring],
+            composer,
+            compositions,
+            configs,
+            _owner: owner,
+        };
+        system.others.push(system.reconfigure_task(mirror_service));
+        Ok(system)
+    }
+
+    /// Follows the project files of the mirrors.
+    fn reconfigure_task(&self, mirror: Service) -> JoinHandle<()> {
+        let (composer, mirrors) = (Arc::clone(&self.composer), self.mirror.clone());
+        let (compositions, configs) = (self.compositions.clone(), self.configs.clone());
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let mut seen: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
+            while !stop.is_cancelled() {
+                let heads: BTreeMap<_, _> = mirrors
+                    .states()
+                    .into_iter()
+                    .filter(|state| state.rounds > 0)
+                    .map(|state| (state.name, (state.head, state.reason)))
+                    .collect();
+                if heads != seen {
+                    match composer.with_projects(&mirror, &heads).await {
+                        Ok(composition) => {
+                            if let Err(error) = mirrors.set_repos(composed::mirrored(&composition.config, &composer.base)) {
+                                tracing::error!(%error, "the mirrors can't take the configuration");
+                            }
+                            for (repo, problems) in &composition.problems {
+                                tracing::error!("{repo} is blocked, its configuration is bad:\n{problems}");
+                            }
+                            let composition = Arc::new(composition);
+                            configs.send_replace(Arc::clone(&composition.config));
+                            compositions.send_replace(composition);
+                            seen = heads;
+                        }
+                        Err(error) => tracing::error!("the configuration can't be composed: {error:#}"),
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(if seen.is_empty() { RECONFIGURE / 20 } else { RECONFIGURE }) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        })
+    }
+
+    /// Waits until every mirror was looked at once, and its project file was read.
+    pub async fn settled(&self) {
+        let mut composition = self.composition.clone();
+        loop {
+            let repos: Vec<String> =
+                composition.borrow_and_update().config.repos().iter().map(|repo| repo.name.to_string()).collect();
+            let mut heads = BTreeMap::new();
+            for repo in &repos {
+                if let Some(state) = self.mirror.wait_first_round(repo).await {
+                    heads.insert(repo.clone(), state.head);
+                }
+            }
+            let known = composition.borrow().clone();
+            if heads.iter().all(|(repo, head)| known.read_at.get(repo) == Some(head)) {
+                return;
+            }
+            if tokio::time::timeout(Duration::from_secs(5), composition.changed()).await.is_ok_and(|ok| ok.is_err()) {
+                return;
+            }
+        }
+    }
+
+    /// Finishes what runs and starts nothing new.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Waits until the coordinator has ended by itself, after [`System::drain`] or because another one leads.
+    pub async fn coordinator_ended(&mut self) -> Stopped {
+        (&mut self.coordinating).await.unwrap_or(Stopped::AtOnce)
+    }
+
+    /// Ends everything at once; what runs goes on at its workers, and the next start takes it up.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if !self.coordinating.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_secs(5), &mut self.coordinating).await;
+        }
+        for other in &mut self.others {
+            let _ = tokio::time::timeout(Duration::from_secs(5), &mut *other).await;
+            other.abort();
+        }
+    }
+}

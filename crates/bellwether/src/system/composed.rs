@@ -1,0 +1,182 @@
+//! The configuration as it is at this moment: the server's files, and each repository's own file or the recipe found in
+//! its tree.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use buildenv::{Config, EnvironmentName, Found, Problems, RepoName, Source};
+use gitmirror::RepoConfig;
+use transport::Service;
+
+use super::data::has_program;
+use super::targets::Targets;
+
+/// The name of a project's own file.
+pub const PROJECT_FILE: &str = "bellwether.toml";
+
+/// A configuration, with all that is known about how it came to be.
+#[derive(Debug)]
+pub struct Composition {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is wrong with the files of repositories, which are blocked by it.
+    pub problems: BTreeMap<RepoName, Problems>,
+    /// What was found in the trees of repositories that have no file.
+    pub found: BTreeMap<RepoName, Vec<Found>>,
+    /// Repositories for which no recipe could be found.
+    pub without_recipe: Vec<RepoName>,
+    /// The commit at which each repository's file was read.
+    pub read_at: BTreeMap<String, Option<String>>,
+}
+
+impl Composition {
+    /// Why a builder whose recipe was found can't run here: a tool is missing.
+    pub fn missing_tool(&self, repo: &str, builder: &str) -> Option<String> {
+        let (_, found) = self.found.iter().find(|(name, _)| name.as_str() == repo)?;
+        let found = found.iter().find(|found| found.builder_name.as_str() == builder)?;
+        let missing: Vec<_> = found.tools.iter().copied().filter(|tool| !has_program(tool)).collect();
+        (!missing.is_empty()).then(|| format!("no {} on this host", missing.join(", no ")))
+    }
+}
+
+/// Makes compositions.
+pub struct Composer {
+    targets: Targets,
+    environment: Option<EnvironmentName>,
+    /// The folder of the server file, whole.
+    pub base: PathBuf,
+}
+
+impl Composer {
+    /// From these targets, in this environment.
+    pub fn new(targets: Targets, environment: Option<&str>) -> Result<Composer> {
+        let environment = environment.map(str::parse).transpose().context("--env")?;
+        let base = std::fs::canonicalize(&targets.base).unwrap_or_else(|_| targets.base.clone());
+        Ok(Composer { targets, environment, base })
+    }
+
+    fn includes(&self) -> impl Fn(&str) -> std::io::Result<String> + use<> {
+        let base = self.targets.base.clone();
+        move |name: &str| std::fs::read_to_string(base.join(name))
+    }
+
+    /// The configuration before any repository was looked at.
+    pub fn without_projects(&self) -> Result<Composition> {
+        let config = buildenv::load(&self.targets.sources, &self.includes(), self.environment.as_ref())
+            .map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
+        Ok(Composition {
+            config: Arc::new(config),
+            problems: BTreeMap::new(),
+            found: BTreeMap::new(),
+            without_recipe: Vec::new(),
+            read_at: BTreeMap::new(),
+        })
+    }
+
+    /// The configuration with the files of all repositories, as they are at the heads of their default branches.
+    pub async fn with_projects(
+        &self,
+        mirror: &Service,
+        heads: &BTreeMap<String, (Option<String>, Option<String>)>,
+    ) -> Result<Composition> {
+        let server = self.without_projects()?;
+        let mut sources = self.targets.sources.clone();
+        let mut found = BTreeMap::new();
+        let mut without_recipe = Vec::new();
+        let mut read_at = BTreeMap::new();
+        for repo in server.config.repos() {
+            let Some((head, _)) = heads.get(repo.name.as_str()) else { continue };
+            read_at.insert(repo.name.to_string(), head.clone());
+            let Some(commit) = head else { continue };
+            let tree = Tree { mirror, repo: repo.name.as_str(), commit };
+            if let Some(text) = tree.file(PROJECT_FILE).await? {
+                sources.push(Source::project(repo.name.clone(), format!("{}:{PROJECT_FILE}", repo.name), text));
+                continue;
+            }
+            let built_by_server = server.config.builders_for(&repo.name).next().is_some();
+            if built_by_server {
+                continue;
+            }
+            let projects = tree.detect().await?;
+            if projects.is_empty() {
+                without_recipe.push(repo.name.clone());
+                continue;
+            }
+            let text = buildenv::to_toml(&projects, "");
+            sources.push(Source::project(repo.name.clone(), format!("{}:(recipe found)", repo.name), text));
+            found.insert(repo.name.clone(), projects);
+        }
+        let loaded = buildenv::load_with_projects(&sources, &self.includes(), self.environment.as_ref());
+        let (config, problems) = loaded.map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
+        Ok(Composition { config: Arc::new(config), problems, found, without_recipe, read_at })
+    }
+}
+
+/// A commit's tree, through the mirror.
+struct Tree<'a> {
+    mirror: &'a Service,
+    repo: &'a str,
+    commit: &'a str,
+}
+
+impl Tree<'_> {
+    async fn file(&self, path: &str) -> Result<Option<String>> {
+        let address = format!("/mirror/{}/file?rev={}&path={}", self.repo, self.commit, escaped(path));
+        let request = http::Request::get(address).body(axum::body::Body::empty())?;
+        match self.mirror.send_ok(request).await {
+            Ok(response) => {
+                let bytes = axum::body::to_bytes(response.into_body(), 2 << 20).await?;
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading {path} of {}@{}", self.repo, self.commit)),
+        }
+    }
+
+    async fn detect(&self) -> Result<Vec<Found>> {
+        let paths: Vec<String> =
+            self.mirror.get_json(&format!("/mirror/{}/tree?rev={}", self.repo, self.commit)).await?;
+        // `detect` reads by a plain function; the files it may ask for are manifests, and there are few.
+        let mut texts = BTreeMap::new();
+        for path in paths.iter().filter(|path| is_manifest(path)).take(200) {
+            if let Some(text) = self.file(path).await? {
+                texts.insert(path.clone(), text);
+            }
+        }
+        Ok(buildenv::detect(&paths, &|path| texts.get(path).cloned()))
+    }
+}
+
+/// Files that the rules of detection may want to read.
+fn is_manifest(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let names = ["Cargo.toml", "go.mod", "go.work", "package.json", "pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "pytest.ini", "CMakeLists.txt"];
+    names.contains(&name)
+        || name.eq_ignore_ascii_case("makefile")
+        || name == "GNUmakefile"
+        || (name.starts_with("requirements") && name.ends_with(".txt"))
+}
+
+fn escaped(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
+    path.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// What the mirrors are to watch; relative paths lie below `base`.
+pub fn mirrored(config: &Config, base: &Path) -> Vec<RepoConfig> {
+    let address = |url: &str| match url.contains(':') || Path::new(url).is_absolute() {
+        true => url.to_owned(),
+        false => base.join(url).display().to_string(),
+    };
+    let one = |repo: &buildenv::Repo| RepoConfig {
+        name: repo.name.to_string(),
+        url: address(&repo.url),
+        branches: repo.branches.texts().collect(),
+        horizon: repo.horizon,
+        destinations: repo.mirrors.clone(),
+        poll: repo.poll,
+    };
+    config.repos().iter().map(one).collect()
+}

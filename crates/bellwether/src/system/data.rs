@@ -1,0 +1,90 @@
+//! The data directory, and what is taken from this process's environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use store::DataDir;
+
+/// The data directory that is used where none is named.
+pub fn default_dir() -> Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let state = state.filter(|dir| dir.is_absolute()).or(home).context("neither XDG_STATE_HOME nor HOME is set: name a directory with --data")?;
+    Ok(state.join("bellwether"))
+}
+
+/// Makes the directory, and takes it for this process alone.
+pub fn own(dir: &Path) -> Result<DataDir> {
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    Ok(DataDir::own(dir)?)
+}
+
+/// A directory with a short path for sockets, where the data directory's own is too long for them.
+pub fn sockets() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+    match runtime {
+        Some(dir) => dir.join("bellwether"),
+        None => std::env::temp_dir().join(format!("bellwether-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
+/// What a worker may have of our environment: what some host passes on, and where its tools keep their caches.
+pub fn worker_environment(config: &buildenv::Config) -> BTreeMap<String, String> {
+    let passed = |name: &str| config.hosts().iter().any(|host| host.env_pass.matches(name));
+    let mut env: BTreeMap<String, String> = std::env::vars().filter(|(name, _)| passed(name)).collect();
+    // A job has a HOME of its own, so what these tools look for beneath HOME must be named.
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        for (name, dir) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup"), ("GOMODCACHE", "go/pkg/mod")] {
+            let dir = home.join(dir);
+            if passed(name) && dir.is_dir() {
+                env.entry(name.to_owned()).or_insert_with(|| dir.to_string_lossy().into_owned());
+            }
+        }
+    }
+    env
+}
+
+/// What git needs of our environment to reach a remote.
+pub fn git_environment() -> Vec<(String, String)> {
+    let names = ["SSH_AUTH_SOCK", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let more = ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"];
+    let found = names.into_iter().chain(more).filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    found.collect()
+}
+
+/// Reads the values of the secrets that are configured.
+pub fn secrets(config: &buildenv::Config, data: &Path) -> Result<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    for secret in config.secrets() {
+        let value = match &secret.source {
+            buildenv::SecretSource::Env(name) => std::env::var(name).ok(),
+            buildenv::SecretSource::File(file) => {
+                let path = data.join(file);
+                let text = std::fs::read_to_string(&path);
+                Some(text.with_context(|| format!("secret {}: reading {}", secret.name, path.display()))?)
+            }
+        };
+        match value {
+            Some(value) => {
+                values.insert(secret.name.to_string(), value.trim_end_matches('\n').to_owned());
+            }
+            None => tracing::warn!(secret = %secret.name, "the variable with its value is not set; its builders run without"),
+        }
+    }
+    Ok(values)
+}
+
+/// This machine's name.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether a program is found in `PATH`.
+pub fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(dir.join(name)).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    })
+}

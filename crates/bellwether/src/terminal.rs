@@ -1,0 +1,62 @@
+//! What goes to the terminal: stdout is data, stderr is talk.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+
+/// Sends the program's own log to stderr: warnings only, unless told otherwise by `-v` or `RUST_LOG`.
+pub fn logs(cli: &Cli) {
+    let quiet = matches!(&cli.command, Command::Up(up) if up.once) || !matches!(cli.command, Command::Up(_));
+    let default = match (cli.verbose, quiet) {
+        (0, true) => "warn,bellwether=info,coordinator=error,gitmirror=error,dashboard=error",
+        (0, false) => "warn,bellwether=info,coordinator=info,gitmirror=info",
+        (1, _) => "info,bellwether=debug,coordinator=debug,gitmirror=debug,dashboard=debug",
+        _ => "debug,sqlx=info,hyper=info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if cli.log_json {
+        base.json().init();
+    } else {
+        base.with_ansi(std::io::stderr().is_terminal()).compact().init();
+    }
+}
+
+/// A length of time in few characters.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0 => "0s".into(),
+        s if s < 10.0 => format!("{s:.1}s"),
+        s if s < 90.0 => format!("{s:.0}s"),
+        s if s < 5400.0 => format!("{}m{:02}s", s as u64 / 60, s as u64 % 60),
+        s => format!("{}h{:02}m", s as u64 / 3600, s as u64 % 3600 / 60),
+    }
+}
+
+/// A text without control characters, such as a commit's first line, cut to `width` characters.
+pub fn plain(text: &str, width: usize) -> String {
+    let mut out: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(width + 1).collect();
+    if out.chars().count() > width {
+        out = out.chars().take(width.saturating_sub(1)).chain(['…']).collect();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        let shown = [0.04, 9.94, 12.3, 90.0, 3661.0, 7384.0].map(duration);
+        assert_eq!(shown, ["0.0s", "9.9s", "12s", "1m30s", "61m01s", "2h03m"]);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\x1b[31mb", 20), "a\u{fffd}[31mb");
+        assert_eq!(plain("abcdef", 4), "abc…");
+    }
+}

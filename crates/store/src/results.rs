@@ -166,8 +166,8 @@ pub struct Filter {
     pub outcome: String,
 }
 
-/// After the last id there is.
-const END: &str = "~";
+/// After the last id there is, by any collation: a ULID begins with `0` to `7`.
+const END: &str = "8";
 
 /// Lists builds, newest id first, that are older than `before`.
 ///

@@ -66,6 +66,8 @@ fn start() -> Server {
         chown(&dir, Some(uid), Some(gid)).expect("its owner");
     }
     let mut init = command(&bin.join("initdb"), user);
+    // Words do not sort like bytes on most servers out there; statements must not count on either.
+    init.args(["--locale-provider=icu", "--icu-locale=en-US"]);
     init.args(["--no-sync", "--auth=trust", "--username=bellwether", "--encoding=UTF8", "--locale=C", "-D"]);
     let made = init.arg(dir.join("data")).stdin(Stdio::null()).output().expect("initdb runs");
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));

@@ -31,6 +31,12 @@ pub(crate) fn projects(checker: &mut Checker, all: &mut Gathered) {
         let item = all.items.get_mut("repo").and_then(|m| m.get_mut(&(None, repo.to_string())));
         let Some(item) = item else { continue };
         for entry in keys.0 {
+            // Built-in values give way.
+            let built_in = |place: Place| {
+                let file = checker.files.list.get(place.file as usize);
+                file.is_some_and(|file| file.kind == crate::source::Kind::Embedded)
+            };
+            item.table.0.retain(|old| old.key != entry.key || !built_in(old.place));
             if let Some(old) = item.table.get(&entry.key) {
                 let key = format!("repo.{repo}.{}", entry.key);
                 let other = checker.files.locate(old.place);

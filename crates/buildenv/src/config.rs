@@ -231,6 +231,9 @@ fn finish(checker: Checker) -> Problems {
     problems.sort_by_key(|p| (order.get(&p.file).copied(), p.line, p.column));
     let mut seen = std::collections::HashSet::new();
     problems.retain(|p| seen.insert((p.file.clone(), p.line, p.column, p.message.clone())));
+    if let Some(last) = problems.last_mut().filter(|_| checker.more > 0) {
+        last.notes.push(format!("and {} more problems that are not listed", checker.more));
+    }
     Problems(problems)
 }
 

@@ -12,6 +12,10 @@ use crate::values::Checker;
 /// A matrix that makes more builders than this is a mistake, and says so.
 const MAX_COMBINATIONS: usize = 100_000;
 
+/// Builders of a server's files, or of one project file, that take more memory than this together are a mistake.
+const MAX_WEIGHT: usize = 256 << 20;
+const MAX_PROJECT_WEIGHT: usize = 16 << 20;
+
 /// A builder with all its keys.
 pub(crate) struct Whole {
     /// Where its name stands, or its matrix's.
@@ -21,10 +25,13 @@ pub(crate) struct Whole {
 
 /// Makes the table of every builder.
 pub(crate) fn builders(checker: &mut Checker, all: &Gathered) -> BTreeMap<Id, Whole> {
-    let mut expander = Expander { checker, all, vias: BTreeMap::new() };
+    let mut expander = Expander { checker, all, vias: BTreeMap::new(), weights: BTreeMap::new() };
     let mut made = BTreeMap::new();
     for (id, item) in all.section("builder") {
         let table = expander.resolve(&item.table, id.0.as_ref(), &mut Vec::new());
+        if expander.too_heavy(id, &table, item.place) {
+            break;
+        }
         made.insert(id.clone(), Whole { place: item.place, table });
     }
     for (id, item) in all.section("matrix") {
@@ -46,12 +53,27 @@ struct Expander<'a> {
     checker: &'a mut Checker,
     all: &'a Gathered,
     vias: BTreeMap<String, u32>,
+    /// What the builders of each scope take so far.
+    weights: BTreeMap<Option<RepoName>, usize>,
 }
 
 impl Expander<'_> {
     fn via(&mut self, what: String) -> u32 {
         let files = &mut self.checker.files;
         *self.vias.entry(what.clone()).or_insert_with(|| files.via(what))
+    }
+
+    /// Counts a builder in, and reports the first that is too much.
+    fn too_heavy(&mut self, id: &Id, table: &Table, place: Place) -> bool {
+        let most = if id.0.is_some() { MAX_PROJECT_WEIGHT } else { MAX_WEIGHT };
+        let weight = self.weights.entry(id.0.clone()).or_default();
+        *weight += table.weight();
+        if *weight > most {
+            let message = format!("the builders take over {} MiB together", most >> 20);
+            let problem = self.checker.problem(place, &format!("builder.{}", id.1), message);
+            self.checker.report(problem.expected("fewer builders, or less in their templates"));
+        }
+        self.weights.get(&id.0).is_some_and(|weight| *weight > most)
     }
 
     /// Puts a table over the templates it names.
@@ -118,6 +140,11 @@ impl Expander<'_> {
             whole.mark(via);
             let mut node = Node { value: Value::Table(whole), place };
             node.map_text(&|text| fill(text, &values));
+            if let Some(table) = node.table()
+                && self.too_heavy(id, table, place)
+            {
+                return;
+            }
             let text = name.node.text().unwrap_or_default();
             self.add(id, tidy(&fill(text, &values)), node, &name, made);
         }

@@ -12,8 +12,10 @@ use crate::source::{Kind, Place, Source};
 use crate::tree::{Entry, Node, Table, Value, parse, show_key};
 use crate::values::{Checker, dotted, path_stays_inside};
 
-/// Files larger than this are refused.
+/// Server files larger than this are refused.
 const MAX_FILE: usize = 8 << 20;
+/// Files of repositories larger than this are refused: anybody may write one.
+const MAX_PROJECT_FILE: usize = 1 << 20;
 /// Includes nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
 
@@ -138,12 +140,13 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn file(&mut self, name: &str, text: String, kind: &Kind, from: Option<&Node>) {
-        let too_large = text.len() > MAX_FILE;
+        let most = if matches!(kind, Kind::Project(_)) { MAX_PROJECT_FILE } else { MAX_FILE };
+        let too_large = text.len() > most;
         let text = if too_large { String::new() } else { text };
         let index = self.checker.files.add(name, text, kind.clone());
         let start = Place { file: index, ..Place::default() };
         if too_large {
-            let problem = self.checker.problem(start, "", format!("the file is over {MAX_FILE} bytes"));
+            let problem = self.checker.problem(start, "", format!("the file is over {most} bytes"));
             self.checker.report(problem);
             self.all.parsed = false;
             return;

@@ -26,7 +26,7 @@ pub struct Problem {
     pub notes: Vec<String>,
     /// The repository whose project file it is in, if it is in one.
     pub project: Option<RepoName>,
-    /// The line of the file.
+    /// The line of the file; empty if it is too long to be shown.
     pub snippet: String,
     /// How many characters the caret marks.
     pub width: usize,
@@ -36,7 +36,8 @@ impl Problem {
     pub(crate) fn new(files: &Files, place: Place, key: &str, message: impl Into<String>) -> Self {
         let file = &files.list[place.file as usize];
         let (line, column) = file.line_column(place.start as usize);
-        let snippet = file.line(line).to_string();
+        let shown = Some(file.line(line)).filter(|line| line.len() <= MAX_SNIPPET);
+        let snippet = shown.unwrap_or_default().to_string();
         let marked = file.text.get(place.start as usize..place.end as usize).unwrap_or("");
         let width = marked.lines().next().unwrap_or("").chars().count().max(1);
         let project = match &file.kind {
@@ -65,14 +66,26 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+/// Lines longer than this are not shown, in bytes.
+const MAX_SNIPPET: usize = 400;
+
+impl Problem {
+    /// Writes the line, and a caret below what is meant.
+    fn caret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let tab_kept: String =
             self.snippet.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         writeln!(f, " {number} | {}", self.snippet)?;
-        writeln!(f, " {:w$} | {tab_kept}{}", "", "^".repeat(self.width), w = number.len())?;
+        writeln!(f, " {:w$} | {tab_kept}{}", "", "^".repeat(self.width), w = number.len())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        if !self.snippet.is_empty() {
+            self.caret(f)?;
+        }
         if !self.key.is_empty() {
             writeln!(f, "   key: {}", self.key)?;
         }

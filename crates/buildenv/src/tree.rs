@@ -42,6 +42,11 @@ impl Table {
         self.0.iter().find(|e| e.key == key)
     }
 
+    /// Estimates the memory that the table takes, in bytes.
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|e| std::mem::size_of::<Entry>() + e.key.len() + e.node.weight()).sum()
+    }
+
     /// Marks everything in it as having come through a template or matrix, where nothing is marked yet.
     pub fn mark(&mut self, via: u32) {
         for entry in &mut self.0 {
@@ -109,6 +114,17 @@ impl Node {
             Value::Date(_) => "a date",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
+        }
+    }
+
+    /// Estimates the memory that the value takes, in bytes.
+    pub fn weight(&self) -> usize {
+        let own = std::mem::size_of::<Self>();
+        own + match &self.value {
+            Value::Text(text) | Value::Date(text) => text.len(),
+            Value::List(list) => list.iter().map(Self::weight).sum(),
+            Value::Table(table) => table.weight(),
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) => 0,
         }
     }
 

@@ -8,11 +8,18 @@ use crate::schema::{AXIS, Section, Type};
 use crate::source::{Files, Place};
 use crate::tree::{Entry, Node, Table, Value};
 
+/// No more problems than this are kept; the rest is counted.
+const MAX_PROBLEMS: usize = 1000;
+/// No table has more keys than this.
+const MAX_KEYS: usize = 1000;
+
 /// What is collected while checking.
 #[derive(Default)]
 pub(crate) struct Checker {
     pub files: Files,
     pub problems: Vec<Problem>,
+    /// How many problems were found beyond those that are kept.
+    pub more: usize,
     /// Texts may still hold `{axis}`: their grammar is checked once a matrix has filled them in.
     pub loose: bool,
 }
@@ -23,7 +30,10 @@ impl Checker {
     }
 
     pub fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        match self.problems.len() {
+            0..MAX_PROBLEMS => self.problems.push(problem),
+            _ => self.more += 1,
+        }
     }
 
     /// Tells whether something below a key was reported, so that what follows from it need not be.
@@ -34,6 +44,9 @@ impl Checker {
     /// Checks a table and gives it back without what is wrong. Missing required keys are reported at `place`.
     pub fn table(&mut self, section: &'static Section, table: &Table, path: &str, place: Place) -> Table {
         let mut good = Vec::new();
+        if self.too_many(table, path, place) {
+            return Table::default();
+        }
         for entry in &table.0 {
             let at = dotted(path, &entry.key);
             let kind = match section.key(&entry.key) {
@@ -60,6 +73,15 @@ impl Checker {
             }
         }
         Table(good)
+    }
+
+    fn too_many(&mut self, table: &Table, path: &str, place: Place) -> bool {
+        if table.0.len() > MAX_KEYS {
+            let message = format!("{path} has {} keys", table.0.len());
+            let problem = self.problem(place, path, message).expected(format!("at most {MAX_KEYS}"));
+            self.report(problem);
+        }
+        table.0.len() > MAX_KEYS
     }
 
     fn unknown_key(&mut self, section: &'static Section, entry: &Entry, path: &str) {
@@ -101,6 +123,11 @@ impl Checker {
                     self.wrong_type(kind, bad, path);
                 }
                 Some(Node { value: Value::List(good), place: node.place })
+            }
+            (Type::Vars | Type::Labels | Type::Axes, Value::Table(table))
+                if self.too_many(table, path, node.place) =>
+            {
+                None
             }
             (Type::Vars | Type::Labels, Value::Table(table)) => {
                 let good = table.0.iter().filter(|e| self.variable(kind, e, path)).cloned().collect();
@@ -200,11 +227,15 @@ impl Checker {
 
     fn axis(&mut self, entry: &Entry, path: &str) -> bool {
         let path = dotted(path, &entry.key);
-        let text = |n: &Node| n.text().is_some();
+        let text = |n: &Node| n.text().is_some_and(|t| t.len() <= 64);
         match &entry.node.value {
-            Value::List(list) if !list.is_empty() && list.iter().all(text) => true,
+            Value::List(list) if (1..=MAX_KEYS).contains(&list.len()) && list.iter().all(text) => true,
             _ => {
-                let problem = self.problem(entry.node.place, &path, "an axis is a list of at least one text");
+                let problem = self.problem(
+                    entry.node.place,
+                    &path,
+                    "an axis is a list of 1 to 1000 texts of at most 64 characters",
+                );
                 self.report(problem.expected(Type::Axes.expected()));
                 false
             }

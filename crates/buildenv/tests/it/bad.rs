@@ -69,3 +69,29 @@ fn every_problem_names_file_line_and_column() {
         assert!(problems.0.iter().all(|p| p.line >= 1 && p.column >= 1 && !p.message.is_empty()));
     }
 }
+
+#[test]
+fn what_is_too_much_is_said_and_bounded() {
+    let project = |text: String| {
+        let server = Source::server("server.toml", "[repo.site]\nurl = \"u\"\n[repo.x]\nurl = \"u\"\n");
+        let sources =
+            [buildenv::embedded("linux", "amd64"), server, Source::project(name("site"), "p.toml", text)];
+        buildenv::load(&sources, &crate::no_includes, None).unwrap_err()
+    };
+    let keys = |n: usize| (0..n).map(|i| format!("k{i} = \"1\"\n")).collect::<String>();
+    let first = |problems: &Problems| problems.0[0].message.clone();
+    assert_eq!(first(&project("#".repeat(2 << 20))), "the file is over 1048576 bytes");
+    let many = project(keys(3000));
+    assert_eq!(many.0.len(), 1000);
+    assert_eq!(many.0[999].notes, ["and 2000 more problems that are not listed"]);
+    let recipe = format!("[recipe.r]\nrun = \"x\"\n[recipe.r.env]\n{}", keys(1001));
+    assert_eq!(first(&project(recipe)), "recipe.r.env has 1001 keys");
+    let axis = (0..300).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(",");
+    let heavy = format!(
+        "[recipe.r]\nrun = \"x\"\n[matrix.m]\nname = \"b-{{a}}-{{b}}\"\nrecipe = \"r\"\nnotes = \"{}\"\naxes = {{ a = [{axis}], b = [{axis}] }}\n",
+        "{a}".repeat(1000)
+    );
+    assert_eq!(first(&project(heavy)), "the builders take over 16 MiB together");
+    let deep = project(format!("{}a = 1\n", "a.".repeat(100_000)));
+    assert!(deep.to_string().len() < 1000, "a line that is too long is not shown");
+}

@@ -15,7 +15,7 @@ use crate::source::{Files, Place};
 use crate::tree::{Entry, Node, Table};
 use crate::values::Checker;
 
-/// Puts the keys of project files into their repositories.
+/// Puts the keys of project files into their repositories. Where the server's file speaks too, its word counts.
 pub(crate) fn projects(checker: &mut Checker, all: &mut Gathered) {
     let names: Vec<String> = all.names("repo", None).into_iter().map(Into::into).collect();
     let files: Vec<_> = checker.files.list.iter().enumerate().map(|(n, f)| (n, f.kind.clone())).collect();
@@ -39,9 +39,13 @@ pub(crate) fn projects(checker: &mut Checker, all: &mut Gathered) {
             item.table.0.retain(|old| old.key != entry.key || !built_in(old.place));
             if let Some(old) = item.table.get(&entry.key) {
                 let key = format!("repo.{repo}.{}", entry.key);
-                let other = checker.files.locate(old.place);
-                let problem = checker.problem(entry.place, &key, format!("{key} is given twice"));
-                checker.report(problem.note(format!("the other one is at {other}")));
+                let server = checker.files.locate(old.place);
+                let message =
+                    format!("{:?} has no effect: the server's file says {}", entry.key, old.node.show());
+                let warning = checker.problem(entry.place, &key, message);
+                checker
+                    .warnings
+                    .push(warning.note(format!("the server's word is at {server}, and it counts")));
             } else {
                 item.table.put(entry);
             }

@@ -14,7 +14,7 @@ use crate::model::{
     Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Rule, Secret, SecretSource,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::schema::{BUILDER, RECIPE, SECTIONS, Section};
 use crate::source::Location;
 use crate::tree::{Entry, Node};
@@ -38,6 +38,7 @@ pub struct Config {
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
     digest: String,
+    warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -191,6 +192,12 @@ impl Config {
         hex::encode(hash.finalize())
     }
 
+    /// Lists what is no mistake but has no effect, like a project file's key on which the server's file has the say.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
     /// Gives the SHA-256, in hex, of all files that this configuration was read from.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -309,6 +316,7 @@ impl Maker<'_> {
             rules: Rule::read_all(top, "policy", &|n| self.locate(n)),
             known_missing: top.names("known_missing"),
             digest: String::new(),
+            warnings: self.checker.warnings.clone(),
             environment,
             repos,
             hosts,

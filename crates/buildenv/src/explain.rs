@@ -37,6 +37,9 @@ pub fn explain(config: &Config, what: &str) -> Option<String> {
             let at = fact.at.as_ref().map_or_else(|| "default".to_string(), ToString::to_string);
             let _ = writeln!(out, "  {:wide$} = {:far$}  # {at}", fact.key, fact.value);
         }
+        for warning in config.warnings().iter().filter(|w| w.key.starts_with(&format!("{name}."))) {
+            let _ = writeln!(out, "  ({}:{}: {})", warning.file, warning.line, warning.message);
+        }
         derived(config, name, &mut out);
     }
     if out.is_empty() { None } else { Some(out) }

@@ -1,8 +1,8 @@
 //! Configuration: environments, repositories, hosts, builders and recipes, read from TOML.
 //!
-//! [`load`] turns sources into a checked [`Config`], or into every problem with file, line and column. [`plan`]
+//! [`load()`] turns sources into a checked [`Config`], or into every problem with file, line and column. [`plan()`]
 //! answers which builders build a commit and why each other one does not, [`toolchain_pairs`] against which
-//! branches of its toolchain a branch is built, [`explain`] where each value comes from. [`detect`] finds a recipe
+//! branches of its toolchain a branch is built, [`explain()`] where each value comes from. [`mod@detect`] finds a recipe
 //! for a tree without configuration. Everything here is a pure function of its arguments: nothing is read but
 //! through them, nothing waits, no secret's value is ever seen.
 

@@ -18,6 +18,8 @@ const MAX_KEYS: usize = 1000;
 pub(crate) struct Checker {
     pub files: Files,
     pub problems: Vec<Problem>,
+    /// What is no mistake, but has no effect.
+    pub warnings: Vec<Problem>,
     /// How many problems were found beyond those that are kept.
     pub more: usize,
     /// Texts may still hold `{axis}`: their grammar is checked once a matrix has filled them in.

@@ -19,7 +19,7 @@ pub fn to_toml(found: &[Found], branch: &str) -> String {
         "" => writeln!(out, "# branches = [\"main\"]\n"),
         branch => writeln!(out, "branches = [{}]\n", quote(branch)),
     };
-    out.push_str("# How many commits back empty cells are filled.\nhorizon = 20\n");
+    out.push_str("# How many commits back empty cells are filled.\n# horizon = 20\n");
     for project in found {
         out.push('\n');
         for reason in &project.because {

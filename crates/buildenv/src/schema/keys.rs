@@ -741,8 +741,8 @@ static STEP: Section = Section {
 macro_rules! job_keys {
     ($($more:expr),* $(,)?) => { &[
         build("build", Text, "none", r#"build = "cd src && ./make.bash""#, "The command that builds."),
-        build("list", Text, "none", r#"list = "go/bin/go tool dist test --list""#, "The command that lists the tests, one a line."),
-        build("run", Text, "none", r#"run = "go/bin/go tool dist test {tests}""#, "The command that tests; `{tests}` stands for some of the listed ones."),
+        build("list", Text, "none", r#"list = "bin/go tool dist test --list""#, "The command that lists the tests, one a line."),
+        build("run", Text, "none", r#"run = "bin/go tool dist test {tests}""#, "The command that tests; `{tests}` stands for some of the listed ones."),
         build("step", Tables(&STEP), "none", r#"step = [{ name = "test", run = "make test" }]"#, "Steps in order, in place of `build`, `list` and `run`."),
         build("env", Vars, "none", r#"env = { CI = "1" }"#, "Variables of all steps, before the builder's."),
         build("dir", Text, "the tree of the repository", r#"dir = "backend""#, "Where the steps run, below the tree of the repository."),

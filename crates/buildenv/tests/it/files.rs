@@ -66,6 +66,21 @@ fn a_project_file_sets_branches_horizon_and_needs() {
 }
 
 #[test]
+fn the_servers_word_on_a_repository_counts_and_the_other_is_not_silent() {
+    let server = format!("{SITE}horizon = 7\n");
+    let config = projects(&server, &[("lib", &format!("horizon = 3\nbranches = \"main\"\n{TEST}"))]).unwrap();
+    let repo = config.repo("lib").unwrap();
+    assert_eq!((repo.horizon, repo.branches.texts().collect::<Vec<_>>()), (7, vec!["main".to_string()]));
+    let warning = config.warnings()[0].to_string();
+    assert!(
+        warning.starts_with("lib:bellwether.toml:1:1: \"horizon\" has no effect: the server's file says 7\n"),
+        "{warning}"
+    );
+    assert!(explain(&config, "repo.lib").unwrap().contains("\"horizon\" has no effect"));
+    assert!(load("").warnings().is_empty());
+}
+
+#[test]
 fn a_project_builder_may_use_the_servers_recipe_and_not_the_other_way_round() {
     let server = format!("{SITE}[recipe.shared]\nrun = \"true\"\n");
     let config = projects(&server, &[("site", "[builder.test]\nrecipe = \"shared\"\n")]).unwrap();

@@ -153,6 +153,7 @@ mod tests {
         let failure = first_failure(log.lines()).unwrap();
         assert_eq!(failure.line, 6);
         assert!(failure.lines.iter().any(|line| line.text.contains("assertion failed")));
+        is("        FAIL [   0.005s] c a::b\n", "nextest", Some("c a::b"), "FAIL [   0.005s] c a::b");
         is("test a::b ... FAILED\n", "libtest", Some("a::b"), "test a::b ... FAILED");
     }
 

@@ -172,7 +172,10 @@ async fn no_route() -> Refusal {
     Refusal::not_found("such path in the API")
 }
 
-/// Serves a dashboard on a listener until `shutdown`, then lets requests end.
+/// How long requests may still take once a server is to end. Live logs never end by themselves.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves a dashboard on a listener until `shutdown`, then lets requests end for a few seconds.
 ///
 /// # Errors
 /// If the listener fails.
@@ -181,7 +184,18 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(dashboard)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    let draining = shutdown.clone();
+    let served = axum::serve(listener, router(dashboard))
+        .with_graceful_shutdown(draining.cancelled_owned())
+        .into_future();
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = served => served,
+        () = drained => Ok(()),
+    }
 }
 
 /// Shows a time of the database.

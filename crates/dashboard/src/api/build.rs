@@ -39,6 +39,14 @@ pub enum Outcome {
     Skipped,
 }
 
+/// Says that a word is not one of those that stand for a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?} is not one of {expected}")]
+pub struct UnknownWord {
+    word: String,
+    expected: String,
+}
+
 macro_rules! words {
     ($($type:ident { $($name:ident = $word:literal),* })*) => {$(
         impl $type {
@@ -56,12 +64,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $type {
-            type Err = String;
+            type Err = UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, String> {
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
                 match text {
                     $($word => Ok(Self::$name),)*
-                    _ => Err(format!("{text:?} is not one of {}", [$($word),*].join(", "))),
+                    _ => Err(UnknownWord { word: text.to_owned(), expected: [$($word),*].join(", ") }),
                 }
             }
         }

@@ -29,7 +29,6 @@ const RULES: &[Rule] = &[libtest, go, pytest, unittest, tap, javascript, ctest, 
 
 /// Finds the first rule that knows a line. Escape sequences are out already.
 pub(super) fn find(line: &str) -> Option<Found> {
-    // Nearly every line of a log is of no interest, and nearly every rule needs one of these.
     RULES.iter().find_map(|rule| rule(line))
 }
 
@@ -44,6 +43,10 @@ fn test(weight: Weight, rule: &'static str, name: &str) -> Option<Found> {
 fn libtest(line: &str) -> Option<Found> {
     if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
         return test(Weight::Report, "libtest", name);
+    }
+    if let Some((_, name)) = line.trim_start().strip_prefix("FAIL [").and_then(|rest| rest.split_once("s] "))
+    {
+        return test(Weight::Test, "nextest", name);
     }
     let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
     test(Weight::Test, "libtest", name)

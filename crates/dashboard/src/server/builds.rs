@@ -8,7 +8,7 @@ use store::results::{Filter, Put, ResultRow};
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
 use super::{Dashboard, check_branch, check_hash, check_name, id, micros, time};
-use crate::api::{BuildList, BuildQuery, BuildReport, BuildSummary, Expected, Outcome};
+use crate::api::{BuildList, BuildQuery, BuildReport, BuildSummary, Expected, Outcome, UnknownWord};
 
 /// How many builds an expected time comes from.
 const SAMPLES: u32 = 20;
@@ -147,13 +147,15 @@ pub(super) async fn page(dashboard: &Dashboard, query: BuildQuery) -> Answer<Bui
 
 /// Shows a row.
 pub(super) fn summary(row: ResultRow) -> Answer<BuildSummary> {
-    let unreadable = |error: String| Refusal::internal(format!("result {}: {error}", row.build));
+    let unreadable =
+        |error: &dyn std::fmt::Display| Refusal::internal(format!("result {}: {error}", row.build));
     let cause = row.cause.as_deref().map(serde_json::from_str).transpose();
+    let outcome = row.outcome.as_deref().map(str::parse).transpose();
     Ok(BuildSummary {
         id: row.build.to_string(),
-        state: row.state.parse().map_err(unreadable)?,
-        outcome: row.outcome.as_deref().map(str::parse).transpose().map_err(unreadable)?,
-        cause: cause.map_err(|error| unreadable(error.to_string()))?,
+        state: row.state.parse().map_err(|error: UnknownWord| unreadable(&error))?,
+        outcome: outcome.map_err(|error: UnknownWord| unreadable(&error))?,
+        cause: cause.map_err(|error| unreadable(&error))?,
         attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
         created: time(row.created),
         started: row.started.map(time),

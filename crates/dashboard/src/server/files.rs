@@ -15,7 +15,7 @@ use store::{AttemptId, BuildId, Micros, ObjectError};
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
 use super::{Dashboard, id, logstore, time};
-use crate::api::{Artifact, ArtifactList, TestList, TestResult};
+use crate::api::{Artifact, ArtifactList, TestList, TestResult, UnknownWord};
 
 /// Most results that are listed of a build.
 const MOST_TESTS: u32 = 100_000;
@@ -79,7 +79,7 @@ pub(super) async fn tests(
     let rows = store::test_results::of_build(&mut dashboard.db().read().await?, build, MOST_TESTS).await?;
     let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
     let shown = rows.into_iter().map(|row| {
-        let kind = row.kind.parse().map_err(Refusal::internal)?;
+        let kind = row.kind.parse().map_err(|error: UnknownWord| Refusal::internal(error.to_string()))?;
         Ok(TestResult {
             id: row.id,
             variant: row.variant,

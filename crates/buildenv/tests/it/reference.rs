@@ -144,3 +144,14 @@ fn every_example_is_accepted_where_its_key_belongs() {
     }
     assert!(count > 100, "{count}");
 }
+
+#[test]
+fn this_repositorys_own_file_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bellwether.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let server = Source::server("server.toml", "[repo.bellwether]\nurl = \"u\"\n");
+    let own = Source::project(name("bellwether"), "bellwether.toml", text);
+    let config = buildenv::load(&[embedded("linux", "amd64"), server, own], &no_includes, None);
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(!config.builders().is_empty());
+}

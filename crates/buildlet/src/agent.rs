@@ -1,5 +1,6 @@
 //! What the agent is: its directories, its commands, its holder, and when it was last spoken to.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub(crate) struct Agent {
     pub(crate) gate: RwLock<()>,
     state_dir: PathBuf,
     instance: String,
+    /// What was in `/dev/shm` before any job.
+    shm_before: HashSet<(u64, u64)>,
     digest: OnceCell<String>,
     holder: Mutex<Holder>,
     /// One agent per state directory; the lock ends with the process.
@@ -114,6 +117,7 @@ impl Agent {
             gate: RwLock::new(()),
             state_dir,
             instance: random_hex()?,
+            shm_before: if namespaces { HashSet::new() } else { crate::wipe::shm_now() },
             digest: OnceCell::new(),
             holder: Mutex::new(holder),
             _owner: owner,
@@ -146,6 +150,16 @@ impl Agent {
         let holder = self.holder();
         let since = if holder.open_requests > 0 { Instant::now() } else { holder.last_contact };
         since + self.idle_exit
+    }
+
+    /// The name of the files that this agent's wipes plant.
+    pub(crate) fn canary(&self) -> String {
+        format!(".bellwether-canary-{}", self.instance)
+    }
+
+    /// What was in the machine's `/dev/shm` before any job of this agent.
+    pub(crate) fn shm_before(&self) -> HashSet<(u64, u64)> {
+        self.shm_before.clone()
     }
 
     /// Why it takes no commands, if it takes none.

@@ -17,8 +17,6 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 pub(crate) const COMMAND: &str = "sandbox-exec";
 /// Where the kernel's shared memory files are.
 pub(crate) const SHM: &str = "/dev/shm";
-/// The file name of what a wipe plants and must not find again.
-pub(crate) const CANARY: &str = ".bellwether-canary";
 /// The exit code with which the helper says that it could not become the command.
 pub(crate) const FAILED: i32 = 127;
 
@@ -87,7 +85,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some("--probe") => Ok(()),
         Some("--plant") => plant(&rest),
         Some("--look") => {
-            println!("{}", if Path::new(SHM).join(CANARY).exists() { "there" } else { "gone" });
+            let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
+            println!("{}", if Path::new(SHM).join(canary).exists() { "there" } else { "gone" });
             Ok(())
         }
         Some("--linger") => linger(),
@@ -109,7 +108,7 @@ fn enter(setup: &Setup) -> io::Result<()> {
     // Fails only if we lead a group already, which the agent never arranges.
     rustix::process::setsid()?;
     for cgroup in &setup.cgroups {
-        std::fs::write(cgroup, "0")?;
+        crate::exec::cgroup::set(cgroup, "0")?;
     }
     if let Some(bytes) = setup.file_size {
         setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
@@ -162,12 +161,13 @@ fn become_command(argv: &[OsString]) -> io::Result<()> {
     Err(io::Error::new(error.kind(), text))
 }
 
-/// Leaves behind what a careless job leaves behind, as a job: a file in every place (arguments), one in
-/// `/dev/shm`, and a process in a session of its own, whose pid is printed.
-fn plant(places: &[OsString]) -> io::Result<()> {
+/// Leaves behind what a careless job leaves behind, as a job: a file (its name is the first argument) in every
+/// place (the others) and in `/dev/shm`, and a process in a session of its own, whose pid is printed.
+fn plant(args: &[OsString]) -> io::Result<()> {
+    let (canary, places) = args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     for place in places.iter().map(Path::new).chain([Path::new(SHM)]) {
         if place.is_dir() {
-            std::fs::write(place.join(CANARY), b"planted by a wipe")?;
+            std::fs::write(place.join(canary), b"planted by a wipe")?;
         }
     }
     let prefix: Vec<OsString> = std::env::args_os().skip(1).take_while(|arg| arg != COMMAND).collect();
@@ -176,6 +176,8 @@ fn plant(places: &[OsString]) -> io::Result<()> {
         .arg("--linger")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // Ours is the agent's pipe, whose end it waits for.
+        .stderr(Stdio::null())
         .spawn()?;
     // It says when it is in its own session, so that the proof does not depend on luck.
     let mut byte = [0; 1];

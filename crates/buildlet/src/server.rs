@@ -141,7 +141,6 @@ async fn connection(stream: Box<dyn Stream>, router: Router) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(120))
-        .half_close(true)
         .serve_connection(TokioIo::new(WithTrailers::new(stream)), service);
     if let Err(error) = served.await {
         tracing::debug!(%error, "connection ended");

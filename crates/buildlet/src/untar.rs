@@ -163,12 +163,7 @@ impl Unpack {
         name: &str,
     ) -> Result<(), UntarError> {
         let fail = |source: io::Error| UntarError::Io { name: name.to_owned(), source };
-        let flags = OFlags::WRONLY
-            | OFlags::CREATE
-            | OFlags::TRUNC
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let open = || openat2(self.parent(), leaf, flags, Mode::from_raw_mode(0o600), BENEATH);
         let fd = match open() {
             // A link, or something else that is no plain file of ours, makes way.
@@ -188,6 +183,9 @@ impl Unpack {
             drop(file);
             unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(|e| fail(e.into()))?;
             file = File::from(open().map_err(|e| fail(e.into()))?);
+        }
+        if stat.st_size > 0 {
+            file.set_len(0).map_err(fail)?;
         }
         let size = entry.size();
         let copied = io::copy(entry, &mut file).map_err(fail)?;

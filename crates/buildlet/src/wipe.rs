@@ -3,15 +3,16 @@
 //! The proof: the helper plants a file in the work directory, TMPDIR, HOME and `/dev/shm` and leaves a process
 //! behind, in the way a job would, before anything is removed; all of it must be gone after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
 use crate::agent::Agent;
 use crate::exec::{job_environment, tree};
 use crate::removal::empty_dir;
-use crate::sandbox::{CANARY, SHM, Setup};
+use crate::sandbox::{SHM, Setup};
 use crate::wire::WipeReport;
 
 /// Ends everything, removes everything, checks; an agent that is not clean after it is set aside.
@@ -27,7 +28,8 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     for (_, place) in &places {
         std::fs::create_dir_all(place)?;
     }
-    let planted = plant(agent, places.iter().map(|(_, place)| place.as_path())).await?;
+    let canary = agent.canary();
+    let planted = plant(agent, &canary, places.iter().map(|(_, place)| place.as_path())).await?;
 
     let mut ended = Vec::new();
     let all_ended = agent.table.end_all(|| agent.table.everything(), &mut ended).await;
@@ -37,11 +39,11 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
         report.problems.push("some processes do not end".to_owned());
     }
     let dir = workdir.to_owned();
-    let shared = !settings.namespaces;
+    let shared = (!settings.namespaces).then(|| agent.shm_before());
     let removed = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
         let mut problems = empty_dir(&dir)?;
-        if shared {
-            problems.extend(empty_shm()?);
+        if let Some(before) = shared {
+            problems.extend(empty_shm(&before)?);
         }
         Ok(problems)
     });
@@ -54,9 +56,9 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     };
     report.canaries = BTreeMap::from([("process".to_owned(), process_gone)]);
     for (name, place) in places {
-        report.canaries.insert(name.to_owned(), !place.join(CANARY).exists());
+        report.canaries.insert(name.to_owned(), !place.join(&canary).exists());
     }
-    report.canaries.insert("shm".to_owned(), look(agent).await?);
+    report.canaries.insert("shm".to_owned(), look(agent, &canary).await?);
     let empty = std::fs::read_dir(workdir)?.next().is_none();
     report.clean =
         empty && all_ended && report.problems.is_empty() && report.canaries.values().all(|gone| *gone);
@@ -91,25 +93,37 @@ async fn output(mut command: std::process::Command) -> io::Result<String> {
     tokio::task::spawn_blocking(run).await.map_err(io::Error::other)?
 }
 
-async fn plant(agent: &Agent, places: impl Iterator<Item = &Path>) -> io::Result<Option<tree::Process>> {
+async fn plant(
+    agent: &Agent,
+    canary: &str,
+    places: impl Iterator<Item = &Path>,
+) -> io::Result<Option<tree::Process>> {
     let mut command = helper(agent);
-    command.arg("--plant").args(places);
+    command.arg("--plant").arg(canary).args(places);
     let pid = output(command).await?.parse::<i32>().map_err(io::Error::other)?;
     Ok(tree::process(pid))
 }
 
 /// Says whether the next job's `/dev/shm` is without our file.
-async fn look(agent: &Agent) -> io::Result<bool> {
+async fn look(agent: &Agent, canary: &str) -> io::Result<bool> {
     let mut command = helper(agent);
-    command.arg("--look");
-    Ok(output(command).await? == "gone" && !Path::new(SHM).join(CANARY).exists())
+    command.arg("--look").arg(canary);
+    Ok(output(command).await? == "gone" && !Path::new(SHM).join(canary).exists())
 }
 
-/// Removes what is ours in the machine's `/dev/shm` and held open or mapped by no living process.
+/// What is in the machine's `/dev/shm`, by device and inode.
+pub(crate) fn shm_now() -> HashSet<(u64, u64)> {
+    let entries = std::fs::read_dir(SHM).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.path().symlink_metadata().ok())
+        .map(|stat| (stat.dev(), stat.ino()))
+        .collect()
+}
+
+/// Removes what is ours in the machine's `/dev/shm`, was not there before, and is held by no living process.
 ///
 /// Only without namespaces: with them, jobs never see the machine's.
-fn empty_shm() -> io::Result<Vec<String>> {
-    use std::os::unix::fs::MetadataExt as _;
+fn empty_shm(before: &HashSet<(u64, u64)>) -> io::Result<Vec<String>> {
     let mut problems = Vec::new();
     let me = rustix::process::geteuid().as_raw();
     let entries = match std::fs::read_dir(SHM) {
@@ -120,7 +134,8 @@ fn empty_shm() -> io::Result<Vec<String>> {
     for entry in entries {
         let entry = entry?;
         let Ok(stat) = entry.path().symlink_metadata() else { continue };
-        if stat.uid() != me || held.contains(&(stat.dev(), stat.ino())) {
+        let file = (stat.dev(), stat.ino());
+        if stat.uid() != me || before.contains(&file) || held.contains(&file) {
             continue;
         }
         let removed = if stat.is_dir() {
@@ -139,9 +154,8 @@ fn empty_shm() -> io::Result<Vec<String>> {
 }
 
 /// Returns device and inode of every file in `/dev/shm` that a process holds by descriptor or mapping.
-fn held_files() -> std::collections::HashSet<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let mut held = std::collections::HashSet::new();
+fn held_files() -> HashSet<(u64, u64)> {
+    let mut held = HashSet::new();
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         for kind in ["fd", "map_files"] {
             for link in std::fs::read_dir(process.path().join(kind)).into_iter().flatten().flatten() {

@@ -1,7 +1,7 @@
 //! Limits held by the kernel, where it lets us: cgroup v2, or the memory and pids controllers of v1.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::wire::Limits;
@@ -90,22 +90,28 @@ impl Backend {
                 Group { version: 1, memory: memory.join(name), pids: pids.join(name) }
             }
         };
-        let make = |dir: &Path| match fs::create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+        let make = |dir: &Path| {
+            // A plain directory, as the mount point of v1's hierarchies often is, takes any file and limits nothing.
+            if !dir.parent().is_some_and(|parent| parent.join("cgroup.procs").exists()) {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "no cgroup file system"));
+            }
+            match fs::create_dir(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            }
         };
         make(&group.memory)?;
         make(&group.pids)?;
         if let Some(bytes) = limits.memory_bytes {
             let file = if group.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
-            fs::write(group.memory.join(file), bytes.to_string())?;
+            set(&group.memory.join(file), &bytes.to_string())?;
             if group.version == 2 {
                 // No swap: otherwise the limit only slows the command down.
-                let _unless_no_swap = fs::write(group.memory.join("memory.swap.max"), "0");
+                let _unless_no_swap = set(&group.memory.join("memory.swap.max"), "0");
             }
         }
         if let Some(processes) = limits.processes {
-            fs::write(group.pids.join("pids.max"), processes.to_string())?;
+            set(&group.pids.join("pids.max"), &processes.to_string())?;
         }
         Ok(Some(group))
     }
@@ -141,6 +147,11 @@ impl Group {
         let file = if self.version == 2 { "memory.peak" } else { "memory.max_usage_in_bytes" };
         fs::read_to_string(self.memory.join(file)).ok()?.trim().parse().ok()
     }
+}
+
+/// Writes into a file of the kernel's; never makes one.
+pub(crate) fn set(file: &Path, text: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
 }
 
 fn counter(file: &Path, name: &str) -> u64 {

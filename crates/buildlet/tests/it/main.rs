@@ -1,4 +1,5 @@
 //! The agent as a real process, spoken to by its real client.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod agent;
 mod archives;

@@ -12,6 +12,8 @@ use tar::{Builder, EntryType, Header};
 use crate::agent::Agent;
 
 type Tar = Builder<GzEncoder<Vec<u8>>>;
+/// Puts members into an archive.
+type Fill<'a> = Box<dyn Fn(&mut Tar) + 'a>;
 
 fn tar() -> Tar {
     Builder::new(GzEncoder::new(Vec::new(), Compression::fast()))
@@ -109,7 +111,7 @@ async fn no_member_gets_out_and_each_is_refused_by_name() {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("victim"), "safe").unwrap();
     let out = outside.to_str().unwrap();
-    let evil: Vec<(&str, Box<dyn Fn(&mut Tar)>)> = vec![
+    let evil: Vec<(&str, Fill<'_>)> = vec![
         ("../evil-up", Box::new(|t| add(t, EntryType::Regular, "../evil-up", "", 0o644, 0, "x"))),
         ("a/../../evil-mid", Box::new(|t| add(t, EntryType::Regular, "a/../../evil-mid", "", 0o644, 0, "x"))),
         ("/tmp/evil-abs", Box::new(|t| add(t, EntryType::Regular, "/tmp/evil-abs", "", 0o644, 0, "x"))),

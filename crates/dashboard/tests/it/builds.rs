@@ -131,8 +131,11 @@ pub(crate) async fn tests_and_artifacts_under_the_fence(on: Fixture) {
     // A newer owner takes over, and the old one writes neither.
     on.client.log_open(&attempt, &build, 2).await.unwrap();
     assert!(on.client.put_tests(&attempt, 1, vec![test.clone()]).await.unwrap_err().is_code("stale"));
-    let late = on.client.put_artifact(&attempt, 1, "late", &sha256, Body::from(content.clone())).await;
+    let objects = on.objects.list("").await.unwrap();
+    let digest = hex(&Sha256::digest(b"late"));
+    let late = on.client.put_artifact(&attempt, 1, "late", &digest, Body::from("late")).await;
     assert!(late.unwrap_err().is_code("stale"));
+    assert_eq!(on.objects.list("").await.unwrap(), objects, "a stale owner leaves nothing behind");
     let tests = on.client.tests(&build).await.unwrap().tests;
     assert_eq!(tests.len(), 2);
     let shown = TestResult {

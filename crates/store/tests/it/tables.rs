@@ -391,8 +391,7 @@ mod own {
 
     #[tokio::test]
     async fn a_writer_that_waits_too_long_is_told_that_it_is_busy() {
-        let (_dir, db) =
-            sqlite(DbOptions { acquire: Duration::from_millis(50), ..DbOptions::default() }).await;
+        let (_dir, db) = sqlite(DbOptions { acquire: Duration::from_secs(1), ..DbOptions::default() }).await;
         let _held = db.begin().await.unwrap();
         let busy = db.begin().await.unwrap_err();
         assert!(matches!(busy, StoreError::Busy(_)) && busy.is_transient(), "{busy}");

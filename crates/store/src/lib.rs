@@ -4,8 +4,8 @@
 //! transaction ([`Tx`], from [`Db::begin`]) or, for what only reads, a [`Reader`] (from [`Db::read`]).
 //! No rule of the product lives here: what a row means is decided by the service that owns its table.
 //!
-//! To add a table: a migration in `migrations/NNNN_name.sql` with its line in [`migrate`], a file here
-//! with its line below, and that file's `STATEMENTS` in [`statement::all`].
+//! To add a table: a migration in `migrations/NNNN_name.sql` with its line in `migrate.rs`, a file here
+//! with its line below, and that file's `STATEMENTS` in `statement.rs`.
 
 mod bind;
 mod datadir;

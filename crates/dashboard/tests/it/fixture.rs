@@ -83,6 +83,10 @@ impl Fixture {
         DashboardClient::new(service(&self.db, objects, &self.config, logs))
     }
 
+    pub(crate) fn dashboard(&self) -> Dashboard {
+        dashboard(&self.db, &self.objects, &self.config, LogLimits::default())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Response<Body> {
         self.service.send(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
     }
@@ -135,8 +139,13 @@ pub(crate) async fn write_log(
 }
 
 fn service(db: &Db, objects: &Objects, config: &watch::Sender<Arc<Config>>, logs: LogLimits) -> Service {
+    let dashboard = dashboard(db, objects, config, logs);
+    Service::in_process(dashboard::router(&dashboard)).with_timeout(Duration::from_secs(30))
+}
+
+fn dashboard(db: &Db, objects: &Objects, config: &watch::Sender<Arc<Config>>, logs: LogLimits) -> Dashboard {
     let parts = DashboardParts { db: db.clone(), objects: objects.clone(), config: config.subscribe(), logs };
-    Service::in_process(dashboard::router(&Dashboard::new(parts))).with_timeout(Duration::from_secs(30))
+    Dashboard::new(parts)
 }
 
 pub(crate) fn hash(n: u32) -> String {

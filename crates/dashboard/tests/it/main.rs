@@ -74,5 +74,6 @@ on_both! {
         pages_show_what_there_is,
         pages_escape_what_they_show,
         twins_are_the_api,
-        nothing_inline;
+        nothing_inline,
+        it_serves_over_tcp_until_it_is_told_to_end;
 }

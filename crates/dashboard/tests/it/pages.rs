@@ -1,7 +1,14 @@
-use dashboard::api::{BranchUpdate, BuildList, BuildReport, Cause, CellWindow, CommitInfo, Outcome, Wait};
-use http::{StatusCode, header};
+use std::time::Duration;
 
-use crate::fixture::{Fixture, attempt_id, build_id, commit, done, hash, line, report, revision};
+use dashboard::api::{
+    BranchUpdate, BuildList, BuildReport, Cause, CellWindow, CommitInfo, LogRange, Outcome, Wait,
+};
+use dashboard::client::{DashboardClient, LogOf};
+use http::{StatusCode, header};
+use tokio_util::sync::CancellationToken;
+use transport::Service;
+
+use crate::fixture::{Fixture, attempt_id, build_id, commit, done, hash, line, report, revision, write_log};
 
 async fn some_builds(on: &Fixture) {
     on.push("one", "main", &[2, 1]).await;
@@ -104,4 +111,21 @@ pub(crate) async fn nothing_inline(on: Fixture) {
             assert_eq!(on.get(file).await.status(), StatusCode::OK, "{file}");
         }
     }
+}
+
+pub(crate) async fn it_serves_over_tcp_until_it_is_told_to_end(on: Fixture) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = DashboardClient::new(Service::url(&format!("http://{}", listener.local_addr().unwrap())));
+    let shutdown = CancellationToken::new();
+    let (dashboard, told) = (on.dashboard(), shutdown.clone());
+    let server = tokio::spawn(async move { dashboard::serve(&dashboard, listener, told).await });
+    let content = vec![b'x'; 200_000];
+    write_log(&client, &attempt_id(1), &build_id(1), &[&content, &content]).await;
+    client.log_finish(&attempt_id(1), 1).await.unwrap();
+    let read = client.log_bytes(LogOf::Build(&build_id(1)), LogRange::Follow(100), 1 << 20).await.unwrap();
+    assert_eq!(read.len(), 399_900);
+    client.put_branch("one", "a/b %2F?", &line("x", &[1])).await.unwrap();
+    assert_eq!(client.cells("one", "a/b %2F?", 9).await.unwrap().branch, "a/b %2F?");
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(30), server).await.unwrap().unwrap().unwrap();
 }

@@ -59,18 +59,20 @@ fn url(server: &Server, database: &str) -> String {
 fn start() -> Server {
     let bin = newest_bin()
         .expect("no PostgreSQL server below /usr/lib/postgresql: `cargo xtask setup` installs one");
-    let dir = tempfile::Builder::new().prefix("bw-pg-").tempdir().expect("a directory").keep();
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let dir = tempfile::Builder::new().prefix("bw-pg-").tempdir().expect("a directory");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
     let user = server_user();
     if let Some((uid, gid)) = user {
-        chown(&dir, Some(uid), Some(gid)).expect("its owner");
+        chown(dir.path(), Some(uid), Some(gid)).expect("its owner");
     }
     let mut init = command(&bin.join("initdb"), user);
     // Words do not sort like bytes on most servers out there; statements must not count on either.
     init.args(["--locale-provider=icu", "--icu-locale=en-US"]);
     init.args(["--no-sync", "--auth=trust", "--username=bellwether", "--encoding=UTF8", "--locale=C", "-D"]);
-    let made = init.arg(dir.join("data")).stdin(Stdio::null()).output().expect("initdb runs");
+    let made = init.arg(dir.path().join("data")).stdin(Stdio::null()).output().expect("initdb runs");
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    // From here on the keeper removes it.
+    let dir = dir.keep();
     let mut keeper = command(Path::new("/bin/sh"), user);
     keeper.args(["-c", KEEPER, "keeper"]).arg(bin.join("postgres")).arg(&dir);
     // A group of its own: an interrupt at the terminal must not end the keeper before it has cleaned up.

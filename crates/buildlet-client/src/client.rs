@@ -304,7 +304,8 @@ impl BuildletClient {
             return Ok((response, conn));
         }
         let bytes = self.collect(response.into_body()).await?;
-        self.pool.give_back(conn);
+        // Not given back: after a refusal in mid-upload the agent closes it.
+        drop(conn);
         let Ok(body) = serde_json::from_slice::<ErrorBody>(&bytes) else {
             let message = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             return Err(Error::Refused { status: status.as_u16(), code: None, message });

@@ -1,7 +1,7 @@
 //! `/writetgz` and `/tgz`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,6 +27,9 @@ use crate::walk::{Entry, Next, walk_fd};
 use super::form::Form;
 use super::{files, internal, require};
 
+/// How much of a refused upload is read to its end, in bytes.
+const DRAIN: u64 = 16 << 20;
+
 pub(crate) async fn writetgz(
     State(agent): State<Arc<Agent>>,
     method: Method,
@@ -46,7 +49,7 @@ pub(crate) async fn writetgz(
         return Err(GoError::bad("requires PUT or POST method").into_response());
     }
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let reader = SyncIoBridge::new(Box::pin(reader));
+    let mut reader = SyncIoBridge::new(Box::pin(reader));
     let unpack = {
         let agent = Arc::clone(&agent);
         move || -> Result<(), Box<Response>> {
@@ -61,7 +64,12 @@ pub(crate) async fn writetgz(
                 }
                 error @ UntarError::Io { .. } => internal(error).into_response(),
             };
-            untar(reader, &dest, SystemTime::now(), &go_on).map_err(|error| Box::new(refuse(error)))
+            let unpacked = untar(&mut reader, &dest, SystemTime::now(), &go_on);
+            if matches!(unpacked, Err(UntarError::Refused(_))) {
+                // A sender that is still writing would see a broken connection and not our reason.
+                let _read = io::copy(&mut reader.take(DRAIN), &mut io::sink());
+            }
+            unpacked.map_err(|error| Box::new(refuse(error)))
         }
     };
     match tokio::task::spawn_blocking(unpack).await {

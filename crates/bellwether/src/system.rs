@@ -41,6 +41,8 @@ pub struct System {
     pub composition: watch::Receiver<Arc<Composition>>,
     drain: CancellationToken,
     stop: CancellationToken,
+    /// Ends the mirrors' looking for news.
+    mirroring: CancellationToken,
     coordinating: JoinHandle<Stopped>,
     others: Vec<JoinHandle<()>>,
     composer: Arc<Composer>,
@@ -125,9 +127,10 @@ impl System {
         let router = dashboard_router.merge(coordinator_router.clone()).merge(mirror_router);
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let looking = stop.child_token();
         let mirroring = tokio::spawn({
-            let (mirror, dashboard, stop) = (mirror.clone(), dashboard_service.clone(), stop.clone());
-            async move { mirror.run(dashboard, stop).await }
+            let (mirror, dashboard, looking) = (mirror.clone(), dashboard_service.clone(), looking.clone());
+            async move { mirror.run(dashboard, looking).await }
         });
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let mut system = System {
@@ -138,6 +141,7 @@ impl System {
             composition,
             drain,
             stop,
+            mirroring: looking,
             coordinating,
             others: vec![mirroring],
             composer,
@@ -208,6 +212,11 @@ impl System {
                 return;
             }
         }
+    }
+
+    /// Looks for no more news: what is due now is all that is built.
+    pub fn freeze(&self) {
+        self.mirroring.cancel();
     }
 
     /// Finishes what runs and starts nothing new.

@@ -13,7 +13,7 @@ use crate::terminal::duration;
 
 pub async fn run(args: &Builds) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let outcome = args.outcome.as_deref().map(str::parse).transpose().map_err(|error: String| anyhow::anyhow!(error))?;
+    let outcome = args.outcome.as_deref().map(str::parse).transpose().map_err(|error| anyhow::anyhow!("--outcome: {error}"))?;
     let query = BuildQuery {
         repo: args.repo.clone(),
         builder: args.builder.clone(),

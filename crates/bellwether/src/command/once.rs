@@ -90,6 +90,7 @@ async fn work(args: &Up, system: &System) -> Result<()> {
     let progress = Progress::new(args);
     progress.say("looking at the repositories");
     system.settled().await;
+    system.freeze();
     tell(&system.composition.borrow().clone());
     let mut expected = Expected::new(DashboardClient::new(system.dashboard.clone()));
     loop {

@@ -49,8 +49,10 @@ pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Tar
             n += 1;
         }
         let name: RepoName = unique.parse().with_context(|| format!("no repo name can be made of {repo:?}"))?;
+        // A default, which gives way to what the repository's own file says.
         let mut source = buildenv::repo_source("the command line", &name, &url);
         source.text.push_str(&format!("horizon = {horizon}\n"));
+        source.kind = buildenv::Kind::Embedded;
         sources.push(source);
     }
     Ok(Targets { sources, base })

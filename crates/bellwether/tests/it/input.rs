@@ -1,0 +1,1 @@
+//! Bad input, each with its own clear message; the command line.

@@ -1,0 +1,4 @@
+//! The `bellwether` command as a user runs it: real processes, real git, real workers.
+
+mod faults;
+mod input;

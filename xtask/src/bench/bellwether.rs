@@ -60,7 +60,9 @@ impl Side for Bellwether {
         for id in ids {
             loop {
                 let path = format!("/api/v1/builds/{id}");
-                let build = self.server.request("GET", &path, Some(&self.token), None)?.json()?;
+                let answer = self.server.request("GET", &path, Some(&self.token), None)?;
+                // The dashboard hears of a build a moment after the coordinator took it.
+                let build = if answer.status == 404 { json!(null) } else { answer.json()? };
                 if build["state"] == "done" {
                     anyhow::ensure!(build["outcome"] == "ok", "build {id} ended: {build}");
                     break;

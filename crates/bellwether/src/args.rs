@@ -6,13 +6,18 @@ use clap::{Args, Parser, Subcommand};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
 #[derive(Debug, Parser)]
-#[command(name = "bellwether", version, max_term_width = 110, after_help = "\
+#[command(
+    name = "bellwether",
+    version,
+    max_term_width = 110,
+    after_help = "\
 Exit codes: 0 all is well; 1 something was built and is not ok; 2 the command could not do its work.
 
 First steps:
   bellwether up            build the repository of this directory, and go on with each new commit
   bellwether up --once .   build what is due, print a table, end
-  bellwether init          write down the recipe that was found, to change it")]
+  bellwether init          write down the recipe that was found, to change it"
+)]
 pub struct Cli {
     /// Says more; twice: everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]

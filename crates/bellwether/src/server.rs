@@ -31,7 +31,9 @@ impl Guard {
         use std::os::unix::fs::OpenOptionsExt as _;
         let path = data.join(TOKEN_FILE);
         match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= 32 => return Ok(Guard { token: text.trim().to_owned(), readers_only: false }),
+            Ok(text) if text.trim().len() >= 32 => {
+                return Ok(Guard { token: text.trim().to_owned(), readers_only: false });
+            }
             Ok(_) => bail!("{} holds no token: remove it, and a new one is made", path.display()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
@@ -40,7 +42,8 @@ impl Guard {
         getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        file.and_then(|mut file| writeln!(file, "{token}")).with_context(|| format!("writing {}", path.display()))?;
+        file.and_then(|mut file| writeln!(file, "{token}"))
+            .with_context(|| format!("writing {}", path.display()))?;
         Ok(Guard { token, readers_only: false })
     }
 
@@ -94,7 +97,9 @@ pub async fn listen(address: &str, taken: Taken) -> Result<(TcpListener, SocketA
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("{address} is taken: another server runs there; end it, or choose another with --listen 127.0.0.1:0")
+            bail!(
+                "{address} is taken: another server runs there; end it, or choose another with --listen 127.0.0.1:0"
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("listening on {address}")),
     };
@@ -131,7 +136,8 @@ mod tests {
         let guard = Guard::open(dir.path()).unwrap();
         let token = guard.token.clone();
         assert_eq!(Guard::open(dir.path()).unwrap().token, token, "it is kept");
-        let app = Router::new().route("/", get(|| async { "ok" }).post(|| async { "done" }).delete(|| async { "gone" }));
+        let app = Router::new()
+            .route("/", get(|| async { "ok" }).post(|| async { "done" }).delete(|| async { "gone" }));
         let app = guarded(app, Arc::new(guard));
         let ask = |method: Method, token: Option<String>| {
             let mut request = Request::builder().method(method).uri("/");

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use coordinator::{Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver};
+use coordinator::{
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver,
+};
 use dashboard::{Dashboard, DashboardParts};
 use gitmirror::{Mirror, MirrorConfig};
 use store::{DataDir, Db, Objects};
@@ -58,9 +60,11 @@ impl System {
         let composer = Arc::new(composer);
         let first = Arc::new(composer.without_projects()?);
         let environment = first.config.environment().clone();
-        let url = environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
+        let url =
+            environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
         let db = Db::open(&url, data).await.context("opening the database")?;
-        let objects_url = environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
+        let objects_url =
+            environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
         let objects = Objects::open(&objects_url, data).context("opening the object store")?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
@@ -69,12 +73,16 @@ impl System {
             dir: data.join("mirror"),
             cache_bytes: ARCHIVES,
             repos: composed::mirrored(&first.config, &composer.base),
-            git: git::GitConfig { env: data::git_environment(), ..git::GitConfig::new(data.join("git-home")) },
+            git: git::GitConfig {
+                env: data::git_environment(),
+                ..git::GitConfig::new(data.join("git-home"))
+            },
         })
         .await
         .context("opening the mirrors")?;
         let mirror_router = gitmirror::router(&mirror);
-        let mirror_service = Service::in_process(mirror_router.clone()).with_timeout(Duration::from_secs(900));
+        let mirror_service =
+            Service::in_process(mirror_router.clone()).with_timeout(Duration::from_secs(900));
 
         let parts = DashboardParts {
             db: db.clone(),
@@ -170,7 +178,9 @@ impl System {
                 if heads != seen {
                     match composer.with_projects(&mirror, &heads).await {
                         Ok(composition) => {
-                            if let Err(error) = mirrors.set_repos(composed::mirrored(&composition.config, &composer.base)) {
+                            if let Err(error) =
+                                mirrors.set_repos(composed::mirrored(&composition.config, &composer.base))
+                            {
                                 tracing::error!(%error, "the mirrors can't take the configuration");
                             }
                             for (repo, problems) in &composition.problems {
@@ -196,8 +206,13 @@ impl System {
     pub async fn settled(&self) {
         let mut composition = self.composition.clone();
         loop {
-            let repos: Vec<String> =
-                composition.borrow_and_update().config.repos().iter().map(|repo| repo.name.to_string()).collect();
+            let repos: Vec<String> = composition
+                .borrow_and_update()
+                .config
+                .repos()
+                .iter()
+                .map(|repo| repo.name.to_string())
+                .collect();
             let mut heads = BTreeMap::new();
             for repo in &repos {
                 if let Some(state) = self.mirror.wait_first_round(repo).await {
@@ -208,7 +223,10 @@ impl System {
             if heads.iter().all(|(repo, head)| known.read_at.get(repo) == Some(head)) {
                 return;
             }
-            if tokio::time::timeout(Duration::from_secs(5), composition.changed()).await.is_ok_and(|ok| ok.is_err()) {
+            if tokio::time::timeout(Duration::from_secs(5), composition.changed())
+                .await
+                .is_ok_and(|ok| ok.is_err())
+            {
                 return;
             }
         }

@@ -16,7 +16,8 @@ pub fn logs(cli: &Cli) {
         _ => "debug,sqlx=info,hyper=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let base =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if cli.log_json {
         base.json().init();
     } else {
@@ -37,7 +38,8 @@ pub fn duration(seconds: f64) -> String {
 
 /// A text without control characters, such as a commit's first line, cut to `width` characters.
 pub fn plain(text: &str, width: usize) -> String {
-    let mut out: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(width + 1).collect();
+    let mut out: String =
+        text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(width + 1).collect();
     if out.chars().count() > width {
         out = out.chars().take(width.saturating_sub(1)).chain(['…']).collect();
     }

@@ -119,15 +119,18 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request failed at the database");
-        let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = if error.is_transient() {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
         Failure::new(status, "database", "the database could not do it; the server's log says why")
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body =
-            ApiError { code: self.code.to_owned(), message: self.message, request_id: String::new() };
+        let body = ApiError { code: self.code.to_owned(), message: self.message, request_id: String::new() };
         (self.status, Json(body)).into_response()
     }
 }
@@ -153,7 +156,8 @@ async fn build(api: &Api, id: &str) -> Result<BuildRow, Failure> {
 }
 
 async fn ask<T>(api: &Api, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Failure> {
-    let gone = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "going_down", "the coordinator is going down");
+    let gone =
+        || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "going_down", "the coordinator is going down");
     let (sender, receiver) = oneshot::channel();
     api.finder.core.send(message(sender)).await.map_err(|_| gone())?;
     receiver.await.map_err(|_| gone())
@@ -165,10 +169,15 @@ struct Resolved {
 }
 
 async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure> {
-    let rev: String = rev.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    }).collect();
+    let rev: String = rev
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
     let found = api.shared.mirror.get_json::<Resolved>(&format!("/mirror/{repo}/resolve?rev={rev}")).await;
     found.map(|found| found.commit).map_err(|error| match error {
         CallError::Refused { status, error } => Failure { status, code: "revision", message: error.message },
@@ -204,7 +213,9 @@ async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> 
         commit_time: now,
     };
     let name = want.builder.clone();
-    let answer = |row: BuildRow, new| Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new });
+    let answer = |row: BuildRow, new| {
+        Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new })
+    };
     if let Some(row) = api.finder.queue(vec![want], &[]).await?.into_iter().next() {
         return Ok(answer(row, true));
     }
@@ -231,9 +242,11 @@ async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
             Ok(row)
         }
         Ok(None) => Err(Failure::not_found(format!("there is no build {id}"))),
-        Err(StoreError::Stale) => {
-            Err(Failure::new(StatusCode::CONFLICT, "not_done", format!("build {id} is not done: there is nothing to retry")))
-        }
+        Err(StoreError::Stale) => Err(Failure::new(
+            StatusCode::CONFLICT,
+            "not_done",
+            format!("build {id} is not done: there is nothing to retry"),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -251,7 +264,8 @@ async fn cancel(
 ) -> Answer<BuildAnswer> {
     let row = build(&api, &id).await?;
     let reason = body.map(|Json(body)| body.reason).filter(|reason| !reason.is_empty());
-    let cause = json!({"kind": "person", "detail": reason.unwrap_or_else(|| "cancelled by hand".into())}).to_string();
+    let cause =
+        json!({"kind": "person", "detail": reason.unwrap_or_else(|| "cancelled by hand".into())}).to_string();
     let now = api.shared.ledger.clock().now();
     let id = row.id;
     let after = transition!(&api.shared.ledger, "cancel", id, |tx| {
@@ -272,7 +286,10 @@ async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyA
     let wait = ask(&api, |answer| Message::Why(row.id, answer)).await?;
     let reason = match (&wait, &row.outcome) {
         (_, Some(outcome)) => {
-            let cause = row.cause.as_deref().and_then(|text| serde_json::from_str::<dashboard::api::Cause>(text).ok());
+            let cause = row
+                .cause
+                .as_deref()
+                .and_then(|text| serde_json::from_str::<dashboard::api::Cause>(text).ok());
             match cause {
                 Some(cause) => format!("done: {outcome}, {} {}", cause.kind, cause.detail),
                 None => format!("done: {outcome}"),
@@ -290,7 +307,8 @@ async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
 
 async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {
     let found = api.finder.find().await;
-    let found = found.map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "work", error.to_string()))?;
+    let found =
+        found.map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "work", error.to_string()))?;
     let status = ask(&api, Message::Status).await?;
     let mut reader = api.shared.ledger.db().read().await?;
     let open = builds::open(&mut reader).await?;

@@ -23,7 +23,7 @@ use transport::Service;
 use crate::job::{Job, When};
 use crate::ledger::Ledger;
 use crate::log::{LogError, LogWriter};
-use crate::recipe::{End, RunError, Surroundings, run_step};
+use crate::recipe::{End, Run, RunError, Surroundings, run_step};
 use crate::redact::Secrets;
 use crate::report::ReportQueue;
 use record::Record;
@@ -125,7 +125,10 @@ pub(crate) enum Trouble {
 impl Trouble {
     fn lost(detail: impl Into<String>) -> Trouble {
         let detail = detail.into();
-        Trouble::Infra { verdict: Verdict::infra("worker_lost", detail.clone()), fate: Some(Fate::Lost(detail)) }
+        Trouble::Infra {
+            verdict: Verdict::infra("worker_lost", detail.clone()),
+            fate: Some(Fate::Lost(detail)),
+        }
     }
 
     fn source(detail: impl Into<String>) -> Trouble {
@@ -146,7 +149,9 @@ impl From<LogError> for Trouble {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Stale => Trouble::Stale,
-            LogError::Refused(error) => Trouble::Infra { verdict: Verdict::infra("log", error.to_string()), fate: None },
+            LogError::Refused(error) => {
+                Trouble::Infra { verdict: Verdict::infra("log", error.to_string()), fate: None }
+            }
         }
     }
 }
@@ -159,7 +164,9 @@ impl From<buildlet_client::Error> for Trouble {
                 verdict: Verdict::infra("worker_set_aside", reason.clone()),
                 fate: Some(Fate::SetAside(reason)),
             },
-            buildlet_client::Error::Refused { code: Some(code), message, .. } if code == "no_space" => disk_full(message),
+            buildlet_client::Error::Refused { code: Some(code), message, .. } if code == "no_space" => {
+                disk_full(message)
+            }
             buildlet_client::Error::Source(error) => Trouble::source(error.to_string()),
             error if error.is_transient() => Trouble::lost(error.to_string()),
             error => Trouble::Infra {
@@ -172,7 +179,10 @@ impl From<buildlet_client::Error> for Trouble {
 
 fn disk_full(message: String) -> Trouble {
     let reason = format!("disk full: {message}");
-    Trouble::Infra { verdict: Verdict::infra("worker_disk_full", message), fate: Some(Fate::SetAside(reason)) }
+    Trouble::Infra {
+        verdict: Verdict::infra("worker_disk_full", message),
+        fate: Some(Fate::SetAside(reason)),
+    }
 }
 
 impl From<RunError<LogError>> for Trouble {
@@ -186,15 +196,21 @@ impl From<RunError<LogError>> for Trouble {
                 verdict: Verdict::infra("worker_set_aside", message.clone()),
                 fate: Some(Fate::SetAside(message)),
             },
-            RunError::Refused(message) => {
-                Trouble::Infra { verdict: Verdict::infra("worker_refused", message.clone()), fate: Some(Fate::SetAside(message)) }
-            }
+            RunError::Refused(message) => Trouble::Infra {
+                verdict: Verdict::infra("worker_refused", message.clone()),
+                fate: Some(Fate::SetAside(message)),
+            },
         }
     }
 }
 
 /// Drives an attempt to its end.
-pub async fn drive(shared: Arc<Shared>, grant: Grant, cancel: CancellationToken, gone: CancellationToken) -> Driven {
+pub async fn drive(
+    shared: Arc<Shared>,
+    grant: Grant,
+    cancel: CancellationToken,
+    gone: CancellationToken,
+) -> Driven {
     let (build, worker, host) = (grant.build.id, grant.worker, grant.host.clone());
     let driven = |fate, requeued, stale| Driven { build, worker, host: host.clone(), fate, requeued, stale };
     let client = grant.client.clone();
@@ -278,7 +294,8 @@ async fn work(
     let attempt = record.attempt.id.to_string();
     let fence = record.fence as u64;
     let dashboard = shared.dashboard.clone();
-    let mut log = LogWriter::open(dashboard, attempt.clone(), &record.build.id.to_string(), fence, &secrets).await?;
+    let mut log =
+        LogWriter::open(dashboard, attempt.clone(), &record.build.id.to_string(), fence, &secrets).await?;
     let mut verdict = Verdict { outcome: "ok", cause: None };
     let first = record.attempt.step as usize;
     for index in first..record.job.steps.len() {
@@ -300,9 +317,9 @@ async fn work(
         }
         record.begin_step(shared, index, &step, log.len()).await?;
         let id = format!("{attempt}-{index}");
-        let limits = record.job.limits.clone();
-        let env_pass = record.job.env_pass.clone();
-        let ended = run_step(client, &id, index, &step, &values, &env_pass, &limits, &mut log, around).await?;
+        let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
+        let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
+        let ended = run_step(client, run, &mut log, around).await?;
         record.end_step(&ended, log.len());
         let judged = match &ended.end {
             End::Ok => None,

@@ -87,7 +87,8 @@ impl Coordinator {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(options: Options, handles: Handles) -> Result<Coordinator, StartError> {
-        let Handles { db, objects, dashboard, mirror, config, pools, clock, hooks, secrets, blocked } = handles;
+        let Handles { db, objects, dashboard, mirror, config, pools, clock, hooks, secrets, blocked } =
+            handles;
         let ledger = loop {
             let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
             match Ledger::lead(db, clock, hooks, &options.holder, options.take_over).await {
@@ -96,7 +97,9 @@ impl Coordinator {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 // Somebody was faster: it leads now.
-                Err(LeadError::Store(StoreError::Stale)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(LeadError::Store(StoreError::Stale)) => {
+                    tokio::time::sleep(Duration::from_millis(200)).await
+                }
                 Err(error) => return Err(error.into()),
                 Ok(ledger) => break ledger,
             }
@@ -113,7 +116,8 @@ impl Coordinator {
         let (to_core, messages) = mpsc::channel(1024);
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
-        let core = Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools).await?;
+        let core =
+            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools).await?;
         let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
         Ok(Coordinator { core, router, shared, finder, messages, pool_events })
     }
@@ -127,7 +131,10 @@ impl Coordinator {
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
         let Coordinator { core, shared, finder, messages, pool_events, .. } = self;
         let asking = finder.core.clone();
-        let reporter = AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| why(&asking, build).await)));
+        let reporter =
+            AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| {
+                why(&asking, build).await
+            })));
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
         let stopped = core.run(messages, pool_events, drain, stop).await;
         drop(work);

@@ -191,10 +191,10 @@ impl Core {
         self.drivers.shutdown().await;
         self.tasks.shutdown().await;
         self.journal.close().await;
-        if ended != Stopped::Superseded {
-            if let Err(error) = self.shared.ledger.resign().await {
-                tracing::debug!(%error, "the lead could not be given back; it ends by itself");
-            }
+        if ended != Stopped::Superseded
+            && let Err(error) = self.shared.ledger.resign().await
+        {
+            tracing::debug!(%error, "the lead could not be given back; it ends by itself");
         }
         ended
     }
@@ -217,7 +217,8 @@ impl Core {
 
     fn drain(&mut self) {
         self.draining = true;
-        let hosts: Vec<String> = self.config.borrow().hosts().iter().map(|host| host.name.to_string()).collect();
+        let hosts: Vec<String> =
+            self.config.borrow().hosts().iter().map(|host| host.name.to_string()).collect();
         for host in hosts {
             self.apply(Event::Host { host, capacity: 0, blocked: Some("the server is going down".into()) });
         }
@@ -263,7 +264,10 @@ impl Core {
         Request {
             build: row.id,
             builder: row.builder.clone(),
-            hosts: found.as_ref().map(|b| b.hosts.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            hosts: found
+                .as_ref()
+                .map(|b| b.hosts.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             class: Class::parse(&row.class).unwrap_or(Class::PostSubmit),
             priority: row.priority + found.as_ref().map_or(0, |builder| i64::from(builder.priority)),
             commit_time: row.commit_time,
@@ -373,7 +377,9 @@ impl Core {
         let nowhere = || buildlet_client::Address::Unix("/nonexistent/socket".into());
         let address = match address {
             Some(Address::Unix { path }) => buildlet_client::Address::Unix(path.into()),
-            Some(Address::Tcp { address }) => address.parse().map_or_else(|_| nowhere(), buildlet_client::Address::Tcp),
+            Some(Address::Tcp { address }) => {
+                address.parse().map_or_else(|_| nowhere(), buildlet_client::Address::Tcp)
+            }
             None => nowhere(),
         };
         BuildletClient::new(address, None)
@@ -445,7 +451,8 @@ impl Core {
         match read.await {
             Ok((Some(row), tried)) => {
                 let since = row.retried_from;
-                let avoid = tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
+                let avoid =
+                    tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
                 let request = self.request(&row, avoid.collect());
                 self.rows.insert(build, row);
                 self.apply(Event::Queued(request));

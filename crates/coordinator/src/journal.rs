@@ -49,7 +49,8 @@ impl Journal {
 
     /// Takes a note. A journal that can't keep up (the database is away) loses notes rather than stopping the scheduler.
     pub fn note(&self, note: Note) {
-        if let Some(Err(mpsc::error::TrySendError::Full(note))) = self.sender.as_ref().map(|to| to.try_send(note)) {
+        let Some(sender) = &self.sender else { return };
+        if let Err(mpsc::error::TrySendError::Full(note)) = sender.try_send(note) {
             tracing::warn!(?note, "the journal is full; a note is lost");
         }
     }
@@ -118,7 +119,9 @@ async fn write_batch(shared: &Shared, batch: &[Note], mut seq: i64) -> Result<i6
             Note::Worker(time, worker, state, reason) => {
                 workers::set(&mut tx, *worker, state, reason.as_deref(), *time).await?;
             }
-            Note::WorkerReady(time, worker, address) => workers::ready(&mut tx, *worker, address, *time).await?,
+            Note::WorkerReady(time, worker, address) => {
+                workers::ready(&mut tx, *worker, address, *time).await?
+            }
             Note::WorkerGone(time, worker, reason) => workers::gone(&mut tx, *worker, reason, *time).await?,
         }
     }

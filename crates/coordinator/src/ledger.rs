@@ -65,7 +65,8 @@ impl Ledger {
         let now = clock.now();
         let mut tx = db.begin().await?;
         let before = leader::current(&mut tx, leader::COORDINATOR).await?;
-        if let Some(leader) = before.as_ref().filter(|leader| how == TakeOver::WhenOver && leader.until > now) {
+        if let Some(leader) = before.as_ref().filter(|leader| how == TakeOver::WhenOver && leader.until > now)
+        {
             // A clock that jumped back must not keep everybody out for longer than a lead can last.
             if leader.until < now + LEAD * 2 {
                 return Err(LeadError::Held { holder: leader.holder.clone(), until_us: leader.until.0 });

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use buildlet_client::{BuildletClient, Error as ClientError, ExecRequest, ExecState, Limits as WireLimits, RunState};
+use buildlet_client::{
+    BuildletClient, Error as ClientError, ExecRequest, ExecState, Limits as WireLimits, RunState,
+};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +87,23 @@ pub struct Surroundings {
     pub patience: Duration,
 }
 
+/// A step, and what it may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The command's id at the buildlet: the same id never runs twice.
+    pub id: &'a str,
+    /// The step's place in its job.
+    pub index: usize,
+    /// The step.
+    pub step: &'a Step,
+    /// Variables with secrets in them.
+    pub secrets: &'a [(String, String)],
+    /// Names (or `PREFIX_*`) of the worker's environment that it may see.
+    pub env_pass: &'a [String],
+    /// Its limits.
+    pub limits: &'a Limits,
+}
+
 /// How often what is durable is told to the worker, in bytes.
 const ACK_EVERY: u64 = 8 << 20;
 
@@ -94,15 +113,11 @@ const ACK_EVERY: u64 = 8 << 20;
 /// See [`RunError`]: each means that the step itself was not judged.
 pub async fn run_step<S: Sink>(
     client: &BuildletClient,
-    id: &str,
-    index: usize,
-    step: &Step,
-    secrets: &[(String, String)],
-    env_pass: &[String],
-    limits: &Limits,
+    run: Run<'_>,
     sink: &mut S,
     around: &Surroundings,
 ) -> Result<Ended, RunError<S::Error>> {
+    let Run { id, index, step, secrets, env_pass, limits } = run;
     let mut env = step.env.clone();
     env.extend_from_slice(secrets);
     let request = ExecRequest {
@@ -249,7 +264,9 @@ impl<'a> Reach<'a> {
             ClientError::Refused { code: Some(code), message, .. } if code == "no_space" => {
                 return Err(RunError::DiskFull(message.clone()));
             }
-            ClientError::Gone { what } => return Err(RunError::WorkerLost(format!("the buildlet no longer knows {what}"))),
+            ClientError::Gone { what } => {
+                return Err(RunError::WorkerLost(format!("the buildlet no longer knows {what}")));
+            }
             error if !error.is_transient() => return Err(RunError::Refused(error.to_string())),
             _ => {}
         }

@@ -72,7 +72,10 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
 
 /// The parts of the base64 text of anything that holds the bytes which depend on these bytes only.
 fn base64_forms(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let engines = [&base64::engine::general_purpose::STANDARD_NO_PAD, &base64::engine::general_purpose::URL_SAFE_NO_PAD];
+    let engines = [
+        &base64::engine::general_purpose::STANDARD_NO_PAD,
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+    ];
     let mut forms = Vec::new();
     for engine in engines {
         for offset in 0..3 {
@@ -201,7 +204,10 @@ mod tests {
             "   MIIabc/def+ghi\r\n",
         ] {
             let out = String::from_utf8(all_at_once(&secrets, text.as_bytes())).unwrap();
-            assert!(out.contains("***") && !out.contains("s3cr") && !out.contains("MIIabc"), "{text} -> {out}");
+            assert!(
+                out.contains("***") && !out.contains("s3cr") && !out.contains("MIIabc"),
+                "{text} -> {out}"
+            );
         }
         assert_eq!(all_at_once(&secrets, key.as_bytes()), b"***");
     }

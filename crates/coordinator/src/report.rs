@@ -116,10 +116,10 @@ async fn expected_time(
     known: &mut HashMap<(String, String), (Instant, Option<u64>)>,
 ) -> Option<u64> {
     let key = (build.builder.clone(), build.repo.clone());
-    if let Some((when, value)) = known.get(&key) {
-        if when.elapsed() < EXPECTED {
-            return *value;
-        }
+    if let Some((when, value)) = known.get(&key)
+        && when.elapsed() < EXPECTED
+    {
+        return *value;
     }
     let asked = shared.dashboard.expected(&build.builder, &build.repo, None).await.ok()?;
     if known.len() > 10_000 {
@@ -151,7 +151,9 @@ pub(crate) fn compose(
     expected_ms: Option<u64>,
 ) -> BuildReport {
     let attempts = rows.iter().map(|(attempt, timed)| compose_attempt(attempt, timed)).collect::<Vec<_>>();
-    let recipe = attempts.last().and_then(|attempt: &AttemptReport| attempt.inputs.get("digest")?.as_str().map(str::to_owned));
+    let recipe = attempts
+        .last()
+        .and_then(|attempt: &AttemptReport| attempt.inputs.get("digest")?.as_str().map(str::to_owned));
     BuildReport {
         id: build.id.to_string(),
         builder: build.builder.clone(),
@@ -178,8 +180,10 @@ pub(crate) fn compose(
 }
 
 fn compose_attempt(attempt: &AttemptRow, timed: &[SpanRow]) -> AttemptReport {
-    let mut inputs: std::collections::BTreeMap<String, Value> = serde_json::from_str(&attempt.inputs).unwrap_or_default();
-    let steps = inputs.remove("steps").and_then(|steps| serde_json::from_value::<Vec<StepReport>>(steps).ok());
+    let mut inputs: std::collections::BTreeMap<String, Value> =
+        serde_json::from_str(&attempt.inputs).unwrap_or_default();
+    let steps =
+        inputs.remove("steps").and_then(|steps| serde_json::from_value::<Vec<StepReport>>(steps).ok());
     let spans = timed.iter().map(|span| Span {
         name: span.name.clone(),
         detail: span.detail.clone(),

@@ -78,7 +78,8 @@ pub fn job(
     host: Option<&Host>,
 ) -> Result<Job, ResolveError> {
     let builder = builder(config, repo, builder_name)?;
-    let no_recipe = || ResolveError::NoRecipe { builder: builder_name.to_owned(), recipe: builder.recipe.to_string() };
+    let no_recipe =
+        || ResolveError::NoRecipe { builder: builder_name.to_owned(), recipe: builder.recipe.to_string() };
     let revision = parse_revision(revision_text)?;
     let repo_name = repo.parse().map_err(|_| no_recipe())?;
     let recipe = config.recipe(&repo_name, &builder.recipe).ok_or_else(no_recipe)?;
@@ -174,7 +175,13 @@ fn environment(
     order.into_iter().map(|name| (name.to_owned(), values[name].to_owned())).collect()
 }
 
-fn make(step: &buildenv::Step, name: &str, tree: &str, env: Vec<(String, String)>, builder: &Builder) -> Step {
+fn make(
+    step: &buildenv::Step,
+    name: &str,
+    tree: &str,
+    env: Vec<(String, String)>,
+    builder: &Builder,
+) -> Step {
     let dir = match &step.dir {
         Some(dir) => format!("{tree}/{dir}"),
         None => tree.to_owned(),
@@ -206,10 +213,9 @@ fn snapshot_key(builder: &Builder, repo: &str, commit: &str, digest: &str) -> St
 /// # Errors
 /// [`ResolveError::Revision`].
 pub fn parse_revision(text: &str) -> Result<Vec<(String, String)>, ResolveError> {
-    let revision = text.parse::<buildenv::Revision>().map_err(|error| ResolveError::Revision {
-        revision: text.to_owned(),
-        message: error.to_string(),
-    })?;
+    let revision = text
+        .parse::<buildenv::Revision>()
+        .map_err(|error| ResolveError::Revision { revision: text.to_owned(), message: error.to_string() })?;
     let all = std::iter::once(&revision.subject).chain(&revision.rest);
     Ok(all.map(|(repo, commit)| (repo.to_string(), commit.to_string())).collect())
 }

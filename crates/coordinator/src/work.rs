@@ -102,9 +102,9 @@ impl Finder {
                 if !builds::insert(&mut tx, one, now).await? {
                     continue;
                 }
-                let skip = skipped.iter().find(|(revision, builder, _)| {
-                    *revision == one.revision && *builder == one.builder
-                });
+                let skip = skipped
+                    .iter()
+                    .find(|(revision, builder, _)| *revision == one.revision && *builder == one.builder);
                 if let Some((_, _, reason)) = skip {
                     let cause = Cause { kind: "required_ancestor".into(), detail: reason.clone() };
                     let cause = serde_json::to_string(&cause).unwrap_or_default();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::Router;
-use http::{header, Method, Request, Response, StatusCode};
-use hyper_util::client::legacy::connect::HttpConnector;
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode, header};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
 use crate::{ApiError, CallError};
@@ -69,12 +69,12 @@ impl Service {
     /// Sends a request whose URI is a path (with query) and returns the answer, whatever its status. The body is
     /// streamed both ways; the time limit covers the head of the answer only.
     pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, CallError> {
-        if let Some(bearer) = &self.bearer {
-            if !request.headers().contains_key(header::AUTHORIZATION) {
-                let value = header::HeaderValue::try_from(format!("Bearer {bearer}"))
-                    .map_err(|error| CallError::BadRequest(error.to_string()))?;
-                request.headers_mut().insert(header::AUTHORIZATION, value);
-            }
+        if let Some(bearer) = &self.bearer
+            && !request.headers().contains_key(header::AUTHORIZATION)
+        {
+            let value = header::HeaderValue::try_from(format!("Bearer {bearer}"))
+                .map_err(|error| CallError::BadRequest(error.to_string()))?;
+            request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         let answer = async {
             match &self.reach {
@@ -85,9 +85,9 @@ impl Service {
                 Reach::Url { base, client } => {
                     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
                     let uri = format!("{base}{path}");
-                    *request.uri_mut() = uri.parse().map_err(|error| {
-                        CallError::BadRequest(format!("{uri:?} is not a URI: {error}"))
-                    })?;
+                    *request.uri_mut() = uri
+                        .parse()
+                        .map_err(|error| CallError::BadRequest(format!("{uri:?} is not a URI: {error}")))?;
                     let response = client.request(request).await.map_err(|error| CallError::Unreachable {
                         target: base.to_string(),
                         source: error.into(),
@@ -128,12 +128,14 @@ impl Service {
         let body = match body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
-                let text = serde_json::to_vec(body).map_err(|error| CallError::BadRequest(error.to_string()))?;
+                let text =
+                    serde_json::to_vec(body).map_err(|error| CallError::BadRequest(error.to_string()))?;
                 Body::from(text)
             }
             None => Body::empty(),
         };
-        let request = request.body(body).map_err(|error| CallError::BadRequest(format!("{path}: {error}")))?;
+        let request =
+            request.body(body).map_err(|error| CallError::BadRequest(format!("{path}: {error}")))?;
         let response = self.send_ok(request).await?;
         let bytes = self.read(response.into_body(), MAX_JSON).await?;
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
@@ -179,8 +181,8 @@ fn plain_message(status: StatusCode, bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::{get, post};
     use axum::Json;
+    use axum::routing::{get, post};
 
     fn router() -> Router {
         Router::new()
@@ -189,7 +191,8 @@ mod tests {
             .route(
                 "/typed",
                 get(|| async {
-                    let body = ApiError { code: "stale".into(), message: "old".into(), request_id: "r1".into() };
+                    let body =
+                        ApiError { code: "stale".into(), message: "old".into(), request_id: "r1".into() };
                     (StatusCode::CONFLICT, Json(body))
                 }),
             )

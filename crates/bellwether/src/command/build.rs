@@ -76,7 +76,10 @@ async fn follow(remote: &Remote, id: &str, json: bool) -> Result<ExitCode> {
                 super::log::copy(body).await?;
             }
         }
-        let seconds = build.ended.zip(build.started).and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
+        let seconds = build
+            .ended
+            .zip(build.started)
+            .and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
         let outcome = build.outcome.map_or("?".to_owned(), |outcome| outcome.to_string());
         let cause = build.cause.map_or(String::new(), |cause| format!(", {} {}", cause.kind, cause.detail));
         eprintln!("{outcome}{cause} after {}", duration(seconds.unwrap_or(0.0)));

@@ -13,7 +13,12 @@ use crate::terminal::duration;
 
 pub async fn run(args: &Builds) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let outcome = args.outcome.as_deref().map(str::parse).transpose().map_err(|error| anyhow::anyhow!("--outcome: {error}"))?;
+    let outcome = args
+        .outcome
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| anyhow::anyhow!("--outcome: {error}"))?;
     let query = BuildQuery {
         repo: args.repo.clone(),
         builder: args.builder.clone(),
@@ -36,7 +41,10 @@ pub async fn run(args: &Builds) -> Result<ExitCode> {
             (Some(outcome), None) => outcome.to_string(),
             (None, _) => build.state.to_string(),
         };
-        let time = build.ended.zip(build.started).and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
+        let time = build
+            .ended
+            .zip(build.started)
+            .and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
         table.add_row([
             build.id.clone(),
             state,
@@ -53,7 +61,8 @@ pub async fn run(args: &Builds) -> Result<ExitCode> {
 pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
     let path = format!("/api/v1/builds/{}/retry", args.build);
-    let answer: BuildAnswer = remote.hint(remote.service.call_json::<(), _>(Method::POST, &path, None).await)?;
+    let answer: BuildAnswer =
+        remote.hint(remote.service.call_json::<(), _>(Method::POST, &path, None).await)?;
     if args.server.json {
         print_json(&answer)?;
     } else {
@@ -66,7 +75,8 @@ pub async fn cancel(args: &Cancel) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
     let path = format!("/api/v1/builds/{}/cancel", args.build);
     let body = CancelRequest { reason: args.reason.clone() };
-    let answer: BuildAnswer = remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;
+    let answer: BuildAnswer =
+        remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;
     if args.server.json {
         print_json(&answer)?;
     } else if answer.state == "done" {

@@ -39,8 +39,10 @@ impl Remote {
     /// Says what to do about a server that can't be reached.
     pub fn hint<T>(&self, answer: Result<T, transport::CallError>) -> Result<T> {
         answer.map_err(|error| match error {
-            transport::CallError::Unreachable { .. } => anyhow::Error::new(error)
-                .context(format!("no server answers at {}; start one with `bellwether up`, or name it with --server", self.url)),
+            transport::CallError::Unreachable { .. } => anyhow::Error::new(error).context(format!(
+                "no server answers at {}; start one with `bellwether up`, or name it with --server",
+                self.url
+            )),
             error => error.into(),
         })
     }

@@ -47,7 +47,8 @@ fn sources(files: &ConfigFiles, server: Option<&Path>) -> Result<Vec<Source>> {
     }
     for project in projects {
         let (name, file) = project.split_once('=').unwrap_or(("this", &project));
-        let name: RepoName = name.parse().with_context(|| format!("{project}: NAME=FILE wants a repo's name"))?;
+        let name: RepoName =
+            name.parse().with_context(|| format!("{project}: NAME=FILE wants a repo's name"))?;
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
         if !known.contains(name.as_str()) {
             sources.push(buildenv::repo_source("the command line", &name, "."));
@@ -112,10 +113,18 @@ fn names(config: &Config) -> String {
     names.join(", ")
 }
 
-fn plan(files: &ConfigFiles, repo: Option<&str>, branch: &str, toolchain: Option<&str>, class: Class) -> Result<ExitCode> {
+fn plan(
+    files: &ConfigFiles,
+    repo: Option<&str>,
+    branch: &str,
+    toolchain: Option<&str>,
+    class: Class,
+) -> Result<ExitCode> {
     let config = load(&sources(files, files.sources.config.as_deref())?, files)?;
     let repos: Vec<&RepoName> = match repo {
-        Some(name) => vec![&config.repo(name).with_context(|| format!("repo {name} is not configured"))?.name],
+        Some(name) => {
+            vec![&config.repo(name).with_context(|| format!("repo {name} is not configured"))?.name]
+        }
         None => config.repos().iter().map(|repo| &repo.name).collect(),
     };
     let mut listed = Vec::new();
@@ -124,10 +133,18 @@ fn plan(files: &ConfigFiles, repo: Option<&str>, branch: &str, toolchain: Option
         if files.json {
             listed.push(as_json(repo, branch, &plan));
         } else {
-            println!("{repo} {branch}{}", toolchain.map_or(String::new(), |branch| format!(" with toolchain {branch}")));
+            println!(
+                "{repo} {branch}{}",
+                toolchain.map_or(String::new(), |branch| format!(" with toolchain {branch}"))
+            );
             for build in &plan.builds {
                 let hosts: Vec<_> = build.hosts.iter().map(ToString::to_string).collect();
-                println!("  build {:32} on {:24} recipe {}", build.builder.full_name(), hosts.join("|"), build.recipe.name);
+                println!(
+                    "  build {:32} on {:24} recipe {}",
+                    build.builder.full_name(),
+                    hosts.join("|"),
+                    build.recipe.name
+                );
             }
             for left in &plan.left_out {
                 println!("  not   {:32} {}", left.builder.full_name(), left.reason);

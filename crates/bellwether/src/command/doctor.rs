@@ -21,7 +21,14 @@ struct Finding {
 
 pub async fn run(args: &Doctor) -> Result<ExitCode> {
     let mut findings = vec![git(), disk(args)?, control_groups()];
-    for (tool, what) in [("cargo", "Cargo projects"), ("go", "Go projects"), ("npm", "npm projects"), ("python3", "Python projects"), ("cmake", "CMake projects"), ("make", "Make projects")] {
+    for (tool, what) in [
+        ("cargo", "Cargo projects"),
+        ("go", "Go projects"),
+        ("npm", "npm projects"),
+        ("python3", "Python projects"),
+        ("cmake", "CMake projects"),
+        ("make", "Make projects"),
+    ] {
         if !has_program(tool) {
             findings.push(note(tool, format!("not found: {what} can't be built by workers of this machine")));
         }
@@ -70,7 +77,11 @@ fn disk(args: &Doctor) -> Result<Finding> {
     let dir = args.server.data.clone().map_or_else(data::default_dir, Ok)?;
     let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(&dir);
     let Ok(space) = rustix::fs::statvfs(there) else {
-        return Ok(bad("disk", format!("{} can't be looked at", dir.display()), "choose another directory with --data"));
+        return Ok(bad(
+            "disk",
+            format!("{} can't be looked at", dir.display()),
+            "choose another directory with --data",
+        ));
     };
     let free = space.f_bavail * space.f_frsize;
     let said = format!("{:.1} GiB free at {}", free as f64 / f64::from(1 << 30), dir.display());
@@ -102,15 +113,29 @@ async fn server(args: &Doctor) -> Result<Vec<Finding>> {
     };
     let mut findings = vec![good(
         "server",
-        format!("{} runs {} builds, {} wait, {} workers", remote.url, status.running.len(), status.queued.len(), status.workers.len()),
+        format!(
+            "{} runs {} builds, {} wait, {} workers",
+            remote.url,
+            status.running.len(),
+            status.queued.len(),
+            status.workers.len()
+        ),
     )];
     for worker in status.workers.iter().filter(|worker| worker.state == "set_aside") {
         let reason = worker.reason.clone().unwrap_or_default();
-        findings.push(bad("worker", format!("{} is set aside: {reason}", worker.worker), "end its process; a new one is made when it is needed"));
+        findings.push(bad(
+            "worker",
+            format!("{} is set aside: {reason}", worker.worker),
+            "end its process; a new one is made when it is needed",
+        ));
     }
     for repo in remote.dashboard.repos().await.unwrap_or_default() {
         if repo.state == dashboard::api::RepoState::Blocked {
-            findings.push(bad("repo", format!("{}: {}", repo.name, repo.reason.unwrap_or_default()), "mend its address or its credentials in the configuration"));
+            findings.push(bad(
+                "repo",
+                format!("{}: {}", repo.name, repo.reason.unwrap_or_default()),
+                "mend its address or its credentials in the configuration",
+            ));
         }
     }
     Ok(findings)

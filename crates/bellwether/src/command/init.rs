@@ -20,7 +20,10 @@ pub fn run(args: &Init) -> Result<ExitCode> {
     let read = |path: &str| {
         let file = dir.join(path);
         let small = std::fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() < 2 << 20);
-        small.then(|| std::fs::read(&file).ok()).flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        small
+            .then(|| std::fs::read(&file).ok())
+            .flatten()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
     let found = buildenv::detect(&paths, &read);
     if found.is_empty() {
@@ -37,12 +40,20 @@ pub fn run(args: &Init) -> Result<ExitCode> {
     }
     let file = dir.join(PROJECT_FILE);
     if file.exists() && !args.force {
-        bail!("{} is there already: look at what would be written with --print, or overwrite it with --force", file.display());
+        bail!(
+            "{} is there already: look at what would be written with --print, or overwrite it with --force",
+            file.display()
+        );
     }
     std::fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
     for project in &found {
         let place = if project.dir.is_empty() { "." } else { &project.dir };
-        eprintln!("{}: {} in {place}, builder {}", project.manifest, project.kind.as_str(), project.builder_name);
+        eprintln!(
+            "{}: {} in {place}, builder {}",
+            project.manifest,
+            project.kind.as_str(),
+            project.builder_name
+        );
     }
     eprintln!("wrote {}; commit it, then `bellwether up --once`", file.display());
     Ok(ExitCode::SUCCESS)

@@ -171,7 +171,8 @@ impl Progress {
                     let bar = match &self.bars {
                         Some((all, _)) => {
                             let bar = all.add(ProgressBar::new(usual.unwrap_or(0)));
-                            let template = if usual.is_some() { "  {msg} {bar:20} " } else { "  {msg} {spinner} " };
+                            let template =
+                                if usual.is_some() { "  {msg} {bar:20} " } else { "  {msg} {spinner} " };
                             if let Ok(style) = ProgressStyle::with_template(template) {
                                 bar.set_style(style);
                             }
@@ -179,7 +180,9 @@ impl Progress {
                             Some(bar)
                         }
                         None => {
-                            let usual = usual.map_or(String::new(), |ms| format!(", usually {}", duration(ms as f64 / 1000.0)));
+                            let usual = usual.map_or(String::new(), |ms| {
+                                format!(", usually {}", duration(ms as f64 / 1000.0))
+                            });
                             eprintln!("building {name} ({id}{usual})");
                             None
                         }
@@ -191,7 +194,8 @@ impl Progress {
             if let Some(bar) = bar {
                 let passed = since.elapsed();
                 let usual = bar.length().filter(|ms| *ms > 0);
-                let usual = usual.map_or(String::new(), |ms| format!(" of about {}", duration(ms as f64 / 1000.0)));
+                let usual =
+                    usual.map_or(String::new(), |ms| format!(" of about {}", duration(ms as f64 / 1000.0)));
                 bar.set_position(passed.as_millis() as u64);
                 bar.set_message(format!("{} {}{usual}", bar.prefix(), duration(passed.as_secs_f64())));
             }
@@ -252,7 +256,11 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
             true => default,
             false => repo.branches.matches(branch),
         };
-        for branch in info.branches.iter().filter(|branch| branch.head.is_some() && wanted(&branch.name, branch.default)) {
+        for branch in info
+            .branches
+            .iter()
+            .filter(|branch| branch.head.is_some() && wanted(&branch.name, branch.default))
+        {
             let window = dashboard.cells(&info.name, &branch.name, repo.horizon).await?;
             for row in window.rows.iter().filter(|row| row.reachable) {
                 for cell in &row.cells {
@@ -281,9 +289,10 @@ fn shown(repo: &str, branch: &str, cell: &DashboardCell) -> Option<Cell> {
     let build = cell.build.as_ref();
     let (outcome, cause) = match (cell.state, build) {
         (CellState::LeftOut | CellState::None, _) => return None,
-        (CellState::Blocked, _) => {
-            (Some("blocked".to_owned()), Some(Cause { kind: "blocked".into(), detail: cell.reason.clone().unwrap_or_default() }))
-        }
+        (CellState::Blocked, _) => (
+            Some("blocked".to_owned()),
+            Some(Cause { kind: "blocked".into(), detail: cell.reason.clone().unwrap_or_default() }),
+        ),
         (_, Some(build)) if build.outcome.is_some() => {
             (build.outcome.map(|outcome| outcome.to_string()), build.cause.clone())
         }
@@ -293,7 +302,8 @@ fn shown(repo: &str, branch: &str, cell: &DashboardCell) -> Option<Cell> {
             (Some("blocked".to_owned()), Some(Cause { kind: "host".into(), detail }))
         }
     };
-    let seconds = build.and_then(|build| Some((build.ended? - build.started?).total(jiff::Unit::Second).unwrap_or(0.0)));
+    let seconds = build
+        .and_then(|build| Some((build.ended? - build.started?).total(jiff::Unit::Second).unwrap_or(0.0)));
     Some(Cell {
         repo: repo.to_owned(),
         branch: Some(branch.to_owned()),
@@ -317,7 +327,9 @@ fn table(report: &Report) {
     table.set_header(["OUTCOME", "REPO", "COMMIT", "BUILDER", "TIME", "BUILD", "SUBJECT"]);
     for cell in &report.cells {
         let outcome = match (&cell.outcome, &cell.cause) {
-            (Some(outcome), Some(cause)) if outcome != "ok" => format!("{outcome} {}", plain(&cause.kind, 20)),
+            (Some(outcome), Some(cause)) if outcome != "ok" => {
+                format!("{outcome} {}", plain(&cause.kind, 20))
+            }
             (outcome, _) => outcome.clone().unwrap_or_default(),
         };
         let commit = cell.revision.as_deref().map_or("", subject_commit);
@@ -332,7 +344,8 @@ fn table(report: &Report) {
         ]);
     }
     println!("{}", table.trim_fmt());
-    for cell in report.cells.iter().filter(|cell| !matches!(cell.outcome.as_deref(), Some("ok" | "skipped"))) {
+    for cell in report.cells.iter().filter(|cell| !matches!(cell.outcome.as_deref(), Some("ok" | "skipped")))
+    {
         let what = format!(
             "{} {} {}",
             cell.repo,
@@ -358,5 +371,11 @@ fn table(report: &Report) {
             println!("  whole log: bellwether log {build}");
         }
     }
-    println!("\n{} cells: {} ok, {} not ok; {} built in this run", report.cells.len(), report.ok, report.not_ok, report.built);
+    println!(
+        "\n{} cells: {} ok, {} not ok; {} built in this run",
+        report.cells.len(),
+        report.ok,
+        report.not_ok,
+        report.built
+    );
 }

@@ -21,21 +21,40 @@ fn script(build: &BuildReport, url: &str) -> Result<String> {
     let Some(attempt) = build.attempts.iter().rev().find(|attempt| !attempt.steps.is_empty()) else {
         bail!("no step of build {} ever ran: there is nothing to re-run", build.id);
     };
-    let failed = attempt.steps.iter().position(|step| step.exit != Some(0)).unwrap_or(attempt.steps.len() - 1);
+    let failed =
+        attempt.steps.iter().position(|step| step.exit != Some(0)).unwrap_or(attempt.steps.len() - 1);
     let mut out = String::new();
     let outcome = build.outcome.map_or("not done".to_owned(), |outcome| outcome.to_string());
-    let _ = writeln!(out, "#!/bin/sh\n# Build {} of {}\n# on {}: {outcome}. {url}/builds/{}", build.id, build.revision, build.builder, build.id);
+    let _ = writeln!(
+        out,
+        "#!/bin/sh\n# Build {} of {}\n# on {}: {outcome}. {url}/builds/{}",
+        build.id, build.revision, build.builder, build.id
+    );
     out.push_str("# Needs git; works in a new directory, which it leaves for you to look at.\nset -eu\n");
     out.push_str("WORKDIR=$(mktemp -d)\nexport WORKDIR\necho \"working in $WORKDIR\" >&2\n");
     for part in build.revision.split('+') {
         let (repo, commit) = part.split_once('@').context("the build's revision is not one")?;
-        let _ = writeln!(out, "curl -fsS '{url}/{repo}.tar.gz?rev={commit}' | (mkdir -p \"$WORKDIR/{repo}\" && tar xzf - -C \"$WORKDIR/{repo}\")");
+        let _ = writeln!(
+            out,
+            "curl -fsS '{url}/{repo}.tar.gz?rev={commit}' | (mkdir -p \"$WORKDIR/{repo}\" && tar xzf - -C \"$WORKDIR/{repo}\")"
+        );
     }
-    let _ = writeln!(out, "cd \"$WORKDIR/{}\"\nexport CI=true BELLWETHER_BUILDER={} BELLWETHER_REVISION={}", build.repo, quoted(&build.builder), quoted(&build.revision));
+    let _ = writeln!(
+        out,
+        "cd \"$WORKDIR/{}\"\nexport CI=true BELLWETHER_BUILDER={} BELLWETHER_REVISION={}",
+        build.repo,
+        quoted(&build.builder),
+        quoted(&build.revision)
+    );
     let _ = writeln!(out, "# {}", subject_commit(&build.revision));
     for (n, step) in attempt.steps.iter().take(failed + 1).enumerate() {
         let what = if n == failed { "the step in question" } else { "a step before it" };
-        let _ = writeln!(out, "echo '--- {}' >&2  # {what}\nsh -c {}", step.name.replace('\'', ""), quoted(step.command.as_deref().unwrap_or("true")));
+        let _ = writeln!(
+            out,
+            "echo '--- {}' >&2  # {what}\nsh -c {}",
+            step.name.replace('\'', ""),
+            quoted(step.command.as_deref().unwrap_or("true"))
+        );
     }
     Ok(out)
 }

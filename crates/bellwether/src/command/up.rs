@@ -54,7 +54,11 @@ fn tempdir() -> Result<PathBuf> {
 
 fn announce(composition: &Composition, data: &Path, address: &str) {
     let config = &composition.config;
-    eprintln!("bellwether {} · environment {} · http://{address}", env!("CARGO_PKG_VERSION"), config.environment().name);
+    eprintln!(
+        "bellwether {} · environment {} · http://{address}",
+        env!("CARGO_PKG_VERSION"),
+        config.environment().name
+    );
     eprintln!("  state     {}", data.display());
     for repo in config.repos().iter().take(12) {
         eprintln!("  repo      {} from {}", repo.name, shown_url(&repo.url));
@@ -64,14 +68,22 @@ fn announce(composition: &Composition, data: &Path, address: &str) {
     }
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get() as u32);
     for host in config.hosts() {
-        eprintln!("  host      {}: pool {}, {} workers at most", host.name, host.pool.as_str(), host.capacity.unwrap_or(cores));
+        eprintln!(
+            "  host      {}: pool {}, {} workers at most",
+            host.name,
+            host.pool.as_str(),
+            host.capacity.unwrap_or(cores)
+        );
     }
 }
 
 /// An address without its credentials.
 fn shown_url(url: &str) -> String {
     let parsed = url.parse::<git::RemoteUrl>();
-    parsed.map_or_else(|_| if url.contains('@') { "(hidden)".into() } else { url.to_owned() }, |url| url.to_string())
+    parsed.map_or_else(
+        |_| if url.contains('@') { "(hidden)".into() } else { url.to_owned() },
+        |url| url.to_string(),
+    )
 }
 
 /// Says what was found for each repository, once it is known and whenever it changes.
@@ -82,7 +94,12 @@ pub fn tell(composition: &Composition) {
     for (repo, found) in &composition.found {
         for project in found {
             let place = if project.dir.is_empty() { String::new() } else { format!(" in {}", project.dir) };
-            eprintln!("{repo}: no bellwether.toml; found {}{place} by {} → builder {}", project.kind.as_str(), project.manifest, project.builder_name);
+            eprintln!(
+                "{repo}: no bellwether.toml; found {}{place} by {} → builder {}",
+                project.kind.as_str(),
+                project.manifest,
+                project.builder_name
+            );
             for step in &project.steps {
                 eprintln!("    {}: {}", step.name, step.run.replace('\n', "; "));
             }
@@ -92,7 +109,9 @@ pub fn tell(composition: &Composition) {
         }
     }
     for repo in &composition.without_recipe {
-        eprintln!("{repo}: neither a bellwether.toml nor anything that tells how to build it; write one (`bellwether init` gives a start)");
+        eprintln!(
+            "{repo}: neither a bellwether.toml nor anything that tells how to build it; write one (`bellwether init` gives a start)"
+        );
     }
 }
 
@@ -115,7 +134,9 @@ async fn stay(mut system: System) -> Result<ExitCode> {
         }
     }
     teller.abort();
-    eprintln!("\nfinishing what runs; Ctrl-C again ends at once (what runs goes on at its workers and is taken up at the next start)");
+    eprintln!(
+        "\nfinishing what runs; Ctrl-C again ends at once (what runs goes on at its workers and is taken up at the next start)"
+    );
     system.drain();
     tokio::select! {
         _ = system.coordinator_ended() => {}

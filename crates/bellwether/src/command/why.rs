@@ -36,10 +36,17 @@ pub async fn run(args: &Why) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if waiting.is_empty() && running.is_empty() {
-        let query = dashboard::api::BuildQuery { builder: Some(args.what.clone()), limit: Some(1), ..Default::default() };
+        let query = dashboard::api::BuildQuery {
+            builder: Some(args.what.clone()),
+            limit: Some(1),
+            ..Default::default()
+        };
         let list = remote.hint(remote.dashboard.builds(&query).await)?;
         match list.builds.first() {
-            Some(last) => println!("{}: nothing waits and nothing runs; its last build is {} ({})", args.what, last.id, last.state),
+            Some(last) => println!(
+                "{}: nothing waits and nothing runs; its last build is {} ({})",
+                args.what, last.id, last.state
+            ),
             None => bail!("there is neither a build nor a builder {}", args.what),
         }
     }

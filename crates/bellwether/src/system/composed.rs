@@ -92,7 +92,11 @@ impl Composer {
             let Some(commit) = head else { continue };
             let tree = Tree { mirror, repo: repo.name.as_str(), commit };
             if let Some(text) = tree.file(PROJECT_FILE).await? {
-                sources.push(Source::project(repo.name.clone(), format!("{}:{PROJECT_FILE}", repo.name), text));
+                sources.push(Source::project(
+                    repo.name.clone(),
+                    format!("{}:{PROJECT_FILE}", repo.name),
+                    text,
+                ));
                 continue;
             }
             let built_by_server = server.config.builders_for(&repo.name).next().is_some();
@@ -109,7 +113,8 @@ impl Composer {
             found.insert(repo.name.clone(), projects);
         }
         let loaded = buildenv::load_with_projects(&sources, &self.includes(), self.environment.as_ref());
-        let (config, problems) = loaded.map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
+        let (config, problems) =
+            loaded.map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
         Ok(Composition { config: Arc::new(config), problems, found, without_recipe, read_at })
     }
 }
@@ -131,7 +136,9 @@ impl Tree<'_> {
                 Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
             }
             Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading {path} of {}@{}", self.repo, self.commit)),
+            Err(error) => {
+                Err(error).with_context(|| format!("reading {path} of {}@{}", self.repo, self.commit))
+            }
         }
     }
 
@@ -152,7 +159,18 @@ impl Tree<'_> {
 /// Files that the rules of detection may want to read.
 fn is_manifest(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let names = ["Cargo.toml", "go.mod", "go.work", "package.json", "pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "pytest.ini", "CMakeLists.txt"];
+    let names = [
+        "Cargo.toml",
+        "go.mod",
+        "go.work",
+        "package.json",
+        "pyproject.toml",
+        "setup.py",
+        "setup.cfg",
+        "tox.ini",
+        "pytest.ini",
+        "CMakeLists.txt",
+    ];
     names.contains(&name)
         || name.eq_ignore_ascii_case("makefile")
         || name == "GNUmakefile"

@@ -10,7 +10,10 @@ use store::DataDir;
 pub fn default_dir() -> Result<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let state = state.filter(|dir| dir.is_absolute()).or(home).context("neither XDG_STATE_HOME nor HOME is set: name a directory with --data")?;
+    let state = state
+        .filter(|dir| dir.is_absolute())
+        .or(home)
+        .context("neither XDG_STATE_HOME nor HOME is set: name a directory with --data")?;
     Ok(state.join("bellwether"))
 }
 
@@ -35,7 +38,9 @@ pub fn worker_environment(config: &buildenv::Config) -> BTreeMap<String, String>
     let mut env: BTreeMap<String, String> = std::env::vars().filter(|(name, _)| passed(name)).collect();
     // A job has a HOME of its own, so what these tools look for beneath HOME must be named.
     if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
-        for (name, dir) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup"), ("GOMODCACHE", "go/pkg/mod")] {
+        for (name, dir) in
+            [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup"), ("GOMODCACHE", "go/pkg/mod")]
+        {
             let dir = home.join(dir);
             if passed(name) && dir.is_dir() {
                 env.entry(name.to_owned()).or_insert_with(|| dir.to_string_lossy().into_owned());
@@ -47,9 +52,11 @@ pub fn worker_environment(config: &buildenv::Config) -> BTreeMap<String, String>
 
 /// What git needs of our environment to reach a remote.
 pub fn git_environment() -> Vec<(String, String)> {
-    let names = ["SSH_AUTH_SOCK", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let names =
+        ["SSH_AUTH_SOCK", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
     let more = ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"];
-    let found = names.into_iter().chain(more).filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let found =
+        names.into_iter().chain(more).filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     found.collect()
 }
 
@@ -69,7 +76,9 @@ pub fn secrets(config: &buildenv::Config, data: &Path) -> Result<BTreeMap<String
             Some(value) => {
                 values.insert(secret.name.to_string(), value.trim_end_matches('\n').to_owned());
             }
-            None => tracing::warn!(secret = %secret.name, "the variable with its value is not set; its builders run without"),
+            None => {
+                tracing::warn!(secret = %secret.name, "the variable with its value is not set; its builders run without")
+            }
         }
     }
     Ok(values)
@@ -85,6 +94,7 @@ pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| {
         use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(dir.join(name)).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        std::fs::metadata(dir.join(name))
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     })
 }

@@ -48,7 +48,8 @@ pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Tar
             unique = format!("{name}-{n}");
             n += 1;
         }
-        let name: RepoName = unique.parse().with_context(|| format!("no repo name can be made of {repo:?}"))?;
+        let name: RepoName =
+            unique.parse().with_context(|| format!("no repo name can be made of {repo:?}"))?;
         // A default, which gives way to what the repository's own file says.
         let mut source = buildenv::repo_source("the command line", &name, &url);
         source.text.push_str(&format!("horizon = {horizon}\n"));
@@ -66,7 +67,9 @@ fn one(repo: &str) -> Result<(String, String)> {
     }
     let path = match std::fs::canonicalize(repo) {
         Ok(path) => path,
-        Err(error) => bail!("{repo}: {error}. Name a git repository: a path, or an address such as https://host/project.git"),
+        Err(error) => bail!(
+            "{repo}: {error}. Name a git repository: a path, or an address such as https://host/project.git"
+        ),
     };
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok((name_of(text), text.to_owned()))
@@ -106,7 +109,8 @@ mod tests {
     #[test]
     fn two_repos_of_one_name_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let paths: Vec<String> = ["a/x", "b/x"].iter().map(|path| dir.path().join(path).display().to_string()).collect();
+        let paths: Vec<String> =
+            ["a/x", "b/x"].iter().map(|path| dir.path().join(path).display().to_string()).collect();
         for path in &paths {
             std::fs::create_dir_all(path).unwrap();
         }

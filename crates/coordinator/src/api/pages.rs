@@ -23,9 +23,15 @@ fn render(status: &Status) -> String {
          <main><nav><a href=/>Grid</a> <a href=/status aria-current=page>Status</a></nav><h1>Status</h1>",
     );
     if status.draining {
-        page.push_str("<p role=status>The server is going down: what runs is finished, nothing new is started.</p>");
+        page.push_str(
+            "<p role=status>The server is going down: what runs is finished, nothing new is started.</p>",
+        );
     }
-    let _ = write!(page, "<h2 id=pools>Machines ({})</h2><div class=scroll><table><thead><tr><th scope=col>Machine<th scope=col>Host<th scope=col>Pool<th scope=col>State<th scope=col>Detail</thead><tbody>", status.workers.len());
+    let _ = write!(
+        page,
+        "<h2 id=pools>Machines ({})</h2><div class=scroll><table><thead><tr><th scope=col>Machine<th scope=col>Host<th scope=col>Pool<th scope=col>State<th scope=col>Detail</thead><tbody>",
+        status.workers.len()
+    );
     for worker in &status.workers {
         let reason = worker.reason.as_deref().unwrap_or("");
         let _ = write!(
@@ -39,7 +45,11 @@ fn render(status: &Status) -> String {
             escape(&worker.detail),
         );
     }
-    let _ = write!(page, "</table></div><h2>Running ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Machine</thead><tbody>", status.running.len());
+    let _ = write!(
+        page,
+        "</table></div><h2>Running ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Machine</thead><tbody>",
+        status.running.len()
+    );
     for running in &status.running {
         let _ = write!(
             page,
@@ -50,7 +60,11 @@ fn render(status: &Status) -> String {
             id = running.build,
         );
     }
-    let _ = write!(page, "</table></div><h2>Waiting ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Ahead<th scope=col>Why</thead><tbody>", status.queued.len());
+    let _ = write!(
+        page,
+        "</table></div><h2>Waiting ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Ahead<th scope=col>Why</thead><tbody>",
+        status.queued.len()
+    );
     for waiting in status.queued.iter().take(SHOWN) {
         let _ = write!(
             page,
@@ -89,7 +103,9 @@ fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             // Controls and the marks that turn the direction of text would let a name forge its surroundings.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => out.push('\u{fffd}'),
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                out.push('\u{fffd}')
+            }
             c => out.push(c),
         }
     }
@@ -103,7 +119,10 @@ mod tests {
     #[test]
     fn names_are_escaped_and_revisions_short() {
         assert_eq!(escape("<b>\u{202e}x\x1b"), "&lt;b&gt;\u{fffd}x\u{fffd}");
-        assert_eq!(short(&format!("a@{}+b@{}", "1".repeat(40), "2".repeat(40))), "a@1111111111 + b@2222222222");
+        assert_eq!(
+            short(&format!("a@{}+b@{}", "1".repeat(40), "2".repeat(40))),
+            "a@1111111111 + b@2222222222"
+        );
         assert!(render(&Status::default()).contains("Waiting (0)"));
     }
 }

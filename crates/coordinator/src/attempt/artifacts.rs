@@ -11,7 +11,11 @@ use super::{Shared, Trouble};
 /// The largest artefact, in bytes.
 const MAX: u64 = 2 << 30;
 
-pub(super) async fn keep(shared: &Shared, record: &mut Record, client: &BuildletClient) -> Result<(), Trouble> {
+pub(super) async fn keep(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+) -> Result<(), Trouble> {
     if record.job.artifacts.is_empty() {
         return Ok(());
     }
@@ -23,7 +27,10 @@ pub(super) async fn keep(shared: &Shared, record: &mut Record, client: &Buildlet
     }
     for file in found.files {
         if file.size > MAX {
-            record.warn(format!("artefact {} was left out: {} bytes are more than {MAX}", file.path, file.size));
+            record.warn(format!(
+                "artefact {} was left out: {} bytes are more than {MAX}",
+                file.path, file.size
+            ));
             continue;
         }
         let path = format!("{dir}/{}", file.path);
@@ -37,7 +44,8 @@ pub(super) async fn keep(shared: &Shared, record: &mut Record, client: &Buildlet
         let (_, stream) = client.file(&path).await?;
         let attempt = record.attempt.id.to_string();
         let body = Body::from_stream(stream.map(|chunk| chunk.map_err(std::io::Error::other)));
-        let put = shared.dashboard.put_artifact(&attempt, record.fence as u64, &file.path, &digest, body).await;
+        let put =
+            shared.dashboard.put_artifact(&attempt, record.fence as u64, &file.path, &digest, body).await;
         match put {
             Ok(()) => {}
             Err(error) if error.is_code("stale") => return Err(Trouble::Stale),

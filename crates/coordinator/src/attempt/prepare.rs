@@ -16,13 +16,17 @@ use crate::job::Source;
 /// The longest that git may take on the worker.
 const CLONE: Duration = Duration::from_secs(600);
 
-pub(super) async fn sources(shared: &Shared, record: &mut Record, client: &BuildletClient) -> Result<(), Trouble> {
+pub(super) async fn sources(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+) -> Result<(), Trouble> {
     for source in record.job.sources.clone() {
-        if let Some(key) = source.snapshot.as_deref() {
-            if unpack_snapshot(shared, record, client, &source, key).await? {
-                record.input("snapshot", json!(key));
-                continue;
-            }
+        if let Some(key) = source.snapshot.as_deref()
+            && unpack_snapshot(shared, record, client, &source, key).await?
+        {
+            record.input("snapshot", json!(key));
+            continue;
         }
         match source.git {
             true => clone(shared, record, client, &source).await?,
@@ -53,7 +57,12 @@ async fn get(shared: &Shared, path: &str) -> Result<Body, Trouble> {
     Err(Trouble::source(last))
 }
 
-async fn unpack(shared: &Shared, record: &mut Record, client: &BuildletClient, source: &Source) -> Result<(), Trouble> {
+async fn unpack(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+    source: &Source,
+) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{}", source.repo, source.commit));
     let body = get(shared, &format!("/{}.tar.gz?rev={}", source.repo, source.commit)).await?;
     record.span("unpack", &source.dir);
@@ -81,10 +90,16 @@ async fn unpack_snapshot(
 }
 
 /// Makes a shallow git repository on the worker.
-async fn clone(shared: &Shared, record: &mut Record, client: &BuildletClient, source: &Source) -> Result<(), Trouble> {
+async fn clone(
+    shared: &Shared,
+    record: &mut Record,
+    client: &BuildletClient,
+    source: &Source,
+) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{} as git", source.repo, source.commit));
     let body = get(shared, &format!("/mirror/{}/bundle?rev={}&depth=1", source.repo, source.commit)).await?;
-    let bytes = axum::body::to_bytes(body, 2 << 30).await.map_err(|error| Trouble::source(error.to_string()))?;
+    let bytes =
+        axum::body::to_bytes(body, 2 << 30).await.map_err(|error| Trouble::source(error.to_string()))?;
     record.span("unpack", &source.dir);
     let bundle = format!("{}.bundle", source.dir);
     client.write_file(&bundle, 0o644, bytes).await?;

@@ -75,8 +75,14 @@ impl Record {
                 };
                 let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
                 let until = now + Duration::from_millis(steps) + SLACK;
-                let lease =
-                    NewLease { id: attempt.lease, worker, build: build.id, attempt: attempt.id, fence, until };
+                let lease = NewLease {
+                    id: attempt.lease,
+                    worker,
+                    build: build.id,
+                    attempt: attempt.id,
+                    fence,
+                    until,
+                };
                 let queued = SpanRow {
                     n: 0,
                     name: "queued".into(),
@@ -122,7 +128,8 @@ impl Record {
     async fn take_over(shared: &Shared, build: BuildRow, attempt: AttemptRow) -> Result<Record, StoreError> {
         let ledger = &shared.ledger;
         let (old, fence) = (attempt.fence, ledger.next_fence());
-        let corrupt = |error: serde_json::Error| StoreError::Corrupt(format!("attempt {}: {error}", attempt.id));
+        let corrupt =
+            |error: serde_json::Error| StoreError::Corrupt(format!("attempt {}: {error}", attempt.id));
         let job: Job = serde_json::from_str(&attempt.job).map_err(corrupt)?;
         let inputs = serde_json::from_str(&attempt.inputs).map_err(corrupt)?;
         let warnings = serde_json::from_str(&attempt.warnings).map_err(corrupt)?;
@@ -218,7 +225,12 @@ impl Record {
         }
     }
 
-    async fn write_spans(spans: &[SpanRow], written: usize, attempt: AttemptId, tx: &mut Tx) -> Result<(), StoreError> {
+    async fn write_spans(
+        spans: &[SpanRow],
+        written: usize,
+        attempt: AttemptId,
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
         for span in &spans[written.min(spans.len())..] {
             spans::put(tx, attempt, span).await?;
         }
@@ -226,7 +238,12 @@ impl Record {
     }
 
     /// Moves the attempt and its build on.
-    pub async fn advance(&mut self, shared: &Shared, state: &'static str, step: usize) -> Result<(), Trouble> {
+    pub async fn advance(
+        &mut self,
+        shared: &Shared,
+        state: &'static str,
+        step: usize,
+    ) -> Result<(), Trouble> {
         let (build, attempt, fence) = (self.build.id, self.attempt.id, self.fence);
         let (spans, written) = (&self.spans, self.written);
         let done = match state {
@@ -250,7 +267,13 @@ impl Record {
     }
 
     /// A step is to run now.
-    pub async fn begin_step(&mut self, shared: &Shared, index: usize, step: &Step, log: u64) -> Result<(), Trouble> {
+    pub async fn begin_step(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        step: &Step,
+        log: u64,
+    ) -> Result<(), Trouble> {
         self.span(&step.name, &step.run);
         self.steps.push(StepReport {
             name: step.name.clone(),
@@ -293,10 +316,9 @@ impl Record {
     pub async fn cancelled(&mut self, shared: &Shared) -> Result<Verdict, Trouble> {
         let row = builds::get(&mut shared.ledger.db().read().await?, self.build.id).await?;
         let said = row.and_then(|row| row.cancel);
-        let cause = said.and_then(|text| serde_json::from_str::<Cause>(&text).ok()).unwrap_or_else(|| Cause {
-            kind: "person".into(),
-            detail: "cancelled".into(),
-        });
+        let cause = said
+            .and_then(|text| serde_json::from_str::<Cause>(&text).ok())
+            .unwrap_or_else(|| Cause { kind: "person".into(), detail: "cancelled".into() });
         Ok(Verdict { outcome: "cancelled", cause: Some(cause) })
     }
 
@@ -344,7 +366,13 @@ impl Record {
     /// Ends the attempt, and the build with it, unless the machines are to blame and it may be tried again. Returns
     /// whether it is queued again.
     pub async fn end(&mut self, shared: &Shared, verdict: &Verdict) -> Result<bool, StoreError> {
-        self.end_span(verdict.cause.as_ref().filter(|_| verdict.outcome == "infra_failed").map(|cause| cause.detail.clone()));
+        self.end_span(
+            verdict
+                .cause
+                .as_ref()
+                .filter(|_| verdict.outcome == "infra_failed")
+                .map(|cause| cause.detail.clone()),
+        );
         let ledger = &shared.ledger;
         let now = ledger.clock().now();
         let (build, attempt, lease, worker, fence) =

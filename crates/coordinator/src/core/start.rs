@@ -52,7 +52,9 @@ impl Core {
         let mut silent = HashSet::new();
         for pool in pools {
             match pool.ask(Ask::List).await {
-                Ok(Answer::Machines { machines }) => here.extend(machines.into_iter().map(|one| (one.name, one))),
+                Ok(Answer::Machines { machines }) => {
+                    here.extend(machines.into_iter().map(|one| (one.name, one)))
+                }
                 Ok(Answer::Accepted) => {}
                 Err(error) => {
                     // Its machines are taken for alive: a driver finds out, the others at the next start.
@@ -87,7 +89,11 @@ impl Core {
                 })
             });
             if machine.as_ref().is_none_or(|machine| machine.address.is_none()) {
-                core.journal.note(Note::WorkerGone(now, row.id, "not there at a start of the coordinator".into()));
+                core.journal.note(Note::WorkerGone(
+                    now,
+                    row.id,
+                    "not there at a start of the coordinator".into(),
+                ));
                 continue;
             }
             let aside = row.state == "set_aside";
@@ -112,14 +118,17 @@ impl Core {
                 "done" => {}
                 "queued" => {
                     let since = row.retried_from;
-                    let avoid =
-                        attempts.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
+                    let avoid = attempts
+                        .iter()
+                        .filter(|attempt| attempt.number > since)
+                        .map(|attempt| attempt.worker);
                     let request = core.request(&row, avoid.collect());
                     core.rows.insert(row.id, row);
                     core.apply(Event::Queued(request));
                 }
                 _ => {
-                    let Some(attempt) = attempts.into_iter().rev().find(|attempt| attempt.ended.is_none()) else {
+                    let Some(attempt) = attempts.into_iter().rev().find(|attempt| attempt.ended.is_none())
+                    else {
                         tracing::error!(build = %row.id, "a build is under way without an attempt");
                         continue;
                     };

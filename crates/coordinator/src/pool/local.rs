@@ -144,7 +144,8 @@ impl Inner {
             }
             Err(error) => {
                 self.unwatch(name);
-                let error = PoolError::Unavailable { message: format!("no buildlet could be started: {error}") };
+                let error =
+                    PoolError::Unavailable { message: format!("no buildlet could be started: {error}") };
                 self.tell(PoolEvent::Failed { name, host, error }).await;
             }
         }
@@ -158,7 +159,8 @@ impl Inner {
             private_dir(parent)?;
         }
         let log = std::fs::File::options().create(true).append(true).open(folder.join("buildlet.log"))?;
-        let (program, first) = self.config.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
+        let (program, first) =
+            self.config.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut command = Command::new(program);
         command
             .args(first)
@@ -315,12 +317,14 @@ fn end_strays(folder: &Path) {
     for _ in 0..10 {
         let mut found = false;
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
             let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
-            if environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-                if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                    found |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
-                }
+            if environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+                && let Some(pid) = rustix::process::Pid::from_raw(pid)
+            {
+                found |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
             }
         }
         if !found {

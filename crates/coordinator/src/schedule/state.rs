@@ -375,7 +375,12 @@ impl Scheduler {
 
     /// The first ready build of the host that accepts one of its idle machines. Ready builds whose limit filled up in
     /// the meantime are parked on the way.
-    fn pick(&mut self, now: Micros, host: &str, touched: &mut BTreeSet<String>) -> Option<(BuildId, WorkerId)> {
+    fn pick(
+        &mut self,
+        now: Micros,
+        host: &str,
+        touched: &mut BTreeSet<String>,
+    ) -> Option<(BuildId, WorkerId)> {
         let mut from = None;
         let mut scanned = 0;
         loop {
@@ -385,7 +390,9 @@ impl Scheduler {
             }
             let candidate = match from {
                 None => entry.ready.first(),
-                Some(last) => entry.ready.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next(),
+                Some(last) => {
+                    entry.ready.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next()
+                }
             };
             let &(rank, build) = candidate?;
             let item = self.items.get(&build)?;

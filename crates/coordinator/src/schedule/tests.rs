@@ -7,11 +7,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn build(n: u64) -> BuildId {
-    BuildId::new(Micros(0), &mut |to: &mut [u8]| to.copy_from_slice(&[&[0, 0][..], &n.to_be_bytes()].concat()))
+    BuildId::new(Micros(0), &mut |to: &mut [u8]| {
+        to.copy_from_slice(&[&[0, 0][..], &n.to_be_bytes()].concat())
+    })
 }
 
 fn worker(n: u64) -> WorkerId {
-    WorkerId::new(Micros(0), &mut |to: &mut [u8]| to.copy_from_slice(&[&[1, 0][..], &n.to_be_bytes()].concat()))
+    WorkerId::new(Micros(0), &mut |to: &mut [u8]| {
+        to.copy_from_slice(&[&[1, 0][..], &n.to_be_bytes()].concat())
+    })
 }
 
 fn request(n: u64) -> Request {
@@ -111,7 +115,11 @@ fn a_full_limit_holds_its_builds_back_and_no_others() {
     assert_eq!(world.idle(3), []);
     assert_eq!(world.why(2), Reason::Limit { limit: "gpu".into(), max: 1 });
     assert_eq!(world.tell(Event::Released { build: build(3) }), [lease(2, 3)]);
-    assert_eq!(world.tell(Event::Limit { limit: "gpu".into(), max: 2 }), [], "a fourth machine was asked for before");
+    assert_eq!(
+        world.tell(Event::Limit { limit: "gpu".into(), max: 2 }),
+        [],
+        "a fourth machine was asked for before"
+    );
     assert_eq!(world.idle(4), [lease(1, 4)]);
 }
 
@@ -145,7 +153,10 @@ fn back_off_need_and_block_each_say_what_they_wait_for() {
     assert_eq!(world.scheduler.next_tick(), Some(until));
     assert_eq!(world.tell(Event::Queued(Request { need: Some("go".into()), ..request(2) })), []);
     assert_eq!(world.why(2), Reason::Need { need: "go".into() });
-    assert_eq!(world.tell(Event::Queued(Request { blocked: Some("no go on this host".into()), ..request(3) })), []);
+    assert_eq!(
+        world.tell(Event::Queued(Request { blocked: Some("no go on this host".into()), ..request(3) })),
+        []
+    );
     assert_eq!(world.why(3).to_string(), "blocked(no go on this host)");
     world.now = until;
     assert_eq!(world.tell(Event::Tick), [lease(1, 1)]);
@@ -178,7 +189,10 @@ fn what_was_under_way_is_resumed_with_its_machine_and_limits() {
     assert!(matches!(world.why(2), Reason::Limit { .. }));
     assert_eq!(world.scheduler.worker_of(build(1)), Some(worker(1)));
     world.tell(Event::MachineGone { worker: worker(1) });
-    assert_eq!(world.tell(Event::Released { build: build(1) }), [Action::Create { host: "h".into(), count: 1 }]);
+    assert_eq!(
+        world.tell(Event::Released { build: build(1) }),
+        [Action::Create { host: "h".into(), count: 1 }]
+    );
 }
 
 /// A day in small: random work on three hosts with limits, machines that come late, fail, vanish and are set aside.
@@ -270,7 +284,9 @@ fn simulate(seed: u64) {
                         names += 1;
                         let worker = worker(names);
                         starting.push((worker, host.clone()));
-                        actions.extend(scheduler.step(now, Event::MachineStarting { worker, host: host.clone() }));
+                        actions.extend(
+                            scheduler.step(now, Event::MachineStarting { worker, host: host.clone() }),
+                        );
                     }
                 }
                 Action::Retire { .. } => {}
@@ -326,7 +342,11 @@ fn simulate(seed: u64) {
             }
         }
     }
-    panic!("seed {seed}: {} builds never ran: {:?}", waiting.len(), waiting.iter().map(|id| scheduler.why(*id)).next());
+    panic!(
+        "seed {seed}: {} builds never ran: {:?}",
+        waiting.len(),
+        waiting.iter().map(|id| scheduler.why(*id)).next()
+    );
 }
 
 proptest! {

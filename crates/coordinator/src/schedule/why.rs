@@ -92,7 +92,7 @@ impl std::fmt::Display for Reason {
             Reason::BackOff { until } => {
                 let until = jiff::Timestamp::from_microsecond(until.0).unwrap_or_default();
                 write!(f, "backs off after a failure of the machine, until {until:.0}")
-            },
+            }
         }
     }
 }

@@ -109,6 +109,15 @@ impl Side for Bellwether {
     }
 }
 
+impl Drop for Bellwether {
+    fn drop(&mut self) {
+        // It would outlive the server for a while, as it should anywhere else.
+        if let Some(worker) = self.worker() {
+            let _ = testkit::kill(worker, testkit::Kill::Crash);
+        }
+    }
+}
+
 /// Builds the release binary and asks cargo where it is.
 fn release_binary() -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

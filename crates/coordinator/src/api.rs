@@ -12,7 +12,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::builds::{self, BuildRow};
-use store::{BuildId, StoreError};
+use store::audit::{self, Deed};
+use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
 use transport::{ApiError, CallError};
 
@@ -213,10 +214,11 @@ async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> 
         commit_time: now,
     };
     let name = want.builder.clone();
+    let asked = deed(now, "build", &revision, &name);
     let answer = |row: BuildRow, new| {
         Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new })
     };
-    if let Some(row) = api.finder.queue(vec![want], &[]).await?.into_iter().next() {
+    if let Some(row) = api.finder.queue(vec![want], &[], Some(asked)).await?.into_iter().next() {
         return Ok(answer(row, true));
     }
     let mut reader = api.shared.ledger.db().read().await?;
@@ -229,11 +231,23 @@ async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> 
     Ok(answer(row, false))
 }
 
+/// What a person did, for the audit log. All persons hold the one token there is.
+fn deed(time: Micros, action: &str, target: &str, detail: &str) -> Deed {
+    Deed {
+        time,
+        actor: "admin".into(),
+        action: action.into(),
+        target: target.into(),
+        detail: detail.into(),
+    }
+}
+
 async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
     let now = api.shared.ledger.clock().now();
     let class = Class::Interactive.as_str();
     let row = transition!(&api.shared.ledger, "retry", id, |tx| {
         builds::retry(&mut tx, id, class, 0, now).await?;
+        audit::append(&mut tx, deed(now, "retry", &id.to_string(), "")).await?;
         builds::get(&mut tx, id).await?
     });
     match row {
@@ -269,7 +283,9 @@ async fn cancel(
     let now = api.shared.ledger.clock().now();
     let id = row.id;
     let after = transition!(&api.shared.ledger, "cancel", id, |tx| {
-        builds::cancel(&mut tx, id, &cause).await?;
+        if builds::cancel(&mut tx, id, &cause).await? {
+            audit::append(&mut tx, deed(now, "cancel", &id.to_string(), &cause)).await?;
+        }
         let row = builds::get(&mut tx, id).await?.ok_or(StoreError::Stale)?;
         if row.state == "queued" {
             builds::finish(&mut tx, id, row.fence, "cancelled", row.cancel.as_deref(), now).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dashboard::api::{Cause, EmptyCell};
 use serde::Deserialize;
+use store::audit::{self, Deed};
 use store::builds::{self, BuildRow, NewBuild};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -66,11 +67,12 @@ impl Finder {
                 skipped.push((want.revision.clone(), want.builder.clone(), reason));
             }
         }
-        let queued = self.queue(wanted, &skipped).await?;
+        let queued = self.queue(wanted, &skipped, None).await?;
         Ok(queued.len())
     }
 
-    /// Queues cells that have no build yet, and returns the new rows.
+    /// Queues cells that have no build yet, and returns the new rows; the deed of the person who asked is written
+    /// down with the first of them.
     ///
     /// # Errors
     /// The database's.
@@ -78,6 +80,7 @@ impl Finder {
         &self,
         wanted: Vec<Wanted>,
         skipped: &[(String, String, String)],
+        deed: Option<Deed>,
     ) -> Result<Vec<BuildRow>, StoreError> {
         let ledger = &self.shared.ledger;
         let now = ledger.clock().now();
@@ -111,6 +114,9 @@ impl Finder {
                     builds::finish(&mut tx, one.id, 0, "skipped", Some(&cause), now).await?;
                 }
                 rows.extend(builds::get(&mut tx, one.id).await?);
+            }
+            if let Some(deed) = deed.clone().filter(|_| !rows.is_empty()) {
+                audit::append(&mut tx, deed).await?;
             }
             rows
         })?;

@@ -135,6 +135,8 @@ impl Expected {
 struct Progress {
     bars: Option<(MultiProgress, ProgressBar)>,
     state: std::cell::RefCell<BTreeMap<String, (Instant, Option<ProgressBar>)>>,
+    /// What was said of a queue that does not move.
+    said: std::cell::RefCell<String>,
 }
 
 impl Progress {
@@ -146,7 +148,7 @@ impl Progress {
             head.enable_steady_tick(Duration::from_millis(120));
             (all, head)
         });
-        Progress { bars, state: Default::default() }
+        Progress { bars, state: Default::default(), said: Default::default() }
     }
 
     fn say(&self, text: &str) {
@@ -159,6 +161,11 @@ impl Progress {
     async fn show(&self, status: &Status, expected: &mut Expected) {
         if self.bars.is_some() {
             self.say(&format!("{} running, {} waiting", status.running.len(), status.queued.len()));
+        }
+        let stuck = status.queued.first().filter(|_| status.running.is_empty());
+        if let Some(waiting) = stuck.filter(|waiting| *self.said.borrow() != waiting.reason) {
+            self.say(&format!("waiting: {}", waiting.reason));
+            *self.said.borrow_mut() = waiting.reason.clone();
         }
         for running in &status.running {
             let id = running.build.to_string();

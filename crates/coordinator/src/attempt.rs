@@ -242,7 +242,10 @@ pub async fn drive(
             return driven(Fate::Idle, false, true);
         }
     };
-    shared.reports.note(build);
+    match requeued {
+        true => shared.reports.note(build),
+        false => shared.reports.note_done(build),
+    }
     let fate = match fate {
         Some(fate) => fate,
         None => wipe(&client).await,

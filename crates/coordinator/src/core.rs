@@ -294,7 +294,7 @@ impl Core {
                 }
             }
             Message::Withdrawn(build) => {
-                self.shared.reports.note(build);
+                self.shared.reports.note_done(build);
                 if !self.running.contains_key(&build) && self.rows.remove(&build).is_some() {
                     self.apply(Event::Withdrawn { build });
                 }

@@ -3,7 +3,7 @@
 //! Reports on the way are sent when there is time, the newest only; the final one is sent until the dashboard has it, and
 //! across restarts, because a build that is done stays `reported = 0` until then.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,28 +20,67 @@ use tokio::time::Instant;
 use crate::attempt::Shared;
 use crate::ledger::{pause, transition};
 
+/// How long news of a build that is not done may gather before they are sent.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// Builds whose report has changed; never more than there are builds.
 #[derive(Debug, Clone, Default)]
 pub struct ReportQueue {
-    inner: Arc<(Mutex<BTreeSet<BuildId>>, Notify)>,
+    inner: Arc<(Mutex<Changed>, Notify)>,
+}
+
+#[derive(Debug, Default)]
+struct Changed {
+    /// Under way, with the moment of the first news.
+    under_way: BTreeMap<BuildId, Instant>,
+    /// Done: somebody waits for these.
+    done: BTreeSet<BuildId>,
 }
 
 impl ReportQueue {
-    /// Notes that a build's report has changed.
+    /// Notes that the report of a build that is under way has changed.
     pub fn note(&self, build: BuildId) {
-        if let Ok(mut dirty) = self.inner.0.lock() {
-            dirty.insert(build);
+        if let Ok(mut changed) = self.inner.0.lock() {
+            changed.under_way.entry(build).or_insert_with(Instant::now);
         }
         self.inner.1.notify_one();
     }
 
+    /// Notes that a build is done.
+    pub fn note_done(&self, build: BuildId) {
+        if let Ok(mut changed) = self.inner.0.lock() {
+            changed.under_way.remove(&build);
+            changed.done.insert(build);
+        }
+        self.inner.1.notify_one();
+    }
+
+    /// Those that are done, at once; those under way after a while, so that a build of a few milliseconds is told of
+    /// once.
     async fn take(&self) -> BTreeSet<BuildId> {
         loop {
-            let taken = self.inner.0.lock().map(|mut dirty| std::mem::take(&mut *dirty)).unwrap_or_default();
-            if !taken.is_empty() {
-                return taken;
+            let mut next = None;
+            if let Ok(mut changed) = self.inner.0.lock() {
+                let mut taken = std::mem::take(&mut changed.done);
+                let now = Instant::now();
+                changed.under_way.retain(|build, since| {
+                    let due = *since + GATHER <= now;
+                    if due {
+                        taken.insert(*build);
+                    }
+                    !due
+                });
+                if !taken.is_empty() {
+                    return taken;
+                }
+                next = changed.under_way.values().min().map(|since| *since + GATHER);
             }
-            self.inner.1.notified().await;
+            match next {
+                Some(due) => {
+                    let _ = tokio::time::timeout_at(due, self.inner.1.notified()).await;
+                }
+                None => self.inner.1.notified().await,
+            }
         }
     }
 }

@@ -121,7 +121,10 @@ impl Finder {
             rows
         })?;
         for row in &rows {
-            self.shared.reports.note(row.id);
+            match row.state.as_str() {
+                "done" => self.shared.reports.note_done(row.id),
+                _ => self.shared.reports.note(row.id),
+            }
         }
         let queued = rows.iter().filter(|row| row.state == "queued").cloned().collect::<Vec<_>>();
         if !queued.is_empty() {

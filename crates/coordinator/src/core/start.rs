@@ -115,7 +115,7 @@ impl Core {
             core.shared.reports.note(row.id);
             let attempts = tried.remove(&row.id).unwrap_or_default();
             match row.state.as_str() {
-                "done" => {}
+                "done" => core.shared.reports.note_done(row.id),
                 "queued" => {
                     let since = row.retried_from;
                     let avoid = attempts

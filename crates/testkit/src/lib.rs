@@ -12,6 +12,7 @@ mod postgres;
 mod process;
 mod server;
 mod wait;
+mod worker;
 
 pub use git::{File, GitRepo};
 pub use http::{Answer, request};
@@ -19,3 +20,4 @@ pub use postgres::Postgres;
 pub use process::{Kill, cpu_time, kill, resident_bytes};
 pub use server::{Server, ServerOptions};
 pub use wait::{free_port, wait_for};
+pub use worker::{Worker, workers};

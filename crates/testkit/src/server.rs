@@ -53,6 +53,43 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts the server on a free port without waiting for anything: it may end, or wait, before it is healthy.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn launch(options: ServerOptions) -> Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        std::fs::create_dir_all(&options.data)?;
+        let log = options.data.with_extension("output");
+        let mut server = Self { options, address, log, child: None };
+        server.child = Some(server.spawn()?);
+        Ok(server)
+    }
+
+    /// Starts it again with these arguments as [`Server::launch`] does.
+    ///
+    /// # Errors
+    /// When it runs already, or can't be started.
+    pub fn relaunch(&mut self, arguments: Vec<String>) -> Result<()> {
+        if self.child.is_some() {
+            bail!("the server runs already");
+        }
+        self.options.arguments = arguments;
+        self.child = Some(self.spawn()?);
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it is not running, or is still there after the limit.
+    pub fn await_end(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the server is not running")?;
+        let status = wait_for("the server's end", limit, || Ok(child.try_wait()?))?;
+        self.child = None;
+        Ok(status)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -85,19 +122,7 @@ impl Server {
         if self.child.is_some() {
             bail!("the server runs already");
         }
-        let out = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut child = Command::new(&self.options.program)
-            .arg("up")
-            .arg("--data")
-            .arg(&self.options.data)
-            .args(["--listen", &self.address.to_string()])
-            .args(&self.options.arguments)
-            .envs(self.options.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()
-            .with_context(|| format!("starting {}", self.options.program.display()))?;
+        let mut child = self.spawn()?;
         let ready = wait_for("the server's health", START_LIMIT, || {
             if let Some(status) = child.try_wait()? {
                 bail!("the server ended: {status}");
@@ -111,6 +136,22 @@ impl Server {
             let lines: Vec<&str> = printed.lines().collect();
             format!("it printed:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
         })
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let out = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        Command::new(&self.options.program)
+            .arg("up")
+            .arg("--data")
+            .arg(&self.options.data)
+            .args(["--listen", &self.address.to_string()])
+            .args(&self.options.arguments)
+            .envs(self.options.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| format!("starting {}", self.options.program.display()))
     }
 
     /// kill -9, as a crash; its workers live on.

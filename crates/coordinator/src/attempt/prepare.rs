@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use buildlet_client::{BuildletClient, ExecRequest, Limits, RunState};
 use futures::StreamExt as _;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use serde_json::json;
 use store::ObjectError;
 
@@ -37,7 +37,7 @@ pub(super) async fn sources(
     Ok(())
 }
 
-async fn get(shared: &Shared, path: &str) -> Result<Body, Trouble> {
+async fn get(shared: &Shared, path: &str) -> Result<Response<Body>, Trouble> {
     let request = || {
         Request::builder()
             .method(Method::GET)
@@ -49,7 +49,7 @@ async fn get(shared: &Shared, path: &str) -> Result<Body, Trouble> {
     for pause in [0, 200, 1000, 3000] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         match shared.mirror.send_ok(request()?).await {
-            Ok(response) => return Ok(response.into_body()),
+            Ok(response) => return Ok(response),
             Err(error) if error.is_transient() => last = error.to_string(),
             Err(error) => return Err(Trouble::source(error.to_string())),
         }
@@ -66,7 +66,7 @@ async fn unpack(
     record.span("source", &format!("{}@{}", source.repo, source.commit));
     let body = get(shared, &format!("/{}.tar.gz?rev={}", source.repo, source.commit)).await?;
     record.span("unpack", &source.dir);
-    let stream = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+    let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
     client.write_tgz(&source.dir, stream).await?;
     Ok(())
 }
@@ -89,7 +89,15 @@ async fn unpack_snapshot(
     Ok(true)
 }
 
-/// Makes a shallow git repository on the worker.
+/// What makes a git repository of a bundle: the directory, the commit, and where the history is cut, one a line.
+///
+/// Git would take a shallow bundle for a broken history, so the cuts are written down before anything is fetched.
+const MAKE: &str = r#"bundle="$PWD/$1.bundle" && git init -q --template= "$1" && cd "$1" \
+&& if [ -n "$3" ]; then printf '%s\n' "$3" > .git/shallow; fi \
+&& git fetch -q --no-auto-maintenance "$bundle" HEAD '+refs/tags/*:refs/tags/*' \
+&& git checkout -q --detach "$2" && rm "$bundle""#;
+
+/// Makes a git repository on the worker, with the newest commits of the history.
 async fn clone(
     shared: &Shared,
     record: &mut Record,
@@ -97,18 +105,22 @@ async fn clone(
     source: &Source,
 ) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{} as git", source.repo, source.commit));
-    let body = get(shared, &format!("/mirror/{}/bundle?rev={}&depth=1", source.repo, source.commit)).await?;
+    let path = format!("/mirror/{}/bundle?rev={}", source.repo, source.commit);
+    let (head, body) = get(shared, &path).await?.into_parts();
+    let shallow = match head.headers.get("Bw-Shallow").map(|value| value.to_str()) {
+        Some(Ok(hashes)) => hashes.replace(',', "\n"),
+        Some(Err(error)) => return Err(Trouble::source(format!("{path}: Bw-Shallow: {error}"))),
+        None => String::new(),
+    };
     let bytes =
         axum::body::to_bytes(body, 2 << 30).await.map_err(|error| Trouble::source(error.to_string()))?;
     record.span("unpack", &source.dir);
     let bundle = format!("{}.bundle", source.dir);
     client.write_file(&bundle, 0o644, bytes).await?;
-    let script = "git init -q \"$1\" && cd \"$1\" && git fetch -q \"../$1.bundle\" '+refs/*:refs/*' 'HEAD' ; \
-                  git checkout -q --detach \"$2\" && rm \"../$1.bundle\"";
     let id = format!("{}-git-{}", record.attempt.id, source.dir);
     let request = ExecRequest {
         id: id.clone(),
-        argv: ["sh", "-c", script, "sh", &source.dir, &source.commit].map(str::to_owned).to_vec(),
+        argv: ["sh", "-c", MAKE, "sh", &source.dir, &source.commit, &shallow].map(str::to_owned).to_vec(),
         env: Vec::new(),
         env_pass: vec!["PATH".into()],
         dir: String::new(),

@@ -93,15 +93,30 @@ pub(crate) async fn run(shared: Arc<Shared>, why: impl AsyncFn(BuildId) -> Optio
     let mut expected: HashMap<(String, String), (Instant, Option<u64>)> = HashMap::new();
     let mut failures = 0;
     loop {
+        let mut told = Vec::new();
         for build in shared.reports.take().await {
             match send(&shared, build, &why, &mut expected).await {
-                Ok(()) => failures = 0,
+                Ok(version) => {
+                    failures = 0;
+                    told.extend(version.map(|version| (build, version)));
+                }
                 Err(error) => {
                     tracing::warn!(%build, %error, "a report could not be sent; trying again");
                     shared.reports.note(build);
                     tokio::time::sleep(pause(failures)).await;
                     failures += 1;
                 }
+            }
+        }
+        // One transaction for all that ended meanwhile. What it fails to note is told once more at the next start.
+        if let Some((first, _)) = told.first() {
+            let noted = transition!(&shared.ledger, "reported", first, |tx| {
+                for (build, version) in &told {
+                    builds::reported(&mut tx, *build, *version).await?;
+                }
+            });
+            if let Err(error) = noted {
+                tracing::warn!(%error, "reports were sent, but that could not be noted");
             }
         }
     }
@@ -115,14 +130,15 @@ enum SendError {
     Call(#[from] transport::CallError),
 }
 
+/// Sends a report; returns the version of a build whose end is told with it.
 async fn send(
     shared: &Shared,
     id: BuildId,
     why: &impl AsyncFn(BuildId) -> Option<Wait>,
     expected: &mut HashMap<(String, String), (Instant, Option<u64>)>,
-) -> Result<(), SendError> {
+) -> Result<Option<i64>, SendError> {
     let mut reader = shared.ledger.db().read().await?;
-    let Some(build) = builds::get(&mut reader, id).await? else { return Ok(()) };
+    let Some(build) = builds::get(&mut reader, id).await? else { return Ok(None) };
     let mut rows = Vec::new();
     for attempt in attempts::of_build(&mut reader, id).await? {
         let timed = spans::of_attempt(&mut reader, attempt.id).await?;
@@ -142,11 +158,7 @@ async fn send(
         Err(error) if error.is_code("stale") => {}
         Err(error) => return Err(error.into()),
     }
-    if done && !build.reported {
-        let version = build.version;
-        transition!(&shared.ledger, "reported", id, |tx| builds::reported(&mut tx, id, version).await?)?;
-    }
-    Ok(())
+    Ok((done && !build.reported).then_some(build.version))
 }
 
 async fn expected_time(

@@ -186,7 +186,7 @@ impl Git {
         env.extend(config.env.into_iter().map(|(k, v)| (k.into(), v.into())));
         let local = Arc::new(Semaphore::new(config.limits.local_processes.max(1)));
         let remote = Arc::new(Semaphore::new(config.limits.remote_processes.max(1)));
-        let inner = Inner { program: config.program, env, limits: config.limits, local, remote };
+        let inner = Inner { program: whole_path(config.program), env, limits: config.limits, local, remote };
         Ok(Git { inner: Arc::new(inner) })
     }
 
@@ -231,3 +231,14 @@ fn prepare_home(home: &Path) -> std::io::Result<()> {
     std::fs::write(&new, SETTINGS)?;
     std::fs::rename(&new, &file)
 }
+/// A program by its whole path, where it is found: a name that is looked up by each child makes the standard library
+/// copy our page tables for every command (`fork`) instead of borrowing them (`posix_spawn`).
+fn whole_path(program: PathBuf) -> PathBuf {
+    if program.components().count() != 1 {
+        return program;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(&program)).find(|file| file.is_file());
+    found.unwrap_or(program)
+}
+

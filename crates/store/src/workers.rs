@@ -24,7 +24,7 @@ pub struct WorkerRow {
     pub host: String,
     /// JSON of how it is reached, once it is ready.
     pub address: Option<String>,
-    /// `starting`, `idle`, `leased`, `wiping` or `set_aside`.
+    /// `starting`, `idle` or `set_aside`; which build holds it is said by its live lease.
     pub state: String,
     /// Why it is set aside.
     pub reason: Option<String>,

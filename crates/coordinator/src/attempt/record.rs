@@ -1,6 +1,7 @@
 //! An attempt's rows as the driver knows them, and the transactions that move them on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::{BuildletClient, Status};
@@ -11,10 +12,10 @@ use store::attempts::{self, AttemptRow, Decision};
 use store::builds::{self, BuildRow};
 use store::leases::{self, NewLease};
 use store::spans::{self, SpanRow};
-use store::{AttemptId, LeaseId, StoreError, Tx, workers};
+use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
 use super::{Grant, Shared, Start, Trouble, Verdict};
-use crate::clock::new_id;
+use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
 use crate::ledger::transition;
 use crate::recipe::Ended;
@@ -30,6 +31,7 @@ pub(crate) struct Record {
     pub job: Job,
     pub fence: i64,
     pub resumed: bool,
+    clock: SharedClock,
     /// What a listing step listed.
     pub tests: Vec<String>,
     spans: Vec<SpanRow>,
@@ -37,6 +39,8 @@ pub(crate) struct Record {
     written: usize,
     inputs: BTreeMap<String, Value>,
     warnings: Vec<String>,
+    /// How many warnings were written with the verdict.
+    warned: usize,
     steps: Vec<StepReport>,
 }
 
@@ -95,7 +99,6 @@ impl Record {
                     builds::lease(&mut tx, build.id, fence, now).await?;
                     attempts::insert(&mut tx, &attempt).await?;
                     leases::insert(&mut tx, &lease, now).await?;
-                    workers::set(&mut tx, worker, "leased", None, now).await?;
                     spans::put(&mut tx, attempt.id, &queued).await?;
                 });
                 if let Err(error) = begun {
@@ -111,11 +114,13 @@ impl Record {
                     job: *job,
                     fence,
                     resumed: false,
+                    clock: Arc::clone(ledger.clock()),
                     tests: Vec::new(),
                     spans: vec![queued],
                     written: 1,
                     inputs,
                     warnings: Vec::new(),
+                    warned: 0,
                     steps: Vec::new(),
                 };
                 record.span("lease", &worker.to_string());
@@ -132,7 +137,7 @@ impl Record {
             |error: serde_json::Error| StoreError::Corrupt(format!("attempt {}: {error}", attempt.id));
         let job: Job = serde_json::from_str(&attempt.job).map_err(corrupt)?;
         let inputs = serde_json::from_str(&attempt.inputs).map_err(corrupt)?;
-        let warnings = serde_json::from_str(&attempt.warnings).map_err(corrupt)?;
+        let warnings: Vec<String> = serde_json::from_str(&attempt.warnings).map_err(corrupt)?;
         let mut spans = spans::of_attempt(&mut ledger.db().read().await?, attempt.id).await?;
         let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
         let now = ledger.clock().now();
@@ -155,10 +160,12 @@ impl Record {
             job,
             fence,
             resumed: true,
+            clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
             written: 0,
             spans,
             inputs,
+            warned: warnings.len(),
             warnings,
             steps: Vec::new(),
         })
@@ -217,7 +224,7 @@ impl Record {
 
     /// Ends the span that is open.
     pub fn end_span(&mut self, error: Option<String>) {
-        let now = store::Micros::now();
+        let now = self.clock.now();
         if let Some(span) = self.spans.last_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now.max(span.start));
             span.error = error;
@@ -326,16 +333,53 @@ impl Record {
     pub async fn snapshot(&mut self, shared: &Shared, client: &BuildletClient) -> Result<(), Trouble> {
         let Some(key) = self.job.snapshot.clone() else { return Ok(()) };
         self.span("snapshot", &key);
-        let stream = client.tgz(&self.job.repo).await?;
-        let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
-        let kept = shared.objects.put_stream(&key, stream).await;
-        let error = kept.err().map(|error| error.to_string());
+        let error = match self.keep_snapshot(shared, client, &key).await? {
+            Ok(()) => None,
+            Err(error) => Some(error.to_string()),
+        };
         if let Some(error) = &error {
             // The build is judged by its steps; the next one just has to build the tree again.
             self.warn(format!("the snapshot could not be kept: {error}"));
         }
         self.end_span(error);
         Ok(())
+    }
+
+    /// Uploads under a name of this attempt's own; the snapshot's name is given in a transaction under our fence, to
+    /// the first that comes.
+    async fn keep_snapshot(
+        &self,
+        shared: &Shared,
+        client: &BuildletClient,
+        key: &str,
+    ) -> Result<Result<(), ObjectError>, Trouble> {
+        let objects = &shared.objects;
+        match objects.exists(key).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+        let staged = format!("staged/{}-{}.tar.gz", self.attempt.id, self.fence);
+        let stream = client.tgz(&self.job.repo).await?;
+        let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
+        if let Err(error) = objects.put_stream(&staged, stream).await {
+            return Ok(Err(error));
+        }
+        let (attempt, fence, step) = (self.attempt.id, self.fence, self.attempt.step);
+        let published = transition!(&shared.ledger, "snapshot", self.build.id, |tx| {
+            attempts::advance(&mut tx, attempt, fence, "running", step).await?;
+            objects.publish(&staged, key).await
+        });
+        if published.is_err() {
+            // It is nobody's: what is left behind is only a file.
+            let _ = objects.delete(&staged).await;
+        }
+        Ok(match published? {
+            Ok(_) => Ok(()),
+            // Published before the answer of the commit was lost.
+            Err(ObjectError::NotFound(_)) if objects.exists(key).await.unwrap_or(false) => Ok(()),
+            Err(error) => Err(error),
+        })
     }
 
     fn cause_text(verdict: &Verdict) -> Option<String> {
@@ -359,6 +403,7 @@ impl Record {
             Self::write_spans(spans, written, attempt, &mut tx).await?;
         })?;
         self.attempt.state = "reporting".into();
+        self.warned = self.warnings.len();
         self.written = self.spans.len();
         Ok(())
     }
@@ -375,8 +420,7 @@ impl Record {
         );
         let ledger = &shared.ledger;
         let now = ledger.clock().now();
-        let (build, attempt, lease, worker, fence) =
-            (self.build.id, self.attempt.id, self.attempt.lease, self.attempt.worker, self.fence);
+        let (build, attempt, lease, fence) = (self.build.id, self.attempt.id, self.attempt.lease, self.fence);
         let cause = Self::cause_text(verdict);
         let tries = self.attempt.number - self.build.retried_from;
         let again = verdict.outcome == "infra_failed" && tries < MAX_ATTEMPTS;
@@ -389,8 +433,11 @@ impl Record {
             warnings: serde_json::to_string(&self.warnings).unwrap_or_default(),
             inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
         };
+        let decided = self.attempt.state == "reporting" && self.warnings.len() == self.warned;
         let ended = transition!(ledger, "done", build, |tx| {
-            attempts::decide(&mut tx, attempt, fence, &decision).await?;
+            if !decided {
+                attempts::decide(&mut tx, attempt, fence, &decision).await?;
+            }
             attempts::finish(&mut tx, attempt, fence, verdict.outcome, cause.as_deref(), now).await?;
             leases::end(&mut tx, lease, fence, now).await?;
             if again {
@@ -398,7 +445,6 @@ impl Record {
             } else {
                 builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), now).await?;
             }
-            workers::set(&mut tx, worker, "wiping", None, now).await?;
             Self::write_spans(spans, written, attempt, &mut tx).await?;
         });
         if let Err(error) = ended {

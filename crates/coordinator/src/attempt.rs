@@ -22,7 +22,7 @@ use transport::Service;
 
 use crate::job::{Job, When};
 use crate::ledger::Ledger;
-use crate::log::{LogError, LogWriter};
+use crate::log::{self, LogError, LogWriter};
 use crate::recipe::{End, Run, RunError, Surroundings, run_step};
 use crate::redact::Secrets;
 use crate::report::ReportQueue;
@@ -275,6 +275,9 @@ async fn work(
     around: &Surroundings,
 ) -> Result<Verdict, Trouble> {
     if let Some(verdict) = record.decided() {
+        // The log still belongs to the coordinator before us, and would not be finished by anybody else.
+        let (attempt, build) = (record.attempt.id.to_string(), record.build.id.to_string());
+        log::take(&shared.dashboard, &attempt, &build, record.fence as u64).await?;
         return report(shared, record, verdict).await;
     }
     let status = client.status().await?;

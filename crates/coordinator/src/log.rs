@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashboard::api::LogState;
 use dashboard::client::DashboardClient;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -62,7 +63,7 @@ impl<'s> LogWriter<'s> {
         fence: u64,
         secrets: &'s Secrets,
     ) -> Result<Self, LogError> {
-        let state = patiently(|| dashboard.log_open(&attempt, build, fence)).await?;
+        let state = take(&dashboard, &attempt, build, fence).await?;
         Ok(LogWriter {
             dashboard,
             attempt,
@@ -158,6 +159,19 @@ impl Sink for LogWriter<'_> {
     fn durable(&self) -> u64 {
         self.raw_stored
     }
+}
+
+/// Opens an attempt's log under a fence, so that it takes no word from a lower one any more.
+///
+/// # Errors
+/// [`LogError::Stale`] if a higher fence was there before.
+pub async fn take(
+    dashboard: &DashboardClient,
+    attempt: &str,
+    build: &str,
+    fence: u64,
+) -> Result<LogState, LogError> {
+    patiently(|| dashboard.log_open(attempt, build, fence)).await
 }
 
 /// Calls until the dashboard answers: while it is away, the worker keeps the output, and its process waits when the spool

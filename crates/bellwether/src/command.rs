@@ -4,6 +4,7 @@ mod build;
 mod builds;
 mod client;
 mod config;
+mod demo;
 mod doctor;
 mod init;
 mod log;

@@ -1,13 +1,13 @@
 //! `up`: the whole system here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::once;
+use super::{demo, once};
 use crate::args::Up;
 use crate::server::{self, Guard, Taken};
 use crate::system::composed::{Composer, Composition};
@@ -17,11 +17,12 @@ use crate::system::{System, data, targets};
 const DEFAULT: &str = "127.0.0.1:8119";
 
 pub async fn run(args: Up) -> Result<ExitCode> {
-    let demo = if args.demo { Some(tempdir()?) } else { None };
-    let data = match (&demo, &args.data) {
-        (Some(dir), _) => dir.clone(),
-        (None, Some(dir)) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
-        (None, None) => data::default_dir()?,
+    if args.demo {
+        return demo::run(&args).await;
+    }
+    let data = match &args.data {
+        Some(dir) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
+        None => data::default_dir()?,
     };
     let targets = targets::read(&args.repos, args.sources.config.as_deref(), args.horizon)?;
     let composer = Composer::new(targets, args.sources.environment.as_deref())?;
@@ -40,16 +41,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let code = if args.once { once::run(&args, system).await } else { stay(system).await };
     stop.cancel();
     let _ = serving.await;
-    if let Some(dir) = demo {
-        let _ = std::fs::remove_dir_all(dir);
-    }
     code
-}
-
-fn tempdir() -> Result<PathBuf> {
-    let dir = std::env::temp_dir().join(format!("bellwether-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-    Ok(dir)
 }
 
 fn announce(composition: &Composition, data: &Path, address: &str) {

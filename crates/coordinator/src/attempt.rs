@@ -232,7 +232,10 @@ pub async fn drive(
         Err(Trouble::Stale) => return driven(Fate::Idle, false, true),
         Err(Trouble::Infra { verdict, fate: said }) => {
             fate = said;
-            verdict
+            match finish_log(&shared, &mut record).await {
+                Err(Trouble::Stale) => return driven(Fate::Idle, false, true),
+                _ => verdict,
+            }
         }
     };
     let requeued = match record.end(&shared, &verdict).await {
@@ -275,9 +278,6 @@ async fn work(
     around: &Surroundings,
 ) -> Result<Verdict, Trouble> {
     if let Some(verdict) = record.decided() {
-        // The log still belongs to the coordinator before us, and would not be finished by anybody else.
-        let (attempt, build) = (record.attempt.id.to_string(), record.build.id.to_string());
-        log::take(&shared.dashboard, &attempt, &build, record.fence as u64).await?;
         return report(shared, record, verdict).await;
     }
     let status = client.status().await?;
@@ -314,7 +314,10 @@ async fn work(
         if !wanted || (step.for_toolchain && record.has_snapshot()) {
             continue;
         }
-        if around.cancel.is_cancelled() {
+        let id = format!("{attempt}-{index}");
+        // A step that runs already is ended below, and what it printed is kept.
+        let resumed = record.resumed && index == first;
+        if around.cancel.is_cancelled() && !(resumed && is_known(client, &id).await) {
             verdict = record.cancelled(shared).await?;
             break;
         }
@@ -322,7 +325,6 @@ async fn work(
             step.run = step.run.replace("{tests}", &record.tests.join(" "));
         }
         record.begin_step(shared, index, &step, log.len()).await?;
-        let id = format!("{attempt}-{index}");
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
         let ended = run_step(client, run, &mut log, around).await?;
@@ -365,16 +367,29 @@ async fn listed(shared: &Shared, attempt: &str, (from, to): (u64, u64)) -> Vec<S
 }
 
 async fn report(shared: &Shared, record: &mut Record, verdict: Verdict) -> Result<Verdict, Trouble> {
-    let fence = record.fence as u64;
-    let attempt = record.attempt.id.to_string();
     record.span("report", "");
+    finish_log(shared, record).await?;
+    record.end_span(None);
+    Ok(verdict)
+}
+
+/// Says that nothing more comes to the attempt's log.
+async fn finish_log(shared: &Shared, record: &mut Record) -> Result<(), Trouble> {
+    let fence = record.fence as u64;
+    let (attempt, build) = (record.attempt.id.to_string(), record.build.id.to_string());
     let mut tries = 0;
+    let mut taken = false;
     loop {
         match shared.dashboard.log_finish(&attempt, fence).await {
-            Ok(_) => break,
+            Ok(_) => return Ok(()),
+            // It may still belong to the coordinator before us, if no step ran since.
+            Err(error) if error.is_code("stale") && record.resumed && !taken => {
+                log::take(&shared.dashboard, &attempt, &build, fence).await?;
+                taken = true;
+            }
             Err(error) if error.is_code("stale") => return Err(Trouble::Stale),
             // No step ran, so there is no log.
-            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => break,
+            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => return Ok(()),
             Err(error) if error.is_transient() && tries < 200 => {
                 tracing::warn!(%error, "a log can't be finished; trying again");
                 tokio::time::sleep(crate::ledger::pause(tries)).await;
@@ -382,10 +397,13 @@ async fn report(shared: &Shared, record: &mut Record, verdict: Verdict) -> Resul
             }
             Err(error) => {
                 record.warn(format!("the log could not be finished: {error}"));
-                break;
+                return Ok(());
             }
         }
     }
-    record.end_span(None);
-    Ok(verdict)
+}
+
+/// Whether the worker knows the command: it runs, or has run.
+async fn is_known(client: &BuildletClient, id: &str) -> bool {
+    client.exec_state(id, Duration::ZERO).await.is_ok()
 }

@@ -143,7 +143,10 @@ pub async fn run_step<S: Sink>(
         let stream = reach.insist(|| client.output(id, from)).await;
         let mut stream = match stream {
             Ok(stream) => stream,
-            Err(error) => return Err(error),
+            Err(error) => {
+                sink.finish().await.map_err(RunError::Sink)?;
+                return Err(error);
+            }
         };
         let broken = loop {
             let due = sink.due();

@@ -96,10 +96,7 @@ impl System {
         let pool = LocalPool::open(LocalPoolConfig {
             dir: data.join("workers"),
             sockets: data::sockets(),
-            command: vec![
-                std::env::current_exe().context("where is this program?")?.to_string_lossy().into_owned(),
-                "buildlet".into(),
-            ],
+            command: vec![this_program()?, "buildlet".into()],
             env: data::worker_environment(&first.config),
             idle_exit: Duration::from_secs(15 * 60),
         })
@@ -258,4 +255,13 @@ impl System {
             other.abort();
         }
     }
+}
+
+/// How this program is started once more: the very same one, even if another was put in its place meanwhile.
+fn this_program() -> Result<String> {
+    let running = std::path::Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.display().to_string());
+    }
+    Ok(std::env::current_exe().context("where is this program?")?.to_string_lossy().into_owned())
 }

@@ -78,6 +78,8 @@ impl Jobs {
 #[derive(Clone, Copy)]
 enum Job {
     Trivial,
+    /// The same, of a commit whose tree is at hand: each time another builder.
+    Again,
     Log,
     Long,
 }
@@ -85,7 +87,7 @@ enum Job {
 impl Job {
     fn name(self) -> &'static str {
         match self {
-            Self::Trivial => "trivial",
+            Self::Trivial | Self::Again => "trivial",
             Self::Log => "log",
             Self::Long => "long",
         }
@@ -116,7 +118,12 @@ struct Figures {
     version: String,
     builds_per_second: f64,
     cpu_ms_per_build: f64,
+    /// The two figures above for builds of one commit.
+    again_per_second: f64,
+    cpu_ms_again: f64,
     single_ms: Vec<f64>,
+    /// As `single_ms`, for builds of one commit.
+    again_ms: Vec<f64>,
     server_idle_bytes: u64,
     worker_idle_bytes: Option<u64>,
     log_in_mb_per_second: f64,
@@ -164,30 +171,24 @@ fn measure(name: &str, version: String, side: &mut impl Side, jobs: &Jobs, args:
     figures.server_idle_bytes = testkit::resident_bytes(side.server()?)?;
     figures.worker_idle_bytes = side.worker().and_then(|pid| testkit::resident_bytes(pid).ok());
 
-    for _ in 0..args.single {
-        let began = Instant::now();
-        let id = side.submit(Job::Trivial)?;
-        side.wait(&[id], BUILD_LIMIT)?;
-        figures.single_ms.push(began.elapsed().as_secs_f64() * 1000.0);
-    }
-    figures.single_ms.sort_by(f64::total_cmp);
+    figures.single_ms = one_by_one(side, Job::Trivial, args.single)?;
     println!(
         "{name}: submit to done p50 {:.1} ms, p95 {:.1} ms",
-        figures.percentile(50),
-        figures.percentile(95)
+        percentile(&figures.single_ms, 50),
+        percentile(&figures.single_ms, 95)
     );
-
-    let before = testkit::cpu_time(side.server()?)?;
-    let began = Instant::now();
-    let ids: Vec<String> = (0..args.builds).map(|_| side.submit(Job::Trivial)).collect::<Result<_>>()?;
-    side.wait(&ids, BUILD_LIMIT * 10)?;
-    let took = began.elapsed().as_secs_f64();
-    let cpu = testkit::cpu_time(side.server()?)? - before;
-    figures.builds_per_second = args.builds as f64 / took;
-    figures.cpu_ms_per_build = cpu.as_secs_f64() * 1000.0 / args.builds as f64;
+    (figures.builds_per_second, figures.cpu_ms_per_build) = at_once(side, Job::Trivial, args.builds)?;
     println!(
         "{name}: {:.1} builds/s, {:.2} ms CPU each",
         figures.builds_per_second, figures.cpu_ms_per_build
+    );
+    figures.again_ms = one_by_one(side, Job::Again, args.single)?;
+    (figures.again_per_second, figures.cpu_ms_again) = at_once(side, Job::Again, args.builds)?;
+    println!(
+        "{name}: of one commit: submit to done p50 {:.1} ms, {:.1} builds/s, {:.2} ms CPU each",
+        percentile(&figures.again_ms, 50),
+        figures.again_per_second,
+        figures.cpu_ms_again
     );
 
     let megabytes = LOG_BYTES as f64 / 1e6;
@@ -216,12 +217,34 @@ fn measure(name: &str, version: String, side: &mut impl Side, jobs: &Jobs, args:
     Ok(figures)
 }
 
-impl Figures {
-    /// The time from submit to done that `percent` of the single builds did not exceed, in ms.
-    fn percentile(&self, percent: usize) -> f64 {
-        let last = self.single_ms.len().saturating_sub(1);
-        self.single_ms.get((last * percent).div_ceil(100)).copied().unwrap_or_default()
+/// Times from submit to done, in ms, sorted.
+fn one_by_one(side: &mut impl Side, job: Job, count: usize) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let began = Instant::now();
+        let id = side.submit(job)?;
+        side.wait(&[id], BUILD_LIMIT)?;
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// Builds a second, and the server's CPU for each in ms.
+fn at_once(side: &mut impl Side, job: Job, count: usize) -> Result<(f64, f64)> {
+    let before = testkit::cpu_time(side.server()?)?;
+    let began = Instant::now();
+    let ids: Vec<String> = (0..count).map(|_| side.submit(job)).collect::<Result<_>>()?;
+    side.wait(&ids, BUILD_LIMIT * 10)?;
+    let took = began.elapsed().as_secs_f64();
+    let cpu = testkit::cpu_time(side.server()?)? - before;
+    Ok((count as f64 / took, cpu.as_secs_f64() * 1000.0 / count as f64))
+}
+
+/// The time that `percent` of the sorted times did not exceed.
+fn percentile(times: &[f64], percent: usize) -> f64 {
+    let last = times.len().saturating_sub(1);
+    times.get((last * percent).div_ceil(100)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -231,9 +254,9 @@ mod tests {
     #[test]
     fn percentiles_are_taken_from_sorted_times() {
         let figures = Figures { single_ms: (0..=100).map(f64::from).collect(), ..Figures::default() };
-        assert!((figures.percentile(50) - 50.0).abs() < 1e-9);
-        assert!((figures.percentile(95) - 95.0).abs() < 1e-9);
-        assert!(Figures::default().percentile(50).abs() < 1e-9);
+        assert!((percentile(&figures.single_ms, 50) - 50.0).abs() < 1e-9);
+        assert!((percentile(&figures.single_ms, 95) - 95.0).abs() < 1e-9);
+        assert!(percentile(&[], 50).abs() < 1e-9);
     }
 
     #[test]

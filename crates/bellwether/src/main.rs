@@ -26,13 +26,14 @@ fn main() -> ExitCode {
     // Half the cores: most of what the server does is waiting, and each further thread is woken for nothing
     // (docs/benchmarks.md). What computes (git, SQLite, archives) has processes and threads of its own.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: no threads could be started: {error}");
-            return ExitCode::from(2);
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("error: no threads could be started: {error}");
+                return ExitCode::from(2);
+            }
+        };
     let code = match runtime.block_on(command::run(cli)) {
         Ok(code) => code,
         Err(error) => {

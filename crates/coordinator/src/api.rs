@@ -11,8 +11,8 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::builds::{self, BuildRow};
 use store::audit::{self, Deed};
+use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
 use transport::{ApiError, CallError};
@@ -233,13 +233,7 @@ async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> 
 
 /// What a person did, for the audit log. All persons hold the one token there is.
 fn deed(time: Micros, action: &str, target: &str, detail: &str) -> Deed {
-    Deed {
-        time,
-        actor: "admin".into(),
-        action: action.into(),
-        target: target.into(),
-        detail: detail.into(),
-    }
+    Deed { time, actor: "admin".into(), action: action.into(), target: target.into(), detail: detail.into() }
 }
 
 async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {

@@ -241,4 +241,3 @@ fn whole_path(program: PathBuf) -> PathBuf {
     let found = std::env::split_paths(&path).map(|dir| dir.join(&program)).find(|file| file.is_file());
     found.unwrap_or(program)
 }
-

@@ -23,6 +23,8 @@ pub(super) struct Bellwether {
     server: Server,
     /// Commits that were not built yet: a builder builds a commit once, so each build has its own.
     commits: Vec<String>,
+    /// A commit whose tree is at hand, and how many builders had it.
+    known: Option<(String, usize)>,
     token: String,
 }
 
@@ -34,7 +36,7 @@ impl Bellwether {
             |n| repo.commit("The work of the benchmark", &[("README", File::Text(&format!("{n}\n")))]);
         let commits = (0..builds).map(commit).collect::<Result<_>>()?;
         let file = dir.join("server.toml");
-        std::fs::write(&file, config(repo.dir(), jobs))?;
+        std::fs::write(&file, config(repo.dir(), jobs, builds))?;
         let server = Server::start(ServerOptions {
             program,
             data: dir.join("data"),
@@ -42,14 +44,21 @@ impl Bellwether {
             environment: Vec::new(),
         })?;
         let token = admin_token(server.data())?;
-        Ok(Self { server, commits, token })
+        Ok(Self { server, commits, known: None, token })
     }
 }
 
 impl Side for Bellwether {
     fn submit(&mut self, job: Job) -> Result<String> {
-        let commit = self.commits.pop().context("no commit is left")?;
-        let body = json!({"repo": REPO, "rev": commit, "builder": job.name()});
+        let (commit, builder) = match (job, &mut self.known) {
+            (Job::Again, Some((commit, builders))) => {
+                *builders += 1;
+                (commit.clone(), format!("again-{builders}"))
+            }
+            _ => (self.commits.pop().context("no commit is left")?, job.name().to_owned()),
+        };
+        self.known.get_or_insert((commit.clone(), 0));
+        let body = json!({"repo": REPO, "rev": commit, "builder": builder});
         let answer = self.server.request("POST", "/api/v1/builds", Some(&self.token), Some(&body))?.json()?;
         Ok(answer["id"].as_str().context("no id in the answer")?.to_owned())
     }
@@ -150,7 +159,7 @@ fn admin_token(data: &Path) -> Result<String> {
 }
 
 /// Three builders that run only when asked, and one worker for all.
-fn config(repo: &Path, jobs: &Jobs) -> String {
+fn config(repo: &Path, jobs: &Jobs, again: usize) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut out = format!(
         "[repo.{REPO}]\nurl = {}\n\n[host.one]\npool = \"local\"\ncapacity = 1\n",
@@ -164,6 +173,11 @@ fn config(repo: &Path, jobs: &Jobs) -> String {
             quoted(command)
         ));
     }
+    for n in 1..=again {
+        out.push_str(&format!(
+            "\n[builder.again-{n}]\nhost = \"one\"\nrecipe = \"trivial\"\nrepos = [\"{REPO}\"]\npost_submit = false\ntry = true\n"
+        ));
+    }
     out
 }
 
@@ -175,8 +189,8 @@ mod tests {
     fn the_configuration_is_toml_with_the_three_commands() {
         let dir = tempfile::tempdir().unwrap();
         let jobs = Jobs::new(dir.path());
-        let read: toml::Table = toml::from_str(&config(dir.path(), &jobs)).unwrap();
+        let read: toml::Table = toml::from_str(&config(dir.path(), &jobs, 2)).unwrap();
         assert_eq!(read["recipe"]["long"]["run"].as_str(), Some(jobs.long.as_str()));
-        assert_eq!(read["builder"].as_table().unwrap().len(), 3);
+        assert_eq!(read["builder"].as_table().unwrap().len(), 5);
     }
 }

@@ -11,7 +11,7 @@ use store::leader::{self, Epoch};
 use store::{Db, StoreError, Tx};
 
 use crate::clock::SharedClock;
-use crate::hook::SharedHooks;
+use crate::hook::{Fault, SharedHooks};
 
 /// How long a lead lasts without being renewed.
 pub const LEAD: Duration = Duration::from_secs(15);
@@ -83,6 +83,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreError::Stale`] if somebody else leads now.
     pub async fn renew(&self) -> Result<(), StoreError> {
+        self.reach("before_renew", "").await;
         let mut tx = self.db.begin().await?;
         leader::renew(&mut tx, leader::COORDINATOR, self.epoch, self.clock.now() + LEAD).await?;
         tx.commit().await
@@ -127,6 +128,22 @@ impl Ledger {
     pub async fn reach(&self, point: &str, subject: &str) {
         self.hooks.reach(point, subject).await;
     }
+
+    /// Commits the transaction of a transition, unless the hooks let something go wrong.
+    ///
+    /// # Errors
+    /// The database's, or the hooks'.
+    pub async fn commit(&self, tx: Tx, transition: &str, subject: &str) -> Result<(), StoreError> {
+        if let Some(error) = self.hooks.fault(transition, subject, Fault::NotCommitted) {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        tx.commit().await?;
+        match self.hooks.fault(transition, subject, Fault::AnswerLost) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How long to wait before the next try at a transaction that the database could not take: it is away, busy or full.
@@ -152,7 +169,7 @@ macro_rules! transition {
             let done: Result<_, store::StoreError> = async {
                 let mut $tx = ledger.begin().await?;
                 let value = $body;
-                $tx.commit().await?;
+                ledger.commit($tx, $name, &subject).await?;
                 Ok(value)
             }
             .await;

@@ -103,6 +103,8 @@ impl Finder {
             let mut rows = Vec::new();
             for one in &new {
                 if !builds::insert(&mut tx, one, now).await? {
+                    // Ours, where it was committed before and the answer was lost.
+                    rows.extend(builds::get(&mut tx, one.id).await?);
                     continue;
                 }
                 let skip = skipped

@@ -156,6 +156,35 @@ impl Objects {
         written
     }
 
+    /// Gives an object that was written under a staged path its own, unless there is one by that path already, and
+    /// says whether it did. The staged one is gone either way.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`] if nothing is staged there.
+    pub async fn publish(&self, staged: &str, path: &str) -> Result<bool, ObjectError> {
+        let (from, to) = (checked(staged)?, checked(path)?);
+        match self.0.rename_if_not_exists(&from, &to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                self.delete(staged).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says whether there is an object by this path.
+    ///
+    /// # Errors
+    /// If the store can't tell.
+    pub async fn exists(&self, path: &str) -> Result<bool, ObjectError> {
+        match self.0.head(&checked(path)?).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Returns the whole of an object.
     ///
     /// # Errors
@@ -288,6 +317,22 @@ mod tests {
         assert!(matches!(failed, ObjectError::Source { .. }), "{failed}");
         let names: Vec<_> = objects.list("a").await.unwrap().into_iter().map(|m| m.path).collect();
         assert_eq!(names, ["a/empty", "a/good"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_published_first_stays() {
+        let (_dir, objects) = store();
+        for text in ["one", "two"] {
+            objects.put_new(&format!("staged/{text}"), text).await.unwrap();
+        }
+        assert!(!objects.exists("snapshots/x").await.unwrap());
+        assert!(objects.publish("staged/one", "snapshots/x").await.unwrap());
+        assert!(!objects.publish("staged/two", "snapshots/x").await.unwrap());
+        assert_eq!(objects.get("snapshots/x").await.unwrap(), "one");
+        assert!(objects.exists("snapshots/x").await.unwrap());
+        assert_eq!(objects.list("staged").await.unwrap(), []);
+        let nothing = objects.publish("staged/three", "snapshots/y").await.unwrap_err();
+        assert!(matches!(nothing, ObjectError::NotFound(_)), "{nothing}");
     }
 
     #[tokio::test]

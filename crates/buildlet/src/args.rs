@@ -37,6 +37,9 @@ pub struct Args {
     /// Hold limits by watching and commands unseparated, as where the kernel offers nothing better
     #[arg(long, hide = true)]
     pub no_kernel_help: bool,
+    /// Run in a session of one's own, so that the end of the terminal it was started from does not end it
+    #[arg(long)]
+    pub own_session: bool,
     /// Arguments with which this executable reaches the agent's `main` again, set by a host with subcommands
     #[arg(skip)]
     pub reexec_prefix: Vec<OsString>,

@@ -80,18 +80,20 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
     let rest: Vec<OsString> = args.collect();
-    let result = enter(&setup).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
-        Some("--") => become_command(&rest),
-        Some("--probe") => Ok(()),
-        Some("--plant") => plant(&rest),
-        Some("--look") => {
-            let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
-            println!("{}", if Path::new(SHM).join(canary).exists() { "there" } else { "gone" });
-            Ok(())
-        }
-        Some("--linger") => linger(),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no action")),
-    });
+    let ready = if action.as_deref() == Some(OsStr::new("--look")) { wait_for_word() } else { Ok(()) };
+    let result =
+        ready.and_then(|()| enter(&setup)).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
+            Some("--") => become_command(&rest),
+            Some("--probe") => Ok(()),
+            Some("--plant") => plant(&rest),
+            Some("--look") => {
+                let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
+                println!("{}", if Path::new(SHM).join(canary).exists() { "there" } else { "gone" });
+                Ok(())
+            }
+            Some("--linger") => linger(),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no action")),
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -167,7 +169,11 @@ fn plant(args: &[OsString]) -> io::Result<()> {
     let (canary, places) = args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     for place in places.iter().map(Path::new).chain([Path::new(SHM)]) {
         if place.is_dir() {
-            std::fs::write(place.join(canary), b"planted by a wipe")?;
+            match std::fs::write(place.join(canary), b"planted by a wipe") {
+                // A job has filled the disk; what matters is that it is emptied.
+                Err(error) if crate::http::is_full(&error) => {}
+                written => written?,
+            }
         }
     }
     let prefix: Vec<OsString> = std::env::args_os().skip(1).take_while(|arg| arg != COMMAND).collect();
@@ -184,6 +190,11 @@ fn plant(args: &[OsString]) -> io::Result<()> {
     daemon.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut byte)?;
     println!("{}", daemon.id());
     Ok(())
+}
+
+/// Waits for a byte, so that the way here need not be gone when it counts.
+fn wait_for_word() -> io::Result<()> {
+    io::stdin().read_exact(&mut [0; 1])
 }
 
 fn linger() -> io::Result<()> {

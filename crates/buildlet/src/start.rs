@@ -26,6 +26,10 @@ pub fn main(args: Args) -> ExitCode {
     if let Some(Helper::SandboxExec { args }) = args.helper {
         return sandbox::run(args);
     }
+    if args.own_session {
+        // EPERM: it leads a process group, as what a shell starts does, and stays where it is.
+        let _session = rustix::process::setsid();
+    }
     let filter = EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
     // A host may have set its own already.
     let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();

@@ -4,10 +4,10 @@
 //! behind, in the way a job would, before anything is removed; all of it must be gone after.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Output, Stdio};
 
 use crate::agent::Agent;
 use crate::exec::{job_environment, tree};
@@ -29,10 +29,16 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
         std::fs::create_dir_all(place)?;
     }
     let canary = agent.canary();
+    let looker = Looker::start(agent, &canary)?;
     let planted = plant(agent, &canary, places.iter().map(|(_, place)| place.as_path())).await?;
 
     let mut ended = Vec::new();
-    let all_ended = agent.table.end_all(|| agent.table.everything(), &mut ended).await;
+    let everything = || {
+        let mut found = agent.table.everything();
+        found.retain(|process| Some(process.pid) != looker.pid());
+        found
+    };
+    let all_ended = agent.table.end_all(everything, &mut ended).await;
     ended.retain(|left| Some(left.pid) != planted.map(|p| p.pid.cast_unsigned()));
     report.leftovers = ended;
     if !all_ended {
@@ -58,7 +64,7 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     for (name, place) in places {
         report.canaries.insert(name.to_owned(), !place.join(&canary).exists());
     }
-    report.canaries.insert("shm".to_owned(), look(agent, &canary).await?);
+    report.canaries.insert("shm".to_owned(), looker.look(&canary).await?);
     let empty = std::fs::read_dir(workdir)?.next().is_none();
     report.clean =
         empty && all_ended && report.problems.is_empty() && report.canaries.values().all(|gone| *gone);
@@ -82,15 +88,17 @@ fn helper(agent: &Agent) -> std::process::Command {
 
 /// Runs the helper to its end and returns what it printed.
 async fn output(mut command: std::process::Command) -> io::Result<String> {
-    let run = move || {
-        let output = command.stderr(Stdio::piped()).output()?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(io::Error::other(format!("the sandbox helper: {text}")));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
+    let run = move || said(command.stderr(Stdio::piped()).output()?);
     tokio::task::spawn_blocking(run).await.map_err(io::Error::other)?
+}
+
+/// What a helper printed, if it went well.
+fn said(output: Output) -> io::Result<String> {
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(io::Error::other(format!("the sandbox helper: {text}")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 async fn plant(
@@ -104,11 +112,47 @@ async fn plant(
     Ok(tree::process(pid))
 }
 
-/// Says whether the next job's `/dev/shm` is without our file.
-async fn look(agent: &Agent, canary: &str) -> io::Result<bool> {
-    let mut command = helper(agent);
-    command.arg("--look").arg(canary);
-    Ok(output(command).await? == "gone" && !Path::new(SHM).join(canary).exists())
+/// Who looks into the next job's `/dev/shm`: a helper that is set apart only once it is told to, as a job is;
+/// nobody, where jobs share the machine's.
+struct Looker(Option<Child>);
+
+impl Looker {
+    /// Starts the helper, so that it is there when it is needed.
+    fn start(agent: &Agent, canary: &str) -> io::Result<Self> {
+        if !agent.table.settings.namespaces {
+            return Ok(Self(None));
+        }
+        let mut command = helper(agent);
+        command.arg("--look").arg(canary).stdin(Stdio::piped());
+        Ok(Self(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)))
+    }
+
+    fn pid(&self) -> Option<i32> {
+        self.0.as_ref().map(|child| child.id().cast_signed())
+    }
+
+    /// Says whether the next job's `/dev/shm` is without our file.
+    async fn look(mut self, canary: &str) -> io::Result<bool> {
+        let here = Path::new(SHM).join(canary).exists();
+        let Some(mut child) = self.0.take() else { return Ok(!here) };
+        let run = move || {
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(b".")?;
+            }
+            child.wait_with_output()
+        };
+        let said = said(tokio::task::spawn_blocking(run).await.map_err(io::Error::other)??)?;
+        Ok(said == "gone" && !here)
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // The wipe has failed; nobody needs to know more.
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
 }
 
 /// What is in the machine's `/dev/shm`, by device and inode.

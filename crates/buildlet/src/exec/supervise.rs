@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -48,7 +47,7 @@ impl Waiter {
         let pidfd = Pid::from_raw(child.id().cast_signed())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
             .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?))
-            .and_then(watch_fd);
+            .and_then(tree::watch_fd);
         match pidfd {
             Ok(pidfd) => Ok(Self { child, pidfd }),
             Err(error) => {
@@ -74,14 +73,6 @@ impl Waiter {
         let cpu = tree::process(self.pid()).map_or(0, |p| p.cpu_ms);
         Ok((self.child.wait()?, cpu))
     }
-}
-
-#[expect(
-    deprecated,
-    reason = "it is unsound only for types whose descriptor changes, which an OwnedFd's never does"
-)]
-fn watch_fd(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 /// What a supervisor works with.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::net::unix::pipe;
-use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::now_us;
@@ -192,7 +191,7 @@ impl Table {
         let dir = self.root.join(&request.id);
         std::fs::create_dir(&dir)?;
         let state = ExecState { id: request.id.clone(), started_us: now_us(), ..ExecState::default() };
-        let mut record = Record { state, boot: tree::boot_id(), pid: None, start: None };
+        let mut record = Record { state, boot: tree::boot_id(), pid: None, start: None, stored: 0 };
         let started = record.store(&dir).and_then(|()| self.spawn(&request, &dir, run_in));
         match started {
             Ok((waiter, output, group)) => {
@@ -342,7 +341,7 @@ impl Table {
                 found.iter().for_each(|p| tree::signal(p.pid, Signal::STOP));
             }
             found.iter().for_each(|p| tree::signal(p.pid, Signal::KILL));
-            sleep(Duration::from_millis(if round < 50 { 1 } else { 10 })).await;
+            tree::gone(&found, Duration::from_millis(if round < 50 { 2 } else { 10 })).await;
         }
         false
     }

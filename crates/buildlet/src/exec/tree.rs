@@ -1,9 +1,15 @@
 //! Processes as `/proc` shows them: who descends from whom, what they use, and how to end them all.
 
 use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The variable by which a process says which command it belongs to.
 pub(crate) const MARKER: &str = "BW_EXEC_ID";
@@ -120,6 +126,32 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
         // ESRCH: gone already. EPERM: not ours to end; the caller sees that it is still there.
         let _sent = kill_process(pid, signal);
     }
+}
+
+/// Returns when all of these are dead, or after a while.
+pub(crate) async fn gone(processes: &[Process], limit: Duration) {
+    let all = async {
+        for process in processes {
+            let Some(pid) = Pid::from_raw(process.pid) else { continue };
+            match pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from).and_then(watch_fd) {
+                Ok(pidfd) => drop(pidfd.readable().await),
+                Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+                // Without one there is nothing to wait for but the time.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    };
+    // What still lives is found again.
+    let _late = tokio::time::timeout(limit, all).await;
+}
+
+/// Watches a descriptor of a process, which is readable once it is dead.
+#[expect(
+    deprecated,
+    reason = "it is unsound only for types whose descriptor changes, which an OwnedFd's never does"
+)]
+pub(crate) fn watch_fd(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 /// Takes the exit status of a dead child of ours that nobody else waits for.

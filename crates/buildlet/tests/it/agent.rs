@@ -12,20 +12,47 @@ pub struct Agent {
     pub dir: tempfile::TempDir,
     child: Option<Child>,
     flags: Vec<String>,
+    /// A directory of its own that is a file system of 8 MiB.
+    small: Option<PathBuf>,
 }
 
 impl Agent {
     pub async fn start(flags: &[&str]) -> Self {
+        Self::start_with(flags, None).await
+    }
+
+    /// Starts one whose directory of this name is a file system of 8 MiB, which only it and its children see.
+    pub async fn start_small(name: &str) -> Self {
+        Self::start_with(&[], Some(name)).await
+    }
+
+    async fn start_with(flags: &[&str], small: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
-        let mut agent = Self { dir, child: None, flags };
+        let small = small.map(|name| dir.path().join(name));
+        let mut agent = Self { dir, child: None, flags, small };
         agent.launch().await;
         agent
     }
 
+    /// The agent's program; through a mount namespace if it is to have a small disk.
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_buildlet");
+        let Some(small) = &self.small else { return Command::new(program) };
+        std::fs::create_dir_all(small).unwrap();
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        let script = "mount -t tmpfs -o size=8m small \"$1\" && shift && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", script, "sh"]).arg(small).arg(program);
+        command
+    }
+
     /// Starts the process on the same directories again.
     pub async fn launch(&mut self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_buildlet"))
+        let child = self
+            .program()
             .arg("--listen")
             .arg(format!("unix:{}", self.socket().display()))
             .arg("--workdir")

@@ -4,6 +4,7 @@
 mod agent;
 mod archives;
 mod bw1;
+mod full;
 mod limits;
 mod original;
 mod restart;

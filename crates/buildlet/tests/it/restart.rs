@@ -50,3 +50,15 @@ async fn one_state_directory_has_one_agent() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("used by another agent"));
     agent.client().status().await.unwrap();
 }
+
+#[tokio::test]
+async fn it_leaves_the_session_it_was_started_in_if_it_is_told_to() {
+    let agent = Agent::start(&["--own-session"]).await;
+    let session = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(session(agent.pid()), agent.pid());
+    let other = Agent::start(&[]).await;
+    assert_eq!(session(other.pid()), session(std::process::id()));
+}

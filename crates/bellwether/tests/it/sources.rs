@@ -1,9 +1,11 @@
 //! How sources come to a worker: with their history, where a build asks git for a version.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use testkit::{File, GitRepo};
+use serde_json::Value;
+use testkit::{File, GitRepo, workers};
 
 /// Its steps are the test: each exits otherwise than 0 if git says something else than it should.
 const SERVER: &str = r#"
@@ -44,20 +46,35 @@ test ! -e ../told.bundle
 """
 "#;
 
-/// Ends the workers of a data directory.
-struct Workers(PathBuf);
+/// A data directory; its workers end with it.
+struct Data(PathBuf);
 
-impl Drop for Workers {
+impl Drop for Data {
     fn drop(&mut self) {
-        for entry in std::fs::read_dir(self.0.join("workers")).into_iter().flatten().flatten() {
-            let Ok(text) = std::fs::read(entry.path().join("worker.json")) else { continue };
-            let kept: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-            if let Some(pid) = kept["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()) {
-                // It may have ended by itself.
-                let _ = testkit::kill(pid, testkit::Kill::Crash);
-            }
+        for worker in workers(&self.0) {
+            // It may have ended by itself meanwhile.
+            let _ = worker.kill();
         }
     }
+}
+
+/// Builds what is due, and returns what was printed with what was said.
+fn once(data: &Data, arguments: &[&OsStr]) -> (Value, String) {
+    let out = Command::new("timeout")
+        .args(["-k", "5", "90", env!("CARGO_BIN_EXE_bellwether"), "up", "--once", "--json"])
+        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg(&data.0)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let report = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    (report, said)
+}
+
+fn all_ok(report: &Value, said: &str) {
+    assert_eq!((report["ok"].as_u64(), report["not_ok"].as_u64()), (Some(1), Some(0)), "{report:#}\n{said}");
 }
 
 #[test]
@@ -73,20 +90,28 @@ fn a_source_with_its_history_can_be_described() {
     repo.commit("the last one", &[("link", File::Link("version"))]).unwrap();
     let file = dir.path().join("server.toml");
     std::fs::write(&file, SERVER.replace("URL", repo.dir().to_str().unwrap())).unwrap();
-    let data = dir.path().join("data");
-    let _workers = Workers(data.clone());
-    let out = Command::new("timeout")
-        .args(["-k", "5", "90", env!("CARGO_BIN_EXE_bellwether"), "up", "--once", "--json"])
-        .args(["--listen", "127.0.0.1:0", "--config"])
-        .arg(&file)
-        .arg("--data")
-        .arg(&data)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    let report: serde_json::Value =
-        serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
-    assert_eq!((report["ok"].as_u64(), report["not_ok"].as_u64()), (Some(1), Some(0)), "{report:#}\n{said}");
-    assert!(out.status.success(), "{}", out.status);
+    let data = Data(dir.path().join("data"));
+    let (report, said) = once(&data, &["--config".as_ref(), file.as_os_str()]);
+    all_ok(&report, &said);
+}
+
+#[test]
+fn the_workers_are_out_of_the_reach_of_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut repo = GitRepo::create(&dir.path().join("small")).unwrap();
+    repo.commit(
+        "all",
+        &[("bellwether.toml", File::Text("[builder.b]\nrecipe = \"r\"\n[recipe.r]\nrun = \"true\"\n"))],
+    )
+    .unwrap();
+    let data = Data(dir.path().join("data"));
+    let (report, said) = once(&data, &[repo.dir().as_os_str()]);
+    all_ok(&report, &said);
+    let left = workers(&data.0);
+    assert!(!left.is_empty(), "they outlive the server");
+    for worker in left {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid)).unwrap();
+        let session = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap();
+        assert_eq!(session, worker.pid.to_string(), "a hang-up goes to a session");
+    }
 }

@@ -1,4 +1,4 @@
-//! The local pool: real buildlet processes on this machine, each in a process group of its own, on a Unix socket.
+//! The local pool: real buildlet processes on this machine, each in a session of its own, on a Unix socket.
 //!
 //! They outlive the coordinator. What is needed to find them again lies beside each in `worker.json`, written before the
 //! process counts as ready; a process is known by its pid and start time, so that a reused pid is never mistaken.
@@ -172,12 +172,13 @@ impl Inner {
             .arg(folder.join("state"))
             .arg("--idle-exit")
             .arg(format!("{}s", self.config.idle_exit.as_secs()))
+            // It does so first of all; it could not if we made it the leader of a process group.
+            .arg("--own-session")
             .env_clear()
             .envs(&self.config.env)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
+            .stderr(log);
         let mut child = command.spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
         let kept = Kept { host: host.to_owned(), pid, started: start_time(pid).unwrap_or(0), socket };

@@ -16,8 +16,12 @@ pub fn logs(cli: &Cli) {
         _ => "debug,sqlx=info,hyper=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let base =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A line that can't be written (a full disk) is lost; told of on stderr, it would be a panic.
+    let base = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     if cli.log_json {
         base.json().init();
     } else {

@@ -1,6 +1,6 @@
 //! From arguments to a running agent.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -31,8 +31,11 @@ pub fn main(args: Args) -> ExitCode {
         let _session = rustix::process::setsid();
     }
     let filter = EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    // A line that can't be written (the disk that stderr leads to is full) is lost; told of on stderr, it would be a panic.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // A host may have set its own already.
-    let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _set = logs.try_init();
     let result =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build().and_then(
             |runtime| {
@@ -45,7 +48,7 @@ pub fn main(args: Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the agent could not run");
-            eprintln!("buildlet: {error}");
+            let _lost = writeln!(io::stderr(), "buildlet: {error}");
             ExitCode::FAILURE
         }
     }

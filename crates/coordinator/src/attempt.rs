@@ -250,6 +250,11 @@ pub async fn drive(
         false => shared.reports.note_done(build),
     }
     let fate = match fate {
+        Some(Fate::SetAside(reason)) => {
+            // It takes no more work, but what its job left must not keep others from working: its disk is theirs, too.
+            let _ = client.wipe().await;
+            Fate::SetAside(reason)
+        }
         Some(fate) => fate,
         None => wipe(&client).await,
     };

@@ -189,7 +189,7 @@ impl Inner {
             answered = answers(&kept.socket) => answered?,
             status = child.wait() => {
                 let log = std::fs::read_to_string(folder.join("buildlet.log")).unwrap_or_default();
-                let last = log.lines().last().unwrap_or("no word").to_owned();
+                let last = log.lines().last().map_or_else(|| no_word(&folder), str::to_owned);
                 let _ = std::fs::remove_dir_all(&folder);
                 return Err(io::Error::other(format!("it ended at once ({}): {last}", status?)));
             }
@@ -345,6 +345,14 @@ async fn answers(socket: &Path) -> io::Result<()> {
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
+    }
+}
+
+/// Why a buildlet could not even say why it ended.
+fn no_word(folder: &Path) -> String {
+    match std::fs::write(folder.join("probe"), vec![0; 64 << 10]) {
+        Ok(()) => "no word".into(),
+        Err(error) => error.to_string(),
     }
 }
 

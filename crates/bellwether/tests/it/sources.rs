@@ -19,6 +19,20 @@ host = "local"
 recipe = "version"
 repos = ["told"]
 
+[repo.young]
+url = "YOUNG"
+source = "git"
+horizon = 1
+
+[builder.whole]
+host = "local"
+recipe = "whole"
+repos = ["young"]
+
+[recipe.whole]
+timeout = "60s"
+run = "test ! -e .git/shallow && test $(git rev-list --count HEAD) = 1 && test -f version"
+
 [recipe.version]
 timeout = "60s"
 
@@ -73,8 +87,12 @@ fn once(data: &Data, arguments: &[&OsStr]) -> (Value, String) {
     (report, said)
 }
 
-fn all_ok(report: &Value, said: &str) {
-    assert_eq!((report["ok"].as_u64(), report["not_ok"].as_u64()), (Some(1), Some(0)), "{report:#}\n{said}");
+fn all_ok(report: &Value, cells: u64, said: &str) {
+    assert_eq!(
+        (report["ok"].as_u64(), report["not_ok"].as_u64()),
+        (Some(cells), Some(0)),
+        "{report:#}\n{said}"
+    );
 }
 
 #[test]
@@ -88,11 +106,15 @@ fn a_source_with_its_history_can_be_described() {
         }
     }
     repo.commit("the last one", &[("link", File::Link("version"))]).unwrap();
+    // One that is shorter than what is brought of a history.
+    let mut young = GitRepo::create(&dir.path().join("young")).unwrap();
+    young.commit("the only one", &[("version", File::Text("0\n"))]).unwrap();
     let file = dir.path().join("server.toml");
-    std::fs::write(&file, SERVER.replace("URL", repo.dir().to_str().unwrap())).unwrap();
+    let server = SERVER.replace("YOUNG", young.dir().to_str().unwrap());
+    std::fs::write(&file, server.replace("URL", repo.dir().to_str().unwrap())).unwrap();
     let data = Data(dir.path().join("data"));
     let (report, said) = once(&data, &["--config".as_ref(), file.as_os_str()]);
-    all_ok(&report, &said);
+    all_ok(&report, 2, &said);
 }
 
 #[test]
@@ -106,7 +128,7 @@ fn the_workers_are_out_of_the_reach_of_the_terminal() {
     .unwrap();
     let data = Data(dir.path().join("data"));
     let (report, said) = once(&data, &[repo.dir().as_os_str()]);
-    all_ok(&report, &said);
+    all_ok(&report, 1, &said);
     let left = workers(&data.0);
     assert!(!left.is_empty(), "they outlive the server");
     for worker in left {

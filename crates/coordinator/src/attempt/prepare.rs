@@ -67,8 +67,18 @@ async fn unpack(
     let body = get(shared, &format!("/{}.tar.gz?rev={}", source.repo, source.commit)).await?;
     record.span("unpack", &source.dir);
     let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-    client.write_tgz(&source.dir, stream).await?;
+    client.write_tgz(&source.dir, stream).await.map_err(|error| refused(source, error))?;
     Ok(())
+}
+
+/// What a worker refuses of a tree (a link that leads out of it, a name it can't take) is no fault of the worker's.
+fn refused(source: &Source, error: buildlet_client::Error) -> Trouble {
+    match error {
+        buildlet_client::Error::Refused { status: 400, message, .. } => {
+            Trouble::source(format!("{}@{} can't be unpacked: {message}", source.repo, source.commit))
+        }
+        error => error.into(),
+    }
 }
 
 /// Unpacks a snapshot; false if there is none.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use coordinator::{BuildAnswer, CancelRequest};
+use coordinator::{BuildAnswer, CancelRequest, WhyAnswer};
 use dashboard::api::BuildQuery;
 use http::Method;
 
@@ -77,12 +77,25 @@ pub async fn cancel(args: &Cancel) -> Result<ExitCode> {
     let body = CancelRequest { reason: args.reason.clone() };
     let answer: BuildAnswer =
         remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;
+    let mut over = None;
+    if answer.state == "done" {
+        // It was taken out of the queue, or it had ended before.
+        let path = format!("/api/v1/builds/{}/why", answer.id);
+        over = Some(remote.hint(remote.service.get_json::<WhyAnswer>(&path).await)?.reason);
+    }
+    let late = over.as_deref().is_some_and(|reason| !reason.starts_with("done: cancelled"));
     if args.server.json {
         print_json(&answer)?;
-    } else if answer.state == "done" {
-        println!("{} is done", answer.id);
     } else {
-        println!("{} is being ended", answer.id);
+        match &over {
+            Some(reason) if late => {
+                println!("{} had ended before, nothing is cancelled ({reason})", answer.id)
+            }
+            Some(_) => {
+                println!("{} is cancelled; `bellwether retry {}` queues it again", answer.id, answer.id)
+            }
+            None => println!("{} is being ended", answer.id),
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if late { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -70,11 +70,15 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
     match load(&sources, files) {
         Ok(config) => {
             if files.json {
+                let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
                 print_json(&json!({
-                    "ok": true, "environment": config.environment().name.as_str(), "repos": config.repos().len(),
+                    "ok": true, "warnings": warnings, "environment": config.environment().name.as_str(), "repos": config.repos().len(),
                     "hosts": config.hosts().len(), "builders": config.builders().len(), "digest": config.digest(),
                 }))?;
             } else {
+                for warning in config.warnings() {
+                    eprintln!("{warning}");
+                }
                 println!(
                     "ok: environment {}, {} repos, {} hosts, {} builders",
                     config.environment().name,
@@ -98,7 +102,16 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
 
 fn explain(what: &str, files: &ConfigFiles) -> Result<ExitCode> {
     let config = load(&sources(files, files.sources.config.as_deref())?, files)?;
-    match buildenv::explain(&config, what) {
+    // What a project's file holds is called REPO:NAME; without the repo, all of that name are meant.
+    let of_projects = || {
+        let (kind, name) = what.split_once('.')?;
+        let found = config
+            .repos()
+            .iter()
+            .filter_map(|repo| buildenv::explain(&config, &format!("{kind}.{}:{name}", repo.name)));
+        Some(found.collect::<String>()).filter(|text| !text.is_empty())
+    };
+    match buildenv::explain(&config, what).or_else(of_projects) {
         Some(text) => {
             print!("{text}");
             Ok(ExitCode::SUCCESS)

@@ -229,6 +229,13 @@ impl Progress {
 async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
     let dashboard = DashboardClient::new(system.dashboard.clone());
     let composition = system.composition.borrow().clone();
+    // What waits at the end may not have been reported yet.
+    let status: Status = system.coordinator.get_json("/api/v1/status").await?;
+    let waits = |cell: &DashboardCell| {
+        let found =
+            status.queued.iter().find(|one| one.builder == cell.builder && one.revision == cell.revision);
+        found.map(|one| one.reason.clone())
+    };
     let mut cells = Vec::new();
     let mut built = 0;
     for info in dashboard.repos().await? {
@@ -271,7 +278,7 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
             let window = dashboard.cells(&info.name, &branch.name, repo.horizon).await?;
             for row in window.rows.iter().filter(|row| row.reachable) {
                 for cell in &row.cells {
-                    if let Some(mut shown) = shown(&info.name, &branch.name, cell) {
+                    if let Some(mut shown) = shown(&info.name, &branch.name, cell, waits(cell)) {
                         shown.commit = Some(row.commit.hash.clone());
                         shown.subject = row.commit.message.lines().next().map(str::to_owned);
                         if let Some(build) = &cell.build {
@@ -292,7 +299,7 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
 }
 
 /// A cell that is or should be built.
-fn shown(repo: &str, branch: &str, cell: &DashboardCell) -> Option<Cell> {
+fn shown(repo: &str, branch: &str, cell: &DashboardCell, waits: Option<String>) -> Option<Cell> {
     let build = cell.build.as_ref();
     let (outcome, cause) = match (cell.state, build) {
         (CellState::LeftOut | CellState::None, _) => return None,
@@ -305,7 +312,7 @@ fn shown(repo: &str, branch: &str, cell: &DashboardCell) -> Option<Cell> {
         }
         // What still waits at the end is what can't run here.
         (_, _) => {
-            let detail = cell.reason.clone().unwrap_or_default();
+            let detail = waits.or_else(|| cell.reason.clone()).unwrap_or_default();
             (Some("blocked".to_owned()), Some(Cause { kind: "host".into(), detail }))
         }
     };

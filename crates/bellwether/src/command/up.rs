@@ -100,6 +100,14 @@ pub fn tell(composition: &Composition) {
             }
         }
     }
+    for (repo, paths) in &composition.submodules {
+        let shown: Vec<_> = paths.iter().take(5).map(|path| crate::terminal::plain(path, 60)).collect();
+        let more = if paths.len() > shown.len() { ", …" } else { "" };
+        eprintln!(
+            "{repo}: submodules are off: {}{more} will be empty in a build; fetch what is needed in a step of its recipe",
+            shown.join(", ")
+        );
+    }
     for repo in &composition.without_recipe {
         eprintln!(
             "{repo}: neither a bellwether.toml nor anything that tells how to build it; write one (`bellwether init` gives a start)"

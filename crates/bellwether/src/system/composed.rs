@@ -27,6 +27,8 @@ pub struct Composition {
     pub found: BTreeMap<RepoName, Vec<Found>>,
     /// Repositories for which no recipe could be found.
     pub without_recipe: Vec<RepoName>,
+    /// Submodules of repositories, by path: they are off, so their folders are empty in a build.
+    pub submodules: BTreeMap<RepoName, Vec<String>>,
     /// The commit at which each repository's file was read.
     pub read_at: BTreeMap<String, Option<String>>,
 }
@@ -71,6 +73,7 @@ impl Composer {
             problems: BTreeMap::new(),
             found: BTreeMap::new(),
             without_recipe: Vec::new(),
+            submodules: BTreeMap::new(),
             read_at: BTreeMap::new(),
         })
     }
@@ -85,12 +88,17 @@ impl Composer {
         let mut sources = self.targets.sources.clone();
         let mut found = BTreeMap::new();
         let mut without_recipe = Vec::new();
+        let mut submodules = BTreeMap::new();
         let mut read_at = BTreeMap::new();
         for repo in server.config.repos() {
             let Some((head, _)) = heads.get(repo.name.as_str()) else { continue };
             read_at.insert(repo.name.to_string(), head.clone());
             let Some(commit) = head else { continue };
             let tree = Tree { mirror, repo: repo.name.as_str(), commit };
+            let modules = tree.submodules().await?;
+            if !modules.is_empty() {
+                submodules.insert(repo.name.clone(), modules);
+            }
             if let Some(text) = tree.file(PROJECT_FILE).await? {
                 sources.push(Source::project(
                     repo.name.clone(),
@@ -115,7 +123,7 @@ impl Composer {
         let loaded = buildenv::load_with_projects(&sources, &self.includes(), self.environment.as_ref());
         let (config, problems) =
             loaded.map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
-        Ok(Composition { config: Arc::new(config), problems, found, without_recipe, read_at })
+        Ok(Composition { config: Arc::new(config), problems, found, without_recipe, submodules, read_at })
     }
 }
 
@@ -140,6 +148,10 @@ impl Tree<'_> {
                 Err(error).with_context(|| format!("reading {path} of {}@{}", self.repo, self.commit))
             }
         }
+    }
+
+    async fn submodules(&self) -> Result<Vec<String>> {
+        Ok(self.mirror.get_json(&format!("/mirror/{}/submodules?rev={}", self.repo, self.commit)).await?)
     }
 
     async fn detect(&self) -> Result<Vec<Found>> {

@@ -1,1 +1,7 @@
-//! Bad input, each with its own clear message; the command line.
+//! Bad input, each with its own clear message; the command line against a running server.
+
+mod commands;
+mod configuration;
+mod places;
+mod repositories;
+mod world;

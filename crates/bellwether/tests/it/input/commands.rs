@@ -1,0 +1,167 @@
+//! `up --once` as a person sees it, and every command against a running server.
+
+use std::process::Command;
+
+use testkit::File;
+
+use super::world::{World, project};
+
+#[test]
+fn once_shows_the_failing_test_with_lines_around_and_builds_nothing_again() {
+    let world = World::new();
+    let python = "import unittest\nclass Sum(unittest.TestCase):\n    def test_sum(self):\n        self.assertEqual(1 + 1, 3)\n";
+    let mut bad = world.repo("bad", "python3 -m unittest -v test_sum 2>&1");
+    bad.commit("a failing test", &[("test_sum.py", File::Text(python))]).unwrap();
+    world.repo("good", "echo fine");
+    let said = world.once(&["bad", "good"]);
+    said.must(
+        1,
+        &["test_sum", "AssertionError: 2 != 3", "failed exit", "2 built in this run", "bellwether log "],
+    );
+    world.once(&["bad", "good"]).must(1, &["0 built in this run", "AssertionError: 2 != 3"]);
+    world.once(&["good"]).must(0, &["1 cells: 1 ok, 0 not ok; 0 built in this run"]);
+}
+
+#[test]
+fn every_command_talks_to_a_running_server() {
+    let world = World::new();
+    let mut repo = world.repo("app", "echo one; echo two >&2; echo three");
+    repo.commit(
+        "breaks",
+        &[("bellwether.toml", File::Text(&project("echo broken at $(basename $PWD); exit 7")))],
+    )
+    .unwrap();
+    let server = world.serve(&["app"]);
+    let done = |one: &serde_json::Value| one["state"] == "done";
+    let failed = world.wait_build(&server, "app", "the newest commit is built", done);
+    assert_eq!(failed["outcome"], "failed");
+    let id = failed["id"].as_str().unwrap();
+    let ask = |command: &str, arguments: &[&str]| world.ask(&server, command, arguments);
+
+    ask("builds", &[]).must(0, &[id, "failed exit", "BUILD"]);
+    ask("builds", &["--outcome", "ok"]).must(0, &[]);
+    ask("builds", &["--outcome", "great"]).must(2, &["--outcome", "great"]);
+    assert_eq!(ask("builds", &["--json"]).json()["builds"][0]["id"], id);
+    let log = ask("log", &[id]);
+    log.must(0, &[]);
+    assert_eq!(log.out, "broken at app\n");
+    assert_eq!(ask("log", &[id, "--follow"]).out, "broken at app\n");
+    assert_eq!(ask("log", &[id, "--lines", "1..1"]).out, "broken at app\n");
+    ask("log", &[id, "--lines", "0"]).must(2, &["FROM..TO"]);
+    ask("log", &[id, "--search", "broken"]).must(0, &["1: broken at app"]);
+    ask("log", &[id, "--search", "nothing of it"]).must(1, &[]);
+    assert_eq!(ask("log", &[id, "--search", "bro.en", "--regex", "--json"]).json()["hits"][0]["line"], 0);
+    ask("log", &["01ARZ3NDEKTSV4RRFFQ69G5FAV"]).must(2, &["01ARZ3NDEKTSV4RRFFQ69G5FAV"]);
+    ask("why", &[id]).must(0, &["done", "failed"]);
+    assert_eq!(ask("why", &[id, "--json"]).json()["state"], "done");
+    ask("why", &["t"]).must(0, &["nothing waits", id]);
+    ask("why", &["nobody"]).must(2, &["neither a build nor a builder nobody"]);
+    ask("doctor", &[]).must(0, &["git", "server"]);
+    assert!(ask("doctor", &["--json"]).json().as_array().unwrap().len() > 3);
+
+    // The printed script fails as the build did.
+    let script = ask("repro", &[id]);
+    script.must(0, &["#!/bin/sh", "exit 7"]);
+    let file = world.path().join("repro.sh");
+    std::fs::write(&file, &script.out).unwrap();
+    let run = Command::new("sh").arg(&file).env("TMPDIR", world.path()).output().unwrap();
+    let out = String::from_utf8_lossy(&run.stdout);
+    assert_eq!((run.status.code(), out.as_ref()), (Some(7), "broken at app\n"), "{run:?}");
+
+    // Any commit; the same twice is built once.
+    let older = repo.git(&["rev-parse", "HEAD~1"]).unwrap();
+    let what = format!("app@{}", older.trim());
+    ask("build", &[&what, "--builder", "t"]).must(1, &["queued", "broken at app", "failed, exit"]);
+    ask("build", &[&what, "--builder", "t", "--no-wait"]).must(0, &["there already"]);
+    ask("build", &["app@nosuchbranch", "--builder", "t"]).must(2, &["nosuchbranch"]);
+    ask("build", &["app", "--builder", "nobody"]).must(2, &["nobody"]);
+    ask("build", &["other", "--builder", "t"]).must(2, &["other"]);
+    ask("retry", &[id]).must(0, &["queued again"]);
+    let again = world
+        .wait_build(&server, "app", "the retry", |one| one["id"] == id && one["attempts"] == 2 && done(one));
+    assert_eq!(again["outcome"], "failed");
+    let path = format!("/api/v1/builds/{id}/why");
+    testkit::wait_for("the coordinator's word", super::world::LONG, || {
+        let why = server.request("GET", &path, None, None)?.json()?;
+        Ok((why["state"] == "done").then_some(()))
+    })
+    .unwrap();
+    ask("cancel", &[id]).must(1, &["had ended before", "failed"]);
+
+    // Without the token nothing is changed, and it is said where it lies.
+    let url = format!("http://{}", server.address());
+    world
+        .run_with(&["retry", "--server", &url, id], &[("BELLWETHER_TOKEN", "wrong")])
+        .must(2, &["401", "admin-token"]);
+    world.run(&["builds", "--server", "http://127.0.0.1:1"]).must(2, &["no server answers", "bellwether up"]);
+    world.run(&["completions", "bash"]).must(0, &["_bellwether()"]);
+}
+
+#[test]
+fn what_waits_and_what_runs_can_be_cancelled() {
+    let world = World::new();
+    let gate = world.path().join("gate");
+    let run = format!("touch {0}.here; until test -e {0}; do sleep 0.1; done", gate.display());
+    // One machine, so that the second waits.
+    let server_file = format!(
+        "[repo.long]\nurl = \"{}\"\nhorizon = 2\n\n[host.one]\npool = \"local\"\ncapacity = 1\n\n{}",
+        world.path().join("long").display(),
+        project(&run).replace("\"local\"", "\"one\""),
+    );
+    let mut repo = testkit::GitRepo::create(&world.path().join("long")).unwrap();
+    repo.commit("one", &[("x", File::Text("1"))]).unwrap();
+    repo.commit("two", &[("x", File::Text("2"))]).unwrap();
+    let file = world.path().join("server.toml");
+    std::fs::write(&file, server_file).unwrap();
+    let server = testkit::Server::start(testkit::ServerOptions {
+        program: env!("CARGO_BIN_EXE_bellwether").into(),
+        data: world.data(),
+        arguments: vec!["--config".into(), file.display().to_string()],
+        environment: Vec::new(),
+    })
+    .unwrap();
+    world.wait_file("gate.here");
+    let running = world.wait_build(&server, "long", "one runs", |one| one["state"] == "running");
+    let queued = world.wait_build(&server, "long", "one waits", |one| one["state"] == "queued");
+    let id = |one: &serde_json::Value| one["id"].as_str().unwrap().to_owned();
+    world.ask(&server, "why", &[&id(&queued)]).must(0, &["queued", "host one", "1 of 1 busy"]);
+    world.ask(&server, "why", &["t"]).must(0, &["runs on", "waits for a machine"]);
+    world
+        .ask(&server, "cancel", &[&id(&queued), "--reason", "not needed"])
+        .must(0, &["is cancelled", "retry"]);
+    world.ask(&server, "cancel", &[&id(&running)]).must(0, &["is being ended"]);
+    for one in [&queued, &running] {
+        let ended = world.wait_build(&server, "long", "it ends", |other| {
+            other["id"] == one["id"] && other["state"] == "done"
+        });
+        assert_eq!(ended["outcome"], "cancelled", "{ended:#}");
+    }
+    let said = world.ask(&server, "why", &[&id(&queued)]);
+    said.must(0, &["cancelled"]);
+}
+
+#[test]
+fn the_uncommitted_tree_is_built_and_leaves_no_trace() {
+    let world = World::new();
+    let repo = world.repo("mine", "cat note 2>/dev/null || echo no note");
+    let server = world.serve(&["mine"]);
+    world.wait_build(&server, "mine", "the commit is built", |one| one["state"] == "done");
+    std::fs::write(repo.dir().join("note"), "not committed\n").unwrap();
+    let status = repo.git(&["status", "--porcelain"]).unwrap();
+    let output = Command::new("/usr/bin/timeout")
+        .args(["60", env!("CARGO_BIN_EXE_bellwether"), "build", "--dirty", "--builder", "t"])
+        .args(["--server", &format!("http://{}", server.address()), "--data"])
+        .arg(world.data())
+        .env("GIT_AUTHOR_NAME", "A")
+        .env("GIT_AUTHOR_EMAIL", "a@example.org")
+        .env("GIT_COMMITTER_NAME", "A")
+        .env("GIT_COMMITTER_EMAIL", "a@example.org")
+        .current_dir(repo.dir())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "not committed\n", "{said}");
+    assert_eq!(repo.git(&["status", "--porcelain"]).unwrap(), status);
+    assert_eq!(repo.git(&["for-each-ref", "refs/bellwether"]).unwrap(), "");
+}

@@ -1,0 +1,93 @@
+//! Bad configuration: file, line and column, and the nearest name; the commands of `config`, and `init`.
+
+use testkit::{File, GitRepo};
+
+use super::world::{World, project};
+
+#[test]
+fn a_bad_project_file_blocks_its_repo_with_the_place_of_the_mistake() {
+    let world = World::new();
+    let texts = [
+        ("unknown", project("true").replace("timeout =", "timeuot ="), "timeout"),
+        ("twice", format!("{0}\n{0}", project("true")), "t"),
+        ("norecipe", project("true").replace("recipe = \"t\"", "recipe = \"tt\""), "did you mean: t"),
+    ];
+    for (name, text, _) in &texts {
+        let mut repo = GitRepo::create(&world.path().join(name)).unwrap();
+        repo.commit("bad", &[("bellwether.toml", File::Text(text))]).unwrap();
+    }
+    let said = world.once(&["--json", "unknown", "twice", "norecipe"]);
+    said.must(1, &[]);
+    let report = said.json();
+    for (name, _, near) in &texts {
+        let cells = report["cells"].as_array().unwrap();
+        let cell = cells.iter().find(|cell| cell["repo"] == *name).unwrap();
+        assert_eq!(cell["outcome"], "blocked", "{cell:#}");
+        let detail = cell["cause"]["detail"].as_str().unwrap();
+        let place =
+            detail.split(&format!("{name}:bellwether.toml:")).nth(1).unwrap_or_else(|| panic!("{detail}"));
+        let mut numbers = place.split(':');
+        for _ in 0..2 {
+            assert!(numbers.next().unwrap().parse::<u32>().is_ok_and(|n| n > 0), "{detail}");
+        }
+        assert!(detail.contains(near), "{detail}");
+    }
+    assert_eq!(report["built"], 0);
+}
+
+#[test]
+fn a_cycle_in_needs_ends_up_before_anything_starts() {
+    let world = World::new();
+    let file = "[repo.a]\nurl = \"/a\"\nneeds = [\"b\"]\n\n[repo.b]\nurl = \"/b\"\nneeds = [\"a\"]\n";
+    std::fs::write(world.path().join("server.toml"), file).unwrap();
+    world.once(&["--config", "server.toml"]).must(2, &["server.toml:3:", "a", "b"]);
+    world.run(&["config", "check", "--config", "server.toml"]).must(1, &["server.toml:3:"]);
+    world.once(&["--config", "missing.toml"]).must(2, &["missing.toml", "No such file"]);
+}
+
+#[test]
+fn config_is_checked_explained_planned_and_compared() {
+    let world = World::new();
+    world.run(&["config", "check"]).must(2, &["there is no bellwether.toml here", "--config"]);
+    std::fs::write(world.path().join("bellwether.toml"), project("true")).unwrap();
+    world.run(&["config", "check"]).must(0, &["ok:", "1 builders"]);
+    let checked = world.run(&["config", "check", "--json"]);
+    checked.must(0, &[]);
+    assert_eq!((checked.json()["ok"].as_bool(), checked.json()["builders"].as_u64()), (Some(true), Some(1)));
+    assert!(checked.json()["warnings"].is_array());
+    world.run(&["config", "explain", "recipe.t"]).must(0, &["timeout", "bellwether.toml:"]);
+    world.run(&["config", "explain", "builder.tt"]).must(2, &["builder.tt is not configured"]);
+    world.run(&["config", "plan"]).must(0, &["build", "recipe t"]);
+    let plan = world.run(&["config", "plan", "--json"]);
+    plan.must(0, &[]);
+    assert_eq!(plan.json()[0]["builds"][0]["recipe"], "t");
+
+    let server = |run: &str| format!("[repo.r]\nurl = \"/r\"\n\n{}", project(run));
+    std::fs::write(world.path().join("old.toml"), server("true")).unwrap();
+    std::fs::write(
+        world.path().join("new.toml"),
+        server("false") + "\n[builder.u]\nhost = \"local\"\nrecipe = \"t\"\n",
+    )
+    .unwrap();
+    let said = world.run(&["config", "plan", "--diff", "old.toml", "new.toml"]);
+    said.must(0, &["~ r main t", "+ r main u"]);
+    let back = world.run(&["config", "plan", "--diff", "new.toml", "old.toml"]);
+    back.must(0, &["- r main u"]);
+}
+
+#[test]
+fn init_writes_what_it_found_and_overwrites_only_by_force() {
+    let world = World::new();
+    world.run(&["init"]).must(2, &["tells how to build it", "by hand"]);
+    std::fs::write(world.path().join("Makefile"), "all:\n\techo x\n").unwrap();
+    let printed = world.run(&["init", "--print"]);
+    printed.must(0, &["[builder."]);
+    assert!(!world.path().join("bellwether.toml").exists());
+    world.run(&["init"]).must(0, &["Makefile", "wrote"]);
+    let written = std::fs::read_to_string(world.path().join("bellwether.toml")).unwrap();
+    assert_eq!(written, printed.out);
+    world.run(&["config", "check"]).must(0, &["ok:"]);
+    world.run(&["init"]).must(2, &["is there already", "--force", "--print"]);
+    world.run(&["init", "--force"]).must(0, &["wrote"]);
+    world.run(&["init", "elsewhere"]).must(2, &["elsewhere"]);
+}

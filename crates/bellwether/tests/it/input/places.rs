@@ -1,0 +1,83 @@
+//! Ports, data directories, and the two ways to end.
+
+use std::time::Duration;
+
+use testkit::{Kill, kill, wait_for};
+
+use super::world::{LONG, World};
+
+#[test]
+fn a_port_and_a_data_directory_have_one_user() {
+    let world = World::new();
+    world.repo("r", "true");
+    let server = world.serve(&["r"]);
+    let address = server.address().to_string();
+    world.run(&["up", "--data", "other", "--listen", &address, "r"]).must(2, &["is taken", "--listen"]);
+    // --once does not need the port that others know.
+    world.once(&["r"]).must(2, &["in use", "data"]);
+    world.run(&["up", "--data", "r/bellwether.toml", "r"]).must(2, &["r/bellwether.toml"]);
+}
+
+#[test]
+fn a_data_directory_of_a_newer_version_is_refused() {
+    let world = World::new();
+    world.repo("r", "true");
+    world.once(&["r"]).must(0, &["1 ok"]);
+    // As a newer program would have left it.
+    let script = "import sqlite3,sys\nd=sqlite3.connect(sys.argv[1])\n\
+        d.execute(\"insert into schema_version select 9999, 'from the future', sha256, applied_us from schema_version limit 1\")\n\
+        d.commit()\n";
+    let database = world.data().join("bellwether.db");
+    let done = std::process::Command::new("python3").args(["-c", script]).arg(&database).status().unwrap();
+    assert!(done.success());
+    world.once(&["r"]).must(2, &["newer"]);
+}
+
+#[test]
+fn ctrl_c_drains_and_the_next_start_goes_on() {
+    let world = World::new();
+    let gate = world.path().join("gate");
+    let run = format!("touch {0}.here; until test -e {0}; do sleep 0.1; done; echo finished", gate.display());
+    let mut repo = world.repo("slow", &run);
+    let mut server = world.serve(&["slow"]);
+    world.wait_file("gate.here");
+    let pid = server.pid().unwrap();
+    kill(pid, Kill::Interrupt).unwrap();
+    wait_for("the word of draining", LONG, || {
+        Ok(server.printed().contains("finishing what runs").then_some(()))
+    })
+    .unwrap();
+    // A commit that comes now is for the next start.
+    repo.commit("later", &[]).unwrap();
+    world.touch("gate");
+    let status = server.await_end(LONG).unwrap();
+    assert!(status.success(), "{status}");
+    server.resume().unwrap();
+    let first = world.wait_build(&server, "slow", "the later commit is built", |one| one["state"] == "done");
+    assert_eq!(first["outcome"], "ok");
+    let list = server.request("GET", "/api/v1/builds?repo=slow", None, None).unwrap().json().unwrap();
+    assert!(list["builds"].as_array().unwrap().iter().all(|one| one["attempts"] == 1), "{list:#}");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once_and_what_runs_is_taken_up_again() {
+    let world = World::new();
+    let gate = world.path().join("gate");
+    let run = format!("touch {0}.here; until test -e {0}; do sleep 0.1; done; echo finished", gate.display());
+    world.repo("slow", &run);
+    let mut server = world.serve(&["slow"]);
+    world.wait_file("gate.here");
+    let pid = server.pid().unwrap();
+    kill(pid, Kill::Interrupt).unwrap();
+    wait_for("the word of draining", LONG, || {
+        Ok(server.printed().contains("finishing what runs").then_some(()))
+    })
+    .unwrap();
+    kill(pid, Kill::Interrupt).unwrap();
+    // The gate is closed, so only "at once" can end it.
+    server.await_end(Duration::from_secs(60)).unwrap();
+    server.resume().unwrap();
+    world.touch("gate");
+    let built = world.wait_build(&server, "slow", "the build ends", |one| one["state"] == "done");
+    assert_eq!((built["outcome"].as_str(), built["attempts"].as_u64()), (Some("ok"), Some(1)), "{built:#}");
+}

@@ -18,7 +18,8 @@ pub(super) fn markdown(peer: &Figures, ours: &Figures, args: &Args) -> String {
          run, one server and one worker each, SQLite on both. Trivial builds run `true`; the server's CPU is that of its \
          own process, waiting for the builds included. Buildbot's builds have no source. Of \
          Bellwether's, the first kind is of a commit of its own each, whose tree is taken out of git; the second kind \
-         (“of one commit”) is of one commit on a builder of its own each. Both unpack the tree and wipe the worker. Look at the ratios; the absolute figures are this machine's.\n\n\
+         (“of one commit”) is of one commit on a builder of its own each. Both unpack the tree and wipe the worker. Look at the ratios; the absolute figures are this machine's. \
+         What a profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md).\n\n\
          | what | Buildbot | Bellwether | ratio | budget | |\n|---|---|---|---|---|---|\n",
         args.builds, args.single, peer.version, ours.version
     );

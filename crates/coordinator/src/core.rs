@@ -5,7 +5,7 @@
 
 mod start;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,6 +132,8 @@ pub(crate) struct Core {
     /// Builds that are queued or running.
     rows: HashMap<BuildId, BuildRow>,
     running: HashMap<BuildId, Running>,
+    /// Builds of which a retry was asked for while their driver was not quite at its end.
+    again: HashSet<BuildId>,
     workers: HashMap<WorkerId, Worker>,
     drivers: JoinSet<Driven>,
     tasks: JoinSet<()>,
@@ -285,6 +287,8 @@ impl Core {
             Message::Queued(rows) => {
                 for row in rows {
                     if self.running.contains_key(&row.id) {
+                        // It is done, and its driver still wipes the machine.
+                        self.again.insert(row.id);
                         continue;
                     }
                     let request = self.request(&row, Vec::new());
@@ -314,10 +318,11 @@ impl Core {
     }
 
     fn status(&self) -> Status {
+        let mut waits = self.scheduler.waits();
         let mut queued: Vec<_> = (self.rows.values())
             .filter(|row| !self.running.contains_key(&row.id))
             .filter_map(|row| {
-                let wait = self.scheduler.why(row.id)?;
+                let wait = waits.remove(&row.id)?;
                 Some(WaitingBuild {
                     build: row.id,
                     builder: row.builder.clone(),
@@ -410,7 +415,7 @@ impl Core {
         self.running.remove(&build);
         self.rows.remove(&build);
         self.apply(Event::Released { build });
-        if requeued {
+        if self.again.remove(&build) || requeued {
             self.requeue(build).await;
         }
         let now = self.now();
@@ -449,7 +454,7 @@ impl Core {
             Ok::<_, StoreError>((row, tried))
         };
         match read.await {
-            Ok((Some(row), tried)) => {
+            Ok((Some(row), tried)) if row.state == "queued" => {
                 let since = row.retried_from;
                 let avoid =
                     tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
@@ -457,7 +462,7 @@ impl Core {
                 self.rows.insert(build, row);
                 self.apply(Event::Queued(request));
             }
-            Ok((None, _)) => {}
+            Ok(_) => {}
             Err(error) => tracing::error!(%build, %error, "a build is queued again at the next start only"),
         }
     }

@@ -6,7 +6,7 @@ use crate::statement::statements;
 use crate::{Conn, Micros, StoreError, Tx, WorkerId};
 
 statements! {
-    INSERT = "workers.insert", "INSERT INTO workers (id, pool, host, state, created_us, seen_us) VALUES ($1, $2, $3, 'starting', $4, $4)";
+    INSERT = "workers.insert", "INSERT INTO workers (id, pool, host, state, created_us, seen_us) VALUES ($1, $2, $3, 'starting', $4, $4) ON CONFLICT (id) DO NOTHING";
     SET = "workers.set", "UPDATE workers SET state = $2, reason = $3, seen_us = $4 WHERE id = $1 AND gone_us IS NULL";
     READY = "workers.ready", "UPDATE workers SET state = 'idle', reason = NULL, address = $2, seen_us = $3 WHERE id = $1 AND gone_us IS NULL";
     GONE = "workers.gone", "UPDATE workers SET state = 'gone', reason = $2, gone_us = $3 WHERE id = $1 AND gone_us IS NULL";
@@ -34,7 +34,7 @@ pub struct WorkerRow {
     pub seen: Micros,
 }
 
-/// Notes that a worker is asked for, before its pool is.
+/// Notes that a worker is asked for, before its pool is. Noted again, it changes nothing.
 ///
 /// # Errors
 /// The database's.

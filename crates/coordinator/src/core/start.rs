@@ -43,6 +43,7 @@ impl Core {
             journal,
             rows: HashMap::new(),
             running: HashMap::new(),
+            again: HashSet::new(),
             workers: HashMap::new(),
             drivers: JoinSet::new(),
             tasks: JoinSet::new(),

@@ -1,9 +1,11 @@
 //! Why a build waits, in words and for programs.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros};
 
-use super::state::{Place, Scheduler};
+use super::state::{Host, Item, Place, Scheduler};
 
 /// Why a build waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +102,27 @@ impl std::fmt::Display for Reason {
 impl Scheduler {
     /// Why the build waits, since when, and how many stand before it; `None` where the build is not known here.
     pub fn why(&self, build: BuildId) -> Option<Wait> {
+        self.wait(build, |host, item| host.ready.range(..(item.rank, build)).count())
+    }
+
+    /// The same of everything that is queued or running, at the cost of looking at each once.
+    pub fn waits(&self) -> HashMap<BuildId, Wait> {
+        let mut places: HashMap<(*const Host, BuildId), usize> = HashMap::new();
+        for host in self.hosts.values() {
+            let ready = host.ready.iter().enumerate();
+            places.extend(ready.map(|(n, (_, build))| ((std::ptr::from_ref(host), *build), n)));
+        }
+        let ahead = |build: BuildId| {
+            let places = &places;
+            move |host: &Host, _: &Item| {
+                places.get(&(std::ptr::from_ref(host), build)).copied().unwrap_or_default()
+            }
+        };
+        self.builds().filter_map(|build| Some((build, self.wait(build, ahead(build))?))).collect()
+    }
+
+    /// `before` counts the builds before this one at a host.
+    fn wait(&self, build: BuildId, before: impl Fn(&Host, &Item) -> usize) -> Option<Wait> {
         let item = self.items.get(&build)?;
         let mut ahead = 0;
         let reason = match &item.place {
@@ -114,12 +137,12 @@ impl Scheduler {
                 Reason::Limit { limit: limit.clone(), max }
             }
             Place::Ready => {
-                let key = (item.rank, build);
                 let queues = item.request.hosts.iter().filter_map(|name| Some((name, self.hosts.get(name)?)));
                 let open = queues.clone().filter(|(_, host)| host.blocked.is_none() && host.capacity > 0);
-                match open.min_by_key(|(_, host)| host.ready.range(..key).count()) {
-                    Some((name, host)) => {
-                        ahead = host.ready.range(..key).count();
+                let counted = open.map(|(name, host)| (before(host, item), name, host));
+                match counted.min_by_key(|(before, ..)| *before) {
+                    Some((before, name, host)) => {
+                        ahead = before;
                         match &host.failure {
                             Some((message, _)) if host.machines() == 0 => {
                                 Reason::PoolFailed { host: name.clone(), message: message.clone() }

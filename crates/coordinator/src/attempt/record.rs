@@ -92,7 +92,7 @@ impl Record {
                     name: "queued".into(),
                     detail: String::new(),
                     start: build.queued,
-                    end: Some(now),
+                    end: Some(now.max(build.queued)),
                     error: None,
                 };
                 let begun = transition!(ledger, "lease", build.id, |tx| {
@@ -420,6 +420,8 @@ impl Record {
         );
         let ledger = &shared.ledger;
         let now = ledger.clock().now();
+        // Where the clock went back, nothing ends before it began.
+        let ended_at = self.spans.iter().filter_map(|span| span.end).fold(now, store::Micros::max);
         let (build, attempt, lease, fence) = (self.build.id, self.attempt.id, self.attempt.lease, self.fence);
         let cause = Self::cause_text(verdict);
         let tries = self.attempt.number - self.build.retried_from;
@@ -438,12 +440,12 @@ impl Record {
             if !decided {
                 attempts::decide(&mut tx, attempt, fence, &decision).await?;
             }
-            attempts::finish(&mut tx, attempt, fence, verdict.outcome, cause.as_deref(), now).await?;
+            attempts::finish(&mut tx, attempt, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
             leases::end(&mut tx, lease, fence, now).await?;
             if again {
                 builds::requeue(&mut tx, build, fence, not_before, now).await?;
             } else {
-                builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), now).await?;
+                builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
             }
             Self::write_spans(spans, written, attempt, &mut tx).await?;
         });

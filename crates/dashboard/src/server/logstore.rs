@@ -371,6 +371,9 @@ pub(super) async fn open(
 /// Says that a log is whole.
 pub(super) async fn finish(dashboard: &Dashboard, attempt: AttemptId, fence: i64) -> Answer<LogState> {
     let mut tx = dashboard.db().begin().await?;
+    if logs::get(&mut tx, attempt).await?.is_none() {
+        return Err(Refusal::not_found(format!("log of attempt {attempt}")));
+    }
     logs::finish(&mut tx, attempt, fence, Micros::now()).await?;
     let log = logs::get(&mut tx, attempt).await?.ok_or_else(Refusal::stale)?;
     tx.commit().await?;

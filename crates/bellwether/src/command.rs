@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod init;
 mod log;
+mod news;
 mod once;
 mod repro;
 mod up;

@@ -30,7 +30,7 @@ fn script(build: &BuildReport, url: &str) -> Result<String> {
         "#!/bin/sh\n# Build {} of {}\n# on {}: {outcome}. {url}/builds/{}",
         build.id, build.revision, build.builder, build.id
     );
-    out.push_str("# Needs git; works in a new directory, which it leaves for you to look at.\nset -eu\n");
+    out.push_str("# Needs curl and tar; works in a new directory, which it leaves for you to look at.\nset -eu\n");
     out.push_str("WORKDIR=$(mktemp -d)\nexport WORKDIR\necho \"working in $WORKDIR\" >&2\n");
     for part in build.revision.split('+') {
         let (repo, commit) = part.split_once('@').context("the build's revision is not one")?;

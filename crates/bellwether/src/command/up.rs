@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use dashboard::client::DashboardClient;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{demo, once};
+use super::{demo, news, once};
 use crate::args::Up;
 use crate::server::{self, Guard, Taken};
 use crate::system::composed::{Composer, Composition};
@@ -38,7 +40,8 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let router = server::guarded(system.router.clone(), Arc::new(guard));
     let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string());
-    let code = if args.once { once::run(&args, system).await } else { stay(system).await };
+    let code =
+        if args.once { once::run(&args, system).await } else { stay(system, &address.to_string()).await };
     stop.cancel();
     let _ = serving.await;
     code
@@ -116,7 +119,7 @@ pub fn tell(composition: &Composition) {
 }
 
 /// Runs until Ctrl-C: the first drains, the second ends at once.
-async fn stay(mut system: System) -> Result<ExitCode> {
+async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
     let mut composition = system.composition.clone();
     let teller = tokio::spawn(async move {
         while composition.changed().await.is_ok() {
@@ -124,6 +127,8 @@ async fn stay(mut system: System) -> Result<ExitCode> {
             tell(&now);
         }
     });
+    let dashboard = DashboardClient::new(system.dashboard.clone());
+    let news = AbortOnDropHandle::new(tokio::spawn(news::tell(dashboard, address.to_owned())));
     let mut signals = Signals::new()?;
     tokio::select! {
         () = signals.next() => {}
@@ -142,6 +147,7 @@ async fn stay(mut system: System) -> Result<ExitCode> {
         _ = system.coordinator_ended() => {}
         () = signals.next() => eprintln!("ending at once"),
     }
+    drop(news);
     system.stop().await;
     Ok(ExitCode::SUCCESS)
 }

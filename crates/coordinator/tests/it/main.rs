@@ -1,0 +1,77 @@
+//! The coordinator over a real database, a real dashboard and real buildlet processes: one list of tests, run on SQLite
+//! and (feature `postgres`) on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
+
+mod clocks;
+mod faults;
+mod fences;
+mod hooks;
+mod mirror;
+mod outcomes;
+#[cfg(feature = "postgres")]
+#[path = "../../../store/tests/it/pg.rs"]
+mod pg;
+mod pools;
+mod sim_pool;
+mod world;
+
+/// Runs each test of a list on each database.
+macro_rules! on_both {
+    ($($module:ident: $($name:ident),* ;)*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::world::World::new(store::Dialect::Sqlite).await).await;
+                })*
+            })*
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::world::World::new(store::Dialect::Postgres).await).await;
+                })*
+            })*
+        }
+    };
+}
+
+on_both! {
+    outcomes:
+        a_build_is_ok_and_its_spans_add_up,
+        exits_timeouts_and_limits_are_failures,
+        leftovers_are_warnings,
+        secrets_are_not_in_the_log,
+        a_queued_build_is_cancelled,
+        a_running_build_is_cancelled,
+        a_done_build_is_tried_again,
+        a_snapshot_is_used_by_what_depends_on_it,
+        a_missing_ancestor_skips_the_build,
+        max_at_once_holds,
+        a_source_that_cant_be_fetched_fails_three_times;
+    pools:
+        machines_come_after_ninety_seconds,
+        a_refused_quota_is_asked_again,
+        a_vanished_machine_costs_one_attempt,
+        three_vanished_machines_end_the_build,
+        what_leaked_is_deleted_and_what_is_known_adopted,
+        a_worker_without_space_is_set_aside;
+    fences:
+        a_paused_coordinator_writes_nothing_at_any_transition,
+        a_lead_that_is_lost_leases_nothing,
+        of_many_that_take_the_lead_each_has_its_own_epoch,
+        a_fence_that_is_over_moves_no_row,
+        a_late_chunk_of_log_is_refused,
+        the_worker_obeys_the_newest_only,
+        a_stale_coordinator_keeps_no_snapshot;
+    clocks:
+        an_hour_back_between_transitions,
+        a_day_forward_between_transitions;
+    faults:
+        killed_at_every_transition,
+        a_transition_that_is_not_committed_is_tried_again,
+        an_answer_that_is_lost_doubles_nothing;
+}

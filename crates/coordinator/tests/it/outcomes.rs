@@ -1,0 +1,242 @@
+//! What builds come to.
+
+use std::time::Duration;
+
+use dashboard::api::{AttemptReport, BuildReport, Outcome};
+
+use crate::world::{World, hash, simple};
+
+pub fn cause(build: &BuildReport) -> (&str, &str) {
+    let cause = build.cause.as_ref().unwrap();
+    (&cause.kind, &cause.detail)
+}
+
+fn only(build: &BuildReport) -> &AttemptReport {
+    assert_eq!(build.attempts.len(), 1, "{build:?}");
+    &build.attempts[0]
+}
+
+pub async fn a_build_is_ok_and_its_spans_add_up(world: World) {
+    world.configure(&simple("cat hello; sleep 0.3", ""));
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    let attempt = only(&build);
+    assert_eq!(world.log(attempt).await, "from one\n");
+    let names: Vec<&str> = attempt.spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["queued", "lease", "source", "unpack", "run", "report"]);
+    assert_eq!(attempt.spans[0].start, build.created);
+    for pair in attempt.spans.windows(2) {
+        assert_eq!(pair[0].end, Some(pair[1].start), "no gap between {pair:?}");
+    }
+    let last = attempt.spans.last().unwrap().end.unwrap();
+    assert!(last <= build.ended.unwrap(), "{build:?}");
+    let rest = build.ended.unwrap().duration_since(last);
+    let total = build.ended.unwrap().duration_since(build.created);
+    assert!(rest.as_millis() * 4 < total.as_millis(), "{rest:?} of {total:?} is in no span");
+    let run = &attempt.spans[4];
+    assert!(run.end.unwrap().duration_since(run.start).as_millis() >= 300, "{run:?}");
+}
+
+pub async fn exits_timeouts_and_limits_are_failures(world: World) {
+    let more = "[builder.slow]\nhost = \"h\"\nrecipe = \"slow\"\n[recipe.slow]\nrun = \"echo here; sleep 600\"\ntimeout = \"1s\"\n\
+                [builder.big]\nhost = \"h\"\nrecipe = \"big\"\nlimits = { log = \"64KiB\" }\n[recipe.big]\nrun = \"yes\"\n";
+    world.configure(&simple("echo no; exit 3", more));
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Failed));
+    assert_eq!(cause(&build), ("exit", "run: exit status 3"));
+    assert_eq!(world.log(only(&build)).await, "no\n");
+    let build = world.done("one", "slow").await;
+    assert_eq!(build.outcome, Some(Outcome::Failed));
+    assert_eq!(cause(&build), ("timeout", "run ran over 1 s"));
+    assert_eq!(world.log(only(&build)).await, "here\n");
+    let build = world.done("one", "big").await;
+    assert_eq!(build.outcome, Some(Outcome::Failed));
+    assert_eq!(cause(&build).0, "limit", "{build:?}");
+    assert!(cause(&build).1.contains("log"), "{build:?}");
+}
+
+pub async fn leftovers_are_warnings(world: World) {
+    world.configure(&simple("setsid sleep 600 >/dev/null 2>&1 & echo done", ""));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    let attempt = only(&build);
+    assert!(attempt.warnings.iter().any(|warning| warning.contains("left behind")), "{attempt:?}");
+    running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
+}
+
+pub async fn secrets_are_not_in_the_log(mut world: World) {
+    let secret = "correct-horse-battery-staple";
+    world.secrets.insert("deploy".into(), secret.into());
+    let more = "[secret.deploy]\nenv = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
+    // Whole, and cut in two by more than the longest linger of a chunk.
+    let run = "test ${#DEPLOY_TOKEN} = 28; echo \"[$DEPLOY_TOKEN]\"; printf '<%.9s' \"$DEPLOY_TOKEN\"; sleep 1.3; echo \"${DEPLOY_TOKEN#?????????}>\"";
+    world.configure(&simple(run, more));
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    let log = world.log(only(&build)).await;
+    assert!(!log.contains("horse") && !log.contains("staple"), "{log}");
+    assert!(log.starts_with('[') && log.contains("]\n<") && log.ends_with(">\n"), "{log}");
+    assert!(!world.everything().await.contains(secret));
+}
+
+pub async fn a_queued_build_is_cancelled(world: World) {
+    world.configure(&simple("true", "").replace("capacity = 2", "capacity = 0"));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "queued").await;
+    let why: serde_json::Value =
+        running.service.get_json(&format!("/api/v1/builds/{}/why", row.id)).await.unwrap();
+    assert!(why["reason"].as_str().unwrap().contains("host h"), "{why}");
+    running.post(&format!("/api/v1/builds/{}/cancel", row.id)).await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Cancelled));
+    assert_eq!(cause(&build), ("person", "cancelled by hand"));
+    assert_eq!(build.attempts, []);
+    assert_eq!(running.status().await.queued, []);
+}
+
+pub async fn a_running_build_is_cancelled(world: World) {
+    world.configure(&simple("echo begun; sleep 600", ""));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "running").await;
+    running.post(&format!("/api/v1/builds/{}/cancel", row.id)).await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Cancelled), "{build:?}");
+    assert_eq!(cause(&build), ("person", "cancelled by hand"));
+    running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
+}
+
+pub async fn a_done_build_is_tried_again(world: World) {
+    world.configure(&simple("echo once; false", ""));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let first = world.done("one", "b").await;
+    assert_eq!(first.outcome, Some(Outcome::Failed));
+    running.post(&format!("/api/v1/builds/{}/retry", first.id)).await;
+    world.until("one", "b", |row| row.attempts == 2 && row.reported).await;
+    let second = world.done("one", "b").await;
+    assert_eq!((&second.id, second.outcome), (&first.id, Some(Outcome::Failed)));
+    assert_eq!(second.attempts.len(), 2);
+    for attempt in &second.attempts {
+        assert_eq!(world.log(attempt).await, "once\n");
+    }
+}
+
+/// A toolchain repo that is built and kept, and a repo that needs it.
+pub fn toolchain() -> String {
+    "[host.h]\npool = \"local\"\ntrust = \"trusted\"\ncapacity = 1\nenv_pass = [\"PATH\"]\n\
+     [repo.go]\nurl = \"https://example.com/go\"\nhorizon = 1\n\
+     [repo.sub]\nurl = \"https://example.com/sub\"\nhorizon = 1\nneeds = [\"go\"]\n\
+     [builder.b]\nhost = \"h\"\nrecipe = \"r\"\n\
+     [recipe.r]\ntoolchain = \"go\"\nbuild = \"echo building; echo built > built\"\nsnapshot = true\nrun = \"cat built\"\n\
+     [recipe.r.dependents]\nrun = \"cat ../go/built hello\"\n"
+        .to_owned()
+}
+
+pub async fn a_snapshot_is_used_by_what_depends_on_it(world: World) {
+    world.configure(&toolchain());
+    world.push("go", &[7]).await;
+    let _running = world.start().await;
+    let go = world.done("go", "b").await;
+    assert_eq!(go.outcome, Some(Outcome::Ok), "{go:?}");
+    assert_eq!(world.log(only(&go)).await, "building\nbuilt\n");
+    assert!(only(&go).spans.iter().any(|span| span.name == "snapshot" && span.error.is_none()), "{go:?}");
+    let kept = world.objects.list("snapshots").await.unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(world.objects.list("staged").await.unwrap(), []);
+    world.push("sub", &[3]).await;
+    let sub = world.done("sub", "b").await;
+    assert_eq!(sub.outcome, Some(Outcome::Ok), "{sub:?}");
+    assert_eq!(sub.revision, format!("sub@{}+go@{}", hash(3), hash(7)));
+    assert_eq!(world.log(only(&sub)).await, "built\nfrom sub\n", "the toolchain is not built again");
+    assert_eq!(only(&sub).inputs["snapshot"], kept[0].path);
+    let asked = world.mirror.archives.lock().unwrap().clone();
+    assert_eq!(asked, [format!("go@{}", hash(7)), format!("sub@{}", hash(3))]);
+    // Without the snapshot the toolchain's steps run first.
+    world.objects.delete(&kept[0].path).await.unwrap();
+    world.push("sub", &[4, 3]).await;
+    let rev = format!("sub@{}", hash(4));
+    let end = std::time::Instant::now() + crate::world::PATIENCE;
+    let sub = loop {
+        let rows = world.builds().await;
+        if let Some(row) = rows.iter().find(|row| row.revision.starts_with(&rev) && row.reported) {
+            break world.dashboard.build(&row.id.to_string()).await.unwrap();
+        }
+        assert!(std::time::Instant::now() < end, "{rows:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(world.log(only(&sub)).await, "building\nbuilt\nfrom sub\n", "{sub:?}");
+}
+
+pub async fn a_missing_ancestor_skips_the_build(world: World) {
+    let needed = hash(99);
+    world.mirror.missing.lock().unwrap().insert(needed.clone());
+    let text = simple("true", "").replace(
+        "[builder.b]\n",
+        &format!("[builder.b]\nrequired_ancestors = [{{ repo = \"one\", commit = \"{needed}\" }}]\n"),
+    );
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Skipped), "{build:?}");
+    assert_eq!(cause(&build).0, "required_ancestor");
+    assert!(cause(&build).1.contains(&needed), "{build:?}");
+    assert_eq!(build.attempts, []);
+}
+
+pub async fn max_at_once_holds(world: World) {
+    let meet = world.dir.path().join("meet");
+    std::fs::create_dir(&meet).unwrap();
+    // Each marks itself while it runs; two marks of one builder at once would be printed.
+    let run = format!(
+        "cd {}; touch $GO_BUILDER_NAME.$$; ls | grep -c \"^$GO_BUILDER_NAME\\.\"; sleep 0.3; rm $GO_BUILDER_NAME.$$",
+        meet.display()
+    );
+    let text = simple(&run, "[builder.c]\nhost = \"h\"\nrecipe = \"r\"\nmax_at_once = 1\n")
+        .replace("[builder.b]\n", "[builder.b]\nmax_at_once = 1\n")
+        .replace("horizon = 1", "horizon = 3")
+        .replace("capacity = 2", "capacity = 3");
+    world.configure(&text);
+    world.push("one", &[3, 2, 1]).await;
+    let _running = world.start().await;
+    let end = std::time::Instant::now() + crate::world::PATIENCE;
+    let rows = loop {
+        let rows = world.builds().await;
+        if rows.len() == 6 && rows.iter().all(|row| row.reported) {
+            break rows;
+        }
+        assert!(std::time::Instant::now() < end, "{rows:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for row in rows {
+        let build = world.dashboard.build(&row.id.to_string()).await.unwrap();
+        assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+        assert_eq!(world.log(only(&build)).await, "1\n", "{build:?}");
+    }
+}
+
+pub async fn a_source_that_cant_be_fetched_fails_three_times(world: World) {
+    world.mirror.broken.lock().unwrap().insert("one".into());
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    // After the second there is a pause of 10 s, which the clock may shorten.
+    world.until("one", "b", |row| row.attempts == 2 && row.state == "queued").await;
+    world.clock.turn(11);
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::InfraFailed), "{build:?}");
+    assert_eq!(cause(&build).0, "source");
+    assert_eq!(build.attempts.len(), 3);
+    let workers: std::collections::BTreeSet<_> = build.attempts.iter().map(|a| a.worker.clone()).collect();
+    assert_eq!(workers.len(), 3, "each on a worker of its own: {build:?}");
+    assert!(build.attempts.iter().all(|attempt| attempt.outcome == Some(Outcome::InfraFailed)));
+}

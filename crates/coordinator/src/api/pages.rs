@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Html;
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
 
 use super::{Api, Failure, ask};
 use crate::core::{Message, Status};
@@ -12,58 +13,73 @@ use crate::core::{Message, Status};
 /// The most waiting builds that the page lists.
 const SHOWN: usize = 200;
 
-pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Html<String>, Failure> {
-    Ok(Html(render(&ask(&api, Message::Status).await?)))
+/// What the page may do: look as it should.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Failure> {
+    let page = Html(render(&ask(&api, Message::Status).await?));
+    Ok(([(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], page))
 }
 
 fn render(status: &Status) -> String {
     let mut page = String::from(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>Status · Bellwether</title><link rel=stylesheet href=/static/style.css>\
-         <main><nav><a href=/>Grid</a> <a href=/status aria-current=page>Status</a></nav><h1>Status</h1>",
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width, initial-scale=1\">\
+         <title>Status · Bellwether</title><link rel=stylesheet href=/assets/style.css>\
+         <header><a href=/>Bellwether</a> <a href=/status aria-current=page>status</a></header>\
+         <main><h1>Status</h1>",
     );
     if status.draining {
         page.push_str(
             "<p role=status>The server is going down: what runs is finished, nothing new is started.</p>",
         );
     }
-    let _ = write!(
-        page,
-        "<h2 id=pools>Machines ({})</h2><div class=scroll><table><thead><tr><th scope=col>Machine<th scope=col>Host<th scope=col>Pool<th scope=col>State<th scope=col>Detail</thead><tbody>",
-        status.workers.len()
+    table(
+        &mut page,
+        "pools",
+        "Machines",
+        status.workers.len(),
+        &["Machine", "Host", "Pool", "Detail", "State"],
     );
     for worker in &status.workers {
         let reason = worker.reason.as_deref().unwrap_or("");
         let _ = write!(
             page,
-            "<tr><th scope=row><code>{}</code><td>{}<td>{}<td>{} {}<td>{}",
+            "<tr><th scope=row><code>{}</code><td>{}<td>{}<td>{}<td>{} {}",
             worker.worker,
             escape(&worker.host),
             escape(&worker.pool),
+            escape(&worker.detail),
             worker.state,
             escape(reason),
-            escape(&worker.detail),
         );
     }
-    let _ = write!(
-        page,
-        "</table></div><h2>Running ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Machine</thead><tbody>",
-        status.running.len()
+    page.push_str("</table></div>");
+    table(
+        &mut page,
+        "running",
+        "Running",
+        status.running.len(),
+        &["Build", "Builder", "Machine", "Revision"],
     );
     for running in &status.running {
         let _ = write!(
             page,
             "<tr><th scope=row><a href=/builds/{id}><code>{id}</code></a><td>{}<td><code>{}</code><td><code>{}</code>",
             escape(&running.builder),
-            escape(&short(&running.revision)),
             running.worker,
+            escape(&short(&running.revision)),
             id = running.build,
         );
     }
-    let _ = write!(
-        page,
-        "</table></div><h2>Waiting ({})</h2><div class=scroll><table><thead><tr><th scope=col>Build<th scope=col>Builder<th scope=col>Revision<th scope=col>Ahead<th scope=col>Why</thead><tbody>",
-        status.queued.len()
+    page.push_str("</table></div>");
+    table(
+        &mut page,
+        "waiting",
+        "Waiting",
+        status.queued.len(),
+        &["Build", "Builder", "Revision", "Ahead", "Why"],
     );
     for waiting in status.queued.iter().take(SHOWN) {
         let _ = write!(
@@ -82,6 +98,15 @@ fn render(status: &Status) -> String {
     }
     page.push_str("</main></html>");
     page
+}
+
+/// The beginning of a table: its name, how many rows it has, its columns.
+fn table(page: &mut String, id: &str, name: &str, rows: usize, columns: &[&str]) {
+    let _ = write!(page, "<h2 id={id}>{name} ({rows})</h2><div class=scroll><table class=told>");
+    if rows > 0 {
+        let _ = write!(page, "<thead><tr><th scope=col>{}</thead>", columns.join("<th scope=col>"));
+    }
+    page.push_str("<tbody>");
 }
 
 /// A revision with its commits cut to ten digits.
@@ -123,6 +148,7 @@ mod tests {
             short(&format!("a@{}+b@{}", "1".repeat(40), "2".repeat(40))),
             "a@1111111111 + b@2222222222"
         );
-        assert!(render(&Status::default()).contains("Waiting (0)"));
+        let page = render(&Status::default());
+        assert!(page.contains("Waiting (0)") && page.contains("/assets/style.css"), "{page}");
     }
 }

@@ -1,7 +1,7 @@
 //! `/writetgz` and `/tgz`.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,9 +26,6 @@ use crate::walk::{Entry, Next, walk_fd};
 
 use super::form::Form;
 use super::{files, internal, require};
-
-/// How much of a refused upload is read to its end, in bytes.
-const DRAIN: u64 = 16 << 20;
 
 pub(crate) async fn writetgz(
     State(agent): State<Arc<Agent>>,
@@ -65,9 +62,13 @@ pub(crate) async fn writetgz(
                 error @ UntarError::Io { .. } => internal(error).into_response(),
             };
             let unpacked = untar(&mut reader, &dest, SystemTime::now(), &go_on);
-            if matches!(unpacked, Err(UntarError::Refused(_))) {
-                // A sender that is still writing would see a broken connection and not our reason.
-                let _read = io::copy(&mut reader.take(DRAIN), &mut io::sink());
+            let hears_why = match &unpacked {
+                Err(UntarError::Refused(_)) => true,
+                Err(UntarError::Io { source, .. }) => crate::http::is_full(source),
+                _ => false,
+            };
+            if hears_why {
+                files::drain(reader);
             }
             unpacked.map_err(|error| Box::new(refuse(error)))
         }

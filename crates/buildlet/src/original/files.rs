@@ -1,7 +1,7 @@
 //! `/write` and `/removeall`.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -20,6 +20,15 @@ use crate::paths::clean;
 
 use super::form::Form;
 use super::{internal, require};
+
+/// How much of a refused upload is read to its end, in bytes.
+const DRAIN: u64 = 256 << 20;
+
+/// Reads the rest of a refused upload: a sender that is still writing would see a broken connection and not our reason.
+pub(super) fn drain(upload: impl Read) {
+    // Whoever has gone away does not want to know.
+    let _read = io::copy(&mut upload.take(DRAIN), &mut io::sink());
+}
 
 pub(crate) async fn write(
     State(agent): State<Arc<Agent>>,
@@ -41,8 +50,12 @@ pub(crate) async fn write(
     let write = move || -> Result<(), FileError> {
         std::fs::create_dir_all(&workdir)?;
         let mut file = create(&workdir, &path)?;
-        io::copy(&mut reader, &mut file)?;
-        file.flush()?;
+        if let Err(error) = io::copy(&mut reader, &mut file).and_then(|_bytes| file.flush()) {
+            if crate::http::is_full(&error) {
+                drain(reader);
+            }
+            return Err(error.into());
+        }
         fchmod(&file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?;
         Ok(())
     };

@@ -7,13 +7,18 @@ use flate2::write::GzEncoder;
 
 use crate::agent::{Agent, end, read, shell};
 
-/// An archive with a file of so many MiB that do not compress away to nothing.
+/// An archive with a file of so many MiB that does not compress: most of it is still on the way when the disk is full.
 fn archive(mib: usize) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_gnu();
     header.set_size((mib << 20) as u64);
     header.set_mode(0o644);
-    let content: Vec<u8> = (0..mib << 20).map(|n| (n >> 8) as u8).collect();
+    let mut word = 1_u64;
+    let noise = |_| {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (word ^ (word >> 29)).to_le_bytes()
+    };
+    let content: Vec<u8> = (0..mib << 17).flat_map(noise).collect();
     tar.append_data(&mut header, "big", content.as_slice()).unwrap();
     tar.into_inner().unwrap().finish().unwrap()
 }
@@ -36,7 +41,7 @@ fn is_no_space(result: Result<(), Error>) {
 async fn an_archive_that_does_not_fit_is_refused_and_the_worker_is_clean_after_a_wipe() {
     let agent = Agent::start_small("work").await;
     let client = agent.client();
-    is_no_space(send(&client, 16).await);
+    is_no_space(send(&client, 32).await);
     is_no_space(client.write_file("more", 0o644, Bytes::from(vec![1; 9 << 20])).await);
     // Not even the proof's own files have room now.
     client.start(&shell("fill", "cat /dev/zero >rest; echo $?")).await.unwrap();

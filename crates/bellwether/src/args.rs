@@ -78,6 +78,14 @@ pub struct Sources {
 
 /// Arguments of `up`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether up                                    this directory's repository, until Ctrl-C
+  bellwether up --once ~/src/app                   what is due, then a table; again: builds nothing
+  bellwether up --once --horizon 5 URL PATH        the newest five commits of each of two
+  bellwether up --config server.toml --env staging what a server file says
+
+The first Ctrl-C lets what runs finish, a second one ends at once; the next start goes on from there.")]
 pub struct Up {
     /// Repositories to build: addresses, or paths of git repositories (or one folder with a bellwether-server.toml).
     /// Without any: the repositories of --config, else the repository of this directory
@@ -110,6 +118,9 @@ pub struct Up {
 
 /// Arguments of `init`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether init --print   what would be written; then `bellwether init`, commit it, `bellwether up --once`")]
 pub struct Init {
     /// The project
     #[arg(default_value = ".")]
@@ -185,6 +196,9 @@ pub struct Server {
 
 /// Arguments of `builds`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether builds --repo app --outcome failed --limit 5")]
 pub struct Builds {
     #[command(flatten)]
     pub server: Server,
@@ -207,6 +221,11 @@ pub struct Builds {
 
 /// Arguments of `log`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether log BUILD --follow               as it is written
+  bellwether log BUILD --lines 100..120       a part of it
+  bellwether log BUILD --search panicked      exits 1 if nothing is found")]
 pub struct Log {
     #[command(flatten)]
     pub server: Server,
@@ -228,6 +247,12 @@ pub struct Log {
 
 /// Arguments of `build`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether build app@v1.2 --builder linux   a tag, a branch or a commit
+  bellwether build --dirty --builder linux    what I have not committed yet; index and branches stay as they are
+
+Exits 0 if the build is ok, 1 if it is not.")]
 pub struct Build {
     #[command(flatten)]
     pub server: Server,
@@ -253,6 +278,10 @@ pub struct Build {
 
 /// Arguments of `why`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether why BUILD      state, since when, how many are ahead, what it waits for by name
+  bellwether why BUILDER    all that waits for a builder, and what runs on it")]
 pub struct Why {
     #[command(flatten)]
     pub server: Server,
@@ -271,6 +300,8 @@ pub struct OneBuild {
 
 /// Arguments of `cancel`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A cancelled build stays so until `bellwether retry BUILD`. Exits 1 if it had ended before.")]
 pub struct Cancel {
     #[command(flatten)]
     pub server: Server,
@@ -283,6 +314,9 @@ pub struct Cancel {
 
 /// Arguments of `repro`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether repro BUILD >again.sh && sh again.sh   exits as the failing step did")]
 pub struct Repro {
     #[command(flatten)]
     pub server: Server,

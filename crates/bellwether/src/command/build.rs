@@ -40,12 +40,14 @@ pub async fn run(args: &Build) -> Result<ExitCode> {
 /// Shows the log as it comes, then the outcome.
 async fn follow(remote: &Remote, id: &str, json: bool) -> Result<ExitCode> {
     let mut said = String::new();
+    let mut shown = false;
     loop {
         match remote.dashboard.build(id).await {
             Ok(build) if build.state == BuildState::Done => break,
             Ok(build) if matches!(build.state, BuildState::Running | BuildState::Reporting) && !json => {
                 if let Ok(body) = remote.dashboard.log(LogOf::Build(id), LogRange::Follow(0)).await {
                     super::log::copy(body).await?;
+                    shown = true;
                     break;
                 }
             }
@@ -60,17 +62,15 @@ async fn follow(remote: &Remote, id: &str, json: bool) -> Result<ExitCode> {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let mut shown = false;
     loop {
         let build = remote.hint(remote.dashboard.build(id).await)?;
         if build.state != BuildState::Done {
-            shown = true;
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         }
         if json {
             print_json(&build)?;
-        } else if !shown && said.is_empty() && build.attempts.len() == 1 {
+        } else if !shown {
             // It was over before its log could be followed.
             if let Ok(body) = remote.dashboard.log(LogOf::Build(id), LogRange::All).await {
                 super::log::copy(body).await?;

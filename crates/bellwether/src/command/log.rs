@@ -12,6 +12,9 @@ use futures::StreamExt as _;
 use super::client::{Remote, print_json};
 use crate::args::Log;
 
+/// The most bytes of a log that are printed as JSON.
+const WHOLE: usize = 64 << 20;
+
 pub async fn run(args: &Log) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
     let of = LogOf::Build(&args.build);
@@ -35,6 +38,12 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
         (None, false) => LogRange::All,
     };
     let body = remote.hint(remote.dashboard.log(of, range).await)?;
+    if args.server.json {
+        let bytes =
+            axum::body::to_bytes(body, WHOLE).await.context("the log is too long for JSON: use --lines")?;
+        print_json(&serde_json::json!({"build": args.build, "text": String::from_utf8_lossy(&bytes)}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     copy(body).await?;
     Ok(ExitCode::SUCCESS)
 }

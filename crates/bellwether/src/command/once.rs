@@ -334,6 +334,24 @@ fn shown(repo: &str, branch: &str, cell: &DashboardCell, waits: Option<String>) 
     })
 }
 
+/// What to do about a repository that can't be built at all.
+fn remedy(cause: &Cause) -> Option<&'static str> {
+    let says = |text: &str| cause.detail.contains(text);
+    match cause.kind.as_str() {
+        "repo" if says("is empty") => Some("commit something, and run this again"),
+        "repo" if says("credentials") => {
+            Some("use an SSH address with your key in an agent, or an address with a token in it")
+        }
+        "repo" => Some("mend its address: a path of a git repository, or such as https://host/project.git"),
+        "config" if says("no recipe was found") => {
+            Some("write a bellwether.toml; `bellwether init` gives a start")
+        }
+        "host" if says("on this host") => Some("install it here, or name another host in a bellwether.toml"),
+        "source" => Some("take that name out of the tree: workers unpack nothing that leads out of it"),
+        _ => None,
+    }
+}
+
 fn table(report: &Report) {
     use comfy_table::{ContentArrangement, Table, presets};
     let mut table = Table::new();
@@ -371,6 +389,9 @@ fn table(report: &Report) {
             for line in format!("{} {}", cause.kind, cause.detail).lines().take(30) {
                 println!("  {}", plain(line, 160));
             }
+        }
+        if let Some(remedy) = cell.cause.as_ref().and_then(remedy) {
+            println!("  → {remedy}");
         }
         if let Some(failure) = &cell.failure {
             if let Some(test) = &failure.test {

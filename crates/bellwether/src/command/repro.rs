@@ -6,13 +6,18 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use dashboard::api::BuildReport;
 
-use super::client::{Remote, subject_commit};
+use super::client::{Remote, print_json, subject_commit};
 use crate::args::Repro;
 
 pub async fn run(args: &Repro) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
     let build = remote.hint(remote.dashboard.build(&args.build).await)?;
-    print!("{}", script(&build, &remote.url)?);
+    let script = script(&build, &remote.url)?;
+    if args.server.json {
+        print_json(&serde_json::json!({"build": build.id, "script": script}))?;
+    } else {
+        print!("{script}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -30,7 +35,9 @@ fn script(build: &BuildReport, url: &str) -> Result<String> {
         "#!/bin/sh\n# Build {} of {}\n# on {}: {outcome}. {url}/builds/{}",
         build.id, build.revision, build.builder, build.id
     );
-    out.push_str("# Needs curl and tar; works in a new directory, which it leaves for you to look at.\nset -eu\n");
+    out.push_str(
+        "# Needs curl and tar; works in a new directory, which it leaves for you to look at.\nset -eu\n",
+    );
     out.push_str("WORKDIR=$(mktemp -d)\nexport WORKDIR\necho \"working in $WORKDIR\" >&2\n");
     for part in build.revision.split('+') {
         let (repo, commit) = part.split_once('@').context("the build's revision is not one")?;

@@ -47,6 +47,7 @@ fn every_command_talks_to_a_running_server() {
     assert_eq!(log.out, "broken at app\n");
     assert_eq!(ask("log", &[id, "--follow"]).out, "broken at app\n");
     assert_eq!(ask("log", &[id, "--lines", "1..1"]).out, "broken at app\n");
+    assert_eq!(ask("log", &[id, "--json"]).json()["text"], "broken at app\n");
     ask("log", &[id, "--lines", "0"]).must(2, &["FROM..TO"]);
     ask("log", &[id, "--search", "broken"]).must(0, &["1: broken at app"]);
     ask("log", &[id, "--search", "nothing of it"]).must(1, &[]);
@@ -62,6 +63,7 @@ fn every_command_talks_to_a_running_server() {
     // The printed script fails as the build did.
     let script = ask("repro", &[id]);
     script.must(0, &["#!/bin/sh", "exit 7"]);
+    assert_eq!(ask("repro", &[id, "--json"]).json()["script"], script.out.as_str());
     let file = world.path().join("repro.sh");
     std::fs::write(&file, &script.out).unwrap();
     let run = Command::new("sh").arg(&file).env("TMPDIR", world.path()).output().unwrap();

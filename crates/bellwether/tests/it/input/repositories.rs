@@ -156,7 +156,7 @@ fn what_is_not_there_is_named_with_a_remedy() {
     std::fs::write(&file, "").unwrap();
     world.once(&["file"]).must(1, &["blocked", "file"]);
     // Without any argument: the repository of this directory, and there is none.
-    world.once(&[]).must(1, &["blocked", "does not exist"]);
+    world.once(&[]).must(1, &["blocked", "does not exist", "mend its address"]);
 }
 
 #[test]
@@ -267,5 +267,5 @@ fn a_missing_tool_blocks_by_name() {
         &["up", "--once", "--data", "DATA", "--listen", "127.0.0.1:0", "rusty"],
         &[("PATH", tools.to_str().unwrap())],
     );
-    said.must(1, &["blocked", "no cargo", "on this host", "0 built"]);
+    said.must(1, &["blocked", "no cargo", "on this host", "install it here", "0 built"]);
 }

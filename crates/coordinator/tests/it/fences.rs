@@ -121,6 +121,13 @@ pub async fn of_many_that_take_the_lead_each_has_its_own_epoch(world: World) {
     assert_eq!(leading, 1, "one of them leads");
     let newest = ledgers.iter().max_by_key(|ledger| ledger.next_fence()).unwrap();
     newest.begin().await.unwrap().rollback().await.unwrap();
+    // Whoever read the lead before another one took it comes too late.
+    for before in [None, Some(store::leader::Epoch(1))] {
+        let mut tx = world.db.begin().await.unwrap();
+        let late = store::leader::take(&mut tx, store::leader::COORDINATOR, before, "late", Micros(1)).await;
+        assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+        tx.rollback().await.unwrap();
+    }
 }
 
 /// A task that outlived its lease under the same lead: the rows' own fences refuse it, each by itself.

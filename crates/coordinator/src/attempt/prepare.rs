@@ -64,10 +64,25 @@ async fn unpack(
     source: &Source,
 ) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{}", source.repo, source.commit));
-    let body = get(shared, &format!("/{}.tar.gz?rev={}", source.repo, source.commit)).await?;
-    record.span("unpack", &source.dir);
-    let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-    client.write_tgz(&source.dir, stream).await.map_err(|error| refused(source, error))?;
+    let path = format!("/{}.tar.gz?rev={}", source.repo, source.commit);
+    let mut tries = 0;
+    loop {
+        let body = get(shared, &path).await?;
+        if tries == 0 {
+            record.span("unpack", &source.dir);
+        }
+        let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+        match client.write_tgz(&source.dir, stream).await {
+            Ok(_) => break,
+            // A stream that broke off is begun again: the same tree over the part of it that is there.
+            Err(error) if error.is_transient() && tries < 2 => {
+                tracing::warn!(%error, "sending sources to a worker broke off; trying again");
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(refused(source, error)),
+        }
+    }
     Ok(())
 }
 

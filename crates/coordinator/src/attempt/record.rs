@@ -154,6 +154,7 @@ impl Record {
         for span in spans.iter_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now);
         }
+        let steps = steps_before(&job, &spans, attempt.step);
         Ok(Record {
             build: BuildRow { fence, ..build },
             attempt: AttemptRow { fence, ..attempt },
@@ -167,7 +168,7 @@ impl Record {
             inputs,
             warned: warnings.len(),
             warnings,
-            steps: Vec::new(),
+            steps,
         })
     }
 
@@ -458,6 +459,24 @@ impl Record {
         }
         Ok(again)
     }
+}
+
+/// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
+fn steps_before(job: &Job, spans: &[SpanRow], current: i64) -> Vec<StepReport> {
+    let done = job.steps.iter().take(usize::try_from(current).unwrap_or(0));
+    done.filter_map(|step| {
+        let span = spans.iter().find(|span| span.name == step.name && span.detail == step.run)?;
+        Some(StepReport {
+            name: step.name.clone(),
+            command: Some(step.run.clone()),
+            started: timestamp(Some(span.start)),
+            ended: timestamp(span.end),
+            exit: span.error.is_none().then_some(0),
+            first_byte: None,
+            end_byte: None,
+        })
+    })
+    .collect()
 }
 
 fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {

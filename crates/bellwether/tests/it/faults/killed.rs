@@ -29,6 +29,9 @@ fn check_once(world: &World) {
     assert_eq!(outcomes(&build), ["ok"], "{build:#}");
     assert_eq!(world.marks(), ["one", "two"], "each step ran once");
     assert_eq!(world.log(&build), expected_log());
+    let steps = build["attempts"][0]["steps"].as_array().expect("steps");
+    let steps: Vec<_> = steps.iter().map(|step| (&step["name"], &step["exit"])).collect();
+    assert_eq!(steps, [(&"step-0".into(), &0.into()), (&"step-1".into(), &0.into())], "{build:#}");
     let kept = world.get(&format!("/api/v1/builds/{}/artifacts", build["id"].as_str().unwrap_or_default()));
     assert!(kept.expect("artefacts").to_string().contains("kept.out"));
     world.check_quiet();

@@ -201,7 +201,7 @@ fn linger() -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(b".")?;
     stdout.flush()?;
-    loop {
-        std::thread::park();
-    }
+    // Long after any wipe has ended it; only where the agent itself was killed in the middle of one.
+    std::thread::park_timeout(std::time::Duration::from_secs(60));
+    Ok(())
 }

@@ -10,10 +10,9 @@ use super::world::{LIMIT, World, seq};
 const HELD: &str = "echo one >> $MARKS; seq 1 20; until [ -e $MARKS.go ]; do sleep 0.05; done; seq 21 40; echo kept > kept.out";
 
 fn postgres() -> Postgres {
-    assert!(
-        cfg!(feature = "full"),
-        "this binary has no PostgreSQL in it; run `cargo test -p bellwether --all-features`"
-    );
+    if !cfg!(feature = "full") {
+        panic!("this binary has no PostgreSQL in it; run `cargo test -p bellwether --all-features`");
+    }
     Postgres::start().expect("PostgreSQL")
 }
 

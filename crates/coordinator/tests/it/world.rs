@@ -36,9 +36,9 @@ pub struct World {
     pub clock: Arc<TurnedClock>,
     pub config: watch::Sender<Arc<Config>>,
     pub secrets: BTreeMap<String, String>,
-    pub dir: tempfile::TempDir,
-    // Last: the workers end before their directories go.
+    // Fields are dropped in this order: the workers end before their directories go.
     _workers: Workers,
+    pub dir: tempfile::TempDir,
 }
 
 /// Ends the workers of a directory.
@@ -156,8 +156,8 @@ impl World {
             clock: Arc::default(),
             config,
             secrets: BTreeMap::new(),
-            dir,
             _workers: workers,
+            dir,
         }
     }
 

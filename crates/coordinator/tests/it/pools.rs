@@ -67,10 +67,7 @@ pub async fn a_refused_quota_is_asked_again(world: World) {
 }
 
 pub async fn a_vanished_machine_costs_one_attempt(world: World) {
-    world.configure(&simple(
-        "echo begun; sleep 1",
-        "",
-    ));
+    world.configure(&simple("echo begun; sleep 1", ""));
     world.push("one", &[1]).await;
     let cloud = Cloud::new(&world, 9);
     let _running = start(&world, &cloud).await;

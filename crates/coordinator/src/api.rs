@@ -244,6 +244,14 @@ async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
         audit::append(&mut tx, deed(now, "retry", &id.to_string(), "")).await?;
         builds::get(&mut tx, id).await?
     });
+    // A commit whose answer was lost looks stale when it is tried again: the row tells whose it is.
+    let row = match row {
+        Err(StoreError::Stale) => {
+            let row = builds::get(&mut api.shared.ledger.db().read().await?, id).await?;
+            row.filter(|row| row.state == "queued" && row.queued == now).map(Some).ok_or(StoreError::Stale)
+        }
+        row => row,
+    };
     match row {
         Ok(Some(row)) => {
             let _ = api.finder.core.send(Message::Queued(vec![row.clone()])).await;

@@ -5,7 +5,7 @@
 
 mod start;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +138,12 @@ pub(crate) struct Core {
     drivers: JoinSet<Driven>,
     tasks: JoinSet<()>,
     draining: bool,
+    /// Builds that are queued in the database and could not be read back from it.
+    requeue_later: BTreeSet<BuildId>,
 }
+
+/// How long the scheduler waits for the database when it reads a build back.
+const REQUEUE: Duration = Duration::from_millis(500);
 
 /// How a coordinator came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +168,8 @@ impl Core {
         let mut renew = tokio::time::interval(LEAD / 5);
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut later = tokio::time::interval(REQUEUE * 4);
+        later.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
             if self.draining && self.running.is_empty() {
                 break Stopped::Drained;
@@ -182,6 +189,11 @@ impl Core {
                 _ = tick.tick() => if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
                     self.apply(Event::Tick);
                 },
+                _ = later.tick(), if !self.requeue_later.is_empty() => {
+                    for build in self.requeue_later.clone() {
+                        self.requeue(build).await;
+                    }
+                }
                 _ = renew.tick() => match self.shared.ledger.renew().await {
                     Ok(()) => {}
                     Err(StoreError::Stale) => break Stopped::Superseded,
@@ -446,14 +458,17 @@ impl Core {
         }
     }
 
+    /// Queues a build again whose attempt was lost to the machines. While the database is away it is kept for later.
     async fn requeue(&mut self, build: BuildId) {
+        self.requeue_later.remove(&build);
         let read = async {
             let mut reader = self.shared.ledger.db().read().await?;
             let row = builds::get(&mut reader, build).await?;
             let tried = attempts::of_build(&mut reader, build).await?;
             Ok::<_, StoreError>((row, tried))
         };
-        match read.await {
+        let read = tokio::time::timeout(REQUEUE, read).await;
+        match read.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()))) {
             Ok((Some(row), tried)) if row.state == "queued" => {
                 let since = row.retried_from;
                 let avoid =
@@ -463,7 +478,10 @@ impl Core {
                 self.apply(Event::Queued(request));
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%build, %error, "a build is queued again at the next start only"),
+            Err(error) => {
+                tracing::warn!(%build, %error, "a build can't be queued again yet; trying again");
+                self.requeue_later.insert(build);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Takes up where the coordinator before left off: machines by asking the pools, builds by their rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use store::{StoreError, WorkerId, attempts, builds, events, workers};
@@ -48,6 +48,7 @@ impl Core {
             drivers: JoinSet::new(),
             tasks: JoinSet::new(),
             draining: false,
+            requeue_later: BTreeSet::new(),
         };
         let mut here: HashMap<WorkerId, Machine> = HashMap::new();
         let mut silent = HashSet::new();

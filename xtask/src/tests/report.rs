@@ -21,7 +21,8 @@ impl Report {
     /// Notes what this kind of run does not do.
     pub(super) fn left_out(&mut self, long: bool) {
         if !long {
-            self.left_out.push("4,096 seeds of each random test (256 ran): --long".into());
+            self.left_out
+                .push("4,096 cases of each random test (256 ran, of the scheduler's day 24): --long".into());
             self.left_out.push("the soak, where a crate has one: --long".into());
             self.left_out.push("the fixture with Go built by make.bash, about 15 minutes: --long".into());
         }

@@ -63,8 +63,6 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn no_text_makes_the_loader_panic(text in "(\\PC|\n|\t|\r){0,120}") {
         feed(&text);

@@ -220,6 +220,7 @@ fn simulate(seed: u64) {
     for round in 0..400 {
         let calm = round > 300;
         now = Micros(now.0 + 1000);
+        let mut actions = Vec::new();
         let event = match pick(if calm { 5 } else { 10 }) {
             0 if !starting.is_empty() => {
                 let (worker, host) = starting.swap_remove(pick(starting.len() as u64) as usize);
@@ -237,7 +238,7 @@ fn simulate(seed: u64) {
             2 | 3 if !running.is_empty() => {
                 let id = *running.keys().nth(pick(running.len() as u64) as usize).unwrap();
                 let (worker, host) = running.remove(&id).unwrap();
-                scheduler.step(now, Event::Released { build: id });
+                actions.extend(scheduler.step(now, Event::Released { build: id }));
                 match pick(6) {
                     0 if !calm => Event::MachineGone { worker },
                     1 if !calm => {
@@ -271,7 +272,7 @@ fn simulate(seed: u64) {
             }
             _ => Event::Tick,
         };
-        let mut actions = scheduler.step(now, event);
+        actions.extend(scheduler.step(now, event));
         while let Some(action) = actions.pop() {
             match action {
                 Action::Lease { build, worker, host } => {
@@ -349,8 +350,22 @@ fn simulate(seed: u64) {
     );
 }
 
+/// A seed that once found a build that never ran.
+#[test]
+fn a_machine_asked_for_as_a_build_ends_is_not_forgotten() {
+    simulate(14_417_859_087_681_619_354);
+}
+
+/// As many cases as `PROPTEST_CASES` says, else `few`: `with_cases` alone would not hear of `cargo xtask test --long`.
+fn cases(few: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(few),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
     #[test]
     fn nothing_waits_while_matching_capacity_is_free(seed in any::<u64>()) {
         simulate(seed);

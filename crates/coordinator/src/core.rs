@@ -258,7 +258,7 @@ impl Core {
             self.rows.values().filter(|row| !self.running.contains_key(&row.id)).cloned().collect();
         for row in queued {
             let request = self.request(&row, Vec::new());
-            if self.scheduler.request(row.id) != Some(&request) {
+            if self.scheduler.request(row.id).as_ref() != Some(&request) {
                 self.apply(Event::Queued(request));
             }
         }
@@ -272,7 +272,7 @@ impl Core {
             Err(error) => Some(error.to_string()),
         };
         let avoid = match avoid.is_empty() {
-            true => self.scheduler.request(row.id).map(|request| request.avoid.clone()).unwrap_or_default(),
+            true => self.scheduler.request(row.id).map(|request| request.avoid).unwrap_or_default(),
             false => avoid,
         };
         Request {

@@ -1,42 +1,18 @@
 //! The scheduler's state and its step function.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use store::{BuildId, Micros, WorkerId};
 
-use super::{Action, Class, Event, Request};
-
-/// The order of a ready set: class, priority, then by class newest commit first or longest waiting first.
-type Rank = (Class, i64, i64, u64);
+use super::items::{Item, Items, Kind, Named, Place, Rank, Rare, Slot};
+use super::{Action, Event, Request};
 
 /// How many ready builds a dispatch looks at for one that accepts the idle machine. More than a few means that
 /// machines fail build after build, which the avoid lists of the builds already say.
 const AVOID_SCAN: usize = 32;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the ready set of each of its hosts.
-    Ready,
-    /// Waits for a slot of this limit.
-    Limit(String),
-    /// Waits for this moment.
-    Delayed(Micros),
-    /// Waits for something to exist.
-    Need(String),
-    /// Can't run as things are configured.
-    Blocked(String),
-    /// Holds a machine.
-    Running { worker: WorkerId, host: String },
-}
-
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) request: Request,
-    pub(super) rank: Rank,
-    pub(super) place: Place,
-    /// Since when it is at this place.
-    pub(super) since: Micros,
-}
+/// Hosts that something happened to, by number.
+type Touched = BTreeSet<u32>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Machine {
@@ -50,13 +26,13 @@ enum Machine {
 pub(super) struct Host {
     pub(super) capacity: u32,
     pub(super) blocked: Option<String>,
-    pub(super) ready: BTreeSet<(Rank, BuildId)>,
+    pub(super) ready: BTreeSet<Rank>,
     idle: BTreeSet<WorkerId>,
     pub(super) starting: u32,
     pub(super) busy: u32,
     pub(super) aside: u32,
     /// Asked of the pool and not yet announced as starting.
-    asked: u32,
+    pub(super) asked: u32,
     pub(super) failure: Option<(String, Micros)>,
 }
 
@@ -70,7 +46,7 @@ impl Host {
 pub(super) struct Limit {
     pub(super) max: Option<u32>,
     pub(super) used: u32,
-    parked: BTreeSet<(Rank, BuildId)>,
+    parked: BTreeSet<Rank>,
 }
 
 impl Limit {
@@ -79,85 +55,100 @@ impl Limit {
     }
 }
 
+#[derive(Debug, Default)]
+pub(super) struct Need {
+    met: bool,
+    waiting: BTreeSet<Slot>,
+}
+
 /// All queued and running builds, and all machines.
 #[derive(Debug, Default)]
 pub struct Scheduler {
-    pub(super) items: HashMap<BuildId, Item>,
-    pub(super) hosts: BTreeMap<String, Host>,
-    pub(super) limits: HashMap<String, Limit>,
-    machines: HashMap<WorkerId, (String, Machine)>,
-    delayed: BTreeSet<(Micros, BuildId)>,
-    needs: HashMap<String, BTreeSet<BuildId>>,
-    met: HashSet<String>,
-    sequence: u64,
+    pub(super) items: Items,
+    pub(super) hosts: Named<Host>,
+    pub(super) limits: Named<Limit>,
+    pub(super) needs: Named<Need>,
+    pub(super) running: HashMap<Slot, (WorkerId, u32)>,
+    machines: HashMap<WorkerId, (u32, Machine)>,
+    delayed: BTreeSet<(Micros, Slot)>,
 }
 
 impl Scheduler {
     /// Takes an event in and says what is to be done. `now` never needs to be monotonic: a clock that jumps back only
     /// makes back-offs longer.
     pub fn step(&mut self, now: Micros, event: Event) -> Vec<Action> {
-        let mut touched = BTreeSet::new();
+        let mut touched = Touched::new();
         match event {
-            Event::Queued(request) => self.queue(now, request, &mut touched),
+            Event::Queued(request) => {
+                self.remove(now, request.build, &mut touched);
+                let slot = self.insert(now, &request);
+                self.place(now, slot, &mut touched);
+            }
             Event::Withdrawn { build } | Event::Released { build } => self.remove(now, build, &mut touched),
-            Event::Resumed { request, worker, host } => self.resume(now, request, worker, host),
+            Event::Resumed { request, worker, host } => self.resume(now, &request, worker, &host),
             Event::Host { host, capacity, blocked } => {
-                let entry = self.hosts.entry(host.clone()).or_default();
-                entry.capacity = capacity;
-                entry.blocked = blocked;
+                let host = self.hosts.number(&host);
+                self.hosts[host].capacity = capacity;
+                self.hosts[host].blocked = blocked;
                 touched.insert(host);
             }
             Event::Limit { limit, max } => {
-                self.limits.entry(limit.clone()).or_default().max = Some(max);
-                self.unpark(now, &limit, &mut touched);
+                let limit = self.limits.number(&limit);
+                self.limits[limit].max = Some(max);
+                self.unpark(now, limit, &mut touched);
             }
             Event::MachineStarting { worker, host } => {
-                let entry = self.hosts.entry(host.clone()).or_default();
+                let host = self.hosts.number(&host);
+                let entry = &mut self.hosts[host];
                 entry.asked = entry.asked.saturating_sub(1);
-                self.set_machine(worker, &host, Some(Machine::Starting));
+                self.set_machine(worker, host, Some(Machine::Starting));
                 touched.insert(host);
             }
             Event::MachineIdle { worker, host } => {
-                self.hosts.entry(host.clone()).or_default().failure = None;
-                self.set_machine(worker, &host, Some(Machine::Idle));
+                let host = self.hosts.number(&host);
+                self.hosts[host].failure = None;
+                self.set_machine(worker, host, Some(Machine::Idle));
                 touched.insert(host);
             }
             Event::MachineSetAside { worker, host } => {
-                self.set_machine(worker, &host, Some(Machine::SetAside));
+                let host = self.hosts.number(&host);
+                self.set_machine(worker, host, Some(Machine::SetAside));
                 touched.insert(host);
             }
             Event::MachineGone { worker } => {
-                if let Some((host, _)) = self.machines.get(&worker).cloned() {
-                    self.set_machine(worker, &host, None);
+                if let Some((host, _)) = self.machines.get(&worker).copied() {
+                    self.set_machine(worker, host, None);
                     touched.insert(host);
                 }
             }
             Event::CreateFailed { worker, host, reason, retry } => {
+                let host = self.hosts.number(&host);
                 if self.machines.contains_key(&worker) {
-                    self.set_machine(worker, &host, None);
-                } else if let Some(entry) = self.hosts.get_mut(&host) {
+                    self.set_machine(worker, host, None);
+                } else {
+                    let entry = &mut self.hosts[host];
                     entry.asked = entry.asked.saturating_sub(1);
                 }
-                self.hosts.entry(host.clone()).or_default().failure = Some((reason, retry));
+                self.hosts[host].failure = Some((reason, retry));
                 touched.insert(host);
             }
             Event::NeedMet { need } => {
-                let waiting = self.needs.remove(&need).unwrap_or_default();
-                self.met.insert(need);
-                for build in waiting {
-                    self.place(now, build, &mut touched);
+                let need = self.needs.number(&need);
+                self.needs[need].met = true;
+                for slot in std::mem::take(&mut self.needs[need].waiting) {
+                    self.place(now, slot, &mut touched);
                 }
             }
             Event::Tick => {
-                while let Some(&(when, build)) = self.delayed.first() {
+                while let Some(&(when, slot)) = self.delayed.first() {
                     if when > now {
                         break;
                     }
                     self.delayed.pop_first();
-                    self.place(now, build, &mut touched);
+                    self.place(now, slot, &mut touched);
                 }
                 let due = |host: &Host| host.failure.as_ref().is_some_and(|(_, retry)| *retry <= now);
-                touched.extend(self.hosts.iter().filter(|(_, host)| due(host)).map(|(name, _)| name.clone()));
+                touched.extend(self.hosts.iter().filter(|(_, host)| due(host)).map(|(host, _)| host));
             }
         }
         self.dispatch(now, touched)
@@ -165,7 +156,7 @@ impl Scheduler {
 
     /// When [`Event::Tick`] has something to do next.
     pub fn next_tick(&self) -> Option<Micros> {
-        let retries = self.hosts.values().filter_map(|host| {
+        let retries = self.hosts.iter().filter_map(|(_, host)| {
             let (_, retry) = host.failure.as_ref()?;
             (!host.ready.is_empty()).then_some(*retry)
         });
@@ -179,121 +170,138 @@ impl Scheduler {
 
     /// Whether nothing is queued or running.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.len() == 0
     }
 
     /// The machine that the build holds.
     pub fn worker_of(&self, build: BuildId) -> Option<WorkerId> {
-        match self.items.get(&build)?.place {
-            Place::Running { worker, .. } => Some(worker),
-            _ => None,
-        }
+        self.running.get(&self.items.slot(build)?).map(|(worker, _)| *worker)
     }
 
     /// The request as it was queued.
-    pub fn request(&self, build: BuildId) -> Option<&Request> {
-        Some(&self.items.get(&build)?.request)
+    pub fn request(&self, build: BuildId) -> Option<Request> {
+        let slot = self.items.slot(build)?;
+        let item = self.items.get(slot)?;
+        let kind = self.items.kind(item);
+        let rare = self.items.rare(slot).cloned().unwrap_or_default();
+        Some(Request {
+            build,
+            builder: kind.builder.clone(),
+            hosts: kind.hosts.iter().map(|host| self.hosts.name(*host).to_owned()).collect(),
+            class: item.class(),
+            priority: item.priority(),
+            commit_time: item.commit_time,
+            requested: item.requested,
+            limits: kind.limits.iter().map(|limit| self.limits.name(*limit).to_owned()).collect(),
+            avoid: rare.avoid,
+            not_before: rare.not_before,
+            need: rare.need.map(|need| self.needs.name(need).to_owned()),
+            blocked: rare.blocked,
+        })
     }
 
-    /// All builds that are queued or running.
-    pub fn builds(&self) -> impl Iterator<Item = BuildId> + '_ {
-        self.items.keys().copied()
-    }
-
-    fn queue(&mut self, now: Micros, request: Request, touched: &mut BTreeSet<String>) {
-        let build = request.build;
-        self.remove(now, build, touched);
-        let rank = self.rank(&request);
-        self.items.insert(build, Item { request, rank, place: Place::Ready, since: now });
-        self.place(now, build, touched);
-    }
-
-    fn rank(&mut self, request: &Request) -> Rank {
-        self.sequence += 1;
-        let order = match request.class {
-            Class::PostSubmit => request.commit_time.0.saturating_neg(),
-            Class::Release | Class::Interactive | Class::Try => request.requested.0,
+    /// Adds a build that is not known yet, at no place yet.
+    fn insert(&mut self, now: Micros, request: &Request) -> Slot {
+        let kind = Kind {
+            builder: request.builder.clone(),
+            hosts: request.hosts.iter().map(|host| self.hosts.number(host)).collect(),
+            limits: request.limits.iter().map(|limit| self.limits.number(limit)).collect(),
         };
-        (request.class, request.priority.saturating_neg(), order, self.sequence)
+        let rare = Rare {
+            avoid: request.avoid.clone(),
+            not_before: request.not_before,
+            need: request.need.as_ref().map(|need| self.needs.number(need)),
+            blocked: request.blocked.clone(),
+        };
+        self.items.insert(now, request, kind, rare)
     }
 
-    fn resume(&mut self, now: Micros, request: Request, worker: WorkerId, host: String) {
-        let build = request.build;
-        self.remove(now, build, &mut BTreeSet::new());
-        for limit in &request.limits {
-            self.limits.entry(limit.clone()).or_default().used += 1;
+    fn resume(&mut self, now: Micros, request: &Request, worker: WorkerId, host: &str) {
+        self.remove(now, request.build, &mut Touched::new());
+        let host = self.hosts.number(host);
+        let slot = self.insert(now, request);
+        self.run(now, slot, worker, host);
+    }
+
+    /// The build holds the machine, and a slot of each of its limits.
+    fn run(&mut self, now: Micros, slot: Slot, worker: WorkerId, host: u32) {
+        let Some(item) = self.items.get_mut(slot) else { return };
+        item.place = Place::Running;
+        item.since = now;
+        let Some(item) = self.items.get(slot) else { return };
+        for limit in &self.items.kind(item).limits {
+            self.limits[*limit].used += 1;
         }
-        self.set_machine(worker, &host, Some(Machine::Busy));
-        let rank = self.rank(&request);
-        self.items.insert(build, Item { request, rank, place: Place::Running { worker, host }, since: now });
+        self.running.insert(slot, (worker, host));
+        self.set_machine(worker, host, Some(Machine::Busy));
     }
 
     /// Takes the build out of wherever it stands; what it held is free. The machine stays busy until the pool says
     /// that it is idle (it is being wiped) or gone.
-    fn remove(&mut self, now: Micros, build: BuildId, touched: &mut BTreeSet<String>) {
-        let Some(item) = self.items.remove(&build) else { return };
-        match &item.place {
-            Place::Ready => self.leave_ready(&item, touched),
+    fn remove(&mut self, now: Micros, build: BuildId, touched: &mut Touched) {
+        let Some(slot) = self.items.slot(build) else { return };
+        let Some((item, rare)) = self.items.remove(slot) else { return };
+        match item.place {
+            Place::Ready => self.leave_ready(&item, item.rank(slot), touched),
             Place::Limit(limit) => {
-                if let Some(limit) = self.limits.get_mut(limit) {
-                    limit.parked.remove(&(item.rank, build));
-                }
+                self.limits[limit].parked.remove(&item.rank(slot));
             }
-            Place::Delayed(when) => {
-                self.delayed.remove(&(*when, build));
+            Place::Delayed => {
+                let when = rare.and_then(|rare| rare.not_before).unwrap_or_default();
+                self.delayed.remove(&(when, slot));
             }
-            Place::Blocked(_) => {}
+            Place::Blocked => {}
             Place::Need(need) => {
-                if let Some(waiting) = self.needs.get_mut(need) {
-                    waiting.remove(&build);
-                }
+                self.needs[need].waiting.remove(&slot);
             }
-            Place::Running { .. } => {
-                for limit in &item.request.limits {
-                    if let Some(limit) = self.limits.get_mut(limit) {
-                        limit.used = limit.used.saturating_sub(1);
-                    }
+            Place::Running => {
+                self.running.remove(&slot);
+                for at in 0..self.items.kind(&item).limits.len() {
+                    let limit = self.items.kind(&item).limits[at];
+                    self.limits[limit].used = self.limits[limit].used.saturating_sub(1);
                 }
-                for limit in &item.request.limits {
-                    self.unpark(now, limit, touched);
+                for at in 0..self.items.kind(&item).limits.len() {
+                    self.unpark(now, self.items.kind(&item).limits[at], touched);
                 }
             }
         }
     }
 
-    fn leave_ready(&mut self, item: &Item, touched: &mut BTreeSet<String>) {
-        for host in &item.request.hosts {
-            if let Some(entry) = self.hosts.get_mut(host) {
-                entry.ready.remove(&(item.rank, item.request.build));
-                touched.insert(host.clone());
-            }
+    fn leave_ready(&mut self, item: &Item, rank: Rank, touched: &mut Touched) {
+        for host in &self.items.kind(item).hosts {
+            self.hosts[*host].ready.remove(&rank);
+            touched.insert(*host);
         }
     }
 
     /// Puts a build where it belongs now: at its back-off, its need, a full limit, or among the ready.
-    fn place(&mut self, now: Micros, build: BuildId, touched: &mut BTreeSet<String>) {
-        let Some(item) = self.items.get(&build) else { return };
-        let request = &item.request;
-        let rank = item.rank;
-        let place = if let Some(message) = request.blocked.clone() {
-            Place::Blocked(message)
-        } else if let Some(when) = request.not_before.filter(|when| *when > now) {
-            self.delayed.insert((when, build));
-            Place::Delayed(when)
-        } else if let Some(need) = request.need.clone().filter(|need| !self.met.contains(need)) {
-            self.needs.entry(need.clone()).or_default().insert(build);
+    fn place(&mut self, now: Micros, slot: Slot, touched: &mut Touched) {
+        let Some(item) = self.items.get(slot) else { return };
+        let rank = item.rank(slot);
+        let rare = self.items.rare(slot);
+        let kind = self.items.kind(item);
+        let blocked = rare.is_some_and(|rare| rare.blocked.is_some());
+        let not_before = rare.and_then(|rare| rare.not_before).filter(|when| *when > now);
+        let need = rare.and_then(|rare| rare.need).filter(|need| !self.needs[*need].met);
+        let place = if blocked {
+            Place::Blocked
+        } else if let Some(when) = not_before {
+            self.delayed.insert((when, slot));
+            Place::Delayed
+        } else if let Some(need) = need {
+            self.needs[need].waiting.insert(slot);
             Place::Need(need)
-        } else if let Some(limit) = self.full_limit(&request.limits) {
-            self.limits.entry(limit.clone()).or_default().parked.insert((rank, build));
+        } else if let Some(limit) = full_limit(&self.limits, kind) {
+            self.limits[limit].parked.insert(rank);
             Place::Limit(limit)
         } else {
-            for host in request.hosts.clone() {
-                self.hosts.entry(host.clone()).or_default().ready.insert((rank, build));
-                touched.insert(host);
+            for host in &kind.hosts {
+                self.hosts[*host].ready.insert(rank);
+                touched.insert(*host);
             }
             Place::Ready
         };
-        if let Some(item) = self.items.get_mut(&build) {
+        if let Some(item) = self.items.get_mut(slot) {
             if item.place != place {
                 item.since = now;
             }
@@ -301,31 +309,26 @@ impl Scheduler {
         }
     }
 
-    fn full_limit(&self, limits: &[String]) -> Option<String> {
-        limits.iter().find(|name| self.limits.get(*name).is_some_and(Limit::full)).cloned()
-    }
-
     /// Lets as many builds parked at a limit go on as it has free slots; those that find another limit full park there.
-    fn unpark(&mut self, now: Micros, limit: &str, touched: &mut BTreeSet<String>) {
-        let Some(entry) = self.limits.get_mut(limit) else { return };
+    fn unpark(&mut self, now: Micros, limit: u32, touched: &mut Touched) {
+        let entry = &mut self.limits[limit];
         let free = match entry.max {
             Some(max) => max.saturating_sub(entry.used) as usize,
             None => entry.parked.len(),
         };
-        let mut going = Vec::new();
-        while going.len() < free {
-            let Some((_, build)) = entry.parked.pop_first() else { break };
-            going.push(build);
-        }
-        for build in going {
-            self.place(now, build, touched);
+        for _ in 0..free {
+            let Some(rank) = self.limits[limit].parked.pop_first() else { break };
+            self.place(now, rank.slot, touched);
         }
     }
 
-    fn set_machine(&mut self, worker: WorkerId, host: &str, to: Option<Machine>) {
-        let from = self.machines.get(&worker).map(|(host, state)| (host.clone(), *state));
+    fn set_machine(&mut self, worker: WorkerId, host: u32, to: Option<Machine>) {
+        let from = match to {
+            Some(to) => self.machines.insert(worker, (host, to)),
+            None => self.machines.remove(&worker),
+        };
         if let Some((old_host, old)) = from {
-            let entry = self.hosts.entry(old_host).or_default();
+            let entry = &mut self.hosts[old_host];
             match old {
                 Machine::Starting => entry.starting -= 1,
                 Machine::Idle => {
@@ -335,39 +338,40 @@ impl Scheduler {
                 Machine::SetAside => entry.aside -= 1,
             }
         }
-        let Some(to) = to else {
-            self.machines.remove(&worker);
-            return;
-        };
-        let entry = self.hosts.entry(host.to_owned()).or_default();
+        let entry = &mut self.hosts[host];
         match to {
-            Machine::Starting => entry.starting += 1,
-            Machine::Idle => {
+            Some(Machine::Starting) => entry.starting += 1,
+            Some(Machine::Idle) => {
                 entry.idle.insert(worker);
             }
-            Machine::Busy => entry.busy += 1,
-            Machine::SetAside => entry.aside += 1,
+            Some(Machine::Busy) => entry.busy += 1,
+            Some(Machine::SetAside) => entry.aside += 1,
+            None => {}
         }
-        self.machines.insert(worker, (host.to_owned(), to));
     }
 
-    fn dispatch(&mut self, now: Micros, mut touched: BTreeSet<String>) -> Vec<Action> {
+    fn dispatch(&mut self, now: Micros, mut touched: Touched) -> Vec<Action> {
         let mut actions = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = Touched::new();
         while let Some(host) = touched.pop_first() {
-            while let Some((build, worker)) = self.pick(now, &host, &mut touched) {
-                self.lease(now, build, worker, &host);
-                actions.push(Action::Lease { build, worker, host: host.clone() });
+            while let Some((slot, worker)) = self.pick(now, host, &mut touched) {
+                let Some(item) = self.items.get(slot) else { break };
+                let (build, rank) = (item.build, item.rank(slot));
+                for other in &self.items.kind(item).hosts {
+                    self.hosts[*other].ready.remove(&rank);
+                }
+                self.run(now, slot, worker, host);
+                actions.push(Action::Lease { build, worker, host: self.hosts.name(host).to_owned() });
             }
             seen.insert(host);
         }
         for host in seen {
-            if let Some(worker) = self.in_the_way(&host) {
-                self.set_machine(worker, &host, None);
+            if let Some(worker) = self.in_the_way(host) {
+                self.set_machine(worker, host, None);
                 actions.push(Action::Retire { worker });
             }
-            if let Some(count) = self.demand(now, &host) {
-                actions.push(Action::Create { host, count });
+            if let Some(count) = self.demand(now, host) {
+                actions.push(Action::Create { host: self.hosts.name(host).to_owned(), count });
             }
         }
         actions
@@ -375,66 +379,47 @@ impl Scheduler {
 
     /// The first ready build of the host that accepts one of its idle machines. Ready builds whose limit filled up in
     /// the meantime are parked on the way.
-    fn pick(
-        &mut self,
-        now: Micros,
-        host: &str,
-        touched: &mut BTreeSet<String>,
-    ) -> Option<(BuildId, WorkerId)> {
-        let mut from = None;
+    fn pick(&mut self, now: Micros, host: u32, touched: &mut Touched) -> Option<(Slot, WorkerId)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let mut from = Unbounded;
         let mut scanned = 0;
         loop {
-            let entry = self.hosts.get(host)?;
+            let entry = &self.hosts[host];
             if entry.idle.is_empty() || entry.blocked.is_some() || scanned == AVOID_SCAN {
                 return None;
             }
-            let candidate = match from {
-                None => entry.ready.first(),
-                Some(last) => {
-                    entry.ready.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next()
+            let rank = *entry.ready.range((from, Unbounded)).next()?;
+            let slot = rank.slot;
+            let item = self.items.get(slot)?;
+            let kind = self.items.kind(item);
+            if full_limit(&self.limits, kind).is_some() {
+                for other in &kind.hosts {
+                    self.hosts[*other].ready.remove(&rank);
+                    touched.insert(*other);
                 }
-            };
-            let &(rank, build) = candidate?;
-            let item = self.items.get(&build)?;
-            if self.full_limit(&item.request.limits).is_some() {
-                // `remove` and `place` need the item out of the ready sets of all its hosts.
-                let item = self.items.remove(&build)?;
-                self.leave_ready(&item, touched);
-                self.items.insert(build, item);
-                self.place(now, build, touched);
-                touched.remove(host);
+                self.place(now, slot, touched);
+                touched.remove(&host);
                 continue;
             }
-            let avoid = &item.request.avoid;
+            let avoid = self.items.rare(slot).map(|rare| rare.avoid.as_slice()).unwrap_or_default();
             if let Some(worker) = entry.idle.iter().find(|worker| !avoid.contains(worker)) {
-                return Some((build, *worker));
+                return Some((slot, *worker));
             }
-            from = Some((rank, build));
+            from = Excluded(rank);
             scanned += 1;
         }
     }
 
-    fn lease(&mut self, now: Micros, build: BuildId, worker: WorkerId, host: &str) {
-        let Some(item) = self.items.remove(&build) else { return };
-        self.leave_ready(&item, &mut BTreeSet::new());
-        for limit in &item.request.limits {
-            self.limits.entry(limit.clone()).or_default().used += 1;
-        }
-        self.set_machine(worker, host, Some(Machine::Busy));
-        let place = Place::Running { worker, host: host.to_owned() };
-        self.items.insert(build, Item { place, since: now, ..item });
-    }
-
     /// An idle machine that all that is ready refuses, on a host that may have no more.
-    fn in_the_way(&self, host: &str) -> Option<WorkerId> {
-        let entry = self.hosts.get(host)?;
+    fn in_the_way(&self, host: u32) -> Option<WorkerId> {
+        let entry = &self.hosts[host];
         let full = entry.blocked.is_none() && !entry.ready.is_empty() && entry.machines() >= entry.capacity;
         entry.idle.first().copied().filter(|_| full && entry.starting + entry.asked == 0)
     }
 
     /// How many more machines the host should ask its pool for.
-    fn demand(&mut self, now: Micros, host: &str) -> Option<u32> {
-        let entry = self.hosts.get_mut(host)?;
+    fn demand(&mut self, now: Micros, host: u32) -> Option<u32> {
+        let entry = &mut self.hosts[host];
         if entry.blocked.is_some() {
             return None;
         }
@@ -455,6 +440,10 @@ impl Scheduler {
 
     #[cfg(test)]
     pub(super) fn idle_machines(&self, host: &str) -> Vec<WorkerId> {
-        self.hosts.get(host).map(|host| host.idle.iter().copied().collect()).unwrap_or_default()
+        self.hosts.named(host).map(|host| host.idle.iter().copied().collect()).unwrap_or_default()
     }
+}
+
+fn full_limit(limits: &Named<Limit>, kind: &Kind) -> Option<u32> {
+    kind.limits.iter().copied().find(|limit| limits[*limit].full())
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros};
 
-use super::state::{Host, Item, Place, Scheduler};
+use super::items::{Item, Place, Slot};
+use super::state::Scheduler;
 
 /// Why a build waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,73 +103,85 @@ impl std::fmt::Display for Reason {
 impl Scheduler {
     /// Why the build waits, since when, and how many stand before it; `None` where the build is not known here.
     pub fn why(&self, build: BuildId) -> Option<Wait> {
-        self.wait(build, |host, item| host.ready.range(..(item.rank, build)).count())
+        let slot = self.items.slot(build)?;
+        self.wait(slot, |host, item| self.hosts[host].ready.range(..item.rank(slot)).count())
     }
 
     /// The same of everything that is queued or running, at the cost of looking at each once.
     pub fn waits(&self) -> HashMap<BuildId, Wait> {
-        let mut places: HashMap<(*const Host, BuildId), usize> = HashMap::new();
-        for host in self.hosts.values() {
-            let ready = host.ready.iter().enumerate();
-            places.extend(ready.map(|(n, (_, build))| ((std::ptr::from_ref(host), *build), n)));
+        let mut places: HashMap<(u32, Slot), usize> = HashMap::new();
+        for (host, entry) in self.hosts.iter() {
+            places.extend(entry.ready.iter().enumerate().map(|(n, rank)| ((host, rank.slot), n)));
         }
-        let ahead = |build: BuildId| {
-            let places = &places;
-            move |host: &Host, _: &Item| {
-                places.get(&(std::ptr::from_ref(host), build)).copied().unwrap_or_default()
-            }
+        let wait = |(slot, item): (Slot, &Item)| {
+            let before = |host, _: &Item| places.get(&(host, slot)).copied().unwrap_or_default();
+            Some((item.build, self.wait(slot, before)?))
         };
-        self.builds().filter_map(|build| Some((build, self.wait(build, ahead(build))?))).collect()
+        self.items.iter().filter_map(wait).collect()
     }
 
     /// `before` counts the builds before this one at a host.
-    fn wait(&self, build: BuildId, before: impl Fn(&Host, &Item) -> usize) -> Option<Wait> {
-        let item = self.items.get(&build)?;
+    fn wait(&self, slot: Slot, before: impl Fn(u32, &Item) -> usize) -> Option<Wait> {
+        let item = self.items.get(slot)?;
+        let rare = self.items.rare(slot);
         let mut ahead = 0;
-        let reason = match &item.place {
-            Place::Running { worker, host } => {
-                Reason::Running { worker: worker.to_string(), host: host.clone() }
+        let reason = match item.place {
+            Place::Running => {
+                let (worker, host) = self.running.get(&slot)?;
+                Reason::Running { worker: worker.to_string(), host: self.hosts.name(*host).to_owned() }
             }
-            Place::Blocked(message) => Reason::Blocked { message: message.clone() },
-            Place::Delayed(until) => Reason::BackOff { until: *until },
-            Place::Need(need) => Reason::Need { need: need.clone() },
+            Place::Blocked => {
+                let message = rare.and_then(|rare| rare.blocked.clone()).unwrap_or_default();
+                Reason::Blocked { message }
+            }
+            Place::Delayed => {
+                Reason::BackOff { until: rare.and_then(|rare| rare.not_before).unwrap_or_default() }
+            }
+            Place::Need(need) => Reason::Need { need: self.needs.name(need).to_owned() },
             Place::Limit(limit) => {
-                let max = self.limits.get(limit).and_then(|limit| limit.max).unwrap_or(0);
-                Reason::Limit { limit: limit.clone(), max }
+                let max = self.limits[limit].max.unwrap_or(0);
+                Reason::Limit { limit: self.limits.name(limit).to_owned(), max }
             }
             Place::Ready => {
-                let queues = item.request.hosts.iter().filter_map(|name| Some((name, self.hosts.get(name)?)));
-                let open = queues.clone().filter(|(_, host)| host.blocked.is_none() && host.capacity > 0);
-                let counted = open.map(|(name, host)| (before(host, item), name, host));
-                match counted.min_by_key(|(before, ..)| *before) {
-                    Some((before, name, host)) => {
+                let hosts = &self.items.kind(item).hosts;
+                let open = hosts.iter().filter(|host| {
+                    let host = &self.hosts[**host];
+                    host.blocked.is_none() && host.capacity > 0
+                });
+                match open.map(|host| (before(*host, item), *host)).min_by_key(|(before, _)| *before) {
+                    Some((before, number)) => {
                         ahead = before;
+                        let name = self.hosts.name(number).to_owned();
+                        let host = &self.hosts[number];
                         match &host.failure {
                             Some((message, _)) if host.machines() == 0 => {
-                                Reason::PoolFailed { host: name.clone(), message: message.clone() }
+                                Reason::PoolFailed { host: name, message: message.clone() }
                             }
                             _ => Reason::Pool {
-                                host: name.clone(),
+                                host: name,
                                 busy: host.busy,
-                                starting: host.starting,
+                                starting: host.starting + host.asked,
                                 capacity: host.capacity,
                                 set_aside: host.aside,
                             },
                         }
                     }
-                    None => Reason::Blocked { message: self.blocked(&item.request.hosts) },
+                    None => Reason::Blocked { message: self.blocked(hosts) },
                 }
             }
         };
         Some(Wait { reason, since: item.since, ahead })
     }
 
-    fn blocked(&self, hosts: &[String]) -> String {
-        let said = hosts.iter().filter_map(|name| self.hosts.get(name)?.blocked.clone()).collect::<Vec<_>>();
+    fn blocked(&self, hosts: &[u32]) -> String {
+        let said = hosts.iter().filter_map(|host| self.hosts[*host].blocked.clone()).collect::<Vec<_>>();
         match (said.is_empty(), hosts.is_empty()) {
             (false, _) => said.join("; "),
             (true, true) => "no host matches this builder".into(),
-            (true, false) => format!("no machine of host {} is allowed", hosts.join(", ")),
+            (true, false) => {
+                let names: Vec<&str> = hosts.iter().map(|host| self.hosts.name(*host)).collect();
+                format!("no machine of host {} is allowed", names.join(", "))
+            }
         }
     }
 }

@@ -1,0 +1,242 @@
+//! The builds that the scheduler knows, kept small: a dispatch among a million of them costs what its cache misses cost.
+//!
+//! Names stand as numbers, what builds of one builder have in common stands once, and the table from id to build holds
+//! numbers of slots only, four bytes a build.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use slab::Slab;
+use store::{BuildId, Micros, WorkerId};
+
+use super::{Class, Request};
+
+/// The number of a build while it is known here; given anew once it has left.
+pub(super) type Slot = u32;
+
+/// The order of a ready set: class, priority, then by class newest commit first or longest waiting first; at last the
+/// order of asking. The slot makes it unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// Class in the highest byte, priority (inverted, within ± 2⁵⁵) in the others.
+    head: u64,
+    order: i64,
+    sequence: u32,
+    pub(super) slot: Slot,
+}
+
+const PRIORITY: i64 = 1 << 55;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the ready set of each of its hosts.
+    Ready,
+    /// Waits for a slot of this limit.
+    Limit(u32),
+    /// Waits for the moment before which it must not start.
+    Delayed,
+    /// Waits for something to exist.
+    Need(u32),
+    /// Can't run as things are configured.
+    Blocked,
+    /// Holds a machine.
+    Running,
+}
+
+/// What the builds of a builder have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    pub(super) builder: String,
+    pub(super) hosts: Vec<u32>,
+    pub(super) limits: Vec<u32>,
+}
+
+/// What few builds have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Rare {
+    pub(super) avoid: Vec<WorkerId>,
+    pub(super) not_before: Option<Micros>,
+    pub(super) need: Option<u32>,
+    pub(super) blocked: Option<String>,
+}
+
+/// One cache line a build; what few builds have lies elsewhere.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Item {
+    pub(super) build: BuildId,
+    pub(super) commit_time: Micros,
+    pub(super) requested: Micros,
+    /// Since when it is at its place.
+    pub(super) since: Micros,
+    pub(super) place: Place,
+    head: u64,
+    sequence: u32,
+    kind: u32,
+}
+
+const _: () = assert!(size_of::<Item>() == 64, "an item fills one cache line");
+
+impl Item {
+    pub(super) fn class(&self) -> Class {
+        match self.head >> 56 {
+            0 => Class::Release,
+            1 => Class::Interactive,
+            2 => Class::Try,
+            _ => Class::PostSubmit,
+        }
+    }
+
+    pub(super) fn priority(&self) -> i64 {
+        PRIORITY - (self.head & ((1 << 56) - 1)) as i64
+    }
+
+    /// Its place in a ready set.
+    pub(super) fn rank(&self, slot: Slot) -> Rank {
+        let order = match self.class() {
+            Class::PostSubmit => self.commit_time.0.saturating_neg(),
+            Class::Release | Class::Interactive | Class::Try => self.requested.0,
+        };
+        Rank { head: self.head, order, sequence: self.sequence, slot }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    slots: Slab<Item>,
+    by_id: HashTable<Slot>,
+    hasher: DefaultHashBuilder,
+    /// Grows with each change of a builder's hosts or limits, hence never by much.
+    kinds: Vec<Kind>,
+    kind_numbers: HashMap<Kind, u32>,
+    rare: HashMap<Slot, Rare>,
+    sequence: u32,
+}
+
+impl Items {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Adds a build that is not known yet.
+    pub(super) fn insert(&mut self, now: Micros, request: &Request, kind: Kind, rare: Rare) -> Slot {
+        self.sequence = self.sequence.wrapping_add(1);
+        let number = match self.kind_numbers.get(&kind) {
+            Some(number) => *number,
+            None => {
+                let number = self.kinds.len() as u32;
+                self.kinds.push(kind.clone());
+                self.kind_numbers.insert(kind, number);
+                number
+            }
+        };
+        let priority = request.priority.clamp(1 - PRIORITY, PRIORITY - 1);
+        let item = Item {
+            build: request.build,
+            commit_time: request.commit_time,
+            requested: request.requested,
+            since: now,
+            place: Place::Ready,
+            head: (request.class as u64) << 56 | (PRIORITY - priority) as u64,
+            sequence: self.sequence,
+            kind: number,
+        };
+        let slot = self.slots.insert(item) as Slot;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |slot: &Slot| hasher.hash_one(slots[*slot as usize].build);
+        self.by_id.insert_unique(hash(&slot), slot, hash);
+        if rare != Rare::default() {
+            self.rare.insert(slot, rare);
+        }
+        slot
+    }
+
+    pub(super) fn slot(&self, build: BuildId) -> Option<Slot> {
+        let hash = self.hasher.hash_one(build);
+        self.by_id.find(hash, |slot| self.slots[*slot as usize].build == build).copied()
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Item> {
+        self.slots.get(slot as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Item> {
+        self.slots.get_mut(slot as usize)
+    }
+
+    /// What few builds have, where this one has any of it.
+    pub(super) fn rare(&self, slot: Slot) -> Option<&Rare> {
+        if self.rare.is_empty() { None } else { self.rare.get(&slot) }
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<(Item, Option<Rare>)> {
+        let build = self.get(slot)?.build;
+        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(build), |other| *other == slot) {
+            entry.remove();
+        }
+        Some((self.slots.try_remove(slot as usize)?, self.rare.remove(&slot)))
+    }
+
+    pub(super) fn kind(&self, item: &Item) -> &Kind {
+        &self.kinds[item.kind as usize]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Item)> + '_ {
+        self.slots.iter().map(|(slot, item)| (slot as Slot, item))
+    }
+}
+
+/// Values that have a name and a number. A name once met stays.
+#[derive(Debug)]
+pub(super) struct Named<T> {
+    numbers: HashMap<String, u32>,
+    entries: Vec<(String, T)>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Named { numbers: HashMap::new(), entries: Vec::new() }
+    }
+}
+
+impl<T: Default> Named<T> {
+    /// The number of the name, which is given one if it has none.
+    pub(super) fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.entries.len() as u32;
+        self.numbers.insert(name.to_owned(), number);
+        self.entries.push((name.to_owned(), T::default()));
+        number
+    }
+
+    pub(super) fn name(&self, number: u32) -> &str {
+        &self.entries[number as usize].0
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> + '_ {
+        self.entries.iter().enumerate().map(|(number, (_, value))| (number as u32, value))
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(&self, name: &str) -> Option<&T> {
+        Some(&self[*self.numbers.get(name)?])
+    }
+}
+
+/// A number comes from [`Named::number`] of the same value, so there is an entry.
+impl<T> std::ops::Index<u32> for Named<T> {
+    type Output = T;
+
+    fn index(&self, number: u32) -> &T {
+        &self.entries[number as usize].1
+    }
+}
+
+impl<T> std::ops::IndexMut<u32> for Named<T> {
+    fn index_mut(&mut self, number: u32) -> &mut T {
+        &mut self.entries[number as usize].1
+    }
+}

@@ -17,6 +17,7 @@ use dashboard::client::DashboardClient;
 use store::attempts::AttemptRow;
 use store::builds::BuildRow;
 use store::{BuildId, Objects, StoreError, WorkerId};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
@@ -42,6 +43,8 @@ pub struct Shared {
     pub secrets: BTreeMap<String, String>,
     /// Told of each build whose report has changed.
     pub reports: ReportQueue,
+    /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
+    pub snapshots: mpsc::Sender<BuildId>,
     /// How long a worker may be out of reach.
     pub patience: Duration,
 }

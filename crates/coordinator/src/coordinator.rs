@@ -104,6 +104,7 @@ impl Coordinator {
                 Ok(ledger) => break ledger,
             }
         };
+        let (snapshots, kept) = mpsc::channel(64);
         let shared = Arc::new(Shared {
             ledger,
             dashboard: DashboardClient::new(dashboard),
@@ -111,13 +112,15 @@ impl Coordinator {
             objects,
             secrets,
             reports: ReportQueue::default(),
+            snapshots,
             patience: options.patience,
         });
         let (to_core, messages) = mpsc::channel(1024);
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
         let core =
-            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools).await?;
+            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
+                .await?;
         let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
         Ok(Coordinator { core, router, shared, finder, messages, pool_events })
     }

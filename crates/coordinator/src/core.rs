@@ -3,6 +3,7 @@
 //! It writes nothing of a build itself: rows are made by whoever brings work, and moved on by the drivers. What it holds in
 //! memory can be read back from the database at any time, which is what a start does.
 
+mod rows;
 mod start;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -24,6 +25,7 @@ use crate::ledger::LEAD;
 use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use rows::Rows;
 
 /// Says of a builder of a repo why no machine here can run it, where that is so.
 pub type Blocked = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
@@ -129,8 +131,9 @@ pub(crate) struct Core {
     blocked: Blocked,
     capacity: u32,
     journal: Journal,
-    /// Builds that are queued or running.
-    rows: HashMap<BuildId, BuildRow>,
+    rows: Rows,
+    /// Builds whose snapshot has just been kept.
+    snapshots: mpsc::Receiver<BuildId>,
     running: HashMap<BuildId, Running>,
     /// Builds of which a retry was asked for while their driver was not quite at its end.
     again: HashSet<BuildId>,
@@ -140,6 +143,11 @@ pub(crate) struct Core {
     draining: bool,
     /// Builds that are queued in the database and could not be read back from it.
     requeue_later: BTreeSet<BuildId>,
+}
+
+/// The name of what a build that makes a snapshot makes.
+fn snapshot_name(row: &BuildRow) -> String {
+    format!("the snapshot of {} on {}", row.revision, row.builder)
 }
 
 /// How long the scheduler waits for the database when it reads a build back.
@@ -179,6 +187,7 @@ impl Core {
                 () = drain.cancelled(), if !self.draining => self.drain(),
                 Some(message) = messages.recv() => self.message(message),
                 Some(event) = pool_events.recv() => self.pool_event(event),
+                Some(build) = self.snapshots.recv() => self.snapshot_kept(build),
                 Some(done) = self.drivers.join_next(), if !self.drivers.is_empty() => match done {
                     Ok(driven) if driven.stale => break Stopped::Superseded,
                     Ok(driven) => self.driven(driven).await,
@@ -289,30 +298,58 @@ impl Core {
             limits: found.map(resolve::limits_of).unwrap_or_default(),
             avoid,
             not_before: (row.not_before.0 > 0).then_some(row.not_before),
-            need: None,
+            need: self.need(row),
             blocked,
+        }
+    }
+
+    /// The name of the snapshot that the build is to wait for: its toolchain's, where the build that makes it is queued or
+    /// under way and comes no later by its class. What has no snapshot to come builds the toolchain itself.
+    fn need(&self, row: &BuildRow) -> Option<String> {
+        let cell = resolve::toolchain_cell(&self.config.borrow(), &row.repo, &row.builder, &row.revision)?;
+        let open = self.rows.of_cell(&row.builder, &cell)?;
+        let class = |row: &BuildRow| Class::parse(&row.class);
+        (class(open) <= class(row)).then(|| snapshot_name(open))
+    }
+
+    fn snapshot_kept(&mut self, build: BuildId) {
+        if let Some(row) = self.rows.get(build).cloned() {
+            self.meet(&row);
+        }
+    }
+
+    /// Lets go on what waits for the build's snapshot: it is kept, or the build is over and it will not come.
+    fn meet(&mut self, row: &BuildRow) {
+        let need = snapshot_name(row);
+        if self.scheduler.is_needed(&need) {
+            self.apply(Event::NeedMet { need });
         }
     }
 
     fn message(&mut self, message: Message) {
         match message {
             Message::Queued(rows) => {
-                for row in rows {
-                    if self.running.contains_key(&row.id) {
-                        // It is done, and its driver still wipes the machine.
-                        self.again.insert(row.id);
-                        continue;
-                    }
+                // Known before any of them is placed: one may need the snapshot of another.
+                let (again, new): (Vec<_>, Vec<_>) =
+                    rows.into_iter().partition(|row| self.running.contains_key(&row.id));
+                // Done, and their drivers still wipe the machines.
+                self.again.extend(again.iter().map(|row| row.id));
+                for row in &new {
+                    self.rows.insert(row.clone());
+                }
+                for row in new {
                     let request = self.request(&row, Vec::new());
                     self.shared.reports.note(row.id);
-                    self.rows.insert(row.id, row);
                     self.apply(Event::Queued(request));
                 }
             }
             Message::Withdrawn(build) => {
                 self.shared.reports.note_done(build);
-                if !self.running.contains_key(&build) && self.rows.remove(&build).is_some() {
+                if !self.running.contains_key(&build)
+                    && let Some(row) = self.rows.remove(build)
+                {
                     self.apply(Event::Withdrawn { build });
+                    self.meet(&row);
                 }
             }
             Message::Cancel(build) => {
@@ -348,7 +385,7 @@ impl Core {
         queued.sort_by_key(|waiting| (waiting.wait.ahead, waiting.build));
         let mut running: Vec<_> = (self.running.iter())
             .filter_map(|(id, running)| {
-                let row = self.rows.get(id)?;
+                let row = self.rows.get(*id)?;
                 Some(RunningBuild {
                     build: *id,
                     builder: row.builder.clone(),
@@ -376,7 +413,7 @@ impl Core {
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {
         let config = Arc::clone(&self.config.borrow());
-        let Some(row) = self.rows.get(&build).cloned() else { return };
+        let Some(row) = self.rows.get(build).cloned() else { return };
         let configured = config.hosts().iter().find(|known| known.name.as_str() == host);
         let job = match resolve::job(&config, &row.repo, &row.builder, &row.revision, configured) {
             Ok(job) => job,
@@ -425,10 +462,12 @@ impl Core {
     async fn driven(&mut self, driven: Driven) {
         let Driven { build, worker, host, fate, requeued, .. } = driven;
         self.running.remove(&build);
-        self.rows.remove(&build);
+        let row = self.rows.remove(build);
         self.apply(Event::Released { build });
         if self.again.remove(&build) || requeued {
             self.requeue(build).await;
+        } else if let Some(row) = row {
+            self.meet(&row);
         }
         let now = self.now();
         match fate {
@@ -474,10 +513,11 @@ impl Core {
                 let avoid =
                     tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
                 let request = self.request(&row, avoid.collect());
-                self.rows.insert(build, row);
+                self.rows.insert(row);
                 self.apply(Event::Queued(request));
             }
-            Ok(_) => {}
+            Ok((Some(row), _)) => self.meet(&row),
+            Ok((None, _)) => {}
             Err(error) => {
                 tracing::warn!(%build, %error, "a build can't be queued again yet; trying again");
                 self.requeue_later.insert(build);

@@ -156,6 +156,20 @@ pub fn job(
     })
 }
 
+/// The revision of the toolchain's own cell on the same builder, for a cell whose job starts from its snapshot.
+pub fn toolchain_cell(config: &Config, repo: &str, builder_name: &str, revision: &str) -> Option<String> {
+    let own = builder(config, repo, builder_name).ok()?;
+    let recipe = config.recipe(&repo.parse().ok()?, &own.recipe)?;
+    let toolchain = recipe.toolchain.as_ref().map(ToString::to_string).filter(|name| name != repo)?;
+    if !recipe.main.snapshot || own.skip_snapshot {
+        return None;
+    }
+    // A builder of that name in the toolchain's project file is another one, and keeps its snapshots elsewhere.
+    let theirs = builder(config, &toolchain, builder_name).ok()?;
+    let (_, commit) = parse_revision(revision).ok()?.into_iter().find(|(name, _)| *name == toolchain)?;
+    (theirs.full_name() == own.full_name()).then(|| format!("{toolchain}@{commit}"))
+}
+
 /// Host before recipe before builder before the step's own; later wins, and each variable appears once.
 fn environment(
     base: &[(String, String)],

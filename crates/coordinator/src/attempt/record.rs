@@ -338,6 +338,7 @@ impl Record {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
         };
+        let _ = shared.snapshots.try_send(self.build.id);
         if let Some(error) = &error {
             // The build is judged by its steps; the next one just has to build the tree again.
             self.warn(format!("the snapshot could not be kept: {error}"));

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use store::{StoreError, WorkerId, attempts, builds, events, workers};
+use store::{BuildId, StoreError, WorkerId, attempts, builds, events, workers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::rows::Rows;
 use super::{Blocked, Core, Worker};
 use crate::attempt::{Shared, Start};
 use crate::journal::{Journal, Note};
@@ -22,6 +23,7 @@ impl Core {
         blocked: Blocked,
         capacity: u32,
         pool_events: mpsc::Sender<PoolEvent>,
+        snapshots: mpsc::Receiver<BuildId>,
     ) -> Result<Core, StoreError> {
         let mut reader = shared.ledger.db().read().await?;
         let known = workers::live(&mut reader).await?;
@@ -41,7 +43,8 @@ impl Core {
             blocked,
             capacity,
             journal,
-            rows: HashMap::new(),
+            rows: Rows::default(),
+            snapshots,
             running: HashMap::new(),
             again: HashSet::new(),
             workers: HashMap::new(),
@@ -113,6 +116,10 @@ impl Core {
                 }
             }
         }
+        // Known before any of them is placed: one may need the snapshot of another.
+        for row in open.iter().filter(|row| row.state != "done") {
+            core.rows.insert(row.clone());
+        }
         for row in open {
             core.shared.reports.note(row.id);
             let attempts = tried.remove(&row.id).unwrap_or_default();
@@ -125,7 +132,6 @@ impl Core {
                         .filter(|attempt| attempt.number > since)
                         .map(|attempt| attempt.worker);
                     let request = core.request(&row, avoid.collect());
-                    core.rows.insert(row.id, row);
                     core.apply(Event::Queued(request));
                 }
                 _ => {
@@ -137,7 +143,6 @@ impl Core {
                     let (worker, host) = (attempt.worker, attempt.host.clone());
                     busy.insert(worker);
                     let request = core.request(&row, Vec::new());
-                    core.rows.insert(row.id, row.clone());
                     core.apply(Event::Resumed { request, worker, host: host.clone() });
                     core.start(row, worker, host, Start::Resume(Box::new(attempt)));
                 }

@@ -37,7 +37,7 @@ pub(super) enum Place {
     /// Waits for the moment before which it must not start.
     Delayed,
     /// Waits for something to exist.
-    Need(u32),
+    Need,
     /// Can't run as things are configured.
     Blocked,
     /// Holds a machine.
@@ -57,7 +57,7 @@ pub(super) struct Kind {
 pub(super) struct Rare {
     pub(super) avoid: Vec<WorkerId>,
     pub(super) not_before: Option<Micros>,
-    pub(super) need: Option<u32>,
+    pub(super) need: Option<String>,
     pub(super) blocked: Option<String>,
 }
 

@@ -55,10 +55,12 @@ impl Limit {
     }
 }
 
+/// Something that builds wait for; forgotten with the last of them.
 #[derive(Debug, Default)]
-pub(super) struct Need {
+struct Need {
     met: bool,
-    waiting: BTreeSet<Slot>,
+    /// Builds that name it, wherever they stand.
+    named_by: BTreeSet<Slot>,
 }
 
 /// All queued and running builds, and all machines.
@@ -67,7 +69,7 @@ pub struct Scheduler {
     pub(super) items: Items,
     pub(super) hosts: Named<Host>,
     pub(super) limits: Named<Limit>,
-    pub(super) needs: Named<Need>,
+    needs: HashMap<String, Need>,
     pub(super) running: HashMap<Slot, (WorkerId, u32)>,
     machines: HashMap<WorkerId, (u32, Machine)>,
     delayed: BTreeSet<(Micros, Slot)>,
@@ -133,10 +135,14 @@ impl Scheduler {
                 touched.insert(host);
             }
             Event::NeedMet { need } => {
-                let need = self.needs.number(&need);
-                self.needs[need].met = true;
-                for slot in std::mem::take(&mut self.needs[need].waiting) {
-                    self.place(now, slot, &mut touched);
+                let waiting = self.needs.get_mut(&need).map(|need| {
+                    need.met = true;
+                    need.named_by.clone()
+                });
+                for slot in waiting.unwrap_or_default() {
+                    if self.items.get(slot).is_some_and(|item| item.place == Place::Need) {
+                        self.place(now, slot, &mut touched);
+                    }
                 }
             }
             Event::Tick => {
@@ -173,6 +179,11 @@ impl Scheduler {
         self.items.len() == 0
     }
 
+    /// Whether a build names this need and it is not met.
+    pub fn is_needed(&self, need: &str) -> bool {
+        self.needs.get(need).is_some_and(|need| !need.met)
+    }
+
     /// The machine that the build holds.
     pub fn worker_of(&self, build: BuildId) -> Option<WorkerId> {
         self.running.get(&self.items.slot(build)?).map(|(worker, _)| *worker)
@@ -195,7 +206,7 @@ impl Scheduler {
             limits: kind.limits.iter().map(|limit| self.limits.name(*limit).to_owned()).collect(),
             avoid: rare.avoid,
             not_before: rare.not_before,
-            need: rare.need.map(|need| self.needs.name(need).to_owned()),
+            need: rare.need,
             blocked: rare.blocked,
         })
     }
@@ -210,10 +221,14 @@ impl Scheduler {
         let rare = Rare {
             avoid: request.avoid.clone(),
             not_before: request.not_before,
-            need: request.need.as_ref().map(|need| self.needs.number(need)),
+            need: request.need.clone(),
             blocked: request.blocked.clone(),
         };
-        self.items.insert(now, request, kind, rare)
+        let slot = self.items.insert(now, request, kind, rare);
+        if let Some(need) = &request.need {
+            self.needs.entry(need.clone()).or_default().named_by.insert(slot);
+        }
+        slot
     }
 
     fn resume(&mut self, now: Micros, request: &Request, worker: WorkerId, host: &str) {
@@ -241,6 +256,14 @@ impl Scheduler {
     fn remove(&mut self, now: Micros, build: BuildId, touched: &mut Touched) {
         let Some(slot) = self.items.slot(build) else { return };
         let Some((item, rare)) = self.items.remove(slot) else { return };
+        if let Some(name) = rare.as_ref().and_then(|rare| rare.need.as_ref())
+            && let Some(need) = self.needs.get_mut(name)
+        {
+            need.named_by.remove(&slot);
+            if need.named_by.is_empty() {
+                self.needs.remove(name);
+            }
+        }
         match item.place {
             Place::Ready => self.leave_ready(&item, item.rank(slot), touched),
             Place::Limit(limit) => {
@@ -250,10 +273,7 @@ impl Scheduler {
                 let when = rare.and_then(|rare| rare.not_before).unwrap_or_default();
                 self.delayed.remove(&(when, slot));
             }
-            Place::Blocked => {}
-            Place::Need(need) => {
-                self.needs[need].waiting.remove(&slot);
-            }
+            Place::Blocked | Place::Need => {}
             Place::Running => {
                 self.running.remove(&slot);
                 for at in 0..self.items.kind(&item).limits.len() {
@@ -282,15 +302,15 @@ impl Scheduler {
         let kind = self.items.kind(item);
         let blocked = rare.is_some_and(|rare| rare.blocked.is_some());
         let not_before = rare.and_then(|rare| rare.not_before).filter(|when| *when > now);
-        let need = rare.and_then(|rare| rare.need).filter(|need| !self.needs[*need].met);
+        let need = rare.and_then(|rare| rare.need.as_ref());
+        let needs = need.is_some_and(|need| self.needs.get(need).is_some_and(|need| !need.met));
         let place = if blocked {
             Place::Blocked
         } else if let Some(when) = not_before {
             self.delayed.insert((when, slot));
             Place::Delayed
-        } else if let Some(need) = need {
-            self.needs[need].waiting.insert(slot);
-            Place::Need(need)
+        } else if needs {
+            Place::Need
         } else if let Some(limit) = full_limit(&self.limits, kind) {
             self.limits[limit].parked.insert(rank);
             Place::Limit(limit)

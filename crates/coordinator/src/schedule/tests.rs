@@ -166,6 +166,26 @@ fn back_off_need_and_block_each_say_what_they_wait_for() {
 }
 
 #[test]
+fn a_need_that_was_met_during_a_back_off_holds_nothing_back() {
+    let mut world = World::new(1);
+    world.idle(1);
+    let until = Micros(5000);
+    let one = Request { need: Some("go".into()), not_before: Some(until), ..request(1) };
+    world.tell(Event::Queued(one.clone()));
+    assert!(world.scheduler.is_needed("go"));
+    assert_eq!(world.tell(Event::NeedMet { need: "go".into() }), []);
+    world.now = until;
+    assert_eq!(world.tell(Event::Tick), [lease(1, 1)]);
+    // Forgotten with the last that named it.
+    world.tell(Event::Released { build: build(1) });
+    world.tell(Event::MachineIdle { worker: worker(1), host: "h".into() });
+    assert_eq!(world.tell(Event::Queued(one)), []);
+    assert_eq!(world.why(1), Reason::Need { need: "go".into() });
+    world.tell(Event::Withdrawn { build: build(1) });
+    assert!(!world.scheduler.is_needed("go"));
+}
+
+#[test]
 fn a_pool_that_fails_is_asked_again_later() {
     let mut world = World::new(1);
     world.tell(Event::Queued(request(1)));

@@ -137,7 +137,7 @@ impl Scheduler {
             Place::Delayed => {
                 Reason::BackOff { until: rare.and_then(|rare| rare.not_before).unwrap_or_default() }
             }
-            Place::Need(need) => Reason::Need { need: self.needs.name(need).to_owned() },
+            Place::Need => Reason::Need { need: rare.and_then(|rare| rare.need.clone()).unwrap_or_default() },
             Place::Limit(limit) => {
                 let max = self.limits[limit].max.unwrap_or(0);
                 Reason::Limit { limit: self.limits.name(limit).to_owned(), max }

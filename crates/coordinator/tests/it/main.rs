@@ -49,6 +49,8 @@ on_both! {
         a_running_build_is_cancelled,
         a_done_build_is_tried_again,
         a_snapshot_is_used_by_what_depends_on_it,
+        what_needs_a_snapshot_waits_for_it_and_no_longer,
+        what_waits_for_a_snapshot_goes_on_when_its_build_fails,
         a_missing_ancestor_skips_the_build,
         max_at_once_holds,
         a_source_that_cant_be_fetched_fails_three_times;

@@ -177,6 +177,43 @@ pub async fn a_snapshot_is_used_by_what_depends_on_it(world: World) {
     assert_eq!(world.log(only(&sub)).await, "building\nbuilt\nfrom sub\n", "{sub:?}");
 }
 
+/// Both cells are empty at once and there are machines for both: the dependent waits for the tree, not for the tests.
+pub async fn what_needs_a_snapshot_waits_for_it_and_no_longer(world: World) {
+    let go_on = world.dir.path().join("go-on");
+    let text = toolchain()
+        .replace("capacity = 1", "capacity = 2")
+        .replace("echo building;", "echo building; until [ -e $GO_ON.build ]; do sleep 0.05; done;")
+        .replace("run = \"cat built\"", "run = \"until [ -e $GO_ON.run ]; do sleep 0.05; done; cat built\"")
+        .replace("recipe = \"r\"\n", &format!("recipe = \"r\"\nenv = {{ GO_ON = '{}' }}\n", go_on.display()));
+    world.configure(&text);
+    world.push("go", &[7]).await;
+    world.push("sub", &[3]).await;
+    let running = world.start().await;
+    let status = running.until(|status| !status.queued.is_empty() && !status.running.is_empty()).await;
+    assert_eq!(status.running[0].repo, "go");
+    assert_eq!(status.queued[0].reason, format!("needs the snapshot of go@{} on b", hash(7)));
+    std::fs::write(go_on.with_extension("build"), "").unwrap();
+    let sub = world.done("sub", "b").await;
+    assert_eq!(world.log(only(&sub)).await, "built\nfrom sub\n", "{sub:?}");
+    let go = world.until("go", "b", |row| row.state == "running").await;
+    assert_eq!(go.outcome, None, "its tests still run");
+    std::fs::write(go_on.with_extension("run"), "").unwrap();
+    assert_eq!(world.done("go", "b").await.outcome, Some(Outcome::Ok));
+}
+
+/// No snapshot will come: the dependent says itself what is wrong with the toolchain.
+pub async fn what_waits_for_a_snapshot_goes_on_when_its_build_fails(world: World) {
+    world.configure(
+        &toolchain().replace("capacity = 1", "capacity = 2").replace("echo built > built", "exit 4"),
+    );
+    world.push("go", &[7]).await;
+    world.push("sub", &[3]).await;
+    let _running = world.start().await;
+    assert_eq!(world.done("go", "b").await.outcome, Some(Outcome::Failed));
+    let sub = world.done("sub", "b").await;
+    assert_eq!((sub.outcome, cause(&sub).1), (Some(Outcome::Failed), "go: build: exit status 4"));
+}
+
 pub async fn a_missing_ancestor_skips_the_build(world: World) {
     let needed = hash(99);
     world.mirror.missing.lock().unwrap().insert(needed.clone());

@@ -310,6 +310,7 @@ async fn work(
     let dashboard = shared.dashboard.clone();
     let mut log =
         LogWriter::open(dashboard, attempt.clone(), &record.build.id.to_string(), fence, &secrets).await?;
+    log.preface(&record.notices.concat()).await?;
     let mut verdict = Verdict { outcome: "ok", cause: None };
     let first = record.attempt.step as usize;
     for index in first..record.job.steps.len() {

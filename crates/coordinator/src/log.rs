@@ -80,6 +80,18 @@ impl<'s> LogWriter<'s> {
         })
     }
 
+    /// Begins an empty log with words of ours.
+    ///
+    /// # Errors
+    /// The dashboard's.
+    pub async fn preface(&mut self, text: &str) -> Result<(), LogError> {
+        if text.is_empty() || self.stored > 0 {
+            return Ok(());
+        }
+        // No byte of any step's output: reading begins at the first.
+        self.put(text.as_bytes().to_vec(), self.raw_stored).await
+    }
+
     /// How many bytes the log has.
     pub fn len(&self) -> u64 {
         self.stored + self.buffer.len() as u64

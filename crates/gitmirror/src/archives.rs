@@ -1,5 +1,7 @@
 //! Commits as `tar.gz`: made once for all who ask, kept on disk by (repository, commit), small ones in memory.
 
+mod marks;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::stream::{self, Stream};
 use git::{ObjectId, Repository};
 use tokio::io::AsyncReadExt;
@@ -218,23 +218,30 @@ impl Shared {
     ) -> io::Result<u64> {
         let _permit = self.makers.acquire().await.map_err(io::Error::other)?;
         let mut tar = repository.archive(key.commit, None).await.map_err(io::Error::other)?;
-        let mut packer = GzEncoder::new(Counting { file, bytes: 0 }, Compression::fast());
+        let mut file = Some(Counting { file, bytes: 0 });
+        let mut packer = None;
         let mut chunk = Vec::with_capacity(CHUNK);
-        loop {
+        let packer = loop {
             chunk.clear();
             while chunk.len() < CHUNK && tar.read_buf(&mut chunk).await? > 0 {}
             let last = chunk.len() < CHUNK;
-            (packer, chunk) = tokio::task::spawn_blocking(move || {
-                packer.write_all(&chunk)?;
-                io::Result::Ok((packer, chunk))
+            let mut packing = match (packer.take(), file.take()) {
+                (None, Some(file)) => marks::start(file, &chunk),
+                (Some(packing), _) => packing,
+                (None, None) => return Err(ended()),
+            };
+            (packing, chunk) = tokio::task::spawn_blocking(move || {
+                packing.write_all(&chunk)?;
+                io::Result::Ok((packing, chunk))
             })
             .await??;
             if last {
-                break;
+                break packing;
             }
-            let bytes = packer.get_ref().bytes;
+            let bytes = packing.get_ref().bytes;
             progress.send_modify(|progress| progress.bytes = bytes);
-        }
+            packer = Some(packing);
+        };
         let bytes = tokio::task::spawn_blocking(move || io::Result::Ok(packer.finish()?.bytes)).await??;
         progress.send_modify(|progress| progress.bytes = bytes);
         Ok(bytes)
@@ -252,6 +259,18 @@ impl Shared {
 }
 
 impl Body {
+    /// Whether the tree has submodules, whose folders are empty in the archive.
+    pub(crate) fn has_submodules(&self) -> bool {
+        let mut head = [0; marks::HEAD];
+        match self {
+            Body::Whole(bytes) => marks::has_submodules(bytes),
+            Body::File { file, .. } | Body::Growing(Growing(Job { file, .. })) => {
+                let length = file.read_at(&mut head, 0).unwrap_or(0);
+                marks::has_submodules(&head[..length])
+            }
+        }
+    }
+
     /// The size, where it is known before the end.
     pub(crate) fn size(&self) -> Option<u64> {
         match self {

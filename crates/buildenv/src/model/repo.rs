@@ -71,8 +71,6 @@ pub struct Repo {
     pub poll: Duration,
     /// Who may see it.
     pub visibility: Visibility,
-    /// Whether submodules are fetched.
-    pub submodules: bool,
     /// Whether overview pages leave it off.
     pub hidden: bool,
     /// Free text for people.
@@ -117,7 +115,6 @@ impl Repo {
                 Some("private") => Visibility::Private,
                 _ => Visibility::Public,
             },
-            submodules: f.flag("submodules"),
             hidden: f.flag("hidden"),
             notes: f.owned("notes").unwrap_or_default(),
             name,

@@ -253,7 +253,6 @@ static REPO: Section = Section {
             r#"visibility = "private""#,
             "Who may see its commits, builds and logs: all readers, or developers only.",
         ),
-        build("submodules", Bool, "false", "submodules = true", "Whether submodules are fetched."),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "moved in 2024""#, "Free text for people."),
     ],

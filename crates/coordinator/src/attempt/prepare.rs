@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use buildlet_client::{BuildletClient, ExecRequest, Limits, RunState};
 use futures::StreamExt as _;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use serde_json::json;
 use store::ObjectError;
 
@@ -69,6 +69,7 @@ async fn unpack(
     loop {
         let body = get(shared, &path).await?;
         if tries == 0 {
+            note_submodules(record, source, body.headers());
             record.span("unpack", &source.dir);
         }
         let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
@@ -84,6 +85,15 @@ async fn unpack(
         }
     }
     Ok(())
+}
+
+fn note_submodules(record: &mut Record, source: &Source, headers: &HeaderMap) {
+    if headers.get("Bw-Submodules").is_some_and(|value| value == "1") {
+        record.notices.push(format!(
+            "bellwether: {} has submodules; they are not fetched, so their folders are empty\n",
+            source.repo
+        ));
+    }
 }
 
 /// What a worker refuses of a tree (a link that leads out of it, a name it can't take) is no fault of the worker's.
@@ -132,6 +142,7 @@ async fn clone(
     record.span("source", &format!("{}@{} as git", source.repo, source.commit));
     let path = format!("/mirror/{}/bundle?rev={}", source.repo, source.commit);
     let (head, body) = get(shared, &path).await?.into_parts();
+    note_submodules(record, source, &head.headers);
     let shallow = match head.headers.get("Bw-Shallow").map(|value| value.to_str()) {
         Some(Ok(hashes)) => hashes.replace(',', "\n"),
         Some(Err(error)) => return Err(Trouble::source(format!("{path}: Bw-Shallow: {error}"))),

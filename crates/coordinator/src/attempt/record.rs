@@ -34,6 +34,8 @@ pub(crate) struct Record {
     clock: SharedClock,
     /// What a listing step listed.
     pub tests: Vec<String>,
+    /// Lines of ours that the log begins with.
+    pub notices: Vec<String>,
     spans: Vec<SpanRow>,
     /// Spans from here on are not written, or not as they are now.
     written: usize,
@@ -116,6 +118,7 @@ impl Record {
                     resumed: false,
                     clock: Arc::clone(ledger.clock()),
                     tests: Vec::new(),
+                    notices: Vec::new(),
                     spans: vec![queued],
                     written: 1,
                     inputs,
@@ -163,6 +166,7 @@ impl Record {
             resumed: true,
             clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
+            notices: Vec::new(),
             written: 0,
             spans,
             inputs,

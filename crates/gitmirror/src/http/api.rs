@@ -142,7 +142,8 @@ pub(super) async fn ancestor(
     Ok(Json(Ancestor { ancestor: repo.repository().await?.is_ancestor(below, above).await? }))
 }
 
-/// A history as a bundle. `depth=0` is all of it; the header `Bw-Shallow` names where it is cut.
+/// A history as a bundle. `depth=0` is all of it; the header `Bw-Shallow` names where it is cut, and
+/// `Bw-Submodules` says whether the tree has any (1) or not (0).
 pub(super) async fn bundle(
     State(mirror): State<Mirror>,
     Path(name): Path<String>,
@@ -156,12 +157,15 @@ pub(super) async fn bundle(
         Some(Err(_)) => return Err(Refusal::bad("the parameter depth is not a number")),
     };
     let commit = commit(&repo, query.get("rev")).await?;
-    let bundle = repo.repository().await?.bundle(commit, depth, repo.tuning.bundle_bytes).await?;
+    let repository = repo.repository().await?;
+    let bundle = repository.bundle(commit, depth, repo.tuning.bundle_bytes).await?;
+    let submodules = repository.read_file(commit, ".gitmodules", MAX_FILE).await?.is_some();
     let shallow: Vec<String> = bundle.shallow.iter().map(ObjectId::to_string).collect();
     let headers = [
         (header::CONTENT_TYPE.as_str(), "application/x-git-bundle".to_owned()),
         ("Bw-Commit", commit.to_string()),
         ("Bw-Shallow", shallow.join(",")),
+        ("Bw-Submodules", u8::from(submodules).to_string()),
     ];
     Ok((headers, bundle.bytes).into_response())
 }

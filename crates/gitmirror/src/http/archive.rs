@@ -54,6 +54,9 @@ async fn answer(
         .header(header::CONTENT_TYPE, "application/x-compressed")
         .header(header::ETAG, tag)
         .header("Bw-Commit", commit.to_string());
+    if body.has_submodules() {
+        response = response.header("Bw-Submodules", "1");
+    }
     if let Some(size) = body.size() {
         response = response.header(header::CONTENT_LENGTH, size);
     }

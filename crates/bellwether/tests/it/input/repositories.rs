@@ -105,6 +105,10 @@ fn odd_repositories_are_built_and_impossible_ones_are_named() {
         assert!(cell["cause"]["detail"].as_str().unwrap().contains(why), "{cell:#}");
     }
     assert_eq!((report["built"].as_u64(), report["not_ok"].as_u64()), (Some(7), Some(2)), "{report:#}");
+
+    let server = world.serve(&["modules"]);
+    let log = world.ask(&server, "log", &[cell(&report, "modules")["build"].as_str().unwrap()]);
+    assert_eq!(log.out, "bellwether: modules has submodules; they are not fetched, so their folders are empty\n");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use transport::Service;
 use composed::{Composer, Composition};
 
 /// How often the mirrors are asked whether a project file may have changed.
-const RECONFIGURE: Duration = Duration::from_secs(1);
+const RECONFIGURE: Duration = Duration::from_millis(200);
 /// The most bytes of archives kept on disk.
 const ARCHIVES: u64 = 4 << 30;
 
@@ -192,7 +192,7 @@ impl System {
                     }
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(if seen.is_empty() { RECONFIGURE / 20 } else { RECONFIGURE }) => {}
+                    () = tokio::time::sleep(if seen.is_empty() { RECONFIGURE / 4 } else { RECONFIGURE }) => {}
                     () = stop.cancelled() => {}
                 }
             }

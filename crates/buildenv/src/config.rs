@@ -20,6 +20,15 @@ use crate::source::Location;
 use crate::tree::{Entry, Node};
 use crate::values::Checker;
 
+/// Where a repository's own part of the configuration stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Project {
+    /// The commit at which it was read; none before that, and for a repository without commits.
+    pub at: Option<String>,
+    /// Why the repository makes no builds as it is: its file is bad, or there is nothing to go by.
+    pub blocked: Option<String>,
+}
+
 /// A configuration without mistakes. Cheap to share behind an `Arc`; never changed, only replaced.
 #[derive(Debug)]
 pub struct Config {
@@ -39,6 +48,7 @@ pub struct Config {
     by_repo: HashMap<RepoName, usize>,
     digest: String,
     warnings: Vec<Problem>,
+    projects: HashMap<RepoName, Project>,
 }
 
 impl Config {
@@ -52,6 +62,18 @@ impl Config {
     #[must_use]
     pub fn repo(&self, name: &str) -> Option<&Repo> {
         self.by_repo.get(name).map(|i| &self.repos[*i])
+    }
+
+    /// Notes where the repositories' own parts stand.
+    #[must_use]
+    pub fn with_projects(self, projects: HashMap<RepoName, Project>) -> Self {
+        Self { projects, ..self }
+    }
+
+    /// Where a repository's own part stands; `None` where nobody keeps track of that.
+    #[must_use]
+    pub fn project(&self, repo: &str) -> Option<&Project> {
+        self.projects.get(repo)
     }
 
     /// Lists the hosts, by name.
@@ -317,6 +339,7 @@ impl Maker<'_> {
             known_missing: top.names("known_missing"),
             digest: String::new(),
             warnings: self.checker.warnings.clone(),
+            projects: HashMap::new(),
             environment,
             repos,
             hosts,

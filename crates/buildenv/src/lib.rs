@@ -29,7 +29,7 @@ mod source;
 mod tree;
 mod values;
 
-pub use config::Config;
+pub use config::{Config, Project};
 pub use detect::{Found, FoundStep, ProjectKind, detect, to_toml};
 pub use embedded::{BUILT_IN, ENV_PASS, embedded, repo_source, this_machine};
 pub use explain::{Change, diff_plans, explain};

@@ -18,6 +18,7 @@ use super::client::{print_json, short_revision, subject_commit};
 use super::up::{Signals, tell};
 use crate::args::Up;
 use crate::system::System;
+use crate::system::composed::NO_RECIPE;
 use crate::terminal::{duration, plain};
 
 /// How often things are looked at.
@@ -254,16 +255,16 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
             seconds: None,
             failure: None,
         };
-        if info.state == dashboard::api::RepoState::Blocked {
-            cells.push(whole("blocked", "repo", info.reason.clone().unwrap_or_default()));
-            continue;
-        }
         if let Some(problems) = composition.problems.get(&repo.name) {
             cells.push(whole("blocked", "config", problems.to_string()));
             continue;
         }
         if composition.without_recipe.contains(&repo.name) {
-            cells.push(whole("blocked", "config", "no bellwether.toml, and no recipe was found".into()));
+            cells.push(whole("blocked", "config", NO_RECIPE.into()));
+            continue;
+        }
+        if info.state == dashboard::api::RepoState::Blocked {
+            cells.push(whole("blocked", "repo", info.reason.clone().unwrap_or_default()));
             continue;
         }
         let wanted = |branch: &str, default: bool| match repo.branches.is_empty() {

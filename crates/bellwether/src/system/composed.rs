@@ -1,12 +1,12 @@
 //! The configuration as it is at this moment: the server's files, and each repository's own file or the recipe found in
 //! its tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use buildenv::{Config, EnvironmentName, Found, Problems, RepoName, Source};
+use buildenv::{Config, EnvironmentName, Found, Problems, Project, RepoName, Source};
 use gitmirror::RepoConfig;
 use transport::Service;
 
@@ -32,6 +32,9 @@ pub struct Composition {
     /// The commit at which each repository's file was read.
     pub read_at: BTreeMap<String, Option<String>>,
 }
+
+/// Said of a repository that nobody says how to build.
+pub const NO_RECIPE: &str = "no bellwether.toml, and no recipe was found";
 
 impl Composition {
     /// Why a builder whose recipe was found can't run here: a tool is missing.
@@ -68,8 +71,11 @@ impl Composer {
     pub fn without_projects(&self) -> Result<Composition> {
         let config = buildenv::load(&self.targets.sources, &self.includes(), self.environment.as_ref())
             .map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
+        // Nothing is due in a repository before its own file was read.
+        let unread: HashMap<_, _> =
+            config.repos().iter().map(|repo| (repo.name.clone(), Project::default())).collect();
         Ok(Composition {
-            config: Arc::new(config),
+            config: Arc::new(config.with_projects(unread)),
             problems: BTreeMap::new(),
             found: BTreeMap::new(),
             without_recipe: Vec::new(),
@@ -123,7 +129,16 @@ impl Composer {
         let loaded = buildenv::load_with_projects(&sources, &self.includes(), self.environment.as_ref());
         let (config, problems) =
             loaded.map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
-        Ok(Composition { config: Arc::new(config), problems, found, without_recipe, submodules, read_at })
+        let project = |repo: &buildenv::Repo| {
+            let bad =
+                problems.get(&repo.name).map(|problems| format!("its configuration is bad: {problems}"));
+            let nothing = || without_recipe.contains(&repo.name).then(|| NO_RECIPE.to_owned());
+            let at = read_at.get(repo.name.as_str()).cloned().flatten();
+            (repo.name.clone(), Project { at, blocked: bad.or_else(nothing) })
+        };
+        let projects = config.repos().iter().map(project).collect();
+        let config = Arc::new(config.with_projects(projects));
+        Ok(Composition { config, problems, found, without_recipe, submodules, read_at })
     }
 }
 

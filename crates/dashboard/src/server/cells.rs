@@ -161,8 +161,12 @@ async fn all_empty(dashboard: &Dashboard) -> Answer<Arc<Vec<EmptyCell>>> {
     };
     let mut plans = Vec::new();
     for branch in heads.branches.iter().filter(|branch| !branch.deleted) {
-        let default = heads.repo(&branch.repo).and_then(|repo| repo.default_branch.as_deref());
-        let planned = plan(&config, &branch.repo, &branch.branch, default, |repo| heads.live(repo));
+        let row = heads.repo(&branch.repo);
+        let default = row.and_then(|repo| repo.default_branch.as_deref());
+        let mut planned = plan(&config, &branch.repo, &branch.branch, default, |repo| heads.live(repo));
+        if !is_read(&config, row) {
+            planned.pairings.clear();
+        }
         let needed = config.repo(&branch.repo).is_some_and(|repo| config.is_toolchain(&repo.name));
         if planned.pairings.is_empty() && !needed {
             continue;
@@ -187,6 +191,15 @@ async fn all_empty(dashboard: &Dashboard) -> Answer<Arc<Vec<EmptyCell>>> {
         kept.views = views;
     }
     Ok(answer)
+}
+
+/// Whether the repo's own configuration is known as it is at its head, and good: until then nothing of it is due, since
+/// it would be built by the rules of the commit before.
+fn is_read(config: &Config, repo: Option<&RepoRow>) -> bool {
+    let (Some(repo), Some(project)) = (repo, repo.and_then(|repo| config.project(&repo.name))) else {
+        return true;
+    };
+    project.at == repo.head && project.blocked.is_none()
 }
 
 async fn read_view(on: &mut Reader, branch: &BranchRow, horizon: u32, needed: bool) -> Answer<View> {
@@ -340,7 +353,8 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     let default = row.and_then(|repo| repo.default_branch.as_deref());
     let planned = plan(&config, repo, name, default, |repo| heads.live(repo));
     let refused = row.filter(|repo| repo.state != "ok").map(|repo| repo.reason.clone().unwrap_or_default());
-    let blocked = refused.or_else(|| planned.blocked.clone());
+    let bad = || config.project(repo).and_then(|project| project.blocked.clone());
+    let blocked = refused.or_else(bad).or_else(|| planned.blocked.clone());
     let case =
         Case { heads: &heads, planned: &planned, blocked: blocked.as_deref(), deleted: branch.deleted };
 

@@ -70,6 +70,8 @@ pub(super) async fn list(State(dashboard): State<Dashboard>) -> Answer<Json<Vec<
 
 /// Lists the repos with their branches.
 pub(super) async fn all(dashboard: &Dashboard) -> Answer<Vec<RepoInfo>> {
+    let config = dashboard.config();
+    let bad = |repo: &RepoRow| config.project(&repo.name).and_then(|project| project.blocked.clone());
     let mut reader = dashboard.db().read().await?;
     let repos = store::repos::list(&mut reader).await?;
     let branches = store::branches::list(&mut reader).await?;
@@ -85,8 +87,8 @@ pub(super) async fn all(dashboard: &Dashboard) -> Answer<Vec<RepoInfo>> {
     };
     let info = |repo: &RepoRow| RepoInfo {
         name: repo.name.clone(),
-        state: if repo.state == "ok" { RepoState::Ok } else { RepoState::Blocked },
-        reason: repo.reason.clone(),
+        state: if repo.state == "ok" && bad(repo).is_none() { RepoState::Ok } else { RepoState::Blocked },
+        reason: repo.reason.clone().or_else(|| bad(repo)),
         default_branch: repo.default_branch.clone(),
         visibility: if repo.visibility == "public" { Visibility::Public } else { Visibility::Private },
         updated: time(repo.updated),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use dashboard::api::{CellState, Outcome, RepoState, RepoUpdate};
 
-use crate::fixture::{CONFIG, Fixture, config, done, report, revision};
+use crate::fixture::{CONFIG, Fixture, config, done, hash, line, report, revision};
 
 pub(crate) async fn a_repo_by_itself(on: Fixture) {
     assert!(on.empty().await.is_empty());
@@ -72,6 +72,41 @@ pub(crate) async fn a_blocked_repo_has_no_due_cells(on: Fixture) {
     }
     on.push("one", "main", &[1]).await;
     assert_eq!(on.due("one").await.len(), 2);
+}
+
+pub(crate) async fn a_head_is_due_once_its_own_configuration_was_read(on: Fixture) {
+    let read = |at: Option<u32>, blocked: Option<&str>| {
+        let project = buildenv::Project { at: at.map(hash), blocked: blocked.map(str::to_owned) };
+        Arc::new(config(CONFIG).with_projects([("one".parse().unwrap(), project)].into()))
+    };
+    let post = async |commits: &[u32]| {
+        let state = RepoUpdate {
+            state: RepoState::Ok,
+            reason: None,
+            default_branch: Some("main".into()),
+            head: commits.first().map(|n| hash(*n)),
+            visibility: None,
+        };
+        on.client.put_repo("one", &state).await.unwrap();
+        on.client.put_branch("one", "main", &line("main", commits)).await.unwrap();
+    };
+    on.config.send_replace(read(None, None));
+    post(&[1]).await;
+    assert!(on.due("one").await.is_empty(), "nothing was read yet");
+    on.config.send_replace(read(Some(1), None));
+    assert_eq!(on.due("one").await, ["a 0 one@1", "b 0 one@1"]);
+    post(&[2, 1]).await;
+    assert!(on.due("one").await.is_empty(), "it was read at the commit before");
+    on.config.send_replace(read(Some(2), None));
+    assert_eq!(on.due("one").await.len(), 4);
+    on.config.send_replace(read(Some(2), Some("its configuration is bad")));
+    assert!(on.due("one").await.is_empty());
+    let window = on.client.cells("one", "main", 9).await.unwrap();
+    assert_eq!(window.blocked.as_deref(), Some("its configuration is bad"));
+    let repos = on.client.repos().await.unwrap();
+    let one = repos.iter().find(|repo| repo.name == "one").unwrap();
+    assert_eq!((one.state, one.reason.as_deref()), (RepoState::Blocked, Some("its configuration is bad")));
+    assert!(on.text("/grid?repo=one").await.contains("blocked: its configuration is bad"));
 }
 
 pub(crate) async fn the_answer_follows_every_change(on: Fixture) {

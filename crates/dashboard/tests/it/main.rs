@@ -48,6 +48,7 @@ on_both! {
         newest_first_then_back_to_the_horizon,
         a_repo_that_needs_another,
         a_blocked_repo_has_no_due_cells,
+        a_head_is_due_once_its_own_configuration_was_read,
         the_answer_follows_every_change,
         commits_pushed_away_get_nothing_new;
     builds:

@@ -2,7 +2,7 @@
 
 use testkit::{File, GitRepo};
 
-use super::world::{World, project};
+use super::world::{LONG, World, project};
 
 #[test]
 fn a_bad_project_file_blocks_its_repo_with_the_place_of_the_mistake() {
@@ -33,6 +33,42 @@ fn a_bad_project_file_blocks_its_repo_with_the_place_of_the_mistake() {
         assert!(detail.contains(near), "{detail}");
     }
     assert_eq!(report["built"], 0);
+}
+
+/// The mirror tells of a commit before its file was read: it must wait for that.
+#[test]
+fn each_commit_is_built_by_its_own_recipe_while_the_server_runs() {
+    let world = World::new();
+    let mut repo = world.repo("moving", "echo recipe 0");
+    let server = world.serve(&["moving"]);
+    let built = |subject: &str| {
+        let newest = world.wait_build(&server, "moving", subject, |build| {
+            build["outcome"] == "ok" && build["revision"] == format!("moving@{}", repo_head(&world))
+        });
+        world.ask(&server, "log", &[newest["id"].as_str().unwrap()]).out
+    };
+    assert_eq!(built("the first build"), "recipe 0\n");
+    for n in 1..=4 {
+        repo.commit("next", &[("bellwether.toml", File::Text(&project(&format!("echo recipe {n}"))))])
+            .unwrap();
+        assert_eq!(built("the next build"), format!("recipe {n}\n"));
+    }
+    // A bad file blocks what comes with it, and the page says so.
+    repo.commit("bad", &[("bellwether.toml", File::Text("[builder.t]\nrecipe = \"none\"\n"))]).unwrap();
+    let blocked = testkit::wait_for("the blocked page", LONG, || {
+        let page = server.request("GET", "/grid.json?repo=moving", None, None)?.json()?;
+        let head = page["rows"][0]["commit"]["hash"].clone();
+        Ok((page["blocked"].is_string() && head == repo_head(&world)).then_some(page))
+    })
+    .unwrap();
+    assert!(blocked["blocked"].as_str().unwrap().contains("moving:bellwether.toml:2:"), "{blocked:#}");
+    assert_eq!(blocked["rows"][0]["cells"], serde_json::json!([]), "{blocked:#}");
+}
+
+fn repo_head(world: &World) -> String {
+    let git = ["-C", world.path().join("moving").to_str().unwrap(), "rev-parse", "HEAD"].map(str::to_owned);
+    let out = std::process::Command::new("git").args(git).output().unwrap();
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
 }
 
 #[test]

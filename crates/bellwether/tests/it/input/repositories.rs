@@ -108,7 +108,10 @@ fn odd_repositories_are_built_and_impossible_ones_are_named() {
 
     let server = world.serve(&["modules"]);
     let log = world.ask(&server, "log", &[cell(&report, "modules")["build"].as_str().unwrap()]);
-    assert_eq!(log.out, "bellwether: modules has submodules; they are not fetched, so their folders are empty\n");
+    assert_eq!(
+        log.out,
+        "bellwether: modules has submodules; they are not fetched, so their folders are empty\n"
+    );
 }
 
 #[test]

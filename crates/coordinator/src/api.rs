@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use transport::{ApiError, CallError};
 
 use crate::attempt::Shared;
-use crate::core::{Message, Status};
+use crate::core::{BlockedRepo, Message, Status};
 use crate::ledger::transition;
 use crate::resolve;
 use crate::schedule::{Class, Wait};
@@ -320,7 +320,18 @@ async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyA
 }
 
 async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
-    Ok(Json(ask(&api, Message::Status).await?))
+    Ok(Json(whole_status(&api).await?))
+}
+
+/// How things stand, with the repositories that are blocked, as far as the dashboard answers.
+async fn whole_status(api: &Api) -> Result<Status, Failure> {
+    let mut status = ask(api, Message::Status).await?;
+    let repos = api.shared.dashboard.repos().await.unwrap_or_default();
+    let blocked = repos.into_iter().filter(|repo| repo.state == dashboard::api::RepoState::Blocked);
+    status.blocked = blocked
+        .map(|repo| BlockedRepo { repo: repo.name, reason: repo.reason.unwrap_or_default() })
+        .collect();
+    Ok(status)
 }
 
 async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {

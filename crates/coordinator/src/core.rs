@@ -53,8 +53,20 @@ pub struct Status {
     pub running: Vec<RunningBuild>,
     /// All machines.
     pub workers: Vec<WorkerStatus>,
+    /// Repositories of which nothing is built as they are.
+    #[serde(default)]
+    pub blocked: Vec<BlockedRepo>,
     /// Whether nothing new is started because the server is going down.
     pub draining: bool,
+}
+
+/// A repository of which nothing is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedRepo {
+    /// Its name.
+    pub repo: String,
+    /// Why: it can't be fetched, or its configuration is bad.
+    pub reason: String,
 }
 
 /// A build that waits.
@@ -408,7 +420,7 @@ impl Core {
             })
             .collect();
         workers.sort_by_key(|worker| worker.worker);
-        Status { queued, running, workers, draining: self.draining }
+        Status { queued, running, workers, blocked: Vec::new(), draining: self.draining }
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {

@@ -28,7 +28,7 @@ mod work;
 pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};
-pub use core::{Blocked, RunningBuild, Status, Stopped, WaitingBuild, WorkerStatus};
+pub use core::{Blocked, BlockedRepo, RunningBuild, Status, Stopped, WaitingBuild, WorkerStatus};
 pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use pool::{Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent};

@@ -54,6 +54,8 @@ pub struct Ended {
     pub end: End,
     /// The buildlet's account.
     pub state: ExecState,
+    /// From the end of its output until all of it was stored.
+    pub drained: Duration,
 }
 
 /// Why it is not known how a step ended.
@@ -189,6 +191,7 @@ pub async fn run_step<S: Sink>(
             }
         }
     }
+    let drained = Instant::now();
     sink.finish().await.map_err(RunError::Sink)?;
     let state = loop {
         let state = reach.insist(|| client.exec_state(id, Duration::from_secs(20))).await?;
@@ -196,7 +199,7 @@ pub async fn run_step<S: Sink>(
             break state;
         }
     };
-    judge(step, state)
+    Ok(Ended { drained: drained.elapsed(), ..judge(step, state)? })
 }
 
 fn judge<S: std::error::Error + 'static>(step: &Step, state: ExecState) -> Result<Ended, RunError<S>> {
@@ -213,7 +216,7 @@ fn judge<S: std::error::Error + 'static>(step: &Step, state: ExecState) -> Resul
             None => state.process_state.clone(),
         }),
     };
-    Ok(Ended { end, state })
+    Ok(Ended { end, state, drained: Duration::ZERO })
 }
 
 async fn sleep_until(when: Option<Instant>) {

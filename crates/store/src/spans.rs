@@ -7,6 +7,8 @@ use crate::{AttemptId, Conn, Micros, StoreError, Tx};
 
 statements! {
     PUT = "spans.put", "INSERT INTO spans (attempt, n, name, detail, start_us, end_us, error) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (attempt, n) DO UPDATE SET end_us = excluded.end_us, error = excluded.error, detail = excluded.detail";
+    PUT_TWO = "spans.put_two", "INSERT INTO spans (attempt, n, name, detail, start_us, end_us, error) VALUES ($1, $2, $3, $4, $5, $6, $7), ($1, $8, $9, $10, $11, $12, $13) ON CONFLICT (attempt, n) DO UPDATE SET end_us = excluded.end_us, error = excluded.error, detail = excluded.detail";
+    PUT_THREE = "spans.put_three", "INSERT INTO spans (attempt, n, name, detail, start_us, end_us, error) VALUES ($1, $2, $3, $4, $5, $6, $7), ($1, $8, $9, $10, $11, $12, $13), ($1, $14, $15, $16, $17, $18, $19) ON CONFLICT (attempt, n) DO UPDATE SET end_us = excluded.end_us, error = excluded.error, detail = excluded.detail";
     OF_ATTEMPT = "spans.of_attempt", "SELECT n, name, detail, start_us, end_us, error FROM spans WHERE attempt = $1 ORDER BY n";
 }
 
@@ -27,13 +29,26 @@ pub struct SpanRow {
     pub error: Option<String>,
 }
 
-/// Notes a span, or its end.
+/// Notes spans of an attempt, or their ends; each has a place of its own.
+///
+/// A transition ends one span or two and begins another: they go in one statement.
 ///
 /// # Errors
 /// The database's.
-pub async fn put(tx: &mut Tx, attempt: AttemptId, span: &SpanRow) -> Result<(), StoreError> {
-    let query = PUT.query().bind(attempt).bind(span.n).bind(span.name.clone()).bind(span.detail.clone());
-    query.bind(span.start).bind(span.end).bind(span.error.clone()).execute(tx.conn()).await?;
+pub async fn put(tx: &mut Tx, attempt: AttemptId, spans: &[SpanRow]) -> Result<(), StoreError> {
+    for some in spans.chunks(3) {
+        let mut query = match some.len() {
+            1 => PUT.query(),
+            2 => PUT_TWO.query(),
+            _ => PUT_THREE.query(),
+        }
+        .bind(attempt);
+        for span in some {
+            query = query.bind(span.n).bind(span.name.clone()).bind(span.detail.clone());
+            query = query.bind(span.start).bind(span.end).bind(span.error.clone());
+        }
+        query.execute(tx.conn()).await?;
+    }
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 
-use super::{Api, Failure, ask};
-use crate::core::{Message, Status};
+use super::{Api, Failure, whole_status};
+use crate::core::Status;
 
 /// The most waiting builds that the page lists.
 const SHOWN: usize = 200;
@@ -18,7 +18,7 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Failure> {
-    let page = Html(render(&ask(&api, Message::Status).await?));
+    let page = Html(render(&whole_status(&api).await?));
     Ok(([(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], page))
 }
 
@@ -34,6 +34,18 @@ fn render(status: &Status) -> String {
         page.push_str(
             "<p role=status>The server is going down: what runs is finished, nothing new is started.</p>",
         );
+    }
+    if !status.blocked.is_empty() {
+        table(&mut page, "blocked", "Blocked repositories", status.blocked.len(), &["Repository", "Why"]);
+        for blocked in &status.blocked {
+            let _ = write!(
+                page,
+                "<tr><th scope=row>{}<td><pre>{}</pre>",
+                escape(&blocked.repo),
+                blocked.reason.lines().map(escape).collect::<Vec<_>>().join("\n")
+            );
+        }
+        page.push_str("</table></div>");
     }
     table(
         &mut page,
@@ -148,6 +160,10 @@ mod tests {
             short(&format!("a@{}+b@{}", "1".repeat(40), "2".repeat(40))),
             "a@1111111111 + b@2222222222"
         );
+        let reason = "a <bad> file\nline 2".to_owned();
+        let blocked = vec![crate::core::BlockedRepo { repo: "r".into(), reason }];
+        let page = render(&Status { blocked, ..Status::default() });
+        assert!(page.contains("<pre>a &lt;bad&gt; file\nline 2</pre>"), "{page}");
         let page = render(&Status::default());
         assert!(page.contains("Waiting (0)") && page.contains("/assets/style.css"), "{page}");
     }

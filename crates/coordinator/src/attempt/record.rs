@@ -101,7 +101,7 @@ impl Record {
                     builds::lease(&mut tx, build.id, fence, now).await?;
                     attempts::insert(&mut tx, &attempt).await?;
                     leases::insert(&mut tx, &lease, now).await?;
-                    spans::put(&mut tx, attempt.id, &queued).await?;
+                    spans::put(&mut tx, attempt.id, std::slice::from_ref(&queued)).await?;
                 });
                 if let Err(error) = begun {
                     // A commit whose answer was lost looks stale when tried again: the row tells.
@@ -229,7 +229,10 @@ impl Record {
 
     /// Ends the span that is open.
     pub fn end_span(&mut self, error: Option<String>) {
-        let now = self.clock.now();
+        self.end_span_at(self.clock.now(), error);
+    }
+
+    fn end_span_at(&mut self, now: store::Micros, error: Option<String>) {
         if let Some(span) = self.spans.last_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now.max(span.start));
             span.error = error;
@@ -243,10 +246,7 @@ impl Record {
         attempt: AttemptId,
         tx: &mut Tx,
     ) -> Result<(), StoreError> {
-        for span in &spans[written.min(spans.len())..] {
-            spans::put(tx, attempt, span).await?;
-        }
-        Ok(())
+        spans::put(tx, attempt, &spans[written.min(spans.len())..]).await
     }
 
     /// Moves the attempt and its build on.
@@ -301,11 +301,17 @@ impl Record {
 
     /// The step that runs has ended.
     pub fn end_step(&mut self, ended: &Ended, log: u64) {
-        self.end_span(match &ended.end {
+        let error = match &ended.end {
             crate::recipe::End::Ok => None,
             end => Some(format!("{end:?}")),
-        });
+        };
+        // The command had ended when its output did; what came after was the way of the last bytes into the store.
+        let now = self.clock.now();
+        let over = store::Micros(now.0.saturating_sub(i64::try_from(ended.drained.as_micros()).unwrap_or(0)));
+        self.end_span_at(over, error);
         let span_end = timestamp(self.spans.last().and_then(|span| span.end));
+        self.span("log drain", "");
+        self.end_span(None);
         if let Some(step) = self.steps.last_mut() {
             step.ended = span_end;
             step.exit = ended.state.exit_code;

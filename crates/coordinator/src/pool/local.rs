@@ -50,6 +50,9 @@ struct Kept {
     /// Field 22 of `/proc/PID/stat`: clock ticks from boot to the start of the process.
     started: u64,
     socket: PathBuf,
+    /// How it holds limits, as it says itself.
+    #[serde(default)]
+    limits: String,
 }
 
 /// The local pool. Dropped, it leaves its buildlets running.
@@ -181,12 +184,17 @@ impl Inner {
             .stderr(log);
         let mut child = command.spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-        let kept = Kept { host: host.to_owned(), pid, started: start_time(pid).unwrap_or(0), socket };
-        let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
-        std::fs::write(folder.join("worker.json"), text)?;
-        let machine = machine(name, &kept);
+        let started = start_time(pid).unwrap_or(0);
+        let mut kept = Kept { host: host.to_owned(), pid, started, socket, limits: String::new() };
+        let keep = |kept: &Kept| {
+            let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
+            // Whole or not at all: without it a live worker is taken for a dead one.
+            std::fs::write(folder.join("worker.json.new"), text)?;
+            std::fs::rename(folder.join("worker.json.new"), folder.join("worker.json"))
+        };
+        keep(&kept)?;
         tokio::select! {
-            answered = answers(&kept.socket) => answered?,
+            answered = answers(&kept.socket) => kept.limits = answered?,
             status = child.wait() => {
                 let log = std::fs::read_to_string(folder.join("buildlet.log")).unwrap_or_default();
                 let last = log.lines().last().map_or_else(|| no_word(&folder), str::to_owned);
@@ -194,7 +202,8 @@ impl Inner {
                 return Err(io::Error::other(format!("it ended at once ({}): {last}", status?)));
             }
         }
-        Ok((child, machine))
+        keep(&kept)?;
+        Ok((child, machine(name, &kept)))
     }
 
     fn socket(&self, name: WorkerId) -> PathBuf {
@@ -280,7 +289,11 @@ fn machine(name: WorkerId, kept: &Kept) -> Machine {
         name,
         host: kept.host.clone(),
         address: Some(Address::Unix { path: kept.socket.to_string_lossy().into_owned() }),
-        detail: format!("pid {}", kept.pid),
+        detail: match kept.limits.as_str() {
+            "" => format!("pid {}", kept.pid),
+            "watch" => format!("pid {}, limits held by watching", kept.pid),
+            how => format!("pid {}, limits held by {how}", kept.pid),
+        },
     }
 }
 
@@ -334,12 +347,13 @@ fn end_strays(folder: &Path) {
     }
 }
 
-async fn answers(socket: &Path) -> io::Result<()> {
+/// Waits until it answers, and returns how it holds limits.
+async fn answers(socket: &Path) -> io::Result<String> {
     let client = BuildletClient::new(buildlet_client::Address::Unix(socket.to_owned()), None);
     let asked = tokio::time::Instant::now();
     loop {
         match client.status().await {
-            Ok(_) => return Ok(()),
+            Ok(status) => return Ok(status.bellwether.map(|ours| ours.limits).unwrap_or_default()),
             Err(error) if asked.elapsed() > START => {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it does not answer: {error}")));
             }

@@ -25,7 +25,7 @@ pub async fn a_build_is_ok_and_its_spans_add_up(world: World) {
     let attempt = only(&build);
     assert_eq!(world.log(attempt).await, "from one\n");
     let names: Vec<&str> = attempt.spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["queued", "lease", "source", "unpack", "run", "report"]);
+    assert_eq!(names, ["queued", "lease", "source", "unpack", "run", "log drain", "report"]);
     assert_eq!(attempt.spans[0].start, build.created);
     for pair in attempt.spans.windows(2) {
         assert_eq!(pair[0].end, Some(pair[1].start), "no gap between {pair:?}");

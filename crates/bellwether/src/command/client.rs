@@ -54,13 +54,13 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     Ok(())
 }
 
-/// `REPO@COMMIT` with the commit cut to ten digits, the subject of a revision only.
+/// A revision with each commit cut to ten digits.
 pub fn short_revision(revision: &str) -> String {
-    let subject = revision.split('+').next().unwrap_or(revision);
-    match subject.split_once('@') {
+    let short = |part: &str| match part.split_once('@') {
         Some((repo, commit)) => format!("{repo}@{}", commit.get(..10).unwrap_or(commit)),
-        None => subject.to_owned(),
-    }
+        None => part.to_owned(),
+    };
+    revision.split('+').map(short).collect::<Vec<_>>().join("+")
 }
 
 /// The commit of a revision's subject.

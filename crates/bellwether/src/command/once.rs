@@ -1,6 +1,6 @@
 //! `up --once`: builds what is due, with progress, and tells how it went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,13 +14,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::client::{print_json, short_revision, subject_commit};
+use super::client::{print_json, short_revision};
+use super::news::News;
 use super::up::{Signals, tell};
 use crate::args::Up;
 use crate::system::System;
 use crate::system::composed::NO_RECIPE;
 use crate::terminal::{duration, plain};
 
+/// After how long without an answer a repository is named.
+const SILENT: Duration = Duration::from_secs(3);
 /// How often things are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -90,10 +93,13 @@ pub async fn run(args: &Up, mut system: System) -> Result<ExitCode> {
 async fn work(args: &Up, system: &System) -> Result<()> {
     let progress = Progress::new(args);
     progress.say("looking at the repositories");
-    system.settled().await;
+    settle(system, &progress).await;
     system.freeze();
     tell(&system.composition.borrow().clone());
-    let mut expected = Expected::new(DashboardClient::new(system.dashboard.clone()));
+    let dashboard = DashboardClient::new(system.dashboard.clone());
+    let mut news = News::new(dashboard.clone(), None);
+    news.look().await;
+    let mut expected = Expected::new(dashboard);
     loop {
         let now: WorkAnswer = system
             .coordinator
@@ -101,12 +107,35 @@ async fn work(args: &Up, system: &System) -> Result<()> {
             .await
             .context("asking the coordinator for work")?;
         if now.found == 0 && now.queued == 0 && now.running == 0 && now.unreported == 0 {
+            progress.tell(news.look().await);
             progress.end();
             return Ok(());
         }
         let status: Status = system.coordinator.get_json("/api/v1/status").await?;
-        progress.show(&status, &mut expected).await;
+        if progress.show(&status, &mut expected).await {
+            progress.tell(news.look().await);
+        }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until every repository was looked at, and says which ones keep us waiting.
+async fn settle(system: &System, progress: &Progress) {
+    let settled = system.settled();
+    tokio::pin!(settled);
+    let mut said = Vec::new();
+    loop {
+        tokio::select! {
+            () = &mut settled => return,
+            () = tokio::time::sleep(SILENT) => {
+                let open: Vec<String> =
+                    system.mirror.states().into_iter().filter(|one| one.rounds == 0).map(|one| one.name).collect();
+                if open != said && !open.is_empty() {
+                    progress.say(&format!("no answer yet from {}", open.join(", ")));
+                }
+                said = open;
+            }
+        }
     }
 }
 
@@ -159,13 +188,25 @@ impl Progress {
         }
     }
 
-    async fn show(&self, status: &Status, expected: &mut Expected) {
+    /// Lines that stay.
+    fn tell(&self, lines: Vec<String>) {
+        for line in lines {
+            match &self.bars {
+                // A line that can't be printed above the bars is in the table, too.
+                Some((all, _)) => drop(all.println(line)),
+                None => eprintln!("{line}"),
+            }
+        }
+    }
+
+    /// Shows what runs; returns whether something that ran does not any more.
+    async fn show(&self, status: &Status, expected: &mut Expected) -> bool {
         if self.bars.is_some() {
             self.say(&format!("{} running, {} waiting", status.running.len(), status.queued.len()));
         }
         let stuck = status.queued.first().filter(|_| status.running.is_empty());
         if let Some(waiting) = stuck.filter(|waiting| *self.said.borrow() != waiting.reason) {
-            self.say(&format!("waiting: {}", waiting.reason));
+            self.say(&waiting.reason);
             *self.said.borrow_mut() = waiting.reason.clone();
         }
         for running in &status.running {
@@ -212,11 +253,12 @@ impl Progress {
             .filter(|id| !status.running.iter().any(|running| running.build.to_string() == **id))
             .cloned()
             .collect();
-        for id in gone {
-            if let Some((_, Some(bar))) = self.state.borrow_mut().remove(&id) {
+        for id in &gone {
+            if let Some((_, Some(bar))) = self.state.borrow_mut().remove(id) {
                 bar.finish_and_clear();
             }
         }
+        !gone.is_empty()
     }
 
     fn end(&self) {
@@ -238,6 +280,7 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
         found.map(|one| one.reason.clone())
     };
     let mut cells = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut built = 0;
     for info in dashboard.repos().await? {
         let Some(repo) = composition.config.repo(&info.name) else { continue };
@@ -279,6 +322,11 @@ async fn collect(system: &System, began: jiff::Timestamp) -> Result<Report> {
             let window = dashboard.cells(&info.name, &branch.name, repo.horizon).await?;
             for row in window.rows.iter().filter(|row| row.reachable) {
                 for cell in &row.cells {
+                    // A commit that is on two branches is built once, and shown once.
+                    let build = cell.build.as_ref().map(|build| &build.id);
+                    if build.is_some_and(|id| !seen.insert(id.clone())) {
+                        continue;
+                    }
                     if let Some(mut shown) = shown(&info.name, &branch.name, cell, waits(cell)) {
                         shown.commit = Some(row.commit.hash.clone());
                         shown.subject = row.commit.message.lines().next().map(str::to_owned);
@@ -365,11 +413,13 @@ fn table(report: &Report) {
             }
             (outcome, _) => outcome.clone().unwrap_or_default(),
         };
-        let commit = cell.revision.as_deref().map_or("", subject_commit);
+        let revision = cell.revision.as_deref().map(short_revision).unwrap_or_default();
+        // The repository has a column of its own; what the commit was built with follows it.
+        let commit = revision.strip_prefix(&format!("{}@", cell.repo)).unwrap_or(&revision).to_owned();
         table.add_row([
             outcome,
             cell.repo.clone(),
-            commit.get(..10).unwrap_or("").to_owned(),
+            commit,
             cell.builder.clone().unwrap_or_default(),
             cell.seconds.map(duration).unwrap_or_default(),
             cell.build.clone().unwrap_or_default(),

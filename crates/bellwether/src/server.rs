@@ -61,7 +61,10 @@ fn same(said: &str, token: &str) -> bool {
 
 async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if guard.holds_token(request.headers()) || (reads && !guard.readers_only) {
+    // Whether the server lives, and what its pages look like, is no secret.
+    let path = request.uri().path();
+    let open = path == "/healthz" || path.starts_with("/assets/");
+    if guard.holds_token(request.headers()) || (reads && (open || !guard.readers_only)) {
         return next.run(request).await;
     }
     let body = ApiError {
@@ -153,6 +156,19 @@ mod tests {
             assert_eq!(ask(method.clone(), Some(format!("{token}0"))).await, 401);
             assert_eq!(ask(method.clone(), Some(String::new())).await, 401);
             assert_eq!(ask(method, Some(token.clone())).await, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_reading_needs_the_token_only_health_and_looks_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = Guard { readers_only: true, ..Guard::open(dir.path()).unwrap() };
+        let ok = || get(|| async { "ok" });
+        let app = Router::new().route("/", ok()).route("/healthz", ok()).route("/assets/style.css", ok());
+        let app = guarded(app, Arc::new(guard));
+        for (path, status) in [("/", 401), ("/healthz", 200), ("/assets/style.css", 200)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            assert_eq!(app.clone().oneshot(request).await.unwrap().status(), status, "{path}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Checks of a configuration as a whole: references, cycles, trust, and what staging may share with production.
 
+mod access;
 mod jobs;
 mod shared;
 
@@ -92,6 +93,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     jobs::recipes(checker, all);
     shared::environments(checker, all, builders);
     shared::secrets(checker, all, builders);
+    access::private_repos(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

@@ -251,7 +251,7 @@ static REPO: Section = Section {
             OneOf(&["public", "private"]),
             r#""public""#,
             r#"visibility = "private""#,
-            "Who may see its commits, builds and logs: all readers, or developers only.",
+            "Who may see its commits, builds and logs: all readers, or developers only. A private one needs `read = \"developer\"` in `[access]`, which holds for the whole server.",
         ),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "moved in 2024""#, "Free text for people."),

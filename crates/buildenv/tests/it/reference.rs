@@ -135,6 +135,7 @@ fn every_example_is_accepted_where_its_key_belongs() {
             "does not name",
             "has no value",
             "without toolchain",
+            "is private, and whoever",
         ];
         for problem in problems.0 {
             let shown = problem.to_string();

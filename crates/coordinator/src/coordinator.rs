@@ -21,6 +21,7 @@ use crate::hook::SharedHooks;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::pool::{Pool, PoolEvent};
 use crate::report::{self, ReportQueue};
+use crate::sweep;
 use crate::work::Finder;
 
 /// What a coordinator is given.
@@ -139,6 +140,7 @@ impl Coordinator {
                 why(&asking, build).await
             })));
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
+        let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;
         drop(work);
         if stopped == Stopped::Drained {

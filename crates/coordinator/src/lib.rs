@@ -23,6 +23,7 @@ pub mod redact;
 mod report;
 pub mod resolve;
 pub mod schedule;
+mod sweep;
 mod work;
 
 pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};

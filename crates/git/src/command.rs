@@ -159,6 +159,10 @@ impl Call {
                         detail: "there is no such folder".into(),
                     }
                 }
+                Some(folder) if folder.is_file() => Error::NotFound {
+                    url: folder.display().to_string(),
+                    detail: "it is a file, and no folder".into(),
+                },
                 _ => Error::Start { program: inner.program.clone(), source },
             }
         })

@@ -9,7 +9,7 @@ statements! {
     INSERT = "events.insert", "INSERT INTO events (seq, time_us, kind, body) VALUES ($1, $2, $3, $4)";
     LAST = "events.last", "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM events";
     AFTER = "events.after", "SELECT seq, time_us, kind, body FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
-    EXPIRE = "events.expire", "DELETE FROM events WHERE time_us < $1";
+    EXPIRE = "events.expire", "DELETE FROM events WHERE time_us < $1 AND seq < (SELECT MAX(seq) FROM events)";
 }
 
 /// A row of `events`.
@@ -62,7 +62,7 @@ pub async fn after(on: &mut impl Conn, seq: i64, limit: i64) -> Result<Vec<Event
         .collect()
 }
 
-/// Forgets events older than `before`, and returns how many.
+/// Forgets events older than `before`, and returns how many; the newest stays, since numbers go on from it.
 ///
 /// # Errors
 /// The database's.

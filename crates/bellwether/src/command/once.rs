@@ -396,7 +396,9 @@ fn remedy(cause: &Cause) -> Option<&'static str> {
             Some("write a bellwether.toml; `bellwether init` gives a start")
         }
         "host" if says("on this host") => Some("install it here, or name another host in a bellwether.toml"),
-        "source" => Some("take that name out of the tree: workers unpack nothing that leads out of it"),
+        "source" => Some(
+            "rename it, or take it out of the tree: workers unpack names in UTF-8 that lead nowhere else",
+        ),
         _ => None,
     }
 }

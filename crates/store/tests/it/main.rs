@@ -54,6 +54,7 @@ on_both! {
     opening_again_changes_nothing,
     a_transaction_that_is_dropped_did_nothing,
     writers_take_turns,
+    old_events_go_and_the_newest_stays,
     repos_and_branches,
     commits_once,
     a_line_after_a_force_push,

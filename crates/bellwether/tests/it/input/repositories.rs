@@ -161,7 +161,7 @@ fn what_is_not_there_is_named_with_a_remedy() {
     world.once(&["nowhere"]).must(2, &["nowhere", "Name a git repository"]);
     let file = world.path().join("file");
     std::fs::write(&file, "").unwrap();
-    world.once(&["file"]).must(1, &["blocked", "file"]);
+    world.once(&["file"]).must(1, &["blocked", "it is a file", "mend its address"]);
     // Without any argument: the repository of this directory, and there is none.
     world.once(&[]).must(1, &["blocked", "does not exist", "mend its address"]);
 }

@@ -1,0 +1,68 @@
+//! Takes away what nobody needs any more: old events, and uploads that a crash left half done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{AttemptId, Micros, StoreError, events};
+
+use crate::attempt::Shared;
+
+/// How long events are kept, for replay.
+const EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
+/// No upload takes so long: what is older was left by a coordinator that is no more.
+const STAGED: Duration = Duration::from_secs(2 * 24 * 3600);
+/// How often it is looked for.
+const PERIOD: Duration = Duration::from_secs(6 * 3600);
+
+/// Sweeps now, and then again and again.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        match once(&shared).await {
+            Ok((0, 0)) => {}
+            Ok((events, objects)) => {
+                tracing::info!(events, objects, "old events and unfinished uploads are gone")
+            }
+            // Another coordinator leads, or the database is away: it can wait.
+            Err(error) => tracing::debug!(%error, "nothing was swept"),
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Returns how many events and objects were removed.
+async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
+    let ledger = &shared.ledger;
+    let now = ledger.clock().now();
+    let before = |age: Duration| Micros(now.0.saturating_sub(age.as_micros() as i64));
+    let mut tx = ledger.begin().await?;
+    let expired = events::expire(&mut tx, before(EVENTS)).await?;
+    tx.commit().await?;
+    let mut removed = 0;
+    for object in shared.objects.list("staged").await.unwrap_or_default() {
+        if is_left(&object.path, before(STAGED)) && shared.objects.delete(&object.path).await.is_ok() {
+            removed += 1;
+        }
+    }
+    Ok((expired, removed))
+}
+
+/// Whether the upload belongs to an attempt that began before that moment.
+fn is_left(path: &str, before: Micros) -> bool {
+    let attempt = path.strip_prefix("staged/").and_then(|name| name.split('-').next());
+    attempt.and_then(|text| text.parse::<AttemptId>().ok()).is_some_and(|attempt| attempt.time() < before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uploads_of_old_attempts_are_left_ones() {
+        let attempt = AttemptId::new(Micros(5_000_000), &mut |to: &mut [u8]| to.fill(7));
+        let path = format!("staged/{attempt}-12.tar.gz");
+        assert!(is_left(&path, Micros(6_000_000)));
+        assert!(!is_left(&path, Micros(5_000_000)));
+        assert!(!is_left("staged/else", Micros(i64::MAX)));
+        assert!(!is_left("logs/x", Micros(i64::MAX)));
+    }
+}

@@ -65,14 +65,24 @@ async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
     let path = request.uri().path();
     let open = path == "/healthz" || path.starts_with("/assets/");
     if guard.holds_token(request.headers()) || (reads && (open || !guard.readers_only)) {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        // The router itself says no more than the status and which methods there are.
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = response.headers().get(header::ALLOW).cloned();
+            let mut said =
+                refusal(StatusCode::METHOD_NOT_ALLOWED, "method", "this path does not know this method");
+            said.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
+            return said;
+        }
+        return response;
     }
-    let body = ApiError {
-        code: "unauthorized".into(),
-        message: format!("this needs the token that the server keeps in {TOKEN_FILE} of its data directory"),
-        request_id: String::new(),
-    };
-    (StatusCode::UNAUTHORIZED, Json(body)).into_response()
+    let message = format!("this needs the token that the server keeps in {TOKEN_FILE} of its data directory");
+    refusal(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
+fn refusal(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
+    let request_id = store::EventId::generate(store::Micros::now()).to_string();
+    (status, Json(ApiError { code: code.into(), message: message.into(), request_id })).into_response()
 }
 
 /// Puts the guard before a router.
@@ -151,6 +161,13 @@ mod tests {
             async move { app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status() }
         };
         assert_eq!(ask(Method::GET, None).await, 200);
+        let request = Request::put("/").header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 405);
+        assert!(answer.headers()[header::ALLOW].to_str().unwrap().contains("DELETE"));
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 16).await.unwrap();
+        let body: ApiError = serde_json::from_slice(&body).unwrap();
+        assert_eq!((body.code.as_str(), body.request_id.len()), ("method", 26));
         for method in [Method::POST, Method::DELETE] {
             assert_eq!(ask(method.clone(), None).await, 401);
             assert_eq!(ask(method.clone(), Some(format!("{token}0"))).await, 401);

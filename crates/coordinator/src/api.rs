@@ -131,8 +131,24 @@ impl From<StoreError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = ApiError { code: self.code.to_owned(), message: self.message, request_id: String::new() };
+        let request_id = store::EventId::generate(store::Micros::now()).to_string();
+        tracing::debug!(request_id, status = %self.status, message = self.message, "a request was refused");
+        let body = ApiError { code: self.code.to_owned(), message: self.message, request_id };
         (self.status, Json(body)).into_response()
+    }
+}
+
+/// A JSON body whose mistakes are answered in our shape.
+struct Input<T>(T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Input<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Failure> {
+        let body = Json::<T>::from_request(request, state).await;
+        let Json(body) =
+            body.map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
+        Ok(Self(body))
     }
 }
 
@@ -186,7 +202,7 @@ async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure
     })
 }
 
-async fn submit(State(api): State<Arc<Api>>, Json(body): Json<BuildRequest>) -> Answer<BuildAnswer> {
+async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -> Answer<BuildAnswer> {
     let config = Arc::clone(&api.finder.config.borrow());
     let builder = resolve::builder(&config, &body.repo, &body.builder)
         .map_err(|error| Failure::not_found(error.to_string()))?;

@@ -8,6 +8,7 @@ mod faults;
 mod fences;
 mod hooks;
 mod mirror;
+mod orders;
 mod outcomes;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
@@ -40,6 +41,8 @@ macro_rules! on_both {
 }
 
 on_both! {
+    orders:
+        a_bad_order_is_answered_in_the_one_shape;
     outcomes:
         a_build_is_ok_and_its_spans_add_up,
         exits_timeouts_and_limits_are_failures,

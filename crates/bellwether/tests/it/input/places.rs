@@ -1,5 +1,6 @@
 //! Ports, data directories, and the two ways to end.
 
+use std::path::Path;
 use std::time::Duration;
 
 use testkit::{Kill, kill, wait_for};
@@ -80,4 +81,44 @@ fn a_second_ctrl_c_ends_at_once_and_what_runs_is_taken_up_again() {
     world.touch("gate");
     let built = world.wait_build(&server, "slow", "the build ends", |one| one["state"] == "done");
     assert_eq!((built["outcome"].as_str(), built["attempts"].as_u64()), (Some("ok"), Some(1)), "{built:#}");
+}
+
+/// Everything here runs as whoever runs the tests; where that is root, this one shows that root is not needed: commands
+/// are kept apart all the same, in a user namespace of their own.
+#[test]
+fn an_ordinary_user_needs_no_more_rights() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not run: every other test here runs as an ordinary user already");
+        return;
+    }
+    let world = World::new();
+    let run = "test $(id -u) != 0; echo x > /dev/shm/left-by-an-ordinary-user; (setsid sleep 300 >/dev/null 2>&1 &); echo done";
+    world.repo("r", run);
+    let program = world.path().join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_bellwether"), &program).unwrap();
+    let owned =
+        std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(world.path()).status().unwrap();
+    assert!(owned.success());
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let said = std::process::Command::new("/usr/bin/setpriv")
+        .args(user)
+        .args(["/usr/bin/timeout", "-k", "5", "120"])
+        .arg(&program)
+        .args(["up", "--once", "--json", "--listen", "127.0.0.1:0", "--data"])
+        .arg(world.data())
+        .arg("r")
+        .env("HOME", world.path())
+        .current_dir(world.path())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success(), "{out}\n{err}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["cells"][0]["outcome"], "ok", "{report:#}");
+    let logs = std::fs::read_dir(world.data().join("workers")).unwrap();
+    let logs: Vec<String> = logs
+        .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("buildlet.log")).ok())
+        .collect();
+    assert!(logs.iter().any(|log| log.contains("namespaces") && log.contains("true")), "{logs:?}");
+    assert!(!Path::new("/dev/shm/left-by-an-ordinary-user").exists(), "the job had a /dev/shm of its own");
 }

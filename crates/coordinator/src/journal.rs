@@ -108,13 +108,14 @@ async fn write(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, mut last: i
 
 async fn write_batch(shared: &Shared, batch: &[Note], mut seq: i64) -> Result<i64, StoreError> {
     let mut tx = shared.ledger.begin().await?;
+    let mut rows = Vec::new();
     for note in batch {
         match note {
             Note::Event(time, event) => {
                 seq += 1;
                 let body = serde_json::to_value(event).unwrap_or_default();
                 let kind = body.get("event").and_then(|kind| kind.as_str()).unwrap_or("?").to_owned();
-                events::insert(&mut tx, &EventRow { seq, time: *time, kind, body: body.to_string() }).await?;
+                rows.push(EventRow { seq, time: *time, kind, body: body.to_string() });
             }
             Note::Worker(time, worker, state, reason) => {
                 workers::set(&mut tx, *worker, state, reason.as_deref(), *time).await?;
@@ -125,6 +126,7 @@ async fn write_batch(shared: &Shared, batch: &[Note], mut seq: i64) -> Result<i6
             Note::WorkerGone(time, worker, reason) => workers::gone(&mut tx, *worker, reason, *time).await?,
         }
     }
+    events::insert(&mut tx, &rows).await?;
     tx.commit().await?;
     Ok(seq)
 }

@@ -202,6 +202,7 @@ impl Db {
     /// # Errors
     /// [`StoreError::Busy`] or [`StoreError::Unavailable`] if no connection is free in time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        tracing::trace!(statement = "begin");
         let begun = match self.dialect {
             Dialect::Sqlite => self.begin_sqlite().await,
             Dialect::Postgres => self.writer.begin().await,

@@ -1,12 +1,15 @@
 //! The coordinator's `events`: every input of the scheduler, in order, for replay.
 
 use sqlx::Row as _;
+use sqlx::any::{Any, AnyArguments};
+use sqlx::query::Query;
 
 use crate::statement::statements;
 use crate::{Conn, Micros, StoreError, Tx};
 
 statements! {
     INSERT = "events.insert", "INSERT INTO events (seq, time_us, kind, body) VALUES ($1, $2, $3, $4)";
+    INSERT_EIGHT = "events.insert_eight", "INSERT INTO events (seq, time_us, kind, body) VALUES ($1, $2, $3, $4), ($5, $6, $7, $8), ($9, $10, $11, $12), ($13, $14, $15, $16), ($17, $18, $19, $20), ($21, $22, $23, $24), ($25, $26, $27, $28), ($29, $30, $31, $32)";
     LAST = "events.last", "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM events";
     AFTER = "events.after", "SELECT seq, time_us, kind, body FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
     EXPIRE = "events.expire", "DELETE FROM events WHERE time_us < $1 AND seq < (SELECT MAX(seq) FROM events)";
@@ -25,15 +28,24 @@ pub struct EventRow {
     pub body: String,
 }
 
-/// Appends an event.
+/// Appends events, eight in a statement where there are so many.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if its place is taken: another coordinator writes.
-pub async fn insert(tx: &mut Tx, event: &EventRow) -> Result<(), StoreError> {
-    let query =
-        INSERT.query().bind(event.seq).bind(event.time).bind(event.kind.clone()).bind(event.body.clone());
-    query.execute(tx.conn()).await?;
+/// [`StoreError::Conflict`] if the place of one is taken: another coordinator writes.
+pub async fn insert(tx: &mut Tx, events: &[EventRow]) -> Result<(), StoreError> {
+    let mut eights = events.chunks_exact(8);
+    for eight in &mut eights {
+        let query = eight.iter().fold(INSERT_EIGHT.query(), bind);
+        query.execute(tx.conn()).await?;
+    }
+    for one in eights.remainder() {
+        bind(INSERT.query(), one).execute(tx.conn()).await?;
+    }
     Ok(())
+}
+
+fn bind<'q>(query: Query<'q, Any, AnyArguments>, event: &EventRow) -> Query<'q, Any, AnyArguments> {
+    query.bind(event.seq).bind(event.time).bind(event.kind.clone()).bind(event.body.clone())
 }
 
 /// Returns the place of the newest event, 0 where there is none.

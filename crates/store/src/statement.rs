@@ -15,6 +15,7 @@ pub struct Statement {
 impl Statement {
     /// Begins a call of the statement; bind its parameters in order.
     pub fn query<'q>(&'static self) -> Query<'q, Any, AnyArguments> {
+        tracing::trace!(statement = self.name);
         sqlx::query(self.sql)
     }
 }

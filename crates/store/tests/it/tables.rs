@@ -430,11 +430,12 @@ pub(crate) async fn old_events_go_and_the_newest_stays(on: Fixture) {
     use store::events::{self, EventRow};
     let event = |seq: i64| EventRow { seq, time: Micros(seq * 10), kind: "tick".into(), body: "{}".into() };
     let mut tx = on.db.begin().await.unwrap();
-    for seq in 1..=4 {
-        events::insert(&mut tx, &event(seq)).await.unwrap();
-    }
+    let all: Vec<EventRow> = (1..=19).map(event).collect();
+    events::insert(&mut tx, &all[..4]).await.unwrap();
     assert_eq!(events::expire(&mut tx, Micros(30)).await.unwrap(), 2);
     assert_eq!(events::after(&mut tx, 0, 9).await.unwrap(), [event(3), event(4)]);
     assert_eq!(events::expire(&mut tx, Micros(1000)).await.unwrap(), 1);
     assert_eq!(events::last(&mut tx).await.unwrap(), 4, "numbers go on from it");
+    events::insert(&mut tx, &all[4..]).await.unwrap();
+    assert_eq!(events::after(&mut tx, 3, 99).await.unwrap(), all[3..]);
 }

@@ -93,12 +93,12 @@ pub async fn run(args: &Up, mut system: System) -> Result<ExitCode> {
 async fn work(args: &Up, system: &System) -> Result<()> {
     let progress = Progress::new(args);
     progress.say("looking at the repositories");
-    settle(system, &progress).await;
-    system.freeze();
-    tell(&system.composition.borrow().clone());
     let dashboard = DashboardClient::new(system.dashboard.clone());
     let mut news = News::new(dashboard.clone(), None);
     news.look().await;
+    settle(system, &progress, &mut news).await;
+    system.freeze();
+    tell(&system.composition.borrow().clone());
     let mut expected = Expected::new(dashboard);
     loop {
         let now: WorkAnswer = system
@@ -119,8 +119,8 @@ async fn work(args: &Up, system: &System) -> Result<()> {
     }
 }
 
-/// Waits until every repository was looked at, and says which ones keep us waiting.
-async fn settle(system: &System, progress: &Progress) {
+/// Waits until every repository was looked at, and says which ones keep us waiting; the others are built meanwhile.
+async fn settle(system: &System, progress: &Progress, news: &mut News) {
     let settled = system.settled();
     tokio::pin!(settled);
     let mut said = Vec::new();
@@ -134,6 +134,7 @@ async fn settle(system: &System, progress: &Progress) {
                     progress.say(&format!("no answer yet from {}", open.join(", ")));
                 }
                 said = open;
+                progress.tell(news.look().await);
             }
         }
     }

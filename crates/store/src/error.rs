@@ -60,13 +60,22 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> StoreError {
     if code.len() == 5 {
         return classify_postgres(&code, text);
     }
-    // SQLite: the primary code is the low byte of the extended one.
-    match code.parse::<u32>().map(|code| code & 0xff) {
-        Ok(5 | 6) => StoreError::Busy(text),
-        Ok(13) => StoreError::Full(text),
-        Ok(10 | 14) => StoreError::Unavailable(text),
-        Ok(11 | 26) => StoreError::Corrupt(text),
-        Ok(19) => StoreError::Conflict(text),
+    match code.parse() {
+        Ok(code) => classify_sqlite(code, text),
+        Err(_) => StoreError::Other(text.into()),
+    }
+}
+
+fn classify_sqlite(code: u32, text: String) -> StoreError {
+    // The primary code is the low byte of the extended one.
+    match code & 0xff {
+        5 | 6 => StoreError::Busy(text),
+        13 => StoreError::Full(text),
+        // Only a write of the database or its log tells a full disk by a code of its own. Of a file that can't be made,
+        // the shared index that can't grow, or a sync, SQLite keeps the system's reason to itself.
+        10 | 14 => StoreError::Unavailable(format!("{text}; the disk may be full, broken or read-only")),
+        11 | 26 => StoreError::Corrupt(text),
+        19 => StoreError::Conflict(text),
         _ => StoreError::Other(text.into()),
     }
 }
@@ -119,6 +128,16 @@ mod tests {
             let error = classify_postgres(code, "words".into());
             assert_eq!(error.is_transient(), transient, "{code}");
             assert!(error.to_string().contains(text), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn where_sqlite_does_not_say_that_the_disk_is_full_it_is_named_as_a_possible_reason() {
+        // SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHMSIZE, SQLITE_CANTOPEN.
+        for (code, transient) in [(13, false), (1034, true), (4874, true), (14, true)] {
+            let error = classify_sqlite(code, "words".into());
+            assert_eq!(error.is_transient(), transient, "{code}");
+            assert!(error.to_string().contains("full"), "{code}: {error}");
         }
     }
 

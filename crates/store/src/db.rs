@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
 use crate::{Micros, StoreError, migrate};
 
@@ -252,8 +252,25 @@ impl Db {
     }
 }
 
+/// What the writer's connection is set to. First of all to wait for others.
+const WRITER: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+     PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864";
+
+/// Opens the file without a pool. A pool tries again for as long as it may wait, then says that no connection was to be
+/// had and not why: of a full disk one should hear at once.
+async fn look(url: &str) -> Result<AnyConnection, StoreError> {
+    let mut first = AnyConnection::connect(url).await?;
+    first.execute(WRITER).await?;
+    Ok(first)
+}
+
 async fn sqlite(file: &Path, options: DbOptions) -> Result<Db, OpenError> {
     let url = sqlite_url(file);
+    let first = match look(&url).await {
+        // Somebody else is about to make it: the pool's own connection waits for that.
+        Err(StoreError::Busy(_)) => None,
+        first => Some(first?),
+    };
     // Each connection has a thread; a lost one costs nothing, and the writer's caches stay warm.
     let pool = || {
         AnyPoolOptions::new()
@@ -264,16 +281,7 @@ async fn sqlite(file: &Path, options: DbOptions) -> Result<Db, OpenError> {
     };
     let writer = pool()
         .max_connections(1)
-        .after_connect(|conn, _| {
-            Box::pin(async move {
-                conn.execute(
-                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
-                     PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864",
-                )
-                .await
-                .map(drop)
-            })
-        })
+        .after_connect(|conn, _| Box::pin(async move { conn.execute(WRITER).await.map(drop) }))
         .connect(&url)
         .await
         .map_err(StoreError::from)?;
@@ -286,6 +294,10 @@ async fn sqlite(file: &Path, options: DbOptions) -> Result<Db, OpenError> {
         })
         .connect_lazy(&url)
         .map_err(StoreError::from)?;
+    if let Some(first) = first {
+        // The writer has the file open now; nothing was written by this one.
+        let _ = first.close().await;
+    }
     Ok(Db { writer, reader, dialect: Dialect::Sqlite })
 }
 
@@ -345,6 +357,17 @@ mod tests {
         let db = Db::open(&DatabaseUrl::Sqlite(file.into()), dir.path()).await.unwrap();
         db.close().await;
         assert!(dir.path().join(file).exists());
+    }
+
+    #[tokio::test]
+    async fn a_disk_on_which_nothing_can_be_made_is_named_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        // No journal can be made, as on a full disk.
+        std::fs::create_dir(dir.path().join("x.db-journal")).unwrap();
+        let options = DbOptions { connections: 1, acquire: Duration::from_millis(500) };
+        let url = DatabaseUrl::Sqlite("x.db".into());
+        let error = Db::open_with(&url, dir.path(), options).await.unwrap_err().to_string();
+        assert!(error.contains("unable to open") && error.contains("full"), "{error}");
     }
 
     #[tokio::test]

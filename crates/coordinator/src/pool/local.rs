@@ -154,7 +154,28 @@ impl Inner {
         }
     }
 
+    /// Starts a buildlet. Where that fails, nothing is left of it: no directory, and no process that nobody knows of.
     async fn start(&self, name: WorkerId, host: &str) -> io::Result<(Child, Machine)> {
+        let folder = self.folder(name);
+        let started = match self.spawn(name) {
+            Ok(mut child) => match self.ready(name, host, &mut child).await {
+                Ok(machine) => Ok((child, machine)),
+                Err(error) => {
+                    // It may have ended by itself.
+                    let _ = child.kill().await;
+                    Err(error)
+                }
+            },
+            Err(error) => Err(error),
+        };
+        if started.is_err() {
+            let _ = std::fs::remove_file(self.socket(name));
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        started
+    }
+
+    fn spawn(&self, name: WorkerId) -> io::Result<Child> {
         let folder = self.folder(name);
         std::fs::create_dir_all(folder.join("work"))?;
         let socket = self.socket(name);
@@ -182,10 +203,15 @@ impl Inner {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        let mut child = command.spawn()?;
+        command.spawn()
+    }
+
+    /// Writes down what is needed to find the buildlet again, and waits until it answers.
+    async fn ready(&self, name: WorkerId, host: &str, child: &mut Child) -> io::Result<Machine> {
+        let folder = self.folder(name);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
         let started = start_time(pid).unwrap_or(0);
-        let mut kept = Kept { host: host.to_owned(), pid, started, socket, limits: String::new() };
+        let mut kept = Kept { host: host.to_owned(), pid, started, socket: self.socket(name), limits: String::new() };
         let keep = |kept: &Kept| {
             let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
             // Whole or not at all: without it a live worker is taken for a dead one.
@@ -198,12 +224,11 @@ impl Inner {
             status = child.wait() => {
                 let log = std::fs::read_to_string(folder.join("buildlet.log")).unwrap_or_default();
                 let last = log.lines().last().map_or_else(|| no_word(&folder), str::to_owned);
-                let _ = std::fs::remove_dir_all(&folder);
                 return Err(io::Error::other(format!("it ended at once ({}): {last}", status?)));
             }
         }
         keep(&kept)?;
-        Ok((child, machine(name, &kept)))
+        Ok(machine(name, &kept))
     }
 
     fn socket(&self, name: WorkerId) -> PathBuf {
@@ -376,4 +401,41 @@ fn private_dir(dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock as _;
+
+    /// Whether a process has this text among its arguments.
+    fn runs(text: &str) -> bool {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+            .any(|arguments| arguments.windows(text.len()).any(|window| window == text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_buildlet_that_can_not_be_written_down_is_not_left_running() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = LocalPool::open(LocalPoolConfig {
+            dir: dir.path().join("workers"),
+            sockets: dir.path().join("sockets"),
+            command: ["sh", "-c", "kill -STOP $$"].map(str::to_owned).to_vec(),
+            env: std::env::vars().filter(|(name, _)| name == "PATH").collect(),
+            idle_exit: Duration::from_secs(900),
+        })
+        .unwrap();
+        let mut events = pool.events().unwrap();
+        let name = crate::clock::new_id!(WorkerId, crate::clock::SystemClock);
+        let folder = dir.path().join("workers").join(name.to_string());
+        // Nothing can be written there, as on a full disk.
+        std::fs::create_dir_all(folder.join("worker.json")).unwrap();
+        pool.ask(Ask::Create { name, host: "local".into() }).await.unwrap();
+        let event = events.recv().await.unwrap();
+        assert!(matches!(event, PoolEvent::Failed { .. }), "{event:?}");
+        assert!(!runs(&folder.display().to_string()), "nobody would ever end it");
+        assert!(!folder.exists(), "nothing is left of it");
+    }
 }

@@ -10,6 +10,9 @@ use super::{Shared, Trouble};
 
 /// The largest artefact, in bytes.
 const MAX: u64 = 2 << 30;
+/// How often an artefact is offered again to a dashboard that is away or whose disk is full: for five minutes. It exists
+/// nowhere else once the worker is wiped; but one for which there will never be room must not hold its build for ever.
+const TRIES: u32 = 50;
 
 pub(super) async fn keep(
     shared: &Shared,
@@ -41,11 +44,21 @@ pub(super) async fn keep(
             digest.update(&chunk?);
         }
         let digest = hex::encode(digest.finalize());
-        let (_, stream) = client.file(&path).await?;
         let attempt = record.attempt.id.to_string();
-        let body = Body::from_stream(stream.map(|chunk| chunk.map_err(std::io::Error::other)));
-        let put =
-            shared.dashboard.put_artifact(&attempt, record.fence as u64, &file.path, &digest, body).await;
+        let mut tries = 0;
+        let put = loop {
+            let (_, stream) = client.file(&path).await?;
+            let body = Body::from_stream(stream.map(|chunk| chunk.map_err(std::io::Error::other)));
+            let fence = record.fence as u64;
+            match shared.dashboard.put_artifact(&attempt, fence, &file.path, &digest, body).await {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tracing::warn!(artefact = file.path, %error, "the dashboard can't take an artefact; trying again");
+                    tokio::time::sleep(crate::ledger::pause(tries)).await;
+                    tries += 1;
+                }
+                put => break put,
+            }
+        };
         match put {
             Ok(()) => {}
             Err(error) if error.is_code("stale") => return Err(Trouble::Stale),

@@ -56,7 +56,8 @@ on_both! {
         what_waits_for_a_snapshot_goes_on_when_its_build_fails,
         a_missing_ancestor_skips_the_build,
         max_at_once_holds,
-        a_source_that_cant_be_fetched_fails_three_times;
+        a_source_that_cant_be_fetched_fails_three_times,
+        an_artefact_waits_until_there_is_room_for_it;
     pools:
         machines_come_after_ninety_seconds,
         a_refused_quota_is_asked_again,

@@ -1,8 +1,15 @@
 //! What builds come to.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::IntoResponse as _;
+use coordinator::NoHooks;
 use dashboard::api::{AttemptReport, BuildReport, Outcome};
+use transport::Service;
 
 use crate::world::{World, hash, simple};
 
@@ -276,4 +283,32 @@ pub async fn a_source_that_cant_be_fetched_fails_three_times(world: World) {
     let workers: std::collections::BTreeSet<_> = build.attempts.iter().map(|a| a.worker.clone()).collect();
     assert_eq!(workers.len(), 3, "each on a worker of its own: {build:?}");
     assert!(build.attempts.iter().all(|attempt| attempt.outcome == Some(Outcome::InfraFailed)));
+}
+
+pub async fn an_artefact_waits_until_there_is_room_for_it(world: World) {
+    world.configure(&simple("echo kept > kept.out", "artifacts = [\"*.out\"]\n"));
+    world.push("one", &[1]).await;
+    let refused = Arc::new(AtomicU32::new(0));
+    let gate = {
+        let refused = Arc::clone(&refused);
+        move |request: Request, next: Next| {
+            let artefact = request.uri().path().contains("/artifacts/");
+            let full = artefact && refused.fetch_add(1, Ordering::Relaxed) < 3;
+            async move {
+                match full {
+                    true => http::StatusCode::INSUFFICIENT_STORAGE.into_response(),
+                    false => next.run(request).await,
+                }
+            }
+        }
+    };
+    let router = world.dashboard_router.clone().layer(axum::middleware::from_fn(gate));
+    let _running = world.start_at(world.local_pool(), Arc::new(NoHooks), Service::in_process(router)).await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    assert_eq!(build.attempts.len(), 1);
+    assert!(build.attempts[0].warnings.is_empty(), "{build:?}");
+    let kept = world.dashboard.artifacts(&build.id).await.unwrap();
+    assert_eq!(kept.artifacts.len(), 1, "{kept:?}");
+    assert_eq!(refused.load(Ordering::Relaxed), 4);
 }

@@ -41,8 +41,18 @@ impl Guard {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        // Under another name until it is whole: half a token, on a disk that was full for a moment, would keep every later
+        // start from going on. The data directory is ours alone, so nobody else writes here.
+        let partial = path.with_extension("partial");
+        match std::fs::remove_file(&partial) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing {}", partial.display()));
+            }
+            _ => {}
+        }
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
         file.and_then(|mut file| writeln!(file, "{token}"))
+            .and_then(|()| std::fs::rename(&partial, &path))
             .with_context(|| format!("writing {}", path.display()))?;
         Ok(Guard { token, readers_only: false })
     }
@@ -174,6 +184,16 @@ mod tests {
             assert_eq!(ask(method.clone(), Some(String::new())).await, 401);
             assert_eq!(ask(method, Some(token.clone())).await, 200);
         }
+    }
+
+    #[test]
+    fn a_token_that_was_cut_short_by_a_full_disk_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        // As a start leaves it whose disk had room for the file and not for all of its content.
+        std::fs::write(dir.path().join(TOKEN_FILE).with_extension("partial"), "0123456789abcdef").unwrap();
+        let token = Guard::open(dir.path()).unwrap().token;
+        assert_eq!(token.len(), 64);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[tokio::test]

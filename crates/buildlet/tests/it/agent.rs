@@ -12,8 +12,8 @@ pub struct Agent {
     pub dir: tempfile::TempDir,
     child: Option<Child>,
     flags: Vec<String>,
-    /// A directory of its own that is a file system of 8 MiB.
-    small: Option<PathBuf>,
+    /// A directory of its own that is a small file system, and the options with which it is mounted.
+    small: Option<(PathBuf, &'static str)>,
 }
 
 impl Agent {
@@ -21,15 +21,16 @@ impl Agent {
         Self::start_with(flags, None).await
     }
 
-    /// Starts one whose directory of this name is a file system of 8 MiB, which only it and its children see.
-    pub async fn start_small(name: &str) -> Self {
-        Self::start_with(&[], Some(name)).await
+    /// Starts one whose directory of this name is a file system of its own, mounted with these options, which only it
+    /// and its children see.
+    pub async fn start_small(name: &str, options: &'static str) -> Self {
+        Self::start_with(&[], Some((name, options))).await
     }
 
-    async fn start_with(flags: &[&str], small: Option<&str>) -> Self {
+    async fn start_with(flags: &[&str], small: Option<(&str, &'static str)>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
-        let small = small.map(|name| dir.path().join(name));
+        let small = small.map(|(name, options)| (dir.path().join(name), options));
         let mut agent = Self { dir, child: None, flags, small };
         agent.launch().await;
         agent
@@ -38,14 +39,14 @@ impl Agent {
     /// The agent's program; through a mount namespace if it is to have a small disk.
     fn program(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_buildlet");
-        let Some(small) = &self.small else { return Command::new(program) };
+        let Some((small, options)) = &self.small else { return Command::new(program) };
         std::fs::create_dir_all(small).unwrap();
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {
             command.arg("--map-root-user");
         }
-        let script = "mount -t tmpfs -o size=8m small \"$1\" && shift && exec \"$@\"";
-        command.args(["--mount", "sh", "-c", script, "sh"]).arg(small).arg(program);
+        let script = "mount -t tmpfs -o \"$1\" small \"$2\" && shift 2 && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", script, "sh", options]).arg(small).arg(program);
         command
     }
 

@@ -39,7 +39,7 @@ fn is_no_space(result: Result<(), Error>) {
 
 #[tokio::test]
 async fn an_archive_that_does_not_fit_is_refused_and_the_worker_is_clean_after_a_wipe() {
-    let agent = Agent::start_small("work").await;
+    let agent = Agent::start_small("work", "size=8m").await;
     let client = agent.client();
     is_no_space(send(&client, 32).await);
     is_no_space(client.write_file("more", 0o644, Bytes::from(vec![1; 9 << 20])).await);
@@ -57,7 +57,7 @@ async fn an_archive_that_does_not_fit_is_refused_and_the_worker_is_clean_after_a
 
 #[tokio::test]
 async fn output_that_does_not_fit_ends_the_command_and_what_fits_is_kept() {
-    let agent = Agent::start_small("state").await;
+    let agent = Agent::start_small("state", "size=8m").await;
     let client = agent.client();
     client.start(&shell("loud", "exec yes")).await.unwrap();
     let state = end(&client, "loud").await;
@@ -73,4 +73,50 @@ async fn output_that_does_not_fit_ends_the_command_and_what_fits_is_kept() {
     client.start(&shell("after", "echo fine")).await.unwrap();
     end(&client, "after").await;
     assert_eq!(read(&client, "after", 0).await, "fine\n");
+}
+
+/// An archive with a member of each kind.
+fn tree() -> Vec<u8> {
+    use tar::EntryType;
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let members = [
+        (EntryType::Directory, "a", ""),
+        (EntryType::Regular, "a/b/file", ""),
+        (EntryType::Symlink, "a/link", "b"),
+        (EntryType::Link, "a/hard", "a/b/file"),
+    ];
+    for (kind, name, target) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_mode(0o755);
+        match target {
+            "" => tar.append_data(&mut header, name, [].as_slice()).unwrap(),
+            target => tar.append_link(&mut header, name, target).unwrap(),
+        }
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_disk_without_inodes_is_met_at_each_member_of_an_archive_and_is_empty_after_a_wipe() {
+    // One is the work directory's own.
+    let agent = Agent::start_small("work", "nr_inodes=13").await;
+    let client = agent.client();
+    let mut fitted = 0;
+    for taken in (0..=12).rev() {
+        for n in 0..taken {
+            client.write_file(&format!("taken-{n}"), 0o644, Bytes::new()).await.unwrap();
+        }
+        let archive = futures::stream::iter([Ok(Bytes::from(tree()))]);
+        match client.write_tgz("tree", archive).await {
+            Ok(()) => fitted += 1,
+            refused => is_no_space(refused),
+        }
+        // Not even the directories have room in which the proof is planted.
+        let report = client.wipe().await.unwrap_or_else(|error| panic!("{taken}: {error}"));
+        assert!(report.clean, "{taken}: {report:?}");
+    }
+    // The tree itself, two directories, a file and two links.
+    assert_eq!(fitted, 7);
 }

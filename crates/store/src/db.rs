@@ -60,6 +60,9 @@ impl Dialect {
     }
 }
 
+/// How many connections that a full disk has spoilt are put away before a caller is told that the database is busy.
+const MOST_SPOILT: u32 = 100;
+
 /// Limits of a [`Db`].
 #[derive(Debug, Clone)]
 pub struct DbOptions {
@@ -211,15 +214,16 @@ impl Db {
     }
 
     /// SQLite itself rolls back a transaction that meets a full disk, and sqlx goes on counting it as open.
-    /// Such a connection is of no use any more; the next one is.
+    /// Such a connection is of no use any more; the next one is, unless somebody else was faster and met the full disk
+    /// on it.
     async fn begin_sqlite(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        match self.writer.begin_with("BEGIN IMMEDIATE").await {
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                self.writer.begin_with("BEGIN IMMEDIATE").await
+        for _ in 0..MOST_SPOILT {
+            match self.writer.begin_with("BEGIN IMMEDIATE").await {
+                Err(sqlx::Error::InvalidSavePointStatement) => self.writer.acquire().await?.close().await?,
+                begun => return begun,
             }
-            begun => begun,
         }
+        Err(sqlx::Error::PoolTimedOut)
     }
 
     /// Takes a connection for reading what is committed.

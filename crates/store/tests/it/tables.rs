@@ -389,6 +389,29 @@ mod own {
         assert_eq!(store::repos::get(&mut db.read().await.unwrap(), "a").await.unwrap(), Some(big));
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_that_meet_a_full_sqlite_at_once_are_all_told_that_it_is_full() {
+        let (_dir, db) = sqlite(DbOptions::default()).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            let db = db.clone();
+            tasks.spawn(async move {
+                let big = RepoRow { reason: Some("x".repeat(1 << 20)), ..repo(name) };
+                for _ in 0..30 {
+                    let mut tx = db.begin().await?;
+                    execute(&mut tx, "PRAGMA max_page_count = 1").await?;
+                    let full = store::repos::put(&mut tx, &big).await.unwrap_err();
+                    assert!(matches!(full, StoreError::Full(_)), "{full}");
+                }
+                Ok::<_, StoreError>(())
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            // Whoever begins on a connection that another one's full disk has spoilt gets the next.
+            done.unwrap().unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn a_writer_that_waits_too_long_is_told_that_it_is_busy() {
         let (_dir, db) = sqlite(DbOptions { acquire: Duration::from_secs(1), ..DbOptions::default() }).await;

@@ -8,6 +8,7 @@
 
 mod git;
 mod http;
+mod no_space;
 mod postgres;
 mod process;
 mod server;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use git::{File, GitRepo};
 pub use http::{Answer, request};
+pub use no_space::{Cut, NoSpace, Point, Role};
 pub use postgres::Postgres;
 pub use process::{Kill, cpu_time, kill, resident_bytes};
 pub use server::{Server, ServerOptions};

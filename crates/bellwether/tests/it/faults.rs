@@ -6,5 +6,6 @@
 
 mod database;
 mod disk;
+mod every_write;
 mod killed;
 mod world;

@@ -17,6 +17,8 @@ pub const SECRET: &str = "hunter2-and-more";
 /// A test's world.
 pub struct World {
     dir: TempDir,
+    /// Variables for the server beside those that each has.
+    pub environment: Vec<(String, String)>,
     /// Its server, once one was started.
     pub server: Option<Server>,
 }
@@ -25,7 +27,7 @@ impl World {
     /// Makes the project, whose recipe has these steps. `$MARKS` in them is a file outside of the work directory.
     pub fn new(steps: &[&str]) -> World {
         let dir = tempfile::Builder::new().prefix("bw-fault-").tempdir().expect("a folder");
-        let world = World { dir, server: None };
+        let world = World { dir, environment: Vec::new(), server: None };
         let mut recipe = format!(
             "[builder.test]\nrecipe = \"test\"\n\n[recipe.test]\ntimeout = \"2m\"\nartifacts = [\"*.out\"]\nenv = {{ MARKS = {:?} }}\n",
             world.marks_file().display().to_string()
@@ -85,7 +87,7 @@ impl World {
             program: env!("CARGO_BIN_EXE_bellwether").into(),
             data: self.path(data),
             arguments: self.arguments(more),
-            environment: vec![("FAULT_WORD".into(), SECRET.into())],
+            environment: [vec![("FAULT_WORD".into(), SECRET.into())], self.environment.clone()].concat(),
         }
     }
 
@@ -189,6 +191,11 @@ impl World {
     /// Waits until nothing is under way, and checks that there is one build, that every worker is idle and one of the
     /// server's, and that no process of a job is left.
     pub fn check_quiet(&self) {
+        self.check_rest(|worker| worker["state"] == "idle");
+    }
+
+    /// As [`World::check_quiet`], where not every worker need be idle.
+    pub fn check_rest(&self, resting: impl Fn(&Value) -> bool) {
         let mut last = Value::Null;
         let quiet = wait_for("quiet", LIMIT, || {
             let Ok(status) = self.get("/api/v1/status") else { return Ok(None) };
@@ -199,11 +206,12 @@ impl World {
             known.sort_unstable();
             let alive = workers(&self.data());
             let same = alive.iter().map(|worker| worker.name.as_str()).eq(known);
-            let rest = states.iter().all(|worker| worker["state"] == "idle");
+            let rest = states.iter().all(&resting);
+            let able = states.iter().filter(|worker| worker["state"] != "set_aside").count();
             let processes = processes_of(&self.data());
             let ours =
                 processes.len() == alive.len() && alive.iter().all(|worker| processes.contains(&worker.pid));
-            Ok((none("queued") && none("running") && same && rest && ours && alive.len() <= 2).then_some(()))
+            Ok((none("queued") && none("running") && same && rest && ours && able <= 2).then_some(()))
         });
         if let Err(error) = quiet {
             let alive = workers(&self.data());

@@ -211,7 +211,8 @@ impl Inner {
         let folder = self.folder(name);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
         let started = start_time(pid).unwrap_or(0);
-        let mut kept = Kept { host: host.to_owned(), pid, started, socket: self.socket(name), limits: String::new() };
+        let mut kept =
+            Kept { host: host.to_owned(), pid, started, socket: self.socket(name), limits: String::new() };
         let keep = |kept: &Kept| {
             let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
             // Whole or not at all: without it a live worker is taken for a dead one.
@@ -227,7 +228,10 @@ impl Inner {
                 return Err(io::Error::other(format!("it ended at once ({}): {last}", status?)));
             }
         }
-        keep(&kept)?;
+        if let Err(error) = keep(&kept) {
+            // What stands there already is enough to find it again.
+            tracing::debug!(worker = %name, %error, "how it holds limits is not written down");
+        }
         Ok(machine(name, &kept))
     }
 

@@ -3,6 +3,7 @@
 //! It writes nothing of a build itself: rows are made by whoever brings work, and moved on by the drivers. What it holds in
 //! memory can be read back from the database at any time, which is what a start does.
 
+mod needs;
 mod rows;
 mod start;
 
@@ -157,11 +158,6 @@ pub(crate) struct Core {
     requeue_later: BTreeSet<BuildId>,
 }
 
-/// The name of what a build that makes a snapshot makes.
-fn snapshot_name(row: &BuildRow) -> String {
-    format!("the snapshot of {} on {}", row.revision, row.builder)
-}
-
 /// How long the scheduler waits for the database when it reads a build back.
 const REQUEUE: Duration = Duration::from_millis(500);
 
@@ -312,29 +308,6 @@ impl Core {
             not_before: (row.not_before.0 > 0).then_some(row.not_before),
             need: self.need(row),
             blocked,
-        }
-    }
-
-    /// The name of the snapshot that the build is to wait for: its toolchain's, where the build that makes it is queued or
-    /// under way and comes no later by its class. What has no snapshot to come builds the toolchain itself.
-    fn need(&self, row: &BuildRow) -> Option<String> {
-        let cell = resolve::toolchain_cell(&self.config.borrow(), &row.repo, &row.builder, &row.revision)?;
-        let open = self.rows.of_cell(&row.builder, &cell)?;
-        let class = |row: &BuildRow| Class::parse(&row.class);
-        (class(open) <= class(row)).then(|| snapshot_name(open))
-    }
-
-    fn snapshot_kept(&mut self, build: BuildId) {
-        if let Some(row) = self.rows.get(build).cloned() {
-            self.meet(&row);
-        }
-    }
-
-    /// Lets go on what waits for the build's snapshot: it is kept, or the build is over and it will not come.
-    fn meet(&mut self, row: &BuildRow) {
-        let need = snapshot_name(row);
-        if self.scheduler.is_needed(&need) {
-            self.apply(Event::NeedMet { need });
         }
     }
 

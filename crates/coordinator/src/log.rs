@@ -15,8 +15,8 @@ use crate::redact::{Redactor, Secrets};
 
 /// The most bytes of a chunk.
 pub const CHUNK: usize = 256 << 10;
-/// How much is redacted at once. A feed gives at most this, what was held back of the one before, and a third more where
-/// a short secret is replaced; a chunk has room for it.
+/// How much is redacted at once. A feed gives at most this and what was held back of those before (128 KiB); a chunk has
+/// room for it.
 const FEED: usize = 32 << 10;
 /// The longest that a byte waits for its chunk to fill.
 const LINGER: Duration = Duration::from_secs(1);

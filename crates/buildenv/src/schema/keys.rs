@@ -749,7 +749,7 @@ macro_rules! job_keys {
         build("results", OneOf(&["dist", "go-json", "junit", "tap", "libtest-json", "exit-status"]), r#""exit-status""#, r#"results = "go-json""#, "How the output of the tests is read."),
         build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree."),
         build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
-        key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept."),
+        key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept, as they are: secrets are not taken out of them."),
         key("retries", Int(0, 10), "0", "retries = 1", "How often a failure is tried again; what fails and then passes is marked as a flake."),
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
         $($more),*
@@ -806,7 +806,7 @@ static LIMIT: Section = Section {
 static SECRET: Section = Section {
     name: "secret",
     header: "[secret.NAME]",
-    doc: "A secret for named builders, for trusted work only, taken out of logs. One of `file` and `env`.",
+    doc: "A secret for named builders, for trusted work only, taken out of logs, warnings and causes, in plain and as the usual tools encode it. Artefacts are not searched: they are kept byte for byte, so what a job with secrets writes into one is seen by whoever may read builds. One of `file` and `env`.",
     project: false,
     keys: &[
         key("file", Path, "none", r#"file = "secrets/deploy""#, "The file that holds it."),

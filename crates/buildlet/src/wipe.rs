@@ -73,9 +73,22 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     report.clean =
         empty && all_ended && report.problems.is_empty() && report.canaries.values().all(|gone| *gone);
     if !report.clean {
-        agent.put_aside(&format!("the wipe left something: {:?} {:?}", report.canaries, report.problems));
+        agent.put_aside(&left(&report));
     }
     Ok(report)
+}
+
+/// Says what a wipe left.
+fn left(report: &WipeReport) -> String {
+    let kept: Vec<_> =
+        report.canaries.iter().filter(|(_, gone)| !**gone).map(|(place, _)| place.as_str()).collect();
+    let kept = (!kept.is_empty()).then(|| format!("what was planted in {} is still there", kept.join(", ")));
+    let problems = (!report.problems.is_empty()).then(|| report.problems.join("; "));
+    let said: Vec<_> = kept.into_iter().chain(problems).collect();
+    format!(
+        "the wipe left something: {}",
+        if said.is_empty() { "a process or a file".into() } else { said.join("; ") }
+    )
 }
 
 fn helper(agent: &Agent) -> std::process::Command {

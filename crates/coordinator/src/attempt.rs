@@ -7,7 +7,6 @@ mod artifacts;
 mod prepare;
 mod record;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ use crate::job::{Job, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::recipe::{End, Run, RunError, Surroundings, run_step};
-use crate::redact::Secrets;
 use crate::report::ReportQueue;
+use crate::vault::Vault;
 use record::Record;
 
 /// What drivers share.
@@ -39,8 +38,8 @@ pub struct Shared {
     pub mirror: Service,
     /// Where snapshots lie.
     pub objects: Objects,
-    /// Values of secrets, by name.
-    pub secrets: BTreeMap<String, String>,
+    /// The values of secrets.
+    pub secrets: Vault,
     /// Told of each build whose report has changed.
     pub reports: ReportQueue,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
@@ -252,6 +251,7 @@ pub async fn drive(
         true => shared.reports.note(build),
         false => shared.reports.note_done(build),
     }
+    let clean = |reason: String| record.secrets.clean(&reason);
     let fate = match fate {
         Some(Fate::SetAside(reason)) => {
             // It takes no more work, but what its job left must not keep others from working: its disk is theirs, too.
@@ -260,6 +260,11 @@ pub async fn drive(
         }
         Some(fate) => fate,
         None => wipe(&client).await,
+    };
+    let fate = match fate {
+        Fate::Idle => Fate::Idle,
+        Fate::SetAside(reason) => Fate::SetAside(clean(reason)),
+        Fate::Lost(reason) => Fate::Lost(clean(reason)),
     };
     driven(fate, requeued, false)
 }
@@ -271,12 +276,30 @@ async fn wipe(client: &BuildletClient) -> Fate {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         match client.wipe().await {
             Ok(report) if report.clean => return Fate::Idle,
-            Ok(report) => return Fate::SetAside(format!("not clean after a wipe: {report:?}")),
+            Ok(report) => return Fate::SetAside(unclean(&report)),
             Err(error) if error.is_transient() => last = error.to_string(),
             Err(error) => return Fate::SetAside(format!("can't be wiped: {error}")),
         }
     }
     Fate::Lost(last)
+}
+
+/// Says what a wipe left, without the words of what was left: those may hold anything.
+pub(crate) fn unclean(report: &buildlet_client::WipeReport) -> String {
+    let kept: Vec<_> =
+        report.canaries.iter().filter(|(_, gone)| !**gone).map(|(what, _)| what.as_str()).collect();
+    let mut said = "not clean after a wipe".to_owned();
+    if !kept.is_empty() {
+        said.push_str(&format!(": what was left in {} is still there", kept.join(", ")));
+    }
+    if !report.problems.is_empty() {
+        said.push_str(&format!(
+            "; {} could not be removed, first {}",
+            report.problems.len(),
+            report.problems[0]
+        ));
+    }
+    said
 }
 
 async fn work(
@@ -288,6 +311,11 @@ async fn work(
     if let Some(verdict) = record.decided() {
         return report(shared, record, verdict).await;
     }
+    if record.resumed && !shared.secrets.holds(record.job.secrets_proof.as_deref(), &record.values).await {
+        // What it prints of the old values could not be told from anything else.
+        let detail = "the value of a secret that the build was given has changed while no server ran";
+        return Err(Trouble::Infra { verdict: Verdict::infra("secret_changed", detail), fate: None });
+    }
     let status = client.status().await?;
     record.note_buildlet(&status);
     if matches!(record.attempt.state.as_str(), "leased" | "preparing") {
@@ -298,13 +326,7 @@ async fn work(
         }
         prepare::sources(shared, record, client).await?;
     }
-    let values: Vec<_> = record
-        .job
-        .secrets
-        .iter()
-        .filter_map(|used| Some((used.variable.clone(), shared.secrets.get(&used.name)?.clone())))
-        .collect();
-    let secrets = Secrets::new(values.iter().map(|(_, value)| value.as_str()));
+    let (values, secrets) = (record.values.clone(), Arc::clone(&record.secrets));
     let attempt = record.attempt.id.to_string();
     let fence = record.fence as u64;
     let dashboard = shared.dashboard.clone();

@@ -22,6 +22,7 @@ use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::pool::{Pool, PoolEvent};
 use crate::report::{self, ReportQueue};
 use crate::sweep;
+use crate::vault::Vault;
 use crate::work::Finder;
 
 /// What a coordinator is given.
@@ -111,7 +112,7 @@ impl Coordinator {
             dashboard: DashboardClient::new(dashboard),
             mirror,
             objects,
-            secrets,
+            secrets: Vault::new(secrets, &*clock),
             reports: ReportQueue::default(),
             snapshots,
             patience: options.patience,

@@ -20,6 +20,9 @@ pub struct Job {
     pub env_pass: Vec<String>,
     /// Environment variables whose values are secrets of the server; the values are never stored here.
     pub secrets: Vec<SecretUse>,
+    /// Whoever goes on with the job tells by this whether it knows the values that the job was given.
+    #[serde(default)]
+    pub secrets_proof: Option<String>,
     /// Globs, below the subject's tree, of files to keep.
     pub artifacts: Vec<String>,
     /// The object to which the built tree of the subject is saved after the last step.

@@ -24,6 +24,7 @@ mod report;
 pub mod resolve;
 pub mod schedule;
 mod sweep;
+mod vault;
 mod work;
 
 pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};

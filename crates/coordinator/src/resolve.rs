@@ -141,6 +141,7 @@ pub fn job(
         steps,
         env_pass: host.map(|host| host.env_pass.texts().collect()).unwrap_or_default(),
         secrets: secrets.collect(),
+        secrets_proof: None,
         artifacts: work.artifacts.iter().map(ToString::to_string).collect(),
         snapshot: (part == Part::Main && work.snapshot && !builder.skip_snapshot)
             .then(|| snapshot_key(builder, repo, revision.first().map_or("", |(_, commit)| commit), &digest)),

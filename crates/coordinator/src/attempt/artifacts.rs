@@ -29,6 +29,11 @@ pub(super) async fn keep(
         record.warn("too many artefacts: some were left out".into());
     }
     for file in found.files {
+        // Its bytes are what they are, under their digest; its name goes to pages and lists.
+        if record.secrets.clean(&file.path) != file.path {
+            record.warn(format!("artefact {} was left out: its name holds a secret", file.path));
+            continue;
+        }
         if file.size > MAX {
             record.warn(format!(
                 "artefact {} was left out: {} bytes are more than {MAX}",

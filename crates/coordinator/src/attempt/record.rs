@@ -18,7 +18,9 @@ use super::{Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
 use crate::ledger::transition;
-use crate::recipe::Ended;
+use crate::recipe::{End, Ended};
+use crate::redact::Secrets;
+use crate::vault::Values;
 
 /// How many attempts a build may lose to the machines before it ends `infra_failed`.
 pub(crate) const MAX_ATTEMPTS: i64 = 3;
@@ -31,6 +33,10 @@ pub(crate) struct Record {
     pub job: Job,
     pub fence: i64,
     pub resumed: bool,
+    /// The job's variables that hold secrets.
+    pub values: Values,
+    /// What is taken out of every word of the worker's before it is written down.
+    pub secrets: Arc<Secrets>,
     clock: SharedClock,
     /// What a listing step listed.
     pub tests: Vec<String>,
@@ -52,7 +58,9 @@ impl Record {
         let Grant { build, worker, host, start, .. } = grant;
         let ledger = &shared.ledger;
         match start {
-            Start::New(job) => {
+            Start::New(mut job) => {
+                let values = shared.secrets.of(&job);
+                job.secrets_proof = shared.secrets.prove(&values).await;
                 let now = ledger.clock().now();
                 let fence = ledger.next_fence();
                 let inputs = BTreeMap::from([
@@ -116,6 +124,8 @@ impl Record {
                     job: *job,
                     fence,
                     resumed: false,
+                    secrets: shared.secrets.compiled(&values),
+                    values,
                     clock: Arc::clone(ledger.clock()),
                     tests: Vec::new(),
                     notices: Vec::new(),
@@ -157,6 +167,7 @@ impl Record {
         for span in spans.iter_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now);
         }
+        let values = shared.secrets.of(&job);
         let steps = steps_before(&job, &spans, attempt.step);
         Ok(Record {
             build: BuildRow { fence, ..build },
@@ -164,6 +175,8 @@ impl Record {
             job,
             fence,
             resumed: true,
+            secrets: shared.secrets.compiled(&values),
+            values,
             clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
             notices: Vec::new(),
@@ -210,7 +223,7 @@ impl Record {
 
     /// Notes something that changes no outcome.
     pub fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+        self.warnings.push(self.secrets.clean(&warning));
     }
 
     /// Begins a span, ending the one before it.
@@ -235,7 +248,7 @@ impl Record {
     fn end_span_at(&mut self, now: store::Micros, error: Option<String>) {
         if let Some(span) = self.spans.last_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now.max(span.start));
-            span.error = error;
+            span.error = error.map(|error| self.secrets.clean(&error));
             self.written = self.written.min(self.spans.len() - 1);
         }
     }
@@ -302,8 +315,11 @@ impl Record {
     /// The step that runs has ended.
     pub fn end_step(&mut self, ended: &Ended, log: u64) {
         let error = match &ended.end {
-            crate::recipe::End::Ok => None,
-            end => Some(format!("{end:?}")),
+            End::Ok => None,
+            End::Exit(state) => Some(state.clone()),
+            End::Timeout(limit) => Some(format!("ran over {} s", limit.as_secs_f64())),
+            End::Limit(kind) => Some(format!("went over its limit: {kind}")),
+            End::Cancelled => Some("cancelled".into()),
         };
         // The command had ended when its output did; what came after was the way of the last bytes into the store.
         let now = self.clock.now();
@@ -319,7 +335,7 @@ impl Record {
             self.inputs.insert("steps".into(), json!(self.steps));
         }
         for left in &ended.state.leftovers {
-            self.warnings.push(format!("left behind and ended: process {} ({})", left.pid, left.cmd));
+            self.warn(format!("left behind and ended: process {} ({})", left.pid, left.cmd));
         }
     }
 
@@ -394,8 +410,10 @@ impl Record {
         })
     }
 
-    fn cause_text(verdict: &Verdict) -> Option<String> {
-        verdict.cause.as_ref().and_then(|cause| serde_json::to_string(cause).ok())
+    fn cause_text(&self, verdict: &Verdict) -> Option<String> {
+        let cause = verdict.cause.as_ref()?;
+        let cause = Cause { kind: cause.kind.clone(), detail: self.secrets.clean(&cause.detail) };
+        serde_json::to_string(&cause).ok()
     }
 
     /// Writes the verdict down, before it is reported.
@@ -405,7 +423,7 @@ impl Record {
         let (spans, written) = (&self.spans, self.written);
         let decision = Decision {
             outcome: verdict.outcome.to_owned(),
-            cause: Self::cause_text(verdict),
+            cause: self.cause_text(verdict),
             warnings: serde_json::to_string(&self.warnings).unwrap_or_default(),
             inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
         };
@@ -435,7 +453,7 @@ impl Record {
         // Where the clock went back, nothing ends before it began.
         let ended_at = self.spans.iter().filter_map(|span| span.end).fold(now, store::Micros::max);
         let (build, attempt, lease, fence) = (self.build.id, self.attempt.id, self.attempt.lease, self.fence);
-        let cause = Self::cause_text(verdict);
+        let cause = self.cause_text(verdict);
         let tries = self.attempt.number - self.build.retried_from;
         let again = verdict.outcome == "infra_failed" && tries < MAX_ATTEMPTS;
         // At once on another worker, then after a pause: what struck twice may strike everybody for a while.

@@ -174,7 +174,7 @@ impl Core {
             let client = client.with_fence(fence as u64, "");
             let event = match client.wipe().await {
                 Ok(report) if report.clean => PoolEvent::Ready { machine },
-                Ok(report) => PoolEvent::Gone { name: worker, reason: format!("not clean: {report:?}") },
+                Ok(report) => PoolEvent::Gone { name: worker, reason: crate::attempt::unclean(&report) },
                 Err(error) => PoolEvent::Gone { name: worker, reason: error.to_string() },
             };
             let _ = failed.send(event).await;

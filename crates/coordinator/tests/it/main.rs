@@ -48,6 +48,8 @@ on_both! {
         exits_timeouts_and_limits_are_failures,
         leftovers_are_warnings,
         secrets_are_not_in_the_log,
+        secrets_are_in_no_word_of_a_worker,
+        a_secret_that_changed_while_no_server_ran_costs_the_attempt,
         a_queued_build_is_cancelled,
         a_running_build_is_cancelled,
         a_done_build_is_tried_again,

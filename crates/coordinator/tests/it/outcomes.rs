@@ -80,9 +80,9 @@ pub async fn leftovers_are_warnings(world: World) {
 pub async fn secrets_are_not_in_the_log(mut world: World) {
     let secret = "correct-horse-battery-staple";
     world.secrets.insert("deploy".into(), secret.into());
-    let more = "[secret.deploy]\nenv = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
+    let more = "[secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
     // Whole, and cut in two by more than the longest linger of a chunk.
-    let run = "test ${#DEPLOY_TOKEN} = 28; echo \"[$DEPLOY_TOKEN]\"; printf '<%.9s' \"$DEPLOY_TOKEN\"; sleep 1.3; echo \"${DEPLOY_TOKEN#?????????}>\"";
+    let run = "test ${#DEPLOY_TOKEN} = 28 || exit 5; echo \"[$DEPLOY_TOKEN]\"; printf '<%.9s' \"$DEPLOY_TOKEN\"; sleep 1.3; echo \"${DEPLOY_TOKEN#?????????}>\"";
     world.configure(&simple(run, more));
     world.push("one", &[1]).await;
     let _running = world.start().await;
@@ -90,8 +90,67 @@ pub async fn secrets_are_not_in_the_log(mut world: World) {
     assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
     let log = world.log(only(&build)).await;
     assert!(!log.contains("horse") && !log.contains("staple"), "{log}");
-    assert!(log.starts_with('[') && log.contains("]\n<") && log.ends_with(">\n"), "{log}");
+    assert_eq!(log, "[***]\n<***>\n");
     assert!(!world.everything().await.contains(secret));
+}
+
+/// Processes left behind have it in their command line, files in their name.
+pub async fn secrets_are_in_no_word_of_a_worker(mut world: World) {
+    let secret = "correct-horse-battery-staple";
+    world.secrets.insert("deploy".into(), secret.into());
+    let more =
+        "artifacts = [\"*.txt\"]\n[secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
+    let run = "touch good.txt $DEPLOY_TOKEN.txt; setsid sh -c \"sleep 600; : $DEPLOY_TOKEN\" >/dev/null 2>&1 & exit 0";
+    world.configure(&simple(run, more));
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    let warnings = &only(&build).warnings;
+    let has = |words: &str| warnings.iter().any(|warning| warning.contains(words));
+    assert!(has("left behind") && has(": ***)") && has("artefact ***.txt was left out"), "{warnings:?}");
+    let kept = world.dashboard.artifacts(&build.id).await.unwrap().artifacts;
+    assert_eq!(kept.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["good.txt"]);
+    assert!(!world.everything().await.contains(secret));
+}
+
+/// The job prints what it was given, and nobody knows that value any more.
+pub async fn a_secret_that_changed_while_no_server_ran_costs_the_attempt(mut world: World) {
+    let go_on = world.dir.path().join("go-on");
+    let old = "correct-horse-battery-staple";
+    world.secrets.insert("deploy".into(), old.into());
+    let run = format!(
+        "echo begun; until [ -e {} ]; do sleep 0.05; done; echo \"[$DEPLOY_TOKEN]\"; printf ok",
+        go_on.display()
+    );
+    world.configure(&simple(
+        &run,
+        "[secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n",
+    ));
+    world.push("one", &[1]).await;
+    let first = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "running").await;
+    first.kill().await;
+    // With the same value it is only gone on with.
+    let second = world.start().await;
+    world.until("one", "b", |now| now.fence > row.fence && now.state == "running").await;
+    second.kill().await;
+    world.secrets.insert("deploy".into(), "another-one-altogether".into());
+    std::fs::write(&go_on, "").unwrap();
+    let _third = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    assert_eq!(build.attempts.len(), 2, "{build:?}");
+    let lost = build.attempts[0].cause.as_ref().unwrap();
+    assert_eq!(
+        (build.attempts[0].outcome, lost.kind.as_str()),
+        (Some(Outcome::InfraFailed), "secret_changed")
+    );
+    for (attempt, wanted) in build.attempts.iter().zip(["begun\n", "begun\n[***]\nok"]) {
+        let log = world.log(attempt).await;
+        assert!(wanted.starts_with(&log) && !log.contains(old), "{log}");
+    }
+    assert!(!world.everything().await.contains(old));
 }
 
 pub async fn a_queued_build_is_cancelled(world: World) {

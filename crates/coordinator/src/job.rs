@@ -52,6 +52,14 @@ pub struct Source {
     pub git: bool,
 }
 
+/// A line for `sh -c` that makes a git repository of the bundle beside it. Its arguments: the directory, the commit, and where the history is cut, one a line.
+///
+/// Git would take a shallow bundle for a broken history, so the cuts are written down before anything is fetched.
+pub const FROM_BUNDLE: &str = r#"bundle="$PWD/$1.bundle" && git init -q --template= "$1" && cd "$1" \
+&& if [ -n "$3" ]; then printf '%s\n' "$3" > .git/shallow; fi \
+&& git fetch -q --no-auto-maintenance "$bundle" HEAD '+refs/tags/*:refs/tags/*' \
+&& git checkout -q --detach "$2" && rm "$bundle""#;
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {

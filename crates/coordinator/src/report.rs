@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dashboard::api::{AttemptReport, BuildReport, BuildState, Cause, Outcome, Span, StepReport, Wait};
+use dashboard::api::{
+    AttemptReport, BuildReport, BuildState, Cause, JobReport, JobSource, JobStep, Outcome, Span, StepReport,
+    Wait,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 use store::attempts::AttemptRow;
@@ -18,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::attempt::Shared;
+use crate::job::Job;
 use crate::ledger::{pause, transition};
 
 /// How long news of a build that is not done may gather before they are sent.
@@ -145,13 +149,17 @@ async fn send(
         rows.push((attempt, timed));
     }
     drop(reader);
+    let jobs: Vec<_> = rows.iter().map(|(attempt, _)| job(shared, attempt)).collect();
     let done = build.state == "done";
     let wait = if build.state == "queued" { why(id).await } else { None };
     let expected_ms = match done {
         true => None,
         false => expected_time(shared, &build, expected).await,
     };
-    let report = compose(&build, &rows, wait, expected_ms);
+    let mut report = compose(&build, &rows, wait, expected_ms);
+    for (attempt, job) in report.attempts.iter_mut().zip(jobs) {
+        attempt.job = job;
+    }
     match shared.dashboard.put_build(&report).await {
         Ok(()) => {}
         // It has a newer report, of us or of the coordinator that took over.
@@ -159,6 +167,33 @@ async fn send(
         Err(error) => return Err(error.into()),
     }
     Ok((done && !build.reported).then_some(build.version))
+}
+
+/// What an attempt was to do. A secret that the configuration has in plain, too, is taken out.
+fn job(shared: &Shared, attempt: &AttemptRow) -> Option<JobReport> {
+    let job: Job = serde_json::from_str(&attempt.job).ok()?;
+    let secrets = shared.secrets.compiled(&shared.secrets.of(&job));
+    let clean = |text: String| if secrets.is_empty() { text } else { secrets.clean(&text) };
+    let sources = job.sources.into_iter().map(|source| JobSource {
+        repo: source.repo,
+        commit: source.commit,
+        dir: source.dir,
+        git: source.git,
+    });
+    let steps = job.steps.into_iter().map(|step| JobStep {
+        name: step.name,
+        command: clean(step.run),
+        dir: step.dir,
+        env: step.env.into_iter().map(|(name, value)| (name, clean(value))).collect(),
+        for_toolchain: step.for_toolchain,
+        lists: step.lists,
+    });
+    Some(JobReport {
+        sources: sources.collect(),
+        steps: steps.collect(),
+        secrets: job.secrets.into_iter().map(|used| used.variable).collect(),
+        env_pass: job.env_pass,
+    })
 }
 
 async fn expected_time(
@@ -256,5 +291,6 @@ fn compose_attempt(attempt: &AttemptRow, timed: &[SpanRow]) -> AttemptReport {
         inputs,
         warnings: serde_json::from_str(&attempt.warnings).unwrap_or_default(),
         steps: steps.unwrap_or_default(),
+        job: None,
     }
 }

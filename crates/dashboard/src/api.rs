@@ -11,8 +11,8 @@ mod repo;
 
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
-    Cause, Expected, Failure, FailureLine, Outcome, Span, StepReport, TestKind, TestList, TestResult,
-    UnknownWord, Wait,
+    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, Outcome, Span, StepReport,
+    TestKind, TestList, TestResult, UnknownWord, Wait,
 };
 pub use cell::{Cell, CellRow, CellState, CellWindow, EmptyCell, EmptyCells};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};

@@ -4,4 +4,5 @@ mod commands;
 mod configuration;
 mod places;
 mod repositories;
+mod repro;
 mod world;

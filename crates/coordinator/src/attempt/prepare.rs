@@ -11,7 +11,7 @@ use store::ObjectError;
 
 use super::record::Record;
 use super::{Shared, Trouble};
-use crate::job::Source;
+use crate::job::{FROM_BUNDLE, Source};
 
 /// The longest that git may take on the worker.
 const CLONE: Duration = Duration::from_secs(600);
@@ -124,14 +124,6 @@ async fn unpack_snapshot(
     Ok(true)
 }
 
-/// What makes a git repository of a bundle: the directory, the commit, and where the history is cut, one a line.
-///
-/// Git would take a shallow bundle for a broken history, so the cuts are written down before anything is fetched.
-const MAKE: &str = r#"bundle="$PWD/$1.bundle" && git init -q --template= "$1" && cd "$1" \
-&& if [ -n "$3" ]; then printf '%s\n' "$3" > .git/shallow; fi \
-&& git fetch -q --no-auto-maintenance "$bundle" HEAD '+refs/tags/*:refs/tags/*' \
-&& git checkout -q --detach "$2" && rm "$bundle""#;
-
 /// Makes a git repository on the worker, with the newest commits of the history.
 async fn clone(
     shared: &Shared,
@@ -156,7 +148,9 @@ async fn clone(
     let id = format!("{}-git-{}", record.attempt.id, source.dir);
     let request = ExecRequest {
         id: id.clone(),
-        argv: ["sh", "-c", MAKE, "sh", &source.dir, &source.commit, &shallow].map(str::to_owned).to_vec(),
+        argv: ["sh", "-c", FROM_BUNDLE, "sh", &source.dir, &source.commit, &shallow]
+            .map(str::to_owned)
+            .to_vec(),
         env: Vec::new(),
         env_pass: vec!["PATH".into()],
         dir: String::new(),

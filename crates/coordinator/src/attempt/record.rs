@@ -302,6 +302,7 @@ impl Record {
         self.span(&step.name, &step.run);
         self.steps.push(StepReport {
             name: step.name.clone(),
+            index: u32::try_from(index).ok(),
             command: Some(step.run.clone()),
             started: timestamp(self.spans.last().map(|span| span.start)),
             ended: None,
@@ -309,6 +310,8 @@ impl Record {
             first_byte: Some(log),
             end_byte: None,
         });
+        // A worker that dies with it leaves no other word of it.
+        self.inputs.insert("steps".into(), json!(self.steps));
         self.advance(shared, "running", index).await
     }
 
@@ -492,12 +495,16 @@ impl Record {
 
 /// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
 fn steps_before(job: &Job, spans: &[SpanRow], current: i64) -> Vec<StepReport> {
-    let done = job.steps.iter().take(usize::try_from(current).unwrap_or(0));
-    done.filter_map(|step| {
-        let span = spans.iter().find(|span| span.name == step.name && span.detail == step.run)?;
+    let done = job.steps.iter().enumerate().take(usize::try_from(current).unwrap_or(0));
+    done.filter_map(|(index, step)| {
+        let same = |span: &&SpanRow| {
+            span.name == step.name && (span.detail == step.run || step.run.contains("{tests}"))
+        };
+        let span = spans.iter().find(same)?;
         Some(StepReport {
             name: step.name.clone(),
-            command: Some(step.run.clone()),
+            index: u32::try_from(index).ok(),
+            command: Some(span.detail.clone()),
             started: timestamp(Some(span.start)),
             ended: timestamp(span.end),
             exit: span.error.is_none().then_some(0),

@@ -86,6 +86,12 @@ pub async fn a_vanished_machine_costs_one_attempt(world: World) {
     assert_eq!(ends, [Some(Outcome::InfraFailed), Some(Outcome::Ok)]);
     assert_eq!(build.attempts[0].cause.as_ref().unwrap().kind, "worker_lost");
     assert_eq!(world.log(&build.attempts[1]).await, "begun\n");
+    // Which step it was that nobody saw the end of is known, and all that it takes to run it again.
+    let lost = build.attempts[0].failed_step().unwrap();
+    assert_eq!((lost.index, lost.exit), (Some(0), None), "{build:?}");
+    let job = build.attempts[0].job.as_ref().unwrap();
+    assert_eq!((job.steps[0].dir.as_str(), job.sources[0].repo.as_str()), ("one", "one"));
+    assert_eq!(build.attempts[1].failed_step(), None);
 }
 
 pub async fn three_vanished_machines_end_the_build(world: World) {

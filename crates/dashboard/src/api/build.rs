@@ -208,6 +208,66 @@ pub struct AttemptReport {
     /// The recipe's steps that ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
+    /// What was to be done: enough to do it again elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobReport>,
+}
+
+impl AttemptReport {
+    /// The step that decided: the first that did not exit 0, unless all is well.
+    #[must_use]
+    pub fn failed_step(&self) -> Option<&StepReport> {
+        self.steps.iter().find(|step| step.exit != Some(0)).filter(|_| self.outcome != Some(Outcome::Ok))
+    }
+}
+
+/// What an attempt was to do. No secret's value is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobReport {
+    /// What is unpacked into the work directory first.
+    pub sources: Vec<JobSource>,
+    /// All steps, in order; those of the toolchain are left out where a snapshot of it is had.
+    pub steps: Vec<JobStep>,
+    /// Variables that hold secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Names (or `PREFIX_*`) of the worker's environment that the steps see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_pass: Vec<String>,
+}
+
+/// A tree in the work directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobSource {
+    /// The repo.
+    pub repo: String,
+    /// The commit, 40 digits.
+    pub commit: String,
+    /// Where it lies, relative to the work directory.
+    pub dir: String,
+    /// Whether it is a git repository and not only a tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub git: bool,
+}
+
+/// A command of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobStep {
+    /// Its name.
+    pub name: String,
+    /// A line for `sh -c`; `{tests}` stands for what a listing step listed.
+    pub command: String,
+    /// Where it runs, relative to the work directory.
+    pub dir: String,
+    /// Its environment, beside the secrets and what is passed on. `$WORKDIR` in a value stands for the work directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// Whether it builds the toolchain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_toolchain: bool,
+    /// Whether it only lists tests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lists: bool,
 }
 
 /// A timed part of an attempt.
@@ -233,6 +293,9 @@ pub struct Span {
 pub struct StepReport {
     /// Its name.
     pub name: String,
+    /// Its place among the job's steps, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
     /// What ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

@@ -250,6 +250,7 @@ pub(crate) fn done(mut report: BuildReport, outcome: Outcome, seconds: i64) -> B
         inputs: Default::default(),
         warnings: vec!["a process was left behind".into()],
         steps: Vec::new(),
+        job: None,
     }];
     report
 }

@@ -375,6 +375,7 @@ impl Maker<'_> {
                 };
                 steps.push(StepReport {
                     name: name.to_owned(),
+                    index: None,
                     command: Some(command.to_owned()),
                     started: Some(at),
                     ended: end,
@@ -413,6 +414,7 @@ impl Maker<'_> {
             inputs: std::collections::BTreeMap::from([("machine".to_owned(), "made up".into())]),
             warnings,
             steps,
+            job: None,
         };
         (attempt, log)
     }

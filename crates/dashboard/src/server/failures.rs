@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use futures::StreamExt as _;
 use store::BuildId;
+use store::logs::LogRow;
 
 use super::refusal::{Answer, Path};
 use super::{Dashboard, builds, id, logs};
@@ -70,10 +71,12 @@ pub(super) async fn of(
     }
     let mut logs = store::logs::of_build(&mut dashboard.db().read().await?, build).await?;
     let Some(log) = logs.pop() else { return Ok(None) };
-    let size = log.bytes as u64;
+    let (from, to) = failing_part(report, &log);
     let mut extractor = Extractor::default();
-    let parts =
-        if size <= 2 * LOOKED_AT { vec![(0, size)] } else { vec![(0, LOOKED_AT), (size - LOOKED_AT, size)] };
+    let parts = match to - from {
+        size if size <= 2 * LOOKED_AT => vec![(from, to)],
+        _ => vec![(from, from + LOOKED_AT), (to - LOOKED_AT, to)],
+    };
     for (from, to) in parts {
         let mut lines = std::pin::pin!(logs::lines(dashboard, &log, from, to));
         while let Some(line) = lines.next().await {
@@ -86,4 +89,17 @@ pub(super) async fn of(
         dashboard.failures().put(build, report, failure.clone());
     }
     Ok(failure)
+}
+
+/// Where in the log the output of the step that failed lies: others, later ones among them, may complain as well. Where
+/// that is not known, or it printed nothing, all that came before its end.
+fn failing_part(report: &BuildReport, log: &LogRow) -> (u64, u64) {
+    let size = log.bytes.unsigned_abs();
+    let attempt = log.attempt.to_string();
+    let step = report.attempts.iter().find(|one| one.id == attempt).and_then(|one| one.failed_step());
+    let to = step.and_then(|step| step.end_byte).unwrap_or(size).min(size);
+    match step.and_then(|step| step.first_byte) {
+        Some(from) if from < to => (from, to),
+        _ => (0, to),
+    }
 }

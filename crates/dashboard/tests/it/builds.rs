@@ -105,6 +105,37 @@ pub(crate) async fn the_failure_is_found_in_the_log(on: Fixture) {
     assert_eq!(on.client.failure(&build.id).await.unwrap(), Some(failure));
 }
 
+/// A step that always runs complains louder, one that went well did so before.
+pub(crate) async fn the_failure_is_looked_for_in_the_step_that_failed(on: Fixture) {
+    let build = report(1, "a", &revision("one@1"));
+    let parts = ["error: only a warning\n", "checking\nexpected 3, got 2\n", "error: nothing to clean up\n"];
+    on.client.put_build(&build).await.unwrap();
+    on.log(&attempt_id(1), &build.id, &[parts.concat().as_bytes()]).await;
+    on.client.log_finish(&attempt_id(1), 1).await.unwrap();
+    let mut ended = done(build.clone(), Outcome::Failed, 5);
+    ended.attempts[0].id = attempt_id(1);
+    let mut at = 0;
+    for (n, (part, exit)) in parts.iter().zip([0, 1, 0]).enumerate() {
+        let end = at + part.len() as u64;
+        ended.attempts[0].steps.push(dashboard::api::StepReport {
+            name: format!("step {n}"),
+            index: Some(n as u32),
+            command: None,
+            started: None,
+            ended: None,
+            exit: Some(exit),
+            first_byte: Some(at),
+            end_byte: Some(end),
+        });
+        at = end;
+    }
+    on.client.put_build(&ended).await.unwrap();
+    let failure = on.client.failure(&build.id).await.unwrap().unwrap();
+    let shown: Vec<_> = failure.lines.iter().map(|line| (line.line, line.text.as_str())).collect();
+    assert_eq!((failure.headline.as_str(), failure.line), ("expected 3, got 2", 2), "{failure:?}");
+    assert_eq!(shown, [(1, "checking"), (2, "expected 3, got 2")]);
+}
+
 pub(crate) async fn tests_and_artifacts_under_the_fence(on: Fixture) {
     let (build, attempt) = (build_id(1), attempt_id(1));
     let test = TestResult {

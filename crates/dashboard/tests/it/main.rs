@@ -57,6 +57,7 @@ on_both! {
         expected_times_are_medians,
         bad_reports_are_refused,
         the_failure_is_found_in_the_log,
+        the_failure_is_looked_for_in_the_step_that_failed,
         tests_and_artifacts_under_the_fence,
         an_artifact_with_another_digest_is_refused;
     logs:

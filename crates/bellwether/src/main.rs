@@ -1,10 +1,11 @@
 //! The `bellwether` command: arguments, wiring, progress on a terminal. No rules of its own.
 
+#[macro_use]
+mod terminal;
 mod args;
 mod command;
 mod server;
 mod system;
-mod terminal;
 
 use std::process::ExitCode;
 

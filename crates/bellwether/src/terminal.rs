@@ -1,10 +1,33 @@
 //! What goes to the terminal: stdout is data, stderr is talk.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
+
+/// Prints as the standard library's macro does, but for a closed pipe: whoever reads has seen enough, which is no reason
+/// to panic.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::terminal::write(format_args!($($text)*)) };
+}
+
+/// As [`print!`], with the end of the line.
+macro_rules! println {
+    () => { $crate::terminal::write(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::terminal::write(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Writes to stdout. What can't be written is lost, and told on stderr unless the reader has left.
+pub fn write(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "error: stdout can't be written: {error}");
+        }
+        _ => {}
+    }
+}
 
 /// Sends the program's own log to stderr: warnings only, unless told otherwise by `-v` or `RUST_LOG`.
 pub fn logs(cli: &Cli) {

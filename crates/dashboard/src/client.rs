@@ -229,7 +229,8 @@ fn malformed(path: &str, error: &dyn std::fmt::Display) -> CallError {
 }
 
 /// Escapes a text so that it is one segment of a path or one value of a query.
-fn segment(text: &str) -> String {
+#[must_use]
+pub fn segment(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use coordinator::{BuildAnswer, CancelRequest, WhyAnswer};
 use dashboard::api::BuildQuery;
+use dashboard::client::segment;
 use http::Method;
 
 use super::client::{Remote, print_json, short_revision};
@@ -60,7 +61,7 @@ pub async fn run(args: &Builds) -> Result<ExitCode> {
 
 pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let path = format!("/api/v1/builds/{}/retry", args.build);
+    let path = format!("/api/v1/builds/{}/retry", segment(&args.build));
     let answer: BuildAnswer =
         remote.hint(remote.service.call_json::<(), _>(Method::POST, &path, None).await)?;
     if args.server.json {
@@ -73,7 +74,7 @@ pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
 
 pub async fn cancel(args: &Cancel) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let path = format!("/api/v1/builds/{}/cancel", args.build);
+    let path = format!("/api/v1/builds/{}/cancel", segment(&args.build));
     let body = CancelRequest { reason: args.reason.clone() };
     let answer: BuildAnswer =
         remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;

@@ -21,7 +21,12 @@ pub struct Remote {
 impl Remote {
     /// Reaches the server, with its token where that can be read.
     pub fn new(args: &Server) -> Result<Remote> {
-        let mut service = Service::url(&args.server);
+        let url = match args.server.contains("://") {
+            true => args.server.trim_end_matches('/').to_owned(),
+            // An address as `up --listen` takes it.
+            false => format!("http://{}", args.server.trim_end_matches('/')),
+        };
+        let mut service = Service::url(&url);
         let token = match std::env::var("BELLWETHER_TOKEN") {
             Ok(token) => Some(token),
             Err(_) => {
@@ -33,7 +38,7 @@ impl Remote {
             service = service.with_bearer(token.trim());
         }
         let dashboard = DashboardClient::new(service.clone());
-        Ok(Remote { service, dashboard, url: args.server.trim_end_matches('/').to_owned() })
+        Ok(Remote { service, dashboard, url })
     }
 
     /// Says what to do about a server that can't be reached.

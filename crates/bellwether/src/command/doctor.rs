@@ -75,6 +75,7 @@ fn git() -> Finding {
 
 fn disk(args: &Doctor) -> Result<Finding> {
     let dir = args.server.data.clone().map_or_else(data::default_dir, Ok)?;
+    let dir = std::path::absolute(&dir).unwrap_or(dir);
     let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(&dir);
     let Ok(space) = rustix::fs::statvfs(there) else {
         return Ok(bad(

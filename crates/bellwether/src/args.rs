@@ -224,21 +224,25 @@ pub struct Builds {
 #[command(after_help = "\
 Examples:
   bellwether log BUILD --follow               as it is written
-  bellwether log BUILD --lines 100..120       a part of it
+  bellwether log BUILD --lines 100..120       a part of it; 100.. goes to the end
+  bellwether log BUILD --attempt 1            the first attempt's, where there were several
   bellwether log BUILD --search panicked      exits 1 if nothing is found")]
 pub struct Log {
     #[command(flatten)]
     pub server: Server,
     /// The build
     pub build: String,
-    /// Goes on until the log is finished
-    #[arg(short, long)]
+    /// Goes on until the build is done, through what is tried again
+    #[arg(short, long, conflicts_with_all = ["search", "lines"])]
     pub follow: bool,
-    /// Only lines FROM..TO, counted from 1
+    /// Of this attempt: its number, counted from 1, or its id [default: the last that has a log]
+    #[arg(long, value_name = "N|ID")]
+    pub attempt: Option<String>,
+    /// Only lines FROM..TO, counted from 1; FROM.. goes to the end
     #[arg(long, value_name = "FROM..TO")]
     pub lines: Option<String>,
     /// Only lines that contain this
-    #[arg(long)]
+    #[arg(long, conflicts_with = "lines")]
     pub search: Option<String>,
     /// Takes --search as a regular expression
     #[arg(long, requires = "search")]

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod follow;
 mod init;
 mod log;
 mod news;
@@ -36,7 +37,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Repro(args) => repro::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut text);
+            print!("{}", String::from_utf8_lossy(&text));
             Ok(ExitCode::SUCCESS)
         }
         // Ends before a runtime is made: see `main`.

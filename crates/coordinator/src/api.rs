@@ -65,6 +65,9 @@ pub struct BuildAnswer {
     pub state: String,
     /// Whether it is new.
     pub new: bool,
+    /// How many attempts it has had before.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 /// Why a build waits, or what became of it.
@@ -78,6 +81,12 @@ pub struct WhyAnswer {
     pub outcome: Option<String>,
     /// A sentence.
     pub reason: String,
+    /// How many attempts have begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Counts its changes, as in the dashboard's reports of it.
+    #[serde(default)]
+    pub version: u64,
     /// For programs.
     pub wait: Option<Wait>,
 }
@@ -231,9 +240,6 @@ async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -
     };
     let name = want.builder.clone();
     let asked = deed(now, "build", &revision, &name);
-    let answer = |row: BuildRow, new| {
-        Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new })
-    };
     if let Some(row) = api.finder.queue(vec![want], &[], Some(asked)).await?.into_iter().next() {
         return Ok(answer(row, true));
     }
@@ -245,6 +251,15 @@ async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -
         return Ok(answer(again(&api, row.id).await?, true));
     }
     Ok(answer(row, false))
+}
+
+fn answer(row: BuildRow, new: bool) -> Json<BuildAnswer> {
+    let attempts = count(row.attempts);
+    Json(BuildAnswer { id: row.id.to_string(), revision: row.revision, state: row.state, new, attempts })
+}
+
+fn count(attempts: i64) -> u32 {
+    u32::try_from(attempts).unwrap_or(u32::MAX)
 }
 
 /// What a person did, for the audit log. All persons hold the one token there is.
@@ -286,7 +301,7 @@ async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
 async fn retry(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<BuildAnswer> {
     let row = build(&api, &id).await?;
     let row = again(&api, row.id).await?;
-    Ok(Json(BuildAnswer { id, revision: row.revision, state: row.state, new: true }))
+    Ok(answer(row, true))
 }
 
 async fn cancel(
@@ -312,7 +327,7 @@ async fn cancel(
     })?;
     let message = if after.state == "done" { Message::Withdrawn(id) } else { Message::Cancel(id) };
     let _ = api.finder.core.send(message).await;
-    Ok(Json(BuildAnswer { id: id.to_string(), revision: after.revision, state: after.state, new: false }))
+    Ok(answer(after, false))
 }
 
 async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyAnswer> {
@@ -332,7 +347,8 @@ async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyA
         (Some(wait), None) => wait.reason.to_string(),
         (None, None) => format!("{}; the scheduler does not know it", row.state),
     };
-    Ok(Json(WhyAnswer { id, state: row.state, outcome: row.outcome, reason, wait }))
+    let (attempts, version) = (count(row.attempts), row.version.unsigned_abs());
+    Ok(Json(WhyAnswer { id, state: row.state, outcome: row.outcome, reason, attempts, version, wait }))
 }
 
 async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use coordinator::{BuildAnswer, BuildRequest, WhyAnswer};
-use dashboard::api::{BuildState, LogRange, Outcome};
-use dashboard::client::LogOf;
+use coordinator::{BuildAnswer, BuildRequest};
+use dashboard::api::Outcome;
 use http::Method;
 
 use super::client::{Remote, print_json};
+use super::follow::{self, Logs};
 use crate::args::Build;
 use crate::terminal::duration;
 
@@ -34,57 +33,29 @@ pub async fn run(args: &Build) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    follow(&remote, &answer.id, args.server.json).await
+    // Of a build that was there already, the attempt that there is is shown.
+    let before = if answer.new { answer.attempts } else { 0 };
+    follow(&remote, &answer.id, before, args.server.json).await
 }
 
-/// Shows the log as it comes, then the outcome.
-async fn follow(remote: &Remote, id: &str, json: bool) -> Result<ExitCode> {
-    let mut said = String::new();
-    let mut shown = false;
-    loop {
-        match remote.dashboard.build(id).await {
-            Ok(build) if build.state == BuildState::Done => break,
-            Ok(build) if matches!(build.state, BuildState::Running | BuildState::Reporting) && !json => {
-                if let Ok(body) = remote.dashboard.log(LogOf::Build(id), LogRange::Follow(0)).await {
-                    super::log::copy(body).await?;
-                    shown = true;
-                    break;
-                }
-            }
-            Ok(_) | Err(_) => {
-                let why = remote.service.get_json::<WhyAnswer>(&format!("/api/v1/builds/{id}/why")).await;
-                let why = remote.hint(why)?;
-                if why.reason != said && why.state == "queued" {
-                    eprintln!("{}", why.reason);
-                    said = why.reason;
-                }
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+/// Shows the logs of the attempts after `before` as they come, then the outcome.
+async fn follow(remote: &Remote, id: &str, before: u32, json: bool) -> Result<ExitCode> {
+    let logs = if json { Logs::Hidden } else { Logs::Shown };
+    let mut word = follow::attempts(remote, id, before, logs).await?;
+    while word.state != "done" {
+        // Nobody reads the log any more; the outcome still counts.
+        word = follow::attempts(remote, id, word.attempts, Logs::Hidden).await?;
     }
-    loop {
-        let build = remote.hint(remote.dashboard.build(id).await)?;
-        if build.state != BuildState::Done {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        }
-        if json {
-            print_json(&build)?;
-        } else if !shown {
-            // It was over before its log could be followed.
-            if let Ok(body) = remote.dashboard.log(LogOf::Build(id), LogRange::All).await {
-                super::log::copy(body).await?;
-            }
-        }
-        let seconds = build
-            .ended
-            .zip(build.started)
-            .and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
-        let outcome = build.outcome.map_or("?".to_owned(), |outcome| outcome.to_string());
-        let cause = build.cause.map_or(String::new(), |cause| format!(", {} {}", cause.kind, cause.detail));
-        eprintln!("{outcome}{cause} after {}", duration(seconds.unwrap_or(0.0)));
-        return Ok(if build.outcome == Some(Outcome::Ok) { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    let build = follow::report(remote, id, &word).await?;
+    if json {
+        print_json(&build)?;
     }
+    let seconds =
+        build.ended.zip(build.started).and_then(|(end, start)| (end - start).total(jiff::Unit::Second).ok());
+    let outcome = build.outcome.map_or("?".to_owned(), |outcome| outcome.to_string());
+    let cause = build.cause.map_or(String::new(), |cause| format!(", {} {}", cause.kind, cause.detail));
+    eprintln!("{outcome}{cause} after {}", duration(seconds.unwrap_or(0.0)));
+    Ok(if build.outcome == Some(Outcome::Ok) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// Makes a commit of the uncommitted tree, beside the index and the branch, and brings it to the server.

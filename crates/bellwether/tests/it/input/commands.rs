@@ -100,6 +100,54 @@ fn every_command_talks_to_a_running_server() {
 }
 
 #[test]
+fn what_is_built_again_is_followed_and_not_what_was_before() {
+    let world = World::new();
+    let count = world.path().join("count");
+    let run = format!("echo x >> {0}; echo \"run $(wc -l < {0})\"; sleep 1; echo end", count.display());
+    world.repo("app", &run);
+    let server = world.serve(&["app"]);
+    let first = world.wait_build(&server, "app", "the commit is built", |one| one["state"] == "done");
+    let id = first["id"].as_str().unwrap();
+    let ask = |command: &str, arguments: &[&str]| world.ask(&server, command, arguments);
+    let said = ask("build", &["app", "--builder", "t", "--again"]);
+    said.must(0, &["queued", "ok after"]);
+    assert_eq!(said.out, "run 2\nend\n");
+    ask("retry", &[id]).must(0, &["queued again"]);
+    assert_eq!(ask("log", &[id, "--follow"]).must(0, &[]).out, "run 3\nend\n");
+    assert_eq!(ask("log", &[id, "--follow"]).must(0, &[]).out, "run 3\nend\n", "over, it is shown as it is");
+    assert_eq!(ask("build", &["app", "--builder", "t"]).must(0, &["there already"]).out, "run 3\nend\n");
+
+    assert_eq!(ask("log", &[id, "--attempt", "1"]).must(0, &[]).out, "run 1\nend\n");
+    let build = server.request("GET", &format!("/api/v1/builds/{id}"), None, None).unwrap().json().unwrap();
+    let second = build["attempts"][1]["id"].as_str().unwrap();
+    assert_eq!(ask("log", &[id, "--attempt", second, "--lines", "2.."]).must(0, &[]).out, "end\n");
+    ask("log", &[id, "--attempt", "4"]).must(2, &["has no attempt 4; there are 1, 2, 3"]);
+    ask("log", &[id, "--follow", "--search", "run"])
+        .must(2, &["--follow", "cannot be used with", "--search"]);
+    ask("log", &["--help"]).must(0, &["--attempt <N|ID>", "its number, counted from 1, or its id"]);
+
+    ask("retry", &["../../status?x"]).must(2, &["there is no build ../../status?x"]);
+    let address = server.address().to_string();
+    world.run(&["builds", "--server", &address, "--data", "DATA"]).must(0, &[id]);
+}
+
+#[test]
+fn a_reader_that_leaves_and_a_directory_to_come_are_no_trouble() {
+    let world = World::new();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bellwether"))
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let said = world.run(&["doctor", "--data", "not/yet", "--server", "http://127.0.0.1:1"]);
+    assert!(said.out.contains("free at") && !said.out.contains("can't be looked at"), "{}", said.out);
+}
+
+#[test]
 fn what_waits_and_what_runs_can_be_cancelled() {
     let world = World::new();
     let gate = world.path().join("gate");

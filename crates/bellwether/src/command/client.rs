@@ -67,8 +67,3 @@ pub fn short_revision(revision: &str) -> String {
     };
     revision.split('+').map(short).collect::<Vec<_>>().join("+")
 }
-
-/// The commit of a revision's subject.
-pub fn subject_commit(revision: &str) -> &str {
-    revision.split('+').next().and_then(|subject| subject.split_once('@')).map_or("", |(_, commit)| commit)
-}

@@ -114,13 +114,28 @@ async fn unpack_snapshot(
     source: &Source,
     key: &str,
 ) -> Result<bool, Trouble> {
-    let stream = match shared.objects.get_stream(key).await {
-        Ok((_, stream)) => stream,
-        Err(ObjectError::NotFound(_)) => return Ok(false),
-        Err(error) => return Err(Trouble::source(error.to_string())),
-    };
-    record.span("unpack", &format!("{} from {key}", source.dir));
-    client.write_tgz(&source.dir, stream.map(|chunk| chunk.map_err(std::io::Error::other))).await?;
+    let mut tries = 0;
+    loop {
+        let stream = match shared.objects.get_stream(key).await {
+            Ok((_, stream)) => stream,
+            Err(ObjectError::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(Trouble::source(error.to_string())),
+        };
+        if tries == 0 {
+            record.span("unpack", &format!("{} from {key}", source.dir));
+        }
+        let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
+        match client.write_tgz(&source.dir, stream).await {
+            Ok(_) => break,
+            // As for plain sources: begun again, the same tree over the part of it that is there.
+            Err(error) if error.is_transient() && tries < 2 => {
+                tracing::warn!(%error, "sending a snapshot to a worker broke off; trying again");
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(true)
 }
 

@@ -7,6 +7,7 @@
 mod agent;
 mod args;
 mod clock;
+mod descriptors;
 mod exec;
 mod fence;
 mod files;

@@ -64,6 +64,8 @@ impl Reexec {
 
 /// Runs the helper; `args` are those after [`COMMAND`]. Returns only if it did not become another program.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // The agent's own are closed on exec; what somebody gave it is no job's business.
+    crate::descriptors::close_inherited();
     let mut args = args.into_iter();
     let mut setup = Setup::default();
     let mut action = None;

@@ -21,11 +21,13 @@ pub fn early(prefix: usize) -> Option<ExitCode> {
 
 /// Runs the agent until it is told to end, or was idle for too long; exits 1 if it could not start.
 ///
-/// It makes its own runtime and owns this process: it becomes the reaper of orphans and answers SIGTERM.
+/// It makes its own runtime and owns this process, which must have one thread and nothing open as yet: it closes what it
+/// inherited beside the standard streams, becomes the reaper of orphans and answers SIGTERM.
 pub fn main(args: Args) -> ExitCode {
     if let Some(Helper::SandboxExec { args }) = args.helper {
         return sandbox::run(args);
     }
+    crate::descriptors::close_inherited();
     if args.own_session {
         // EPERM: it leads a process group, as what a shell starts does, and stays where it is.
         let _session = rustix::process::setsid();

@@ -47,6 +47,7 @@ on_both! {
         a_build_is_ok_and_its_spans_add_up,
         exits_timeouts_and_limits_are_failures,
         leftovers_are_warnings,
+        what_the_server_was_given_is_open_in_no_worker_and_no_job,
         secrets_are_not_in_the_log,
         secrets_are_in_no_word_of_a_worker,
         a_secret_that_changed_while_no_server_ran_costs_the_attempt,

@@ -77,6 +77,26 @@ pub async fn leftovers_are_warnings(world: World) {
     running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
 }
 
+/// A worker is started with a descriptor of somebody's, as by `up 88<file`.
+pub async fn what_the_server_was_given_is_open_in_no_worker_and_no_job(world: World) {
+    let given = world.dir.path().join("given");
+    std::fs::write(&given, "").unwrap();
+    world.configure(&simple("ls /proc/$$/fd | tr '\\n' ' '", ""));
+    world.push("one", &[1]).await;
+    let open = format!("exec 8<>'{}'; exec \"$0\" \"$@\"", given.display());
+    let buildlet = crate::world::buildlet().to_string_lossy().into_owned();
+    let pool = world.local_pool_by(vec!["sh".into(), "-c".into(), open, buildlet]);
+    let running = world.start_with(pool, std::sync::Arc::new(coordinator::NoHooks)).await;
+    let build = world.done("one", "b").await;
+    assert_eq!(world.log(only(&build)).await, "0 1 2 ");
+    let status = running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
+    let folder = world.dir.path().join("workers").join(status.workers[0].worker.to_string());
+    let pid = crate::world::worker_pid(&folder).unwrap();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+    assert!(open.len() > 3 && !open.contains(&given), "{open:?}");
+}
+
 pub async fn secrets_are_not_in_the_log(mut world: World) {
     let secret = "correct-horse-battery-staple";
     world.secrets.insert("deploy".into(), secret.into());

@@ -202,11 +202,16 @@ impl World {
     }
 
     pub fn local_pool(&self) -> Arc<dyn Pool> {
+        self.local_pool_by(vec![buildlet().to_string_lossy().into_owned()])
+    }
+
+    /// A local pool whose workers are started by this command.
+    pub fn local_pool_by(&self, command: Vec<String>) -> Arc<dyn Pool> {
         let env = [("PATH".to_owned(), std::env::var("PATH").unwrap())];
         let pool = LocalPool::open(LocalPoolConfig {
             dir: self.dir.path().join("workers"),
             sockets: self.dir.path().join("s"),
-            command: vec![buildlet().to_string_lossy().into_owned()],
+            command,
             env: env.into(),
             idle_exit: Duration::from_secs(300),
         });

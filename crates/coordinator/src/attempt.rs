@@ -333,7 +333,7 @@ async fn work(
     let mut log =
         LogWriter::open(dashboard, attempt.clone(), &record.build.id.to_string(), fence, &secrets).await?;
     log.preface(&record.notices.concat()).await?;
-    let mut verdict = Verdict { outcome: "ok", cause: None };
+    let mut verdict = record.judged_before();
     let first = record.attempt.step as usize;
     for index in first..record.job.steps.len() {
         let mut step = record.job.steps[index].clone();

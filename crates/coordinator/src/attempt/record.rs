@@ -27,6 +27,10 @@ pub(crate) const MAX_ATTEMPTS: i64 = 3;
 /// The longest a lease may last beyond the time limits of its steps.
 const SLACK: Duration = Duration::from_secs(3600);
 
+/// How the error of a step's span begins that ran over its time, or over a limit.
+const RAN_OVER: &str = "ran over ";
+const OVER_LIMIT: &str = "went over its limit: ";
+
 pub(crate) struct Record {
     pub build: BuildRow,
     pub attempt: AttemptRow,
@@ -320,8 +324,8 @@ impl Record {
         let error = match &ended.end {
             End::Ok => None,
             End::Exit(state) => Some(state.clone()),
-            End::Timeout(limit) => Some(format!("ran over {} s", limit.as_secs_f64())),
-            End::Limit(kind) => Some(format!("went over its limit: {kind}")),
+            End::Timeout(limit) => Some(format!("{RAN_OVER}{} s", limit.as_secs_f64())),
+            End::Limit(kind) => Some(format!("{OVER_LIMIT}{kind}")),
             End::Cancelled => Some("cancelled".into()),
         };
         // The command had ended when its output did; what came after was the way of the last bytes into the store.
@@ -339,6 +343,21 @@ impl Record {
         }
         for left in &ended.state.leftovers {
             self.warn(format!("left behind and ended: process {} ({})", left.pid, left.cmd));
+        }
+    }
+
+    /// The verdict as it was when the coordinator before us died: a step may have failed and others go on nevertheless.
+    pub fn judged_before(&self) -> Verdict {
+        let failed = self.steps.iter().find(|step| step.exit != Some(0));
+        let span = failed
+            .and_then(|step| self.spans.iter().find(|span| span.name == step.name && span.error.is_some()));
+        let Some((span, said)) = span.and_then(|span| Some((span, span.error.as_deref()?))) else {
+            return Verdict { outcome: "ok", cause: None };
+        };
+        match said.strip_prefix(OVER_LIMIT) {
+            Some(kind) => Verdict::failed("limit", kind),
+            None if said.starts_with(RAN_OVER) => Verdict::failed("timeout", format!("{} {said}", span.name)),
+            None => Verdict::failed("exit", format!("{}: {said}", span.name)),
         }
     }
 

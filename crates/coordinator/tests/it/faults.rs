@@ -50,6 +50,39 @@ async fn all_done(world: &World, count: usize, at: &str) {
     assert_eq!((begun.len(), once.len()), (count, count), "{at}: nothing is built twice");
 }
 
+/// A step that always runs goes well after the one that failed.
+pub async fn what_failed_before_a_crash_stays_failed(world: World) {
+    let go_on = world.dir.path().join("go-on");
+    let steps = format!(
+        "[[recipe.r.step]]\nname = \"test\"\nrun = \"echo no; exit 3\"\n\
+         [[recipe.r.step]]\nname = \"tidy\"\nwhen = \"always\"\n\
+         run = \"echo begun; until [ -e {} ]; do sleep 0.05; done\"\n",
+        go_on.display()
+    );
+    world.configure(&crate::world::simple("", &steps).replace("run = ''''''\n", ""));
+    world.push("one", &[1]).await;
+    let dying = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "running").await;
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        assert!(std::time::Instant::now() < end);
+        let mut reader = world.db.read().await.unwrap();
+        let rows = store::attempts::of_build(&mut reader, row.id).await.unwrap();
+        drop(reader);
+        if rows[0].step == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    dying.kill().await;
+    let _next = world.start().await;
+    std::fs::write(&go_on, "").unwrap();
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(dashboard::api::Outcome::Failed), "{build:?}");
+    assert_eq!(build.cause.as_ref().unwrap().detail, "test: exit status 3");
+    assert_eq!((build.attempts.len(), build.attempts[0].failed_step().unwrap().index), (1, Some(0)));
+}
+
 pub async fn killed_at_every_transition(world: World) {
     world.configure(&counting(&world));
     let mut n = 0;

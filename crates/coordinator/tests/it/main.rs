@@ -80,6 +80,7 @@ on_both! {
         an_hour_back_between_transitions,
         a_day_forward_between_transitions;
     faults:
+        what_failed_before_a_crash_stays_failed,
         killed_at_every_transition,
         a_transition_that_is_not_committed_is_tried_again,
         an_answer_that_is_lost_doubles_nothing;

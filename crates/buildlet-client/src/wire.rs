@@ -24,6 +24,9 @@ pub struct Limits {
     /// Bytes of output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_bytes: Option<u64>,
+    /// Processor time of the whole process tree, in thousandths of a processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_millis: Option<u64>,
 }
 
 /// A command to run; the answer to the same `id` again is the state of the first.
@@ -139,6 +142,8 @@ pub struct AgentStatus {
     pub lease: Option<String>,
     /// How limits are held: `cgroup2`, `cgroup1` or `watch`.
     pub limits: String,
+    /// How `cpu_millis` is held: `cgroup2`, `cgroup1`, or `watch`, by stopping the processes for a while.
+    pub cpu_limit: String,
     /// How commands are kept apart: `namespaces` or `none`.
     pub isolation: String,
     /// The commands it knows.

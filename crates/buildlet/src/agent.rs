@@ -199,6 +199,7 @@ impl Agent {
                 fence: self.fence.current(),
                 lease,
                 limits: settings.limits.name().to_owned(),
+                cpu_limit: settings.limits.cpu_name().to_owned(),
                 isolation: if settings.namespaces { "namespaces" } else { "none" }.to_owned(),
                 execs: self.table.list(),
                 disk_free,
@@ -245,11 +246,7 @@ fn probe(reexec: &Reexec, setup: &Setup) -> bool {
 
 fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
     let backend = Backend::probe(prefix);
-    let limits = crate::wire::Limits {
-        memory_bytes: Some(1 << 30),
-        processes: Some(100),
-        ..crate::wire::Limits::default()
-    };
+    let limits = Backend::probed();
     // A group that no process may enter holds nothing.
     let joins = match backend.make(&format!("{prefix}probe"), &limits) {
         Ok(Some(group)) => {

@@ -6,6 +6,7 @@ mod record;
 pub(crate) mod spool;
 mod supervise;
 mod table;
+mod throttle;
 pub(crate) mod tree;
 
 use std::path::PathBuf;

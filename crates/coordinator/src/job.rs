@@ -116,4 +116,7 @@ pub struct Limits {
     pub disk_bytes: Option<u64>,
     /// Output of a step, in bytes.
     pub log_bytes: Option<u64>,
+    /// Share of processors, in thousandths of one.
+    #[serde(default)]
+    pub cpu_millis: Option<u64>,
 }

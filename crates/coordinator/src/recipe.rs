@@ -134,6 +134,7 @@ pub async fn run_step<S: Sink>(
             processes: limits.processes,
             disk_bytes: limits.disk_bytes,
             log_bytes: limits.log_bytes,
+            cpu_millis: limits.cpu_millis,
         },
     };
     let mut from = sink.begin(index).await.map_err(RunError::Sink)?;

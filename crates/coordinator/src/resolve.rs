@@ -151,6 +151,7 @@ pub fn job(
             processes: limits.processes.map(u64::from),
             disk_bytes: limits.disk,
             log_bytes: limits.log,
+            cpu_millis: limits.cpu.map(|cpu| (cpu * 1000.0).ceil() as u64),
         },
         digest,
         toolchain,

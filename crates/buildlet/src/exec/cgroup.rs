@@ -9,10 +9,10 @@ use crate::wire::Limits;
 /// How limits are held on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Backend {
-    /// One group with both controllers, beneath this directory.
-    V2(PathBuf),
-    /// One group in each hierarchy.
-    V1 { memory: PathBuf, pids: PathBuf },
+    /// One group with the controllers for memory and processes, beneath this directory, and perhaps that for processors.
+    V2 { base: PathBuf, cpu: bool },
+    /// One group in each hierarchy; that of processors may be absent.
+    V1 { memory: PathBuf, pids: PathBuf, cpu: Option<PathBuf> },
     /// By looking at the processes ten times a second.
     Watch,
 }
@@ -23,7 +23,12 @@ pub(crate) struct Group {
     version: u8,
     memory: PathBuf,
     pids: PathBuf,
+    /// Where the kernel holds the share of processors, if it does.
+    cpu: Option<PathBuf>,
 }
+
+/// The time in which a group may use its share of processors, in microseconds.
+const PERIOD_US: u64 = 100_000;
 
 impl Backend {
     /// Finds the best that works, by making and limiting a group.
@@ -39,11 +44,15 @@ impl Backend {
             let inside = mount.join(line.unwrap_or("/").trim_start_matches('/'));
             if inside.is_dir() { inside } else { mount }
         };
+        let (base, cpu) = (place("", root.to_owned()), Some(place("cpu", root.join("cpu"))));
+        let (memory, pids) = (place("memory", root.join("memory")), place("pids", root.join("pids")));
         let candidates = [
-            Self::V2(place("", root.to_owned())),
-            Self::V1 { memory: place("memory", root.join("memory")), pids: place("pids", root.join("pids")) },
+            Self::V2 { base: base.clone(), cpu: true },
+            Self::V2 { base, cpu: false },
+            Self::V1 { memory: memory.clone(), pids: pids.clone(), cpu },
+            Self::V1 { memory, pids, cpu: None },
         ];
-        let limits = Limits { memory_bytes: Some(1 << 30), processes: Some(100), ..Limits::default() };
+        let limits = Self::probed();
         for candidate in candidates {
             candidate.sweep(prefix);
             match candidate.make(&format!("{prefix}probe"), &limits) {
@@ -55,21 +64,36 @@ impl Backend {
         Self::Watch
     }
 
+    /// Limits of every kind, to try whether they can be set.
+    pub(crate) fn probed() -> Limits {
+        let (memory_bytes, processes, cpu_millis) = (Some(1 << 30), Some(100), Some(1000));
+        Limits { memory_bytes, processes, cpu_millis, ..Limits::default() }
+    }
+
     /// The name in the status.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::V2(_) => "cgroup2",
+            Self::V2 { .. } => "cgroup2",
             Self::V1 { .. } => "cgroup1",
             Self::Watch => "watch",
         }
     }
 
+    /// The same for the share of processors.
+    pub(crate) fn cpu_name(&self) -> &'static str {
+        match self {
+            Self::V2 { cpu: true, .. } => "cgroup2",
+            Self::V1 { cpu: Some(_), .. } => "cgroup1",
+            _ => "watch",
+        }
+    }
+
     /// Removes groups that an earlier process of this agent left.
     fn sweep(&self, prefix: &str) {
-        let parents: &[&PathBuf] = match self {
-            Self::V2(base) => &[base],
-            Self::V1 { memory, pids } => &[memory, pids],
-            Self::Watch => &[],
+        let parents: Vec<&PathBuf> = match self {
+            Self::V2 { base, .. } => vec![base],
+            Self::V1 { memory, pids, cpu } => [memory, pids].into_iter().chain(cpu).collect(),
+            Self::Watch => Vec::new(),
         };
         for parent in parents {
             for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -85,9 +109,13 @@ impl Backend {
     pub(crate) fn make(&self, name: &str, limits: &Limits) -> io::Result<Option<Group>> {
         let group = match self {
             Self::Watch => return Ok(None),
-            Self::V2(base) => Group { version: 2, memory: base.join(name), pids: base.join(name) },
-            Self::V1 { memory, pids } => {
-                Group { version: 1, memory: memory.join(name), pids: pids.join(name) }
+            Self::V2 { base, cpu } => {
+                let dir = base.join(name);
+                Group { version: 2, memory: dir.clone(), pids: dir.clone(), cpu: cpu.then_some(dir) }
+            }
+            Self::V1 { memory, pids, cpu } => {
+                let cpu = cpu.as_ref().map(|cpu| cpu.join(name));
+                Group { version: 1, memory: memory.join(name), pids: pids.join(name), cpu }
             }
         };
         let make = |dir: &Path| {
@@ -102,6 +130,7 @@ impl Backend {
         };
         make(&group.memory)?;
         make(&group.pids)?;
+        group.cpu.iter().try_for_each(|dir| make(dir))?;
         if let Some(bytes) = limits.memory_bytes {
             let file = if group.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
             set(&group.memory.join(file), &bytes.to_string())?;
@@ -113,6 +142,16 @@ impl Backend {
         if let Some(processes) = limits.processes {
             set(&group.pids.join("pids.max"), &processes.to_string())?;
         }
+        if let (Some(millis), Some(dir)) = (limits.cpu_millis, &group.cpu) {
+            // The kernel takes no quota under a millisecond.
+            let quota = (millis * PERIOD_US / 1000).max(1000);
+            if group.version == 2 {
+                set(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"))?;
+            } else {
+                set(&dir.join("cpu.cfs_period_us"), &PERIOD_US.to_string())?;
+                set(&dir.join("cpu.cfs_quota_us"), &quota.to_string())?;
+            }
+        }
         Ok(Some(group))
     }
 }
@@ -120,11 +159,23 @@ impl Backend {
 impl Group {
     /// The files into which a process writes `0` to move itself in.
     pub(crate) fn joins(&self) -> Vec<PathBuf> {
-        let mut files = vec![self.memory.join("cgroup.procs")];
-        if self.pids != self.memory {
-            files.push(self.pids.join("cgroup.procs"));
+        self.dirs().into_iter().map(|dir| dir.join("cgroup.procs")).collect()
+    }
+
+    /// Its directories, each once.
+    fn dirs(&self) -> Vec<&PathBuf> {
+        let mut dirs = vec![&self.memory];
+        for dir in [&self.pids].into_iter().chain(&self.cpu) {
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
         }
-        files
+        dirs
+    }
+
+    /// Whether the kernel holds the share of processors.
+    pub(crate) fn holds_cpu(&self) -> bool {
+        self.cpu.is_some()
     }
 
     /// Every process inside.
@@ -161,7 +212,7 @@ fn counter(file: &Path, name: &str) -> u64 {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for dir in [&self.pids, &self.memory] {
+        for dir in self.dirs() {
             if let Err(error) = fs::remove_dir(dir)
                 && error.kind() != io::ErrorKind::NotFound
             {

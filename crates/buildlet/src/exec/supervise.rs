@@ -22,6 +22,7 @@ use crate::wire::{Leftover, Limits, RunState};
 use super::cgroup::Group;
 use super::record::Record;
 use super::table::Table;
+use super::throttle::Throttle;
 use super::tree::{self, Process};
 use super::{Exec, Stop};
 
@@ -111,6 +112,9 @@ impl Supervised {
         let mut stops = self.exec.stop.subscribe();
         let mut deadline = self.limits.wall_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
         let mut force: Option<Instant> = None;
+        let by_kernel = self.group.as_ref().is_some_and(Group::holds_cpu);
+        let mut throttle = self.limits.cpu_millis.filter(|_| !by_kernel).map(Throttle::new);
+        let mut looked = Instant::now();
         let mut look = Instant::now() + Duration::from_millis(5);
         // A stop that came before the subscription is seen too.
         stops.mark_changed();
@@ -125,6 +129,10 @@ impl Supervised {
                         if !stop.grace.is_zero() {
                             self.signal(Signal::TERM);
                         }
+                        // Whoever is to end must be able to.
+                        if throttle.take().is_some_and(|throttle| throttle.holds()) {
+                            self.signal(Signal::CONT);
+                        }
                         force = Some(Instant::now() + stop.grace);
                     }
                 }
@@ -137,8 +145,13 @@ impl Supervised {
                     self.exec.stop(Stop { cause: "timeout".to_owned(), grace: self.table.settings.grace });
                 }
                 () = sleep_until(look) => {
-                    self.sample(&mut seen);
-                    look = Instant::now() + TICK;
+                    let members = self.sample(&mut seen);
+                    let now = Instant::now();
+                    if let Some(throttle) = &mut throttle {
+                        self.throttle(throttle, now - looked, &members);
+                    }
+                    looked = now;
+                    look = now + TICK;
                 }
             }
         }
@@ -169,7 +182,19 @@ impl Supervised {
         members.iter().for_each(|p| tree::signal(p.pid, signal));
     }
 
-    fn sample(&self, seen: &mut Seen) {
+    /// Stops the processes while they are over their share of processors, and lets them go on after.
+    fn throttle(&self, throttle: &mut Throttle, elapsed: Duration, members: &[Process]) {
+        let held = throttle.holds();
+        if throttle.over(elapsed, members.iter().map(|p| p.cpu_ms).sum()) {
+            // Twice: one may have been started by another before that one was stopped. Each look finds the rest.
+            self.signal(Signal::STOP);
+            self.signal(Signal::STOP);
+        } else if held {
+            self.signal(Signal::CONT);
+        }
+    }
+
+    fn sample(&self, seen: &mut Seen) -> Vec<Process> {
         let members = self.members();
         let rss = members.iter().map(|p| p.rss_bytes).sum::<u64>();
         seen.max_rss = seen.max_rss.max(rss);
@@ -184,6 +209,7 @@ impl Supervised {
         if let Some(kind) = breach {
             self.exec.stop(Stop { cause: format!("limit:{kind}"), grace: Duration::ZERO });
         }
+        members
     }
 
     fn sample_peak(&self, seen: &mut Seen) {

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::now_us;
 use crate::paths::join_beneath;
 use crate::sandbox::{Reexec, Setup};
-use crate::wire::{ExecBrief, ExecRequest, ExecState, Leftover, RunState};
+use crate::wire::{ExecBrief, ExecRequest, ExecState, Leftover, Limits, RunState};
 
 use super::cgroup::{Backend, Group};
 use super::launch::{Launch, home, job_environment, tmpdir};
@@ -240,7 +240,8 @@ impl Table {
         run_in: PathBuf,
     ) -> io::Result<(Waiter, pipe::Receiver, Option<Group>)> {
         let settings = &self.settings;
-        let limited = request.limits.memory_bytes.is_some() || request.limits.processes.is_some();
+        let Limits { memory_bytes, processes, cpu_millis, .. } = request.limits;
+        let limited = memory_bytes.or(processes).or(cpu_millis).is_some();
         let group = if limited {
             settings.limits.make(&format!("{}{}", settings.cgroup_prefix, request.id), &request.limits)?
         } else {

@@ -91,14 +91,37 @@ async fn processor_time_is_counted() {
     assert!(state.cpu_ms > 20, "{state:?}");
 }
 
+/// By the kernel where it can, else by stopping and continuing: in both cases what is finite ends, and what is not has
+/// used no more than its share when it is ended.
+#[tokio::test]
+async fn a_share_of_a_processor() {
+    for flags in [&["--no-kernel-help"][..], &[]] {
+        let agent = Agent::start(flags).await;
+        let client = agent.client();
+        let limits = Limits { cpu_millis: Some(200), wall_ms: Some(2500), ..Limits::default() };
+        let script = "(while :; do :; done) & while :; do :; done";
+        client.start(&limited("endless", script, limits)).await.unwrap();
+        let state = end(&client, "endless").await;
+        assert_eq!(state.ended_by.as_deref(), Some("timeout"), "{flags:?} {state:?}");
+        let passed_ms = (state.ended_us.unwrap() - state.started_us) / 1000;
+        assert!(i64::try_from(state.cpu_ms).unwrap() * 2 < passed_ms, "{flags:?} {state:?}");
+        let limits = Limits { cpu_millis: Some(500), wall_ms: Some(120_000), ..Limits::default() };
+        let script = "awk 'BEGIN { for (i = 0; i < 8000000; i++) x += i }'";
+        client.start(&limited("finite", script, limits)).await.unwrap();
+        assert_eq!(end(&client, "finite").await.process_state, "ok", "{flags:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_status_says_how_limits_are_held() {
     let agent = Agent::start(&["--no-kernel-help"]).await;
     let status = agent.client().status().await.unwrap().bellwether.unwrap();
     assert_eq!((status.limits.as_str(), status.isolation.as_str()), ("watch", "none"));
+    assert_eq!(status.cpu_limit, "watch");
     let agent = Agent::start(&[]).await;
     let status = agent.client().status().await.unwrap().bellwether.unwrap();
     assert!(["cgroup1", "cgroup2", "watch"].contains(&status.limits.as_str()));
+    assert!([status.limits.as_str(), "watch"].contains(&status.cpu_limit.as_str()), "{status:?}");
     assert_eq!(status.digest.len(), 64);
     assert_eq!(status.instance.len(), 32);
     assert!(status.disk_free > 0);

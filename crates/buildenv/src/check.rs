@@ -292,6 +292,7 @@ fn builder(checker: &mut Checker, all: &Gathered, hosts: &[Host], id: &Id, whole
             checker.problem(place, &format!("{path}.skip_snapshot"), format!("skip_snapshot excludes {key}"));
         checker.report(problem.expected("one of the two: helpers start from a snapshot"));
     }
+    jobs::compile_only(checker, all, scope, &path, table);
     candidates(checker, hosts, &path, whole);
 }
 

@@ -27,6 +27,7 @@ use crate::recipe::{End, Run, RunError, Surroundings, run_step};
 use crate::report::ReportQueue;
 use crate::vault::Vault;
 use record::Record;
+pub(crate) use record::avoided;
 
 /// What drivers share.
 pub struct Shared {
@@ -352,6 +353,13 @@ async fn work(
             verdict = record.cancelled(shared).await?;
             break;
         }
+        if step.run.contains("{tests}") && record.none_left {
+            record.warn(format!(
+                "{} is left out: `tests` of the builder names none of the listed tests",
+                step.name
+            ));
+            continue;
+        }
         if step.run.contains("{tests}") {
             step.run = step.run.replace("{tests}", &record.tests.join(" "));
         }
@@ -370,7 +378,8 @@ async fn work(
             End::Cancelled => Some(record.cancelled(shared).await?),
         };
         if step.lists && judged.is_none() {
-            record.tests = listed(shared, &attempt, record.step_bytes()).await;
+            let listed = listed(shared, &attempt, record.step_bytes()).await;
+            record.choose(listed);
         }
         if step.snapshot && judged.is_none() {
             record.snapshot(shared, client).await?;

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Driven, Fate, Grant, Shared, Start, drive};
+use crate::attempt::{Driven, Fate, Grant, Shared, Start, avoided, drive};
 use crate::clock::new_id;
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
@@ -436,9 +436,7 @@ impl Core {
         if row.cancel.is_some() {
             cancel.cancel();
         }
-        if let Some(known) = self.workers.get_mut(&worker) {
-            known.state = "busy";
-        }
+        self.set_state(worker, "busy", None);
         self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker });
         let grant = Grant { build: row, worker, host, client, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
@@ -477,27 +475,22 @@ impl Core {
 
     fn set_state(&mut self, worker: WorkerId, state: &'static str, reason: Option<String>) {
         if let Some(known) = self.workers.get_mut(&worker) {
-            known.state = state;
-            known.reason = reason;
+            (known.state, known.reason) = (state, reason);
         }
     }
 
-    /// Queues a build again whose attempt was lost to the machines. While the database is away it is kept for later.
+    /// Queues a build again that is to have another attempt. While the database is away it is kept for later.
     async fn requeue(&mut self, build: BuildId) {
         self.requeue_later.remove(&build);
         let read = async {
             let mut reader = self.shared.ledger.db().read().await?;
             let row = builds::get(&mut reader, build).await?;
-            let tried = attempts::of_build(&mut reader, build).await?;
-            Ok::<_, StoreError>((row, tried))
+            Ok::<_, StoreError>((row, attempts::of_build(&mut reader, build).await?))
         };
         let read = tokio::time::timeout(REQUEUE, read).await;
         match read.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()))) {
             Ok((Some(row), tried)) if row.state == "queued" => {
-                let since = row.retried_from;
-                let avoid =
-                    tried.iter().filter(|attempt| attempt.number > since).map(|attempt| attempt.worker);
-                let request = self.request(&row, avoid.collect());
+                let request = self.request(&row, avoided(&row, &tried));
                 self.rows.insert(row);
                 self.apply(Event::Queued(request));
             }

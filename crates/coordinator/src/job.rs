@@ -33,6 +33,12 @@ pub struct Job {
     pub limits: Limits,
     /// SHA-256 of the recipe and builder as configured.
     pub digest: String,
+    /// How many attempts that failed are followed by another.
+    #[serde(default)]
+    pub retries: u32,
+    /// Which of the listed tests run, as patterns.
+    #[serde(default)]
+    pub tests: Vec<String>,
     /// The repo whose tree is the toolchain of this job, where it is not the subject itself.
     pub toolchain: Option<String>,
 }

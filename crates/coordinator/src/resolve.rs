@@ -85,7 +85,10 @@ pub fn job(
     let recipe = config.recipe(&repo_name, &builder.recipe).ok_or_else(no_recipe)?;
     let toolchain = recipe.toolchain.as_ref().map(ToString::to_string).filter(|name| name != repo);
     let part = if toolchain.is_some() { Part::Dependents } else { Part::Main };
-    let work = recipe.job(part);
+    let whole = recipe.job(part);
+    let compiled = builder.compile_only.then(|| whole.compiled()).flatten();
+    // The check of the configuration refuses a recipe of which nothing would be left.
+    let work = compiled.as_ref().unwrap_or(whole);
     let digest = config.digest_for(builder, recipe);
 
     let mut sources = Vec::new();
@@ -154,6 +157,8 @@ pub fn job(
             cpu_millis: limits.cpu.map(|cpu| (cpu * 1000.0).ceil() as u64),
         },
         digest,
+        retries: work.retries,
+        tests: builder.tests.texts().collect(),
         toolchain,
     })
 }

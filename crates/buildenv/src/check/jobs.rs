@@ -1,7 +1,10 @@
 //! Checks of recipes.
 
 use super::refer;
+use crate::fields::Fields;
 use crate::load::Gathered;
+use crate::model::Job;
+use crate::name::RepoName;
 use crate::pattern::Pattern;
 use crate::source::Place;
 use crate::tree::Table;
@@ -22,6 +25,32 @@ pub(super) fn recipes(checker: &mut Checker, all: &Gathered) {
                 checker.report(problem.expected("toolchain = \"REPO\" in the same recipe"));
             }
         }
+    }
+}
+
+/// Checks that a builder's recipe can be compiled without being tested.
+pub(super) fn compile_only(
+    checker: &mut Checker,
+    all: &Gathered,
+    scope: Option<&RepoName>,
+    path: &str,
+    table: &Table,
+) {
+    let fields = Fields(table);
+    let Some(entry) = table.get("compile_only").filter(|_| fields.flag("compile_only")) else { return };
+    let Some(item) = fields.text("recipe").and_then(|name| all.find("recipe", scope, name)) else { return };
+    let name = fields.text("recipe").unwrap_or_default();
+    let halves = [("", Some(Fields(&item.table))), (".dependents", Fields(&item.table).table("dependents"))];
+    for (half, job) in halves {
+        if job.is_none_or(|job| Job::read(job).compiled().is_some()) {
+            continue;
+        }
+        let message = format!("compile_only leaves nothing of recipe.{name}{half}");
+        let problem = checker.problem(entry.place, &format!("{path}.compile_only"), message);
+        let expected = "a recipe with `build`, or with results = \"dist\" or \"go-json\", and without `step`";
+        let at = checker.files.locate(item.place);
+        checker.report(problem.expected(expected).note(format!("the recipe is at {at}")));
+        return;
     }
 }
 

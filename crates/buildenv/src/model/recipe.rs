@@ -110,7 +110,7 @@ pub struct Job {
 }
 
 impl Job {
-    fn read(f: Fields<'_>) -> Self {
+    pub(crate) fn read(f: Fields<'_>) -> Self {
         let timeout = f.duration("timeout").unwrap_or(Duration::from_secs(20 * 60));
         let (dir, snapshot) = (f.owned("dir"), f.flag("snapshot"));
         let roles = [("build", Role::Build), ("list", Role::List), ("run", Role::Run)];
@@ -152,6 +152,34 @@ impl Job {
             timeout,
             limits: Limits::read(f.table("limits")),
         }
+    }
+
+    /// Gives the job as it is where tests are compiled and not run; `None` if it is not known which of its steps test,
+    /// or if nothing would be left of it.
+    ///
+    /// With `results = "dist"` both `dist test` of `list` and `run` get `--compile-only`; with `"go-json"` the
+    /// tests' programs are handed to `/bin/true` (`go test -exec`). Of all others `list` and `run` are left out.
+    #[must_use]
+    pub fn compiled(&self) -> Option<Self> {
+        let tests = |role| matches!(role, Role::List | Role::Run);
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            let run = match (self.results, step.role) {
+                (_, Role::Step) => return None,
+                (_, Role::Build) => step.run.clone(),
+                (Results::Dist, _) if step.run.contains("dist test") => {
+                    step.run.replace("dist test", "dist test --compile-only")
+                }
+                (Results::GoJson, Role::Run) => {
+                    format!("export GOFLAGS=\"$GOFLAGS -exec=/bin/true\"\n{}", step.run)
+                }
+                (Results::GoJson, _) => step.run.clone(),
+                (_, role) if tests(role) => continue,
+                _ => step.run.clone(),
+            };
+            steps.push(Step { run, ..step.clone() });
+        }
+        (!steps.is_empty()).then(|| Self { steps, ..self.clone() })
     }
 
     /// Gives the step of a role, for the short form of recipes.

@@ -304,7 +304,13 @@ static LIMITS: Section = Section {
             r#"log = "100MiB""#,
             "Bytes of output before the middle is left out.",
         ),
-        build("cpu", Number, "none", "cpu = 2.5", "Processors."),
+        build(
+            "cpu",
+            Number,
+            "none",
+            "cpu = 2.5",
+            "Processors, on average: held by the kernel, or by stopping and continuing the job.",
+        ),
     ],
 };
 
@@ -597,9 +603,9 @@ macro_rules! builder_keys {
         key("limit", Names, "none", r#"limit = "licence-servers""#, "Named limits that it shares with other builders."),
         build("helpers", Int(0, 1000), "0", "helpers = 6", "More machines that its tests are spread over."),
         build("try_helpers", Int(0, 1000), "the value of `helpers`", "try_helpers = 3", "The same in try runs."),
-        build("tests", Patterns, "all", r#"tests = ["!api", "!test:*"]"#, "Which of the recipe's listed tests run."),
+        build("tests", Patterns, "all", r#"tests = ["!api", "!test:*"]"#, "Which of the tests that the recipe's `list` prints run; where none is left, a step with `{tests}` is left out."),
         build("try_tests", Patterns, "all", r#"try_tests = ["!reboot"]"#, "Which of those run in try runs."),
-        build("compile_only", Bool, "false", "compile_only = true", "Tests are compiled, not run."),
+        build("compile_only", Bool, "false", "compile_only = true", "Tests are compiled, not run: with results = \"dist\" by `dist test --compile-only`, with \"go-json\" by `go test -exec=/bin/true`; else `list` and `run` are left out and `build` stays."),
         build("stop_after_build", Bool, "false", "stop_after_build = true", "The recipe ends after its build step."),
         build("skip_snapshot", Bool, "false", "skip_snapshot = true", "Makes and uses no snapshot. Excludes helpers, which start from one."),
         build("flaky_net", Bool, "false", "flaky_net = true", "Its network is unreliable: tests that need it may fail without harm."),
@@ -750,7 +756,7 @@ macro_rules! job_keys {
         build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree."),
         build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
         key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept, as they are: secrets are not taken out of them."),
-        key("retries", Int(0, 10), "0", "retries = 1", "How often a failure is tried again; what fails and then passes is marked as a flake."),
+        key("retries", Int(0, 10), "0", "retries = 1", "How often a build that failed is tried again, as an attempt of its own; what fails and then passes is marked as a flake, in a warning."),
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
         $($more),*
     ] };

@@ -42,8 +42,10 @@ pub(crate) struct Record {
     /// What is taken out of every word of the worker's before it is written down.
     pub secrets: Arc<Secrets>,
     clock: SharedClock,
-    /// What a listing step listed.
+    /// What a listing step listed and the builder wants.
     pub tests: Vec<String>,
+    /// Whether the builder wants nothing of what was listed.
+    pub none_left: bool,
     /// Lines of ours that the log begins with.
     pub notices: Vec<String>,
     spans: Vec<SpanRow>,
@@ -132,6 +134,7 @@ impl Record {
                     values,
                     clock: Arc::clone(ledger.clock()),
                     tests: Vec::new(),
+                    none_left: false,
                     notices: Vec::new(),
                     spans: vec![queued],
                     written: 1,
@@ -183,6 +186,7 @@ impl Record {
             values,
             clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
+            none_left: false,
             notices: Vec::new(),
             written: 0,
             spans,
@@ -228,6 +232,16 @@ impl Record {
     /// Notes something that changes no outcome.
     pub fn warn(&mut self, warning: String) {
         self.warnings.push(self.secrets.clean(&warning));
+    }
+
+    /// Keeps those of the listed tests that the builder wants.
+    pub fn choose(&mut self, mut listed: Vec<String>) {
+        let patterns = self.job.tests.iter().map(String::as_str);
+        let wanted = buildenv::Patterns::of(patterns).unwrap_or_default();
+        let some = !listed.is_empty();
+        listed.retain(|test| wanted.matches(test));
+        self.none_left = some && listed.is_empty();
+        self.tests = listed;
     }
 
     /// Begins a span, ending the one before it.
@@ -476,26 +490,33 @@ impl Record {
         let ended_at = self.spans.iter().filter_map(|span| span.end).fold(now, store::Micros::max);
         let (build, attempt, lease, fence) = (self.build.id, self.attempt.id, self.attempt.lease, self.fence);
         let cause = self.cause_text(verdict);
-        let tries = self.attempt.number - self.build.retried_from;
-        let again = verdict.outcome == "infra_failed" && tries < MAX_ATTEMPTS;
-        // At once on another worker, then after a pause: what struck twice may strike everybody for a while.
-        let not_before = if tries < 2 { now } else { now + Duration::from_secs(10) };
+        let (number, since) = (self.attempt.number, self.build.retried_from);
         let (spans, written) = (&self.spans, self.written);
-        let decision = Decision {
+        let decision = |warnings: &[String]| Decision {
             outcome: verdict.outcome.to_owned(),
             cause: cause.clone(),
-            warnings: serde_json::to_string(&self.warnings).unwrap_or_default(),
+            warnings: serde_json::to_string(warnings).unwrap_or_default(),
             inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
         };
         let decided = self.attempt.state == "reporting" && self.warnings.len() == self.warned;
+        let mut again = false;
         let ended = transition!(ledger, "done", build, |tx| {
-            if !decided {
-                attempts::decide(&mut tx, attempt, fence, &decision).await?;
+            let mut before = match number - since {
+                ..2 => Vec::new(),
+                _ => attempts::of_build(&mut tx, build).await?,
+            };
+            before.retain(|row| row.number > since && row.number < number);
+            let flake = flake(verdict, &before);
+            if !decided || flake.is_some() {
+                let warnings: Vec<String> = self.warnings.iter().cloned().chain(flake).collect();
+                attempts::decide(&mut tx, attempt, fence, &decision(&warnings)).await?;
             }
+            let pause = another(verdict, &before, self.job.retries);
+            again = pause.is_some();
             attempts::finish(&mut tx, attempt, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
             leases::end(&mut tx, lease, fence, now).await?;
-            if again {
-                builds::requeue(&mut tx, build, fence, not_before, now).await?;
+            if let Some(pause) = pause {
+                builds::requeue(&mut tx, build, fence, now + pause, now).await?;
             } else {
                 builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
             }
@@ -510,6 +531,34 @@ impl Record {
         }
         Ok(again)
     }
+}
+
+/// After which pause a build is tried again, given what became of the attempts before this one; `None` if this was the
+/// last. What the machines lost and what failed by itself is counted apart.
+fn another(verdict: &Verdict, before: &[AttemptRow], retries: u32) -> Option<Duration> {
+    let same = before.iter().filter(|row| row.outcome.as_deref() == Some(verdict.outcome)).count() as i64;
+    match verdict.outcome {
+        // At once on another worker, then after a pause: what struck twice may strike everybody for a while.
+        "infra_failed" if same + 1 < MAX_ATTEMPTS => Some(Duration::from_secs(if same < 1 { 0 } else { 10 })),
+        "failed" if same < i64::from(retries) => Some(Duration::ZERO),
+        _ => None,
+    }
+}
+
+/// The mark of what failed and then went well.
+fn flake(verdict: &Verdict, before: &[AttemptRow]) -> Option<String> {
+    let failed = before.iter().find(|row| row.outcome.as_deref() == Some("failed"))?;
+    let cause = failed.cause.as_deref().and_then(|text| serde_json::from_str::<Cause>(text).ok());
+    let cause = cause.map_or_else(String::new, |cause| format!(" ({} {})", cause.kind, cause.detail));
+    (verdict.outcome == "ok")
+        .then(|| format!("flake: attempt {} failed{cause}, this one did not", failed.number))
+}
+
+/// The workers that lost an attempt of the build since a person asked for it: another one is to try.
+pub(crate) fn avoided(build: &BuildRow, tried: &[AttemptRow]) -> Vec<store::WorkerId> {
+    let lost =
+        |row: &&AttemptRow| row.number > build.retried_from && row.outcome.as_deref() != Some("failed");
+    tried.iter().filter(lost).map(|row| row.worker).collect()
 }
 
 /// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.

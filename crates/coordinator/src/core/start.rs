@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::rows::Rows;
 use super::{Blocked, Core, Worker};
-use crate::attempt::{Shared, Start};
+use crate::attempt::{Shared, Start, avoided};
 use crate::journal::{Journal, Note};
 use crate::pool::{Answer, Ask, Machine, Pool, PoolEvent};
 use crate::schedule::{Event, Scheduler};
@@ -126,12 +126,7 @@ impl Core {
             match row.state.as_str() {
                 "done" => core.shared.reports.note_done(row.id),
                 "queued" => {
-                    let since = row.retried_from;
-                    let avoid = attempts
-                        .iter()
-                        .filter(|attempt| attempt.number > since)
-                        .map(|attempt| attempt.worker);
-                    let request = core.request(&row, avoid.collect());
+                    let request = core.request(&row, avoided(&row, &attempts));
                     core.apply(Event::Queued(request));
                 }
                 _ => {

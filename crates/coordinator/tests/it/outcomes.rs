@@ -217,6 +217,63 @@ pub async fn a_done_build_is_tried_again(world: World) {
     }
 }
 
+pub async fn a_failure_is_tried_again_as_often_as_configured(world: World) {
+    let marks = world.dir.path().join("mark");
+    let run =
+        format!("echo once; [ -e {0}.$GO_BUILDER_NAME ] || {{ touch {0}.b; exit 3; }}", marks.display());
+    let text = simple(&run, "retries = 2\n[builder.c]\nhost = \"h\"\nrecipe = \"r\"\n");
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let flaky = world.done("one", "b").await;
+    let [first, second] = flaky.attempts.as_slice() else { panic!("{flaky:?}") };
+    assert_eq!((first.outcome, second.outcome), (Some(Outcome::Failed), Some(Outcome::Ok)));
+    assert_eq!(flaky.outcome, Some(Outcome::Ok));
+    assert_eq!(second.warnings, ["flake: attempt 1 failed (exit run: exit status 3), this one did not"]);
+    let failing = world.done("one", "c").await;
+    assert_eq!(failing.outcome, Some(Outcome::Failed), "{failing:?}");
+    let outcomes: Vec<_> = failing.attempts.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [Some(Outcome::Failed); 3]);
+    for attempt in &failing.attempts {
+        assert_eq!(world.log(attempt).await, "once\n");
+    }
+    // What a person asks for is counted anew.
+    running.post(&format!("/api/v1/builds/{}/retry", failing.id)).await;
+    world.until("one", "c", |row| row.attempts == 6 && row.state == "done").await;
+}
+
+pub async fn only_the_wanted_tests_run(world: World) {
+    let more = "[builder.none]\nhost = \"h\"\nrecipe = \"r\"\ntests = [\"x*\"]\n";
+    let text = simple("echo run {tests}", more)
+        .replace("[builder.b]\n", "[builder.b]\ntests = [\"!api\", \"!test:*\"]\n")
+        .replace("[recipe.r]\n", "[recipe.r]\nlist = \"echo vet api test:1 test:2 all\"\n");
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(world.log(only(&build)).await, "vet api test:1 test:2 all\nrun vet all\n", "{build:?}");
+    // A command that takes no tests runs all of them: it must not run at all.
+    let none = world.done("one", "none").await;
+    assert_eq!(world.log(only(&none)).await, "vet api test:1 test:2 all\n", "{none:?}");
+    let said = &only(&none).warnings;
+    assert_eq!(said, &["run is left out: `tests` of the builder names none of the listed tests"]);
+}
+
+pub async fn what_is_compiled_only_is_not_tested(world: World) {
+    let more = "build = \"echo built\"\n[builder.go]\nhost = \"h\"\nrecipe = \"go\"\ncompile_only = true\n\
+        [recipe.go]\nrun = \"go() { echo $GOFLAGS go $*; }; go test ./...\"\nresults = \"go-json\"\nenv = { GOFLAGS = \"-race\" }\n";
+    let text =
+        simple("echo tested; exit 1", more).replace("[builder.b]\n", "[builder.b]\ncompile_only = true\n");
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    assert_eq!(world.log(only(&build)).await, "built\n");
+    let go = world.done("one", "go").await;
+    assert_eq!(world.log(only(&go)).await, "-race -exec=/bin/true go test ./...\n", "{go:?}");
+}
+
 /// A toolchain repo that is built and kept, and a repo that needs it.
 pub fn toolchain() -> String {
     "[host.h]\npool = \"local\"\ntrust = \"trusted\"\ncapacity = 1\nenv_pass = [\"PATH\"]\n\

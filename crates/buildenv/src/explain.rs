@@ -8,6 +8,8 @@ use crate::facts::Facts;
 use crate::model::Class;
 use crate::name::RepoName;
 use crate::plan::plan;
+use crate::problem::Problem;
+use crate::values::NO_EFFECT;
 
 /// Explains a thing or a key: the effective value of every key and which file and line set it.
 ///
@@ -35,9 +37,15 @@ pub fn explain(config: &Config, what: &str) -> Option<String> {
         let far = list.iter().map(|f| f.value.chars().count().min(48)).max().unwrap_or(0);
         for fact in list {
             let at = fact.at.as_ref().map_or_else(|| "default".to_string(), ToString::to_string);
-            let _ = writeln!(out, "  {:wide$} = {:far$}  # {at}", fact.key, fact.value);
+            let _ = write!(out, "  {:wide$} = {:far$}  # {at}", fact.key, fact.value);
+            let _ = match fact.no_effect.filter(|_| fact.at.is_some()) {
+                Some(what) => writeln!(out, "; {NO_EFFECT}: {what}"),
+                None => writeln!(out),
+            };
         }
-        for warning in config.warnings().iter().filter(|w| w.key.starts_with(&format!("{name}."))) {
+        let of_it =
+            |w: &&Problem| w.key.starts_with(&format!("{name}.")) && !w.message.starts_with(NO_EFFECT);
+        for warning in config.warnings().iter().filter(of_it) {
             let _ = writeln!(out, "  ({}:{}: {})", warning.file, warning.line, warning.message);
         }
         derived(config, name, &mut out);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::schema::{Section, Type};
+use crate::schema::{Section, Type, asks_nothing, later};
 use crate::source::{Files, Location};
 use crate::tree::{Table, Value, show_key};
 
@@ -15,6 +15,8 @@ pub struct Fact {
     pub value: String,
     /// Which file and line said it; none for a default.
     pub at: Option<Location>,
+    /// What is there instead, if the key was set and has no effect yet.
+    pub no_effect: Option<&'static str>,
     #[serde(skip)]
     pub(crate) digest: bool,
 }
@@ -64,8 +66,10 @@ fn add(
 ) {
     for key in section.keys {
         let name = format!("{prefix}{}", key.name);
-        let fact =
-            |key_text: String, value: String, at| Fact { key: key_text, value, at, digest: key.digest };
+        let set = table.get(key.name).filter(|entry| !asks_nothing(&entry.node));
+        let no_effect = set.and_then(|_| later(section.name, key.name));
+        let digest = key.digest;
+        let fact = |key: String, value: String, at| Fact { key, value, at, no_effect, digest };
         let Some(entry) = table.get(key.name) else {
             if outer {
                 list.push(fact(name, key.default.to_string(), None));

@@ -49,5 +49,5 @@ pub use plan::{LeftOut, Plan, Planned, plan, toolchain_pairs};
 pub use problem::{Problem, Problems};
 pub use quantity::{Version, parse_duration, parse_size, show_duration};
 pub use revision::{Commit, Revision, RevisionError};
-pub use schema::{all_keys, reference};
+pub use schema::{all_keys, keys_without_effect, reference};
 pub use source::{Kind, Location, Source};

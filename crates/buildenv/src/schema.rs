@@ -4,9 +4,12 @@
 //! what a build does) and docs/CONFIG.md (its reference is written from here, and a test compares).
 
 mod keys;
+mod later;
 mod reference;
 
 pub(crate) use keys::{BUILDER, RECIPE, SECTIONS, TOP};
+pub use later::keys_without_effect;
+pub(crate) use later::{asks_nothing, later};
 
 /// The section whose keys are a matrix's own axes.
 pub(crate) const AXIS: &str = "axis-values";

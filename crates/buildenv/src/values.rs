@@ -4,14 +4,17 @@ use crate::name::check_name;
 use crate::pattern::Pattern;
 use crate::problem::Problem;
 use crate::quantity::{Version, parse_duration, parse_size};
-use crate::schema::{AXIS, Section, Type};
-use crate::source::{Files, Place};
+use crate::schema::{AXIS, Section, Type, asks_nothing, later};
+use crate::source::{Files, Kind, Place};
 use crate::tree::{Entry, Node, Table, Value};
 
 /// No more problems than this are kept; the rest is counted.
 const MAX_PROBLEMS: usize = 1000;
 /// No table has more keys than this.
 const MAX_KEYS: usize = 1000;
+
+/// What a warning about a key begins with that nothing reads yet.
+pub(crate) const NO_EFFECT: &str = "has no effect yet";
 
 /// What is collected while checking.
 #[derive(Default)]
@@ -60,6 +63,7 @@ impl Checker {
                 }
             };
             if let Some(node) = self.value(kind, &entry.node, &at) {
+                self.without_effect(section, entry, &at);
                 good.push(Entry { node, ..entry.clone() });
             }
         }
@@ -75,6 +79,20 @@ impl Checker {
             }
         }
         Table(good)
+    }
+
+    /// Warns of a key that nothing reads yet, once where it is written.
+    fn without_effect(&mut self, section: &'static Section, entry: &Entry, path: &str) {
+        let Some(what) = later(section.name, &entry.key).filter(|_| !asks_nothing(&entry.node)) else {
+            return;
+        };
+        let warning = self.problem(entry.place, path, format!("{NO_EFFECT}: {what}"));
+        // A matrix's table is checked again as a part of each builder.
+        let same = |w: &Problem| (&w.file, w.line, w.column) == (&warning.file, warning.line, warning.column);
+        let embedded = *self.files.kind(entry.place) == Kind::Embedded;
+        if !embedded && self.warnings.len() < MAX_PROBLEMS && !self.warnings.iter().any(same) {
+            self.warnings.push(warning);
+        }
     }
 
     fn too_many(&mut self, table: &Table, path: &str, place: Place) -> bool {

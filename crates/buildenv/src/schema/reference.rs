@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{AXIS, Key, SECTIONS, Section, TOP, Type};
+use super::{AXIS, Key, SECTIONS, Section, TOP, Type, later};
 
 /// Gives every section that can be reached, each once, in the order of the manual.
 fn sections() -> Vec<&'static Section> {
@@ -46,7 +46,7 @@ pub fn reference() -> String {
         }
         out.push_str("| key | type | default | meaning | example |\n|---|---|---|---|---|\n");
         for key in section.keys.iter().filter(|k| !(like_builder && builder.contains(&k.name))) {
-            row(&mut out, key);
+            row(&mut out, section, key);
         }
         out.push('\n');
     }
@@ -59,11 +59,12 @@ fn names(list: &[&str]) -> String {
     list.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn row(out: &mut String, key: &Key) {
+fn row(out: &mut String, section: &Section, key: &Key) {
+    let mark = if later(section.name, key.name).is_some() { " *No effect yet.*" } else { "" };
     let bar = |text: &str| text.replace('|', "\\|");
     let _ = writeln!(
         out,
-        "| `{}` | {} | {} | {} | `{}` |",
+        "| `{}` | {} | {} | {}{mark} | `{}` |",
         key.name,
         key.kind.short(),
         bar(key.default),

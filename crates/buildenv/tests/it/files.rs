@@ -285,7 +285,7 @@ fn equal_builds_have_equal_digests() {
     );
     assert_eq!(digest(&base, "test"), digest(&same, "test"));
     assert_eq!(digest(&base, "test").len(), 64);
-    for change in ["env = { A = \"1\" }", "limits = { memory = \"1GiB\" }", "compile_only = true"] {
+    for change in ["env = { A = \"1\" }", "limits = { memory = \"1GiB\" }", "flaky_net = true"] {
         let text = base.replace("recipe = \"test\"\n", &format!("recipe = \"test\"\n{change}\n"));
         assert_ne!(digest(&text, "test"), digest(&base, "test"), "{change}");
     }
@@ -334,4 +334,57 @@ fn a_thousand_builders_are_no_trouble() {
     assert_eq!(plan(&config, &name("site"), "main", None, Class::PostSubmit).builds.len(), 1000);
     let problems = try_load(&text.replace("axes = {", "axes = { z = [\"1\", \"2\"], w = [\"1\", \"2\"], v = [\"1\", \"2\"], u = [\"1\", \"2\"], t = [\"1\", \"2\"], s = [\"1\", \"2\"], r = [\"1\", \"2\"],")).unwrap_err();
     assert_eq!(problems.0[0].message, "the matrix makes over 100000 builders");
+}
+
+#[test]
+fn a_key_without_effect_is_said_once_where_it_is_written() {
+    let config = load(
+        "[template.t]\nhelpers = 2\n[builder.a]\ntemplate = \"t\"\nrecipe = \"r\"\n[builder.b]\ntemplate = \"t\"\nrecipe = \"r\"\n\
+         bench = false\n[matrix.m]\nname = \"m-{x}\"\naxes = { x = [\"1\", \"2\"] }\nrecipe = \"r\"\nprivate_proxy = true\n\
+         [recipe.r]\nrun = \"true\"\nresults = \"exit-status\"\n[recipe.s]\nrun = \"true\"\nresults = \"tap\"\n",
+    );
+    let said: Vec<_> = config
+        .warnings()
+        .iter()
+        .map(|w| format!("{}:{} {}: {}", w.line, w.column, w.key, w.message))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "2:1 template.t.helpers: has no effect yet: all tests of a build run on one machine",
+            "14:1 matrix.m.private_proxy: has no effect yet: this version has no module proxy",
+            "20:1 recipe.s.results: has no effect yet: the exit status of its steps is the result, and no test is kept by itself",
+        ]
+    );
+    let explained = explain(&config, "builder.b").unwrap();
+    let line = explained.lines().find(|line| line.contains("helpers") && line.contains("= 2")).unwrap();
+    assert!(
+        line.ends_with("(template t); has no effect yet: all tests of a build run on one machine"),
+        "{line}"
+    );
+    assert_eq!(explained.matches("no effect").count(), 1, "{explained}");
+}
+
+#[test]
+fn what_is_compiled_only_keeps_what_does_not_test() {
+    let recipe = |text: &str| {
+        let config = load(&format!("[recipe.r]\n{text}\n"));
+        let compiled = config.recipes()[0].main.compiled();
+        compiled.map(|job| job.steps.into_iter().map(|step| step.run).collect::<Vec<_>>())
+    };
+    let dist =
+        "build = \"./make.bash\"\nlist = \"go tool dist test --list\"\nrun = \"go tool dist test {tests}\"";
+    assert_eq!(recipe(dist).unwrap(), ["./make.bash"]);
+    assert_eq!(
+        recipe(&format!("{dist}\nresults = \"dist\"")).unwrap(),
+        [
+            "./make.bash",
+            "go tool dist test --compile-only --list",
+            "go tool dist test --compile-only {tests}"
+        ]
+    );
+    let go = recipe("run = \"go test ./...\"\nresults = \"go-json\"").unwrap();
+    assert_eq!(go, ["export GOFLAGS=\"$GOFLAGS -exec=/bin/true\"\ngo test ./..."]);
+    assert_eq!(recipe("run = \"make test\""), None);
+    assert_eq!(recipe("step = [{ run = \"make\" }, { run = \"make test\" }]"), None);
 }

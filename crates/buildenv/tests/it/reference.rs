@@ -136,6 +136,7 @@ fn every_example_is_accepted_where_its_key_belongs() {
             "has no value",
             "without toolchain",
             "is private, and whoever",
+            "leaves nothing of",
         ];
         for problem in problems.0 {
             let shown = problem.to_string();
@@ -155,4 +156,67 @@ fn this_repositorys_own_file_loads() {
     let config = buildenv::load(&[embedded("linux", "amd64"), server, own], &no_includes, None);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     assert!(!config.builders().is_empty());
+}
+
+/// The text of all sources that use a configuration, outside the part that only reads it in.
+fn readers() -> String {
+    fn gather(path: &Path, text: &mut String) {
+        if path.is_dir() {
+            fs::read_dir(path).unwrap().for_each(|entry| gather(&entry.unwrap().path(), text));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut text = String::new();
+    for room in ["bellwether", "coordinator", "dashboard", "gitmirror"] {
+        gather(&crates.join(room).join("src"), &mut text);
+    }
+    for file in [
+        "plan.rs",
+        "check.rs",
+        "check",
+        "config.rs",
+        "load.rs",
+        "expand.rs",
+        "model/policy.rs",
+        "model/repo.rs",
+    ] {
+        gather(&crates.join("buildenv/src").join(file), &mut text);
+    }
+    text
+}
+
+/// Whether a field or key of that name is used: `.name`, `"name"`.
+fn is_read(text: &str, name: &str) -> bool {
+    let end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let field = format!(".{name}");
+    text.contains(&format!("\"{name}\""))
+        || text.match_indices(&field).any(|(at, _)| end(&text[at + field.len()..]))
+}
+
+#[test]
+fn every_key_is_read_by_somebody_or_said_to_have_no_effect() {
+    let text = readers();
+    let without: Vec<_> = buildenv::keys_without_effect().iter().map(|(s, k, _)| (*s, *k)).collect();
+    // Shown by `config explain` and meant for people alone.
+    let for_people = ["owners", "notes"];
+    // Read under another name.
+    let renamed =
+        [("as", "variable"), ("build", "builds"), ("list", "lists"), ("step", "steps"), ("as", "variable")];
+    for (section, key) in buildenv::all_keys() {
+        let of = match section {
+            "template" | "matrix" | "set" => "builder",
+            "dependents" => "recipe",
+            section => section,
+        };
+        if for_people.contains(&key) || without.contains(&(of, key)) {
+            continue;
+        }
+        let names = renamed.iter().filter(|(from, _)| *from == key).map(|(_, to)| *to);
+        assert!(
+            names.chain([key]).any(|name| is_read(&text, name)),
+            "nothing reads {section}.{key}: it belongs in schema/later.rs"
+        );
+    }
 }

@@ -1,0 +1,93 @@
+//! The keys that are understood and checked, and have no effect yet: what they speak of is no part of this version.
+//!
+//! `config check` and `config explain` say so for each that is set, and the manual marks them. A key that gets its
+//! effect is taken out of here in the same commit; a test looks whether a key that is not here is read by somebody.
+
+use crate::tree::{Node, Value};
+
+const MACHINES: &str = "no pool of this version makes machines or lets them dial in";
+const TRIES: &str = "try runs are no part of this version";
+const ORIGINAL: &str = "the original's API is no part of this version";
+const PAGES: &str = "the overview pages are no part of this version";
+
+/// Section, keys, and what is there instead.
+const LATER: &[(&str, &[&str], &str)] = &[
+    ("top", &["known_missing"], TRIES),
+    ("environment", &["url"], "no link is made with it"),
+    ("environment", &["cloud"], MACHINES),
+    ("repo", &["import_path"], ORIGINAL),
+    ("repo", &["hidden"], PAGES),
+    (
+        "host",
+        &[
+            "expected",
+            "aliases",
+            "image",
+            "container",
+            "machine_type",
+            "machine",
+            "buildlet",
+            "bootstrap",
+            "delete_after",
+        ],
+        MACHINES,
+    ),
+    ("host", &["ssh_user", "restricted"], "machines are not lent to people in this version"),
+    ("host", &["hermetic"], "every worker is wiped after each build, and machines are not made anew"),
+    ("builder", &["try"], TRIES),
+    ("builder", &["known_issues", "bench"], "results are not kept test by test"),
+    ("builder", &["helpers", "try_helpers"], "all tests of a build run on one machine"),
+    ("builder", &["try_tests"], TRIES),
+    ("builder", &["private_proxy"], "this version has no module proxy"),
+    ("builder", &["aliases"], TRIES),
+    ("builder", &["hidden"], PAGES),
+    (
+        "recipe",
+        &["results", "junit"],
+        "the exit status of its steps is the result, and no test is kept by itself",
+    ),
+    ("dashboard", &["main", "hidden_branches"], ORIGINAL),
+];
+
+/// Lists the keys without effect: section, key, and what is there instead.
+#[must_use]
+pub fn keys_without_effect() -> Vec<(&'static str, &'static str, &'static str)> {
+    LATER.iter().flat_map(|(section, keys, what)| keys.iter().map(|key| (*section, *key, *what))).collect()
+}
+
+/// Says why a key has no effect yet, if it has none.
+pub(crate) fn later(section: &str, key: &str) -> Option<&'static str> {
+    let section = match section {
+        "template" | "matrix" | "set" => "builder",
+        "dependents" => "recipe",
+        section => section,
+    };
+    LATER.iter().find(|(of, keys, _)| *of == section && keys.contains(&key)).map(|(_, _, what)| *what)
+}
+
+/// Tells whether a value asks for nothing, so that nobody waits for its effect.
+pub(crate) fn asks_nothing(node: &Node) -> bool {
+    match &node.value {
+        Value::Bool(asked) => !asked,
+        Value::Int(count) => *count == 0,
+        Value::Text(text) => text == "exit-status",
+        Value::List(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::all_keys;
+
+    #[test]
+    fn every_key_without_effect_is_a_key() {
+        let known = all_keys();
+        for (section, key, _) in keys_without_effect() {
+            assert!(known.contains(&(section, key)), "{section}.{key}");
+        }
+        assert!(later("set", "helpers").is_some() && later("dependents", "results").is_some());
+        assert!(later("recipe", "run").is_none());
+    }
+}

@@ -146,25 +146,45 @@ pub enum Config {
         files: ConfigFiles,
     },
     /// Prints which builds a commit on a branch would get, and why each other builder is left out
-    Plan {
-        /// The repo; without it every repo
-        #[arg(long)]
-        repo: Option<String>,
-        /// The branch
-        #[arg(long, default_value = "main")]
-        branch: String,
-        /// The branch of the toolchain that the repo is built against
-        #[arg(long)]
-        toolchain_branch: Option<String>,
-        /// Plans a try run of a pending change
-        #[arg(long = "try")]
-        trial: bool,
-        /// Compares two server files
-        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
-        diff: Option<Vec<PathBuf>>,
-        #[command(flatten)]
-        files: ConfigFiles,
-    },
+    Plan(Plan),
+}
+
+/// Arguments of `config plan`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether config plan                                        the repository of this directory
+  bellwether config plan --config server.toml sync@master       one branch of one repository
+  bellwether config plan --config server.toml sync@master --toolchain-branch release-branch.go1.24
+  bellwether config plan --diff OLD NEW                         what a change of the server file changes
+
+Nobody is asked which branches there are: without a name, those that the files name are planned, and a note says what
+they leave open.")]
+pub struct Plan {
+    /// Repos, each with its branch or with those that the files name [default: every repo]; a text with '=' or '/', or
+    /// that ends in .toml, is a project's file, as for `config check`
+    #[arg(value_name = "REPO[@BRANCH]|[NAME=]FILE")]
+    pub what: Vec<String>,
+    #[command(flatten)]
+    pub sources: Sources,
+    /// The repo; the same as REPO
+    #[arg(long)]
+    pub repo: Option<String>,
+    /// The branch, for repos that are given without
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// A branch that the toolchain has, against which the repo is built if they are paired; may be given several times
+    #[arg(long, value_name = "BRANCH")]
+    pub toolchain_branch: Vec<String>,
+    /// Plans a try run of a pending change
+    #[arg(long = "try")]
+    pub trial: bool,
+    /// Compares two server files
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "config")]
+    pub diff: Option<Vec<PathBuf>>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which files to read.

@@ -1,13 +1,9 @@
-//! Where each value comes from, and how the plans of two configurations differ.
+//! Where each value comes from.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::config::Config;
 use crate::facts::Facts;
-use crate::model::Class;
-use crate::name::RepoName;
-use crate::plan::plan;
 use crate::problem::Problem;
 use crate::values::NO_EFFECT;
 
@@ -87,84 +83,4 @@ fn things(config: &Config) -> Vec<(String, &Facts)> {
         (format!("recipe.{scope}{}", r.name), &r.facts)
     }));
     list
-}
-
-/// One difference between the plans of two configurations.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Change {
-    /// The repository.
-    pub repo: RepoName,
-    /// The branch.
-    pub branch: String,
-    /// The toolchain's branch.
-    pub toolchain_branch: Option<String>,
-    /// Why there would be builds.
-    pub class: Class,
-    /// The builder.
-    pub builder: String,
-    /// `builds now`, `no longer builds: REASON`, or `builds otherwise: WHAT`.
-    pub what: String,
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.repo, self.branch)?;
-        self.toolchain_branch.iter().try_for_each(|b| write!(f, " against {b}"))?;
-        write!(f, ", {}: {} {}", self.class.as_str(), self.builder, self.what)
-    }
-}
-
-/// Lists what changes between two configurations for the given branches, `(repo, branch, toolchain branch)`.
-#[must_use]
-pub fn diff_plans(
-    old: &Config,
-    new: &Config,
-    branches: &[(RepoName, String, Option<String>)],
-) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for (repo, branch, toolchain_branch) in branches {
-        for class in [Class::PostSubmit, Class::Try] {
-            let (before, _) = view(old, repo, branch, toolchain_branch.as_deref(), class);
-            let (after, reasons) = view(new, repo, branch, toolchain_branch.as_deref(), class);
-            for builder in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
-                let what = match (before.get(builder), after.get(builder)) {
-                    (None, Some(_)) => "builds now".to_string(),
-                    (Some(_), None) => {
-                        let gone = "the builder is gone".to_string();
-                        format!("no longer builds: {}", reasons.get(builder).unwrap_or(&gone))
-                    }
-                    (Some(a), Some(b)) if a.0 != b.0 => {
-                        "builds otherwise: the builder or recipe changed".into()
-                    }
-                    (Some(a), Some(b)) if a.1 != b.1 => {
-                        format!("builds otherwise: on {} instead of {}", b.1.join(", "), a.1.join(", "))
-                    }
-                    _ => continue,
-                };
-                let (repo, branch, builder) = (repo.clone(), branch.clone(), builder.clone());
-                let toolchain_branch = toolchain_branch.clone();
-                changes.push(Change { repo, branch, toolchain_branch, class, builder, what });
-            }
-        }
-    }
-    changes
-}
-
-type View = BTreeMap<String, (String, Vec<String>)>;
-
-fn view(
-    config: &Config,
-    repo: &RepoName,
-    branch: &str,
-    toolchain_branch: Option<&str>,
-    class: Class,
-) -> (View, BTreeMap<String, String>) {
-    let plan = plan(config, repo, branch, toolchain_branch, class);
-    let hosts = |list: &[crate::name::HostName]| list.iter().map(ToString::to_string).collect();
-    let builds = plan
-        .builds
-        .iter()
-        .map(|p| (p.builder.full_name(), (config.digest_for(&p.builder, &p.recipe), hosts(&p.hosts))));
-    let left = plan.left_out.into_iter().map(|l| (l.builder.full_name(), l.reason));
-    (builds.collect(), left.collect())
 }

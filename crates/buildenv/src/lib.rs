@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cells;
 mod check;
 mod config;
 pub mod detect;
@@ -29,10 +30,11 @@ mod source;
 mod tree;
 mod values;
 
+pub use cells::{Asked, Cell, Change, ChangeKind, cells, diff_cells};
 pub use config::{Config, Project};
 pub use detect::{Found, FoundStep, ProjectKind, detect, to_toml};
 pub use embedded::{BUILT_IN, ENV_PASS, embedded, repo_source, this_machine};
-pub use explain::{Change, diff_plans, explain};
+pub use explain::explain;
 pub use facts::Fact;
 pub use load::{load, load_with_projects};
 pub use model::{

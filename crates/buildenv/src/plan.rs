@@ -251,9 +251,7 @@ pub fn toolchain_pairs(
             default.or_else(|| has("main")).or_else(|| has("master")).or(toolchain_branches.first());
         return has(branch).or(fallback).cloned().into_iter().collect();
     };
-    let version = Version::within(branch).map_or_else(String::new, |v| v.to_string());
-    let filled = pair.with.iter().map(|w| w.replace("{branch}", branch).replace("{version}", &version));
-    let filled: Vec<String> = filled.collect();
+    let filled = pair.filled(branch);
     let patterns = crate::pattern::Patterns::of(filled.iter().map(String::as_str)).unwrap_or_default();
     let matching = toolchain_branches.iter().filter(|b| patterns.matches(b));
     let (mut with, mut without) = (Vec::new(), Vec::new());

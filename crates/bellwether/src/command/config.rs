@@ -1,11 +1,13 @@
 //! `config check`, `config explain`, `config plan`.
 
+mod plan;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use buildenv::{Class, Config, Plan, RepoName, Source};
+use buildenv::{Config, RepoName, Source};
 use serde_json::json;
 
 use super::client::print_json;
@@ -16,13 +18,7 @@ pub fn run(asked: &Asked) -> Result<ExitCode> {
     match asked {
         Asked::Check(files) => check(files),
         Asked::Explain { what, files } => explain(what, files),
-        Asked::Plan { repo, branch, toolchain_branch, trial, diff, files } => {
-            let class = if *trial { Class::Try } else { Class::PostSubmit };
-            match diff.as_deref() {
-                Some([old, new]) => differ(old, new, files, branch, toolchain_branch.as_deref(), class),
-                _ => plan(files, repo.as_deref(), branch, toolchain_branch.as_deref(), class),
-            }
-        }
+        Asked::Plan(args) => plan::run(args),
     }
 }
 
@@ -124,95 +120,4 @@ fn names(config: &Config) -> String {
     let mut names: Vec<String> = config.builders().iter().map(|builder| builder.full_name()).collect();
     names.truncate(20);
     names.join(", ")
-}
-
-fn plan(
-    files: &ConfigFiles,
-    repo: Option<&str>,
-    branch: &str,
-    toolchain: Option<&str>,
-    class: Class,
-) -> Result<ExitCode> {
-    let config = load(&sources(files, files.sources.config.as_deref())?, files)?;
-    let repos: Vec<&RepoName> = match repo {
-        Some(name) => {
-            vec![&config.repo(name).with_context(|| format!("repo {name} is not configured"))?.name]
-        }
-        None => config.repos().iter().map(|repo| &repo.name).collect(),
-    };
-    let mut listed = Vec::new();
-    for repo in repos {
-        let plan = buildenv::plan(&config, repo, branch, toolchain, class);
-        if files.json {
-            listed.push(as_json(repo, branch, &plan));
-        } else {
-            println!(
-                "{repo} {branch}{}",
-                toolchain.map_or(String::new(), |branch| format!(" with toolchain {branch}"))
-            );
-            for build in &plan.builds {
-                let hosts: Vec<_> = build.hosts.iter().map(ToString::to_string).collect();
-                println!(
-                    "  build {:32} on {:24} recipe {}",
-                    build.builder.full_name(),
-                    hosts.join("|"),
-                    build.recipe.name
-                );
-            }
-            for left in &plan.left_out {
-                println!("  not   {:32} {}", left.builder.full_name(), left.reason);
-            }
-        }
-    }
-    if files.json {
-        print_json(&listed)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn as_json(repo: &RepoName, branch: &str, plan: &Plan) -> serde_json::Value {
-    let builds: Vec<_> = (plan.builds.iter())
-        .map(|build| {
-            let hosts: Vec<_> = build.hosts.iter().map(ToString::to_string).collect();
-            json!({"builder": build.builder.full_name(), "hosts": hosts, "recipe": build.recipe.name.as_str()})
-        })
-        .collect();
-    let left: Vec<_> = (plan.left_out.iter())
-        .map(|left| json!({"builder": left.builder.full_name(), "reason": left.reason}))
-        .collect();
-    json!({"repo": repo.as_str(), "branch": branch, "builds": builds, "left_out": left})
-}
-
-fn differ(
-    old: &Path,
-    new: &Path,
-    files: &ConfigFiles,
-    branch: &str,
-    toolchain: Option<&str>,
-    class: Class,
-) -> Result<ExitCode> {
-    let (old, new) = (load(&sources(files, Some(old))?, files)?, load(&sources(files, Some(new))?, files)?);
-    let lines = |config: &Config| {
-        let mut lines = BTreeSet::new();
-        for repo in config.repos() {
-            for build in buildenv::plan(config, &repo.name, branch, toolchain, class).builds {
-                let digest = config.digest_for(&build.builder, &build.recipe);
-                lines.insert((format!("{} {branch} {}", repo.name, build.builder.full_name()), digest));
-            }
-        }
-        lines
-    };
-    let (old, new) = (lines(&old), lines(&new));
-    let has = |side: &BTreeSet<(String, String)>, name: &str| side.iter().any(|(other, _)| other == name);
-    for (name, _) in old.iter().filter(|(name, _)| !has(&new, name)) {
-        println!("- {name}");
-    }
-    for (name, digest) in &new {
-        match old.iter().find(|(other, _)| other == name) {
-            None => println!("+ {name}"),
-            Some((_, before)) if before != digest => println!("~ {name} (recipe or builder changed)"),
-            Some(_) => {}
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

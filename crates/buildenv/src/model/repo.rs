@@ -42,6 +42,15 @@ pub struct Pair {
     pub at: Location,
 }
 
+impl Pair {
+    /// Gives the patterns for a branch of the repository, filled in.
+    #[must_use]
+    pub fn filled(&self, branch: &str) -> Vec<String> {
+        let version = Version::within(branch).map_or_else(String::new, |v| v.to_string());
+        self.with.iter().map(|w| w.replace("{branch}", branch).replace("{version}", &version)).collect()
+    }
+}
+
 /// A watched git repository.
 #[derive(Debug, Clone)]
 pub struct Repo {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use buildenv::{Class, Config, Problems, Source, diff_plans, embedded, explain, load_with_projects, plan};
+use buildenv::{
+    Asked, Class, Config, Problems, Source, cells, diff_cells, embedded, explain, load_with_projects, plan,
+};
 
 use crate::{environment, load, name, no_includes, try_load};
 
@@ -302,11 +304,51 @@ fn plans_of_two_configurations_are_compared() {
     let new = format!(
         "{SITE}{TEST}env = {{ A = \"1\" }}\n[builder.off]\nrecipe = \"test\"\nrepos = \"lib\"\n[builder.new]\nrecipe = \"test\"\n"
     );
-    let branches = [(name("site"), "main".to_string(), None)];
-    let changes = diff_plans(&load(&base), &load(&new), &branches);
+    let asked = asked("site", Some("main"), &[]);
+    let changes = diff_cells(&load(&base), &load(&new), &asked);
     let shown: Vec<_> = changes.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"));
-    assert!(diff_plans(&load(&base), &load(&base), &branches).is_empty());
+    assert!(diff_cells(&load(&base), &load(&base), &asked).is_empty());
+    let gone = diff_cells(&load(&base), &load(""), &Asked { repos: Vec::new(), ..asked });
+    assert!(gone.iter().any(|change| change.to_string() == "- site main off: the repository is gone"));
+}
+
+fn asked(repo: &str, branch: Option<&str>, toolchain: &[&str]) -> Asked {
+    let toolchain_branches = toolchain.iter().map(ToString::to_string).collect();
+    let repos = vec![(name(repo), branch.map(Into::into))];
+    Asked { repos, branch: None, toolchain_branches, class: Class::PostSubmit }
+}
+
+/// What a plan without a server can know: what is given, and what the files name.
+#[test]
+fn a_plan_pairs_the_branches_that_are_named() {
+    let repos = "[repo.tc]\nurl = \"u\"\nbranches = [\"master\", \"release-branch.*\"]\n\
+        [repo.subr]\nurl = \"u\"\nbranches = [\"main\", \"dev-*\"]\nneeds = [\"tc\"]\n\
+        pairs = [{ branch = \"main\", with = [\"master\", \"release-branch.*\"], newest = 1 }, { branch = \"dev-1\", with = \"release-*\" }]\n\
+        [builder.b]\nrecipe = \"r\"\ntoolchain_branches = \"!release-branch.1\"\n[recipe.r]\nrun = \"true\"\n";
+    let config = load(repos);
+    let show = |branch, toolchain: &[&str]| {
+        let cells = cells(&config, &asked("subr", branch, toolchain));
+        let one = |cell: &buildenv::Cell| {
+            let left = cell.plan.left_out.iter().map(|l| format!("no {}: {}", l.builder.name, l.reason));
+            let builds = cell.plan.builds.iter().map(|p| p.builder.name.to_string());
+            let against = cell.toolchain_branch.as_deref().unwrap_or("-");
+            let what: Vec<_> =
+                builds.chain(left).chain(cell.notes.iter().map(|n| format!("({n})"))).collect();
+            format!("{} {against}: {}", cell.branch, what.join("; "))
+        };
+        cells.iter().map(one).collect::<Vec<_>>().join("\n")
+    };
+    let all = [
+        show(None, &[]),
+        show(Some("main"), &["master", "release-branch.1", "release-branch.2", "dev"]),
+        show(Some("main"), &["release-branch.1"]),
+        show(Some("main"), &["dev"]),
+        show(Some("dev-1"), &[]),
+        show(Some("dev-2"), &[]),
+        show(Some("zzz"), &[]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
 }
 
 #[test]

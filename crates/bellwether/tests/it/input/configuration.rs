@@ -108,7 +108,48 @@ fn config_is_checked_explained_planned_and_compared() {
     let said = world.run(&["config", "plan", "--diff", "old.toml", "new.toml"]);
     said.must(0, &["~ r main t", "+ r main u"]);
     let back = world.run(&["config", "plan", "--diff", "new.toml", "old.toml"]);
-    back.must(0, &["- r main u"]);
+    back.must(0, &["- r main u: the builder is gone"]);
+}
+
+#[test]
+fn a_plan_names_branches_pairs_and_who_is_left_out() {
+    let world = World::new();
+    let server = |more: &str| {
+        format!(
+            "[repo.tc]\nurl = \"/tc\"\nbranches = [\"main\", \"rel-1\"]\n[repo.subr]\nurl = \"/s\"\nbranches = [\"main\", \"dev\"]\n\
+             needs = [\"tc\"]\npairs = [{{ with = [\"main\", \"rel-1\"] }}]\n[host.local]\n[builder.t]\nrecipe = \"t\"\n{more}\
+             [recipe.t]\nrun = \"true\"\n"
+        )
+    };
+    std::fs::write(world.path().join("server.toml"), server("")).unwrap();
+    std::fs::write(world.path().join("less.toml"), server("repos = \"tc\"\n")).unwrap();
+    let plan = |more: &[&str]| world.run(&[&["config", "plan", "--config", "server.toml"], more].concat());
+    // The four cells of the repository that needs the other, and two of that.
+    let all = plan(&["--json"]);
+    let cells = all.json();
+    let cells: Vec<_> = cells
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| format!("{} {} {}", c["repo"], c["branch"], c["toolchain_branch"]))
+        .collect();
+    let subr =
+        ["main", "dev"].map(|b| ["main", "rel-1"].map(|t| format!("\"subr\" \"{b}\" \"{t}\""))).concat();
+    let tc = ["main", "rel-1"].map(|b| format!("\"tc\" \"{b}\" null"));
+    assert_eq!(cells, [subr, tc.to_vec()].concat());
+    plan(&["subr@main"])
+        .must(0, &["subr main with toolchain main", "subr main with toolchain rel-1", "build t"]);
+    let one = plan(&["subr@dev", "--toolchain-branch", "rel-1"]);
+    one.must(0, &["subr dev with toolchain rel-1"]);
+    assert_eq!(one.out.matches("with toolchain").count(), 1, "{}", one.out);
+    let zzz = plan(&["subr", "--branch", "zzz"]);
+    zzz.must(0, &["not   t", "branches of repo subr does not match zzz (server.toml:6)"]);
+    assert!(!zzz.out.contains("build t"), "{}", zzz.out);
+    plan(&["nosuch@main"]).must(2, &["repo nosuch is not configured; there are subr, tc"]);
+    let less = world.run(&["config", "plan", "--diff", "server.toml", "less.toml"]);
+    less.must(0, &["- subr dev t with toolchain rel-1: repos does not name subr (less.toml:"]);
+    assert_eq!(less.out.lines().count(), 4, "{}", less.out);
+    world.run(&["config", "plan", "--diff", "less.toml", "less.toml"]).must(0, &["nothing that is planned"]);
 }
 
 #[test]

@@ -149,8 +149,12 @@ impl Finder {
                 Some(has) => *has,
                 None => {
                     let answer = self.shared.mirror.get_json::<Ancestor>(&path).await;
-                    // Unknown is not missing: the build runs, and tells.
-                    let has = answer.map_or(true, |answer| answer.ancestor);
+                    let has = match answer {
+                        Ok(answer) => answer.ancestor,
+                        // A commit that the repository does not have at all is in nobody's history. Who can't be asked
+                        // has not said that it is missing: the build runs, and tells.
+                        Err(error) => !error.is_status(http::StatusCode::NOT_FOUND),
+                    };
                     known.insert(path, has);
                     has
                 }

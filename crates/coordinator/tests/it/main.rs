@@ -61,6 +61,7 @@ on_both! {
         what_needs_a_snapshot_waits_for_it_and_no_longer,
         what_waits_for_a_snapshot_goes_on_when_its_build_fails,
         a_missing_ancestor_skips_the_build,
+        an_ancestor_that_no_history_has_is_missing_and_an_unknown_one_is_not,
         max_at_once_holds,
         a_source_that_cant_be_fetched_fails_three_times,
         an_artefact_waits_until_there_is_room_for_it;

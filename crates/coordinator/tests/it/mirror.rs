@@ -23,6 +23,8 @@ pub struct Mirror {
     pub archives: Mutex<Vec<String>>,
     /// Ancestors that are missing.
     pub missing: Mutex<BTreeSet<String>>,
+    /// Ancestors at whose asking it refuses, and how.
+    pub refused: Mutex<BTreeMap<String, StatusCode>>,
 }
 
 type Shared = State<Arc<Mirror>>;
@@ -73,6 +75,10 @@ async fn resolve(Query(asked): Asked) -> Response {
 }
 
 async fn ancestor(State(mirror): Shared, Path(_repo): Path<String>, Query(asked): Asked) -> Response {
+    if let Some(status) = mirror.refused.lock().unwrap().get(&asked["ancestor"]) {
+        let body = json!({"code": "refused", "message": "no such commit, or no answer", "request_id": ""});
+        return (*status, axum::Json(body)).into_response();
+    }
     let missing = mirror.missing.lock().unwrap().contains(&asked["ancestor"]);
     axum::Json(json!({ "ancestor": !missing })).into_response()
 }

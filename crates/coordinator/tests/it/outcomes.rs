@@ -374,6 +374,24 @@ pub async fn a_missing_ancestor_skips_the_build(world: World) {
     assert_eq!(build.attempts, []);
 }
 
+/// The mirror knows no such commit at all; of another it can't tell.
+pub async fn an_ancestor_that_no_history_has_is_missing_and_an_unknown_one_is_not(world: World) {
+    let (nowhere, unknown) = (hash(98), hash(97));
+    world.mirror.refused.lock().unwrap().insert(nowhere.clone(), http::StatusCode::NOT_FOUND);
+    world.mirror.refused.lock().unwrap().insert(unknown.clone(), http::StatusCode::SERVICE_UNAVAILABLE);
+    let needs =
+        |commit: &str| format!("required_ancestors = [{{ repo = \"one\", commit = \"{commit}\" }}]\n");
+    let more = format!("[builder.c]\nhost = \"h\"\nrecipe = \"r\"\n{}", needs(&unknown));
+    let text = simple("true", &more).replace("[builder.b]\n", &format!("[builder.b]\n{}", needs(&nowhere)));
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let _running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Skipped), "{build:?}");
+    assert_eq!(cause(&build).1, format!("one@{nowhere} is not in the history of {}", hash(1)));
+    assert_eq!(world.done("one", "c").await.outcome, Some(Outcome::Ok));
+}
+
 pub async fn max_at_once_holds(world: World) {
     let meet = world.dir.path().join("meet");
     std::fs::create_dir(&meet).unwrap();

@@ -60,9 +60,11 @@ impl System {
         let composer = Arc::new(composer);
         let first = Arc::new(composer.without_projects()?);
         let environment = first.config.environment().clone();
+        data::claim(&owner, environment.name.as_str())?;
         let url =
             environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
         let db = Db::open(&url, data).await.context("opening the database")?;
+        data::claim_database(&db, environment.name.as_str()).await?;
         let objects_url =
             environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
         let objects = Objects::open(&objects_url, data).context("opening the object store")?;

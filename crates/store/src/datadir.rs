@@ -25,6 +25,16 @@ pub enum DataDirError {
         /// `pid N since T`, as its owner wrote it.
         owner: String,
     },
+    /// It is another environment's.
+    #[error("data directory {} belongs to environment {owner}, not to {asked}", path.display())]
+    Other {
+        /// The directory.
+        path: PathBuf,
+        /// The environment that used it first.
+        owner: String,
+        /// The one that wants it.
+        asked: String,
+    },
     /// It can't be made or written.
     #[error("data directory {}: {source}", path.display())]
     Io {
@@ -67,6 +77,34 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Takes the directory for an environment, for good: the first that asks has it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Other`] if it is another one's.
+    pub fn claim(&self, environment: &str) -> Result<(), DataDirError> {
+        let fail = |source| DataDirError::Io { path: self.path.clone(), source };
+        let file = self.path.join("environment");
+        let owner = match fs::read_to_string(&file) {
+            Ok(owner) => owner.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(fail(error)),
+        };
+        match owner.as_str() {
+            // Not yet written, or the power went while it was.
+            "" => {
+                let made = self.path.join("environment.new");
+                let mut new = File::create(&made).map_err(fail)?;
+                writeln!(new, "{environment}").and_then(|()| new.sync_all()).map_err(fail)?;
+                fs::rename(&made, &file).map_err(fail)
+            }
+            owner if owner == environment => Ok(()),
+            owner => {
+                let (owner, asked) = (owner.to_owned(), environment.to_owned());
+                Err(DataDirError::Other { path: self.path.clone(), owner, asked })
+            }
+        }
+    }
+
     /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -88,6 +126,18 @@ fn make_private(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_belongs_to_the_environment_that_used_it_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = DataDir::own(dir.path()).unwrap();
+        owner.claim("prod").unwrap();
+        drop(owner);
+        let owner = DataDir::own(dir.path()).unwrap();
+        owner.claim("prod").unwrap();
+        let error = owner.claim("staging").unwrap_err().to_string();
+        assert!(error.ends_with("belongs to environment prod, not to staging"), "{error}");
+    }
 
     #[test]
     fn a_second_owner_is_told_of_the_first() {

@@ -26,6 +26,9 @@ pub mod leases;
 pub mod spans;
 pub mod workers;
 
+// Of all services.
+pub mod environment;
+
 // The dashboard's tables.
 pub mod artifacts;
 pub mod audit;

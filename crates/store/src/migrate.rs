@@ -32,6 +32,7 @@ macro_rules! migrations {
 pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_dashboard",
     2 "0002_coordinator",
+    3 "0003_environment",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -68,6 +68,7 @@ pub(crate) mod among {
 pub fn all() -> Vec<&'static Statement> {
     [
         crate::migrate::STATEMENTS,
+        crate::environment::STATEMENTS,
         crate::attempts::STATEMENTS,
         crate::builds::STATEMENTS,
         crate::events::STATEMENTS,

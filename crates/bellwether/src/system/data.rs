@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use store::DataDir;
+use anyhow::{Context as _, Result, anyhow, bail};
+use store::{DataDir, DataDirError, Db, Micros};
 
 /// The data directory that is used where none is named.
 pub fn default_dir() -> Result<PathBuf> {
@@ -21,6 +21,31 @@ pub fn default_dir() -> Result<PathBuf> {
 pub fn own(dir: &Path) -> Result<DataDir> {
     std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     Ok(DataDir::own(dir)?)
+}
+
+/// Takes the directory for the environment, or says whose it is and what to do.
+pub fn claim(owner: &DataDir, environment: &str) -> Result<()> {
+    owner.claim(environment).map_err(|error| match error {
+        DataDirError::Other { .. } => {
+            anyhow!("{error}; name another directory with --data, or the other environment with --env")
+        }
+        error => error.into(),
+    })
+}
+
+/// The same for the database, which may lie elsewhere.
+pub async fn claim_database(db: &Db, environment: &str) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let now = Micros(jiff::Timestamp::now().as_microsecond());
+    let owner = store::environment::claim(&mut tx, environment, now).await?;
+    tx.commit().await?;
+    if owner != environment {
+        bail!(
+            "the database belongs to environment {owner}, not to {environment}; \
+             give [environment.{environment}] a `database` of its own, or name the other environment with --env"
+        );
+    }
+    Ok(())
 }
 
 /// A directory with a short path for sockets, where the data directory's own is too long for them.

@@ -62,7 +62,7 @@ fn apart(checker: &mut Checker, path: &str, own: &Environment, item: &Item, prod
         ("objects", &own.objects, &prod.objects),
     ];
     for (key, mine, theirs) in pairs {
-        // Under the data directory, or on this machine only: each environment has its own.
+        // On this machine only, or under the data directory: that is one environment's, and refuses another at the start.
         let own_place = mine.starts_with("sqlite:") || mine.starts_with("file:");
         let relative = own_place && !mine.contains(":/");
         if mine != theirs || relative || mine.contains("//localhost") || mine.contains("//127.") {

@@ -86,7 +86,8 @@ static ENVIRONMENT: Section = Section {
     name: "environment",
     header: "[environment.NAME]",
     doc: "Production, staging and development differ only here. With more than one, `--env` says which; it is \
-          never guessed. An environment that is not production may share neither addresses, database, objects nor \
+          never guessed. A data directory and a database belong to the environment that uses them first, and refuse \
+          another. An environment that is not production may share neither addresses, database, objects nor \
           secrets with one that is, and pushes to no mirror.",
     project: false,
     keys: &[

@@ -55,6 +55,7 @@ on_both! {
     a_transaction_that_is_dropped_did_nothing,
     writers_take_turns,
     old_events_go_and_the_newest_stays,
+    a_database_belongs_to_the_environment_that_used_it_first,
     repos_and_branches,
     commits_once,
     a_line_after_a_force_push,

@@ -52,6 +52,14 @@ pub(crate) async fn a_transaction_that_is_dropped_did_nothing(on: Fixture) {
     assert_eq!(store::repos::get(&mut on.db.read().await.unwrap(), "a").await.unwrap(), None);
 }
 
+pub(crate) async fn a_database_belongs_to_the_environment_that_used_it_first(on: Fixture) {
+    for (asks, owner) in [("prod", "prod"), ("staging", "prod"), ("prod", "prod")] {
+        let mut tx = on.db.begin().await.unwrap();
+        assert_eq!(store::environment::claim(&mut tx, asks, Micros(1)).await.unwrap(), owner);
+        tx.commit().await.unwrap();
+    }
+}
+
 pub(crate) async fn writers_take_turns(on: Fixture) {
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..16 {

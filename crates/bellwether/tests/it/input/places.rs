@@ -20,6 +20,35 @@ fn a_port_and_a_data_directory_have_one_user() {
 }
 
 #[test]
+fn staging_opens_neither_the_directory_nor_the_database_of_production() {
+    let world = World::new();
+    world.repo("r", "true");
+    let database = world.path().join("shared.db");
+    let file = format!(
+        "[environment.prod]\n[environment.staging]\n[environment.copy]\nproduction = true\ndatabase = \"sqlite:{0}\"\n\
+         [environment.other]\nproduction = true\ndatabase = \"sqlite:{0}\"\n\
+         [repo.r]\nurl = \"{1}\"\n[host.local]\nenv_pass = [\"PATH\"]\n",
+        database.display(),
+        world.path().join("r").display()
+    );
+    std::fs::write(world.path().join("server.toml"), file).unwrap();
+    let up = |environment: &str, data: &str| {
+        world.run(&["up", "--once", "--config", "server.toml", "--env", environment, "--data", data])
+    };
+    up("prod", "DATA").must(0, &["1 ok"]);
+    up("staging", "DATA").must(2, &["belongs to environment prod, not to staging", "--data"]);
+    up("prod", "DATA").must(0, &[]);
+    // A directory each, and one database.
+    let beside = |name: &str| world.data().join(name).display().to_string();
+    up("copy", &beside("copy")).must(0, &["1 ok"]);
+    let refused = up("other", &beside("other"));
+    refused.must(
+        2,
+        &["the database belongs to environment copy, not to other", "[environment.other] a `database`"],
+    );
+}
+
+#[test]
 fn a_data_directory_of_a_newer_version_is_refused() {
     let world = World::new();
     world.repo("r", "true");

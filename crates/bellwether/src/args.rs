@@ -131,6 +131,9 @@ pub struct Init {
     /// Overwrites a file that is there
     #[arg(long)]
     pub force: bool,
+    /// Prints JSON: what was found, and the file's text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Subcommands of `config`.

@@ -103,9 +103,14 @@ impl System {
             idle_exit: Duration::from_secs(15 * 60),
         })
         .context("opening the local pool")?;
+        let secrets = data::secrets(&first.config, data);
+        let values = secrets.values.clone();
         let blocked = {
             let composition = composition.clone();
-            Arc::new(move |repo: &str, builder: &str| composition.borrow().missing_tool(repo, builder))
+            Arc::new(move |repo: &str, builder: &str| {
+                let now = composition.borrow();
+                now.missing_tool(repo, builder).or_else(|| secrets.lacks(&now.config, repo, builder))
+            })
         };
         let handles = Handles {
             db,
@@ -116,7 +121,7 @@ impl System {
             pools: vec![Arc::new(pool)],
             clock: Arc::new(SystemClock),
             hooks: hooks::of(die_at)?,
-            secrets: data::secrets(&first.config, data)?,
+            secrets: values,
             blocked,
         };
         let options = Options {
@@ -183,7 +188,8 @@ impl System {
                                 tracing::error!(%error, "the mirrors can't take the configuration");
                             }
                             for (repo, problems) in &composition.problems {
-                                tracing::error!("{repo} is blocked, its configuration is bad:\n{problems}");
+                                // Whoever follows the compositions says what is wrong.
+                                tracing::info!(%repo, problems = problems.0.len(), "its configuration is bad");
                             }
                             let composition = Arc::new(composition);
                             configs.send_replace(Arc::clone(&composition.config));

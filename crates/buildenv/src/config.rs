@@ -49,6 +49,8 @@ pub struct Config {
     digest: String,
     warnings: Vec<Problem>,
     projects: HashMap<RepoName, Project>,
+    /// What was said about things that hold no facts of their own.
+    more_facts: Vec<(String, Facts)>,
 }
 
 impl Config {
@@ -220,6 +222,11 @@ impl Config {
         &self.warnings
     }
 
+    /// Lists what was said about secrets, limits, access and dashboard; never a secret's value.
+    pub(crate) fn more_facts(&self) -> &[(String, Facts)] {
+        &self.more_facts
+    }
+
     /// Gives the SHA-256, in hex, of all files that this configuration was read from.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -340,6 +347,7 @@ impl Maker<'_> {
             digest: String::new(),
             warnings: self.checker.warnings.clone(),
             projects: HashMap::new(),
+            more_facts: self.more_facts(),
             environment,
             repos,
             hosts,
@@ -349,6 +357,17 @@ impl Maker<'_> {
             access,
             dashboard,
         }
+    }
+
+    fn more_facts(&self) -> Vec<(String, Facts)> {
+        let of = |section: &'static str| {
+            let one = move |(id, item): (&Id, &Item)| {
+                let name = if id.1.is_empty() { section.to_owned() } else { format!("{section}.{}", id.1) };
+                (name, Facts::gather(&self.checker.files, Self::section(section), &item.table))
+            };
+            self.all.section(section).map(one)
+        };
+        ["secret", "limit", "access", "dashboard"].into_iter().flat_map(of).collect()
     }
 
     fn recipes(&self) -> Vec<Arc<Recipe>> {

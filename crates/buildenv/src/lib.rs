@@ -27,6 +27,7 @@ mod quantity;
 mod revision;
 mod schema;
 mod source;
+mod syntax;
 mod tree;
 mod values;
 
@@ -34,7 +35,7 @@ pub use cells::{Asked, Cell, Change, ChangeKind, cells, diff_cells};
 pub use config::{Config, Project};
 pub use detect::{Found, FoundStep, ProjectKind, detect, to_toml};
 pub use embedded::{BUILT_IN, ENV_PASS, embedded, repo_source, this_machine};
-pub use explain::explain;
+pub use explain::{Explained, explain, explainable, explained};
 pub use facts::Fact;
 pub use load::{load, load_with_projects};
 pub use model::{

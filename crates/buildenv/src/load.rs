@@ -9,6 +9,7 @@ use crate::name::{EnvironmentName, RepoName, check_name};
 use crate::problem::Problems;
 use crate::schema::{SECTIONS, Section, TOP};
 use crate::source::{Kind, Place, Source};
+use crate::syntax;
 use crate::tree::{Entry, Node, Table, Value, parse, show_key};
 use crate::values::{Checker, dotted, path_stays_inside};
 
@@ -155,14 +156,7 @@ impl Loader<'_> {
         let (table, errors) = parse(&text, index);
         if !errors.is_empty() {
             self.all.parsed = false;
-            let mut lines = Vec::new();
-            for error in errors {
-                let problem = self.checker.problem(error.place, "", error.message);
-                if !lines.contains(&problem.line) {
-                    lines.push(problem.line);
-                    self.checker.report(problem);
-                }
-            }
+            syntax::report(&mut self.checker, &text, errors);
             return;
         }
         self.open.push(from.and_then(Node::text).unwrap_or(name).to_string());

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use buildenv::{Config, RepoName, Source};
+use buildenv::{Config, Explained, Problems, RepoName, Source};
 use serde_json::json;
 
 use super::client::print_json;
@@ -55,20 +55,23 @@ fn sources(files: &ConfigFiles, server: Option<&Path>) -> Result<Vec<Source>> {
 }
 
 fn load(sources: &[Source], files: &ConfigFiles) -> Result<Config> {
+    loaded(sources, files)?.map_err(|problems| anyhow::anyhow!("{problems}"))
+}
+
+fn loaded(sources: &[Source], files: &ConfigFiles) -> Result<Result<Config, Problems>> {
     let base = files.sources.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
     let include = |name: &str| std::fs::read_to_string(base.join(name));
     let environment = files.sources.environment.as_deref().map(str::parse).transpose().context("--env")?;
-    buildenv::load(sources, &include, environment.as_ref()).map_err(|problems| anyhow::anyhow!("{problems}"))
+    Ok(buildenv::load(sources, &include, environment.as_ref()))
 }
 
 fn check(files: &ConfigFiles) -> Result<ExitCode> {
     let sources = sources(files, files.sources.config.as_deref())?;
-    match load(&sources, files) {
+    match loaded(&sources, files)? {
         Ok(config) => {
             if files.json {
-                let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
                 print_json(&json!({
-                    "ok": true, "warnings": warnings, "environment": config.environment().name.as_str(), "repos": config.repos().len(),
+                    "ok": true, "problems": [], "warnings": config.warnings(), "environment": config.environment().name.as_str(), "repos": config.repos().len(),
                     "hosts": config.hosts().len(), "builders": config.builders().len(), "digest": config.digest(),
                 }))?;
             } else {
@@ -87,7 +90,7 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
         }
         Err(problems) => {
             if files.json {
-                print_json(&json!({"ok": false, "problems": problems.to_string()}))?;
+                print_json(&json!({"ok": false, "problems": problems.0, "warnings": []}))?;
             } else {
                 eprintln!("{problems}");
             }
@@ -100,24 +103,38 @@ fn explain(what: &str, files: &ConfigFiles) -> Result<ExitCode> {
     let config = load(&sources(files, files.sources.config.as_deref())?, files)?;
     // What a project's file holds is called REPO:NAME; without the repo, all of that name are meant.
     let of_projects = || {
-        let (kind, name) = what.split_once('.')?;
-        let found = config
-            .repos()
-            .iter()
-            .filter_map(|repo| buildenv::explain(&config, &format!("{kind}.{}:{name}", repo.name)));
-        Some(found.collect::<String>()).filter(|text| !text.is_empty())
+        let Some((kind, name)) = what.split_once('.') else { return Vec::new() };
+        let of_repo =
+            |repo: &buildenv::Repo| buildenv::explained(&config, &format!("{kind}.{}:{name}", repo.name));
+        config.repos().iter().flat_map(of_repo).collect()
     };
-    match buildenv::explain(&config, what).or_else(of_projects) {
-        Some(text) => {
-            print!("{text}");
-            Ok(ExitCode::SUCCESS)
-        }
-        None => bail!("{what} is not configured; there are builders {}", names(&config)),
+    let mut found: Vec<Explained> = buildenv::explained(&config, what);
+    if found.is_empty() {
+        found = of_projects();
     }
+    if found.is_empty() {
+        bail!("{what} is not configured; {}", instead(&config, what));
+    }
+    match files.json {
+        true => print_json(&found)?,
+        false => found.iter().for_each(|one| print!("{one}")),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn names(config: &Config) -> String {
-    let mut names: Vec<String> = config.builders().iter().map(|builder| builder.full_name()).collect();
-    names.truncate(20);
-    names.join(", ")
+/// What there is of the kind that was asked for; where it is no kind, the builders and the kinds.
+fn instead(config: &Config, what: &str) -> String {
+    let all = buildenv::explainable(config);
+    let names = |kind: &str| {
+        let of_kind = all.iter().filter_map(|name| name.strip_prefix(kind)?.strip_prefix('.'));
+        of_kind.take(20).collect::<Vec<_>>().join(", ")
+    };
+    let kinds =
+        ["environment", "repo", "host", "builder", "recipe", "limit", "secret", "access", "dashboard"];
+    let asked = what.split_once('.').map_or(what, |(kind, _)| kind);
+    match kinds.into_iter().find(|kind| *kind == asked) {
+        Some(kind) if names(kind).is_empty() => format!("there is no {kind} at all"),
+        Some(kind) => format!("of kind {kind} there are {}", names(kind)),
+        None => format!("there are builders {}; other kinds are {}", names("builder"), kinds.join(", ")),
+    }
 }

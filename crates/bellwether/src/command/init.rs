@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use buildenv::Found;
+use serde_json::json;
 
+use super::client::print_json;
 use crate::args::Init;
 use crate::system::composed::PROJECT_FILE;
 
@@ -34,11 +37,14 @@ pub fn run(args: &Init) -> Result<ExitCode> {
         );
     }
     let text = buildenv::to_toml(&found, "");
+    let file = dir.join(PROJECT_FILE);
     if args.print {
-        print!("{text}");
+        match args.json {
+            true => print_json(&as_json(&file, &text, &found, false))?,
+            false => print!("{text}"),
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    let file = dir.join(PROJECT_FILE);
     if file.exists() && !args.force {
         bail!(
             "{} is there already: look at what would be written with --print, or overwrite it with --force",
@@ -46,6 +52,10 @@ pub fn run(args: &Init) -> Result<ExitCode> {
         );
     }
     std::fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
+    if args.json {
+        print_json(&as_json(&file, &text, &found, true))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for project in &found {
         let place = if project.dir.is_empty() { "." } else { &project.dir };
         eprintln!(
@@ -57,6 +67,17 @@ pub fn run(args: &Init) -> Result<ExitCode> {
     }
     eprintln!("wrote {}; commit it, then `bellwether up --once`", file.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(file: &Path, text: &str, found: &[Found], written: bool) -> serde_json::Value {
+    let one = |project: &Found| {
+        json!({
+            "manifest": project.manifest, "kind": project.kind.as_str(), "dir": project.dir,
+            "builder": project.builder_name.as_str(),
+        })
+    };
+    let found: Vec<_> = found.iter().map(one).collect();
+    json!({"file": file.display().to_string(), "written": written, "text": text, "found": found})
 }
 
 fn list(dir: &Path, below: &str, depth: usize, paths: &mut Vec<String>) -> Result<()> {

@@ -85,28 +85,50 @@ pub fn git_environment() -> Vec<(String, String)> {
     found.collect()
 }
 
-/// Reads the values of the secrets that are configured.
-pub fn secrets(config: &buildenv::Config, data: &Path) -> Result<BTreeMap<String, String>> {
-    let mut values = BTreeMap::new();
+/// The secrets of the server, read once at its start.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// Values by name.
+    pub values: BTreeMap<String, String>,
+    /// Why others are not there.
+    pub missing: BTreeMap<String, String>,
+}
+
+impl Secrets {
+    /// Says which secret a builder gets and the server does not have.
+    pub fn lacks(&self, config: &buildenv::Config, repo: &str, builder: &str) -> Option<String> {
+        let builder = config.builder(&repo.parse().ok()?, &builder.parse().ok()?)?;
+        let name = builder.secrets.iter().find(|name| !self.values.contains_key(name.as_str()))?;
+        let why = self.missing.get(name.as_str()).map_or("not known at the server's start", String::as_str);
+        Some(format!("secret {name}: {why}"))
+    }
+}
+
+/// Reads the values of the secrets that are configured. A builder whose secret is missing is blocked, and no other.
+pub fn secrets(config: &buildenv::Config, data: &Path) -> Secrets {
+    let mut secrets = Secrets::default();
     for secret in config.secrets() {
         let value = match &secret.source {
-            buildenv::SecretSource::Env(name) => std::env::var(name).ok(),
+            buildenv::SecretSource::Env(name) => {
+                std::env::var(name).map_err(|_| format!("variable {name} is not set"))
+            }
             buildenv::SecretSource::File(file) => {
-                let path = data.join(file);
-                let text = std::fs::read_to_string(&path);
-                Some(text.with_context(|| format!("secret {}: reading {}", secret.name, path.display()))?)
+                let read = std::fs::read_to_string(data.join(file));
+                read.map_err(|error| format!("file {file} can't be read: {error}"))
             }
         };
+        let name = secret.name.to_string();
         match value {
-            Some(value) => {
-                values.insert(secret.name.to_string(), value.trim_end_matches('\n').to_owned());
+            Ok(value) => {
+                secrets.values.insert(name, value.trim_end_matches('\n').to_owned());
             }
-            None => {
-                tracing::warn!(secret = %secret.name, "the variable with its value is not set; its builders run without")
+            Err(why) => {
+                tracing::warn!(secret = %name, "{why}; its builders are blocked");
+                secrets.missing.insert(name, why);
             }
         }
     }
-    Ok(values)
+    secrets
 }
 
 /// This machine's name.

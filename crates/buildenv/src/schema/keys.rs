@@ -813,7 +813,7 @@ static LIMIT: Section = Section {
 static SECRET: Section = Section {
     name: "secret",
     header: "[secret.NAME]",
-    doc: "A secret for named builders, for trusted work only, taken out of logs, warnings and causes, in plain and as the usual tools encode it. Artefacts are not searched: they are kept byte for byte, so what a job with secrets writes into one is seen by whoever may read builds. So is what `env` says of hosts, recipes, builders and steps: it is shown with each build. One of `file` and `env`.",
+    doc: "A secret for named builders, for trusted work only, taken out of logs, warnings and causes, in plain and as the usual tools encode it. Artefacts are not searched: they are kept byte for byte, so what a job with secrets writes into one is seen by whoever may read builds. So is what `env` says of hosts, recipes, builders and steps: it is shown with each build. One of `file` and `env`. While it is not there, the builders that get it are blocked.",
     project: false,
     keys: &[
         key("file", Path, "none", r#"file = "secrets/deploy""#, "The file that holds it."),

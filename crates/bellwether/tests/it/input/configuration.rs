@@ -168,3 +168,106 @@ fn init_writes_what_it_found_and_overwrites_only_by_force() {
     world.run(&["init", "--force"]).must(0, &["wrote"]);
     world.run(&["init", "elsewhere"]).must(2, &["elsewhere"]);
 }
+
+#[test]
+fn problems_explanations_and_what_init_finds_are_data_with_json() {
+    let world = World::new();
+    let file = "[secret.deploy]\nenv = \"DEPLOY\"\nbuilders = [\"b\"]\n[host.h]\n[builder.b]\nhost = \"h\"\nrecipe = \"r\"\nhelpers = 2\n\
+        [recipe.r]\nrun = \"true\"\n";
+    std::fs::write(world.path().join("good.toml"), file).unwrap();
+    let bad = file.replace("recipe = \"r\"", "recipe = \"rr\"\nhots = 1");
+    std::fs::write(world.path().join("bad.toml"), bad).unwrap();
+    std::fs::write(
+        world.path().join("twice.toml"),
+        format!("{file}[builder.b]\nhost = \"h\"\nrecipe = \"r\"\n"),
+    )
+    .unwrap();
+    let said = world.run(&["config", "check", "--json", "--config", "bad.toml"]);
+    said.must(1, &[]);
+    let problems = said.json()["problems"].clone();
+    let first = &problems[0];
+    assert_eq!(
+        (first["file"].as_str(), first["line"].as_u64(), first["column"].as_u64()),
+        (Some("bad.toml"), Some(7), Some(10))
+    );
+    assert_eq!((first["key"].as_str(), first["nearest"].as_str()), (Some("builder.b.recipe"), Some("r")));
+    assert_eq!(
+        (problems[1]["nearest"].as_str(), problems.as_array().unwrap().len()),
+        (Some("host"), 2),
+        "{problems:#}"
+    );
+    let warnings =
+        world.run(&["config", "check", "--json", "--config", "good.toml"]).json()["warnings"].clone();
+    assert_eq!(
+        (warnings[0]["key"].as_str(), warnings[0]["line"].as_u64()),
+        (Some("builder.b.helpers"), Some(8))
+    );
+    let twice = world.run(&["config", "check", "--config", "twice.toml"]);
+    twice.must(1, &["twice.toml:11:10: builder.b is defined twice", "the other one is at twice.toml:5"]);
+    assert_eq!(twice.err.matches("twice.toml:").count(), 2, "{}", twice.err);
+
+    let explain = |what: &str| world.run(&["config", "explain", what, "--json", "--config", "good.toml"]);
+    let builder = explain("b").json();
+    let keys = builder[0]["keys"].as_array().unwrap();
+    let helpers = keys.iter().find(|key| key["key"] == "helpers").unwrap();
+    assert_eq!(
+        (helpers["value"].as_str(), helpers["at"]["line"].as_u64()),
+        (Some("2"), Some(8)),
+        "{helpers:#}"
+    );
+    assert_eq!(explain("secret.deploy").json()[0]["name"], "secret.deploy");
+    explain("secret.x").must(2, &["secret.x is not configured; of kind secret there are deploy"]);
+    explain("builders.b").must(2, &["there are builders b; other kinds are environment"]);
+
+    std::fs::write(world.path().join("Makefile"), "all:\n\techo x\n").unwrap();
+    let printed = world.run(&["init", "--print", "--json"]).json();
+    assert_eq!(
+        (printed["written"].as_bool(), printed["found"][0]["manifest"].as_str()),
+        (Some(false), Some("Makefile"))
+    );
+    let written = world.run(&["init", "--json"]).json();
+    assert_eq!(written["text"], std::fs::read_to_string(world.path().join("bellwether.toml")).unwrap());
+}
+
+#[test]
+fn a_builder_whose_secret_is_missing_is_blocked_and_no_other() {
+    let world = World::new();
+    let text = format!(
+        "{}\n[builder.deploy]\nhost = \"local\"\nrecipe = \"t\"\n[builder.sign]\nhost = \"local\"\nrecipe = \"t\"\n",
+        project("true")
+    );
+    let mut repo = GitRepo::create(&world.path().join("r")).unwrap();
+    repo.commit("first", &[("bellwether.toml", File::Text(&text))]).unwrap();
+    let file = format!(
+        "[repo.r]\nurl = \"{}\"\n[host.local]\nenv_pass = [\"PATH\"]\n[secret.deploy]\nenv = \"NO_SUCH_TOKEN\"\nbuilders = [\"r:deploy\"]\n\
+         [secret.key]\nfile = \"no/such/key\"\nbuilders = [\"r:sign\"]\n",
+        world.path().join("r").display()
+    );
+    std::fs::write(world.path().join("server.toml"), file).unwrap();
+    let said = world.once(&["--json", "--config", "server.toml"]);
+    said.must(1, &[]);
+    let report = said.json();
+    let cell = |builder: &str| {
+        let cells = report["cells"].as_array().unwrap();
+        cells.iter().find(|cell| cell["builder"] == builder).unwrap_or_else(|| panic!("{report:#}")).clone()
+    };
+    assert_eq!(cell("t")["outcome"], "ok");
+    assert_eq!(cell("deploy")["outcome"], "blocked");
+    assert_eq!(
+        cell("deploy")["cause"]["detail"],
+        "blocked(secret deploy: variable NO_SUCH_TOKEN is not set)"
+    );
+    let sign = cell("sign")["cause"]["detail"].as_str().unwrap().to_owned();
+    assert!(sign.starts_with("blocked(secret key: file no/such/key can't be read: "), "{sign}");
+}
+
+#[test]
+fn what_is_wrong_with_a_project_file_is_said_once() {
+    let world = World::new();
+    let mut repo = GitRepo::create(&world.path().join("r")).unwrap();
+    let bad = project("true").replace("timeout =", "timeuot =");
+    repo.commit("bad", &[("bellwether.toml", File::Text(&bad))]).unwrap();
+    let said = world.once(&["r"]);
+    said.must(1, &["unknown key \"timeuot\""]);
+    assert_eq!(said.err.matches("unknown key \"timeuot\"").count(), 1, "{}", said.err);
+}

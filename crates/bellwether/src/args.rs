@@ -308,11 +308,12 @@ pub struct Build {
 #[command(after_help = "\
 Examples:
   bellwether why BUILD      state, since when, how many are ahead, what it waits for by name
-  bellwether why BUILDER    all that waits for a builder, and what runs on it")]
+  bellwether why BUILDER    all that waits for a builder, and what runs on it
+  bellwether why app:test   the same, of one repository")]
 pub struct Why {
     #[command(flatten)]
     pub server: Server,
-    /// A build, or a builder
+    /// A build, or a builder as BUILDER or REPO:BUILDER
     pub what: String,
 }
 

@@ -2,6 +2,7 @@
 
 mod pages;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -19,14 +20,18 @@ use transport::{ApiError, CallError};
 
 use crate::attempt::Shared;
 use crate::core::{BlockedRepo, Message, Status};
+use crate::forecast;
 use crate::ledger::transition;
 use crate::resolve;
-use crate::schedule::{Class, Wait};
+use crate::schedule::{Class, Reason, Wait};
+use crate::usual::Usual;
 use crate::work::{Finder, Wanted};
 
 pub(crate) struct Api {
     pub shared: Arc<Shared>,
     pub finder: Finder,
+    /// How long builds take as a rule.
+    pub usual: Usual,
 }
 
 /// Body of `POST /api/v1/builds`.
@@ -89,6 +94,9 @@ pub struct WhyAnswer {
     pub version: u64,
     /// For programs.
     pub wait: Option<Wait>,
+    /// When it may start, if it waits for a machine and that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_start: Option<Micros>,
 }
 
 /// Answer of `POST /api/v1/work`.
@@ -333,6 +341,17 @@ async fn cancel(
 async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyAnswer> {
     let row = build(&api, &id).await?;
     let wait = ask(&api, |answer| Message::Why(row.id, answer)).await?;
+    let waits =
+        wait.as_ref().is_some_and(|wait| matches!(wait.reason, Reason::Pool { .. } | Reason::BackOff { .. }));
+    let expected_start = match waits {
+        true => whole_status(&api)
+            .await?
+            .queued
+            .iter()
+            .find(|one| one.build == row.id)
+            .and_then(|one| one.expected_start),
+        false => None,
+    };
     let reason = match (&wait, &row.outcome) {
         (_, Some(outcome)) => {
             let cause = row
@@ -348,22 +367,37 @@ async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyA
         (None, None) => format!("{}; the scheduler does not know it", row.state),
     };
     let (attempts, version) = (count(row.attempts), row.version.unsigned_abs());
-    Ok(Json(WhyAnswer { id, state: row.state, outcome: row.outcome, reason, attempts, version, wait }))
+    let (state, outcome) = (row.state, row.outcome);
+    Ok(Json(WhyAnswer { id, state, outcome, reason, attempts, version, wait, expected_start }))
 }
 
-async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
-    Ok(Json(whole_status(&api).await?))
-}
-
-/// How things stand, with the repositories that are blocked, as far as the dashboard answers.
+/// How things stand, with the repositories that are blocked, as far as the dashboard answers, and the expected start of
+/// what waits for a machine.
 async fn whole_status(api: &Api) -> Result<Status, Failure> {
     let mut status = ask(api, Message::Status).await?;
+    let running = status.running.iter().map(|one| (&one.builder, &one.repo));
+    let queued = status.queued.iter().filter(|one| matches!(one.wait.reason, Reason::Pool { .. }));
+    let wanted: BTreeSet<(String, String)> = running
+        .chain(queued.map(|one| (&one.builder, &one.repo)))
+        .map(|(builder, repo)| (builder.clone(), repo.clone()))
+        .collect();
+    let usual = api.usual.of(&api.shared.dashboard, wanted).await;
+    let now = api.shared.ledger.clock().now();
+    let known = |builder: &str, repo: &str| usual.get(&(builder.to_owned(), repo.to_owned())).copied();
+    let starts = forecast::expected_starts(now, &status, known);
+    for one in &mut status.queued {
+        one.expected_start = starts.get(&one.build).copied();
+    }
     let repos = api.shared.dashboard.repos().await.unwrap_or_default();
     let blocked = repos.into_iter().filter(|repo| repo.state == dashboard::api::RepoState::Blocked);
     status.blocked = blocked
         .map(|repo| BlockedRepo { repo: repo.name, reason: repo.reason.unwrap_or_default() })
         .collect();
     Ok(status)
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
+    Ok(Json(whole_status(&api).await?))
 }
 
 async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {
@@ -373,7 +407,7 @@ async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {
     let status = ask(&api, Message::Status).await?;
     let mut reader = api.shared.ledger.db().read().await?;
     let open = builds::open(&mut reader).await?;
-    let is_blocked = |wait: &Wait| matches!(wait.reason, crate::schedule::Reason::Blocked { .. });
+    let is_blocked = |wait: &Wait| matches!(wait.reason, Reason::Blocked { .. });
     let blocked = status.queued.iter().filter(|waiting| is_blocked(&waiting.wait)).count();
     Ok(Json(WorkAnswer {
         found,

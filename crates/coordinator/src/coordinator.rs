@@ -123,7 +123,11 @@ impl Coordinator {
         let core =
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
-        let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
+        let router = api::router(Api {
+            shared: Arc::clone(&shared),
+            finder: finder.clone(),
+            usual: Default::default(),
+        });
         Ok(Coordinator { core, router, shared, finder, messages, pool_events })
     }
 

@@ -6,13 +6,13 @@
 mod needs;
 mod rows;
 mod start;
+mod status;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::BuildletClient;
-use serde::{Deserialize, Serialize};
 use store::builds::BuildRow;
 use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds, workers};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +27,7 @@ use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
 use rows::Rows;
+pub use status::{BlockedRepo, RunningBuild, Status, WaitingBuild, WorkerStatus};
 
 /// Says of a builder of a repo why no machine here can run it, where that is so.
 pub type Blocked = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
@@ -45,82 +46,6 @@ pub(crate) enum Message {
     Status(oneshot::Sender<Status>),
 }
 
-/// How things stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Builds that wait for a machine.
-    pub queued: Vec<WaitingBuild>,
-    /// Builds that hold one.
-    pub running: Vec<RunningBuild>,
-    /// All machines.
-    pub workers: Vec<WorkerStatus>,
-    /// Repositories of which nothing is built as they are.
-    #[serde(default)]
-    pub blocked: Vec<BlockedRepo>,
-    /// Whether nothing new is started because the server is going down.
-    pub draining: bool,
-}
-
-/// A repository of which nothing is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockedRepo {
-    /// Its name.
-    pub repo: String,
-    /// Why: it can't be fetched, or its configuration is bad.
-    pub reason: String,
-}
-
-/// A build that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingBuild {
-    /// The build.
-    pub build: BuildId,
-    /// Its builder.
-    pub builder: String,
-    /// Its repo.
-    pub repo: String,
-    /// Its revision.
-    pub revision: String,
-    /// Why it waits, in a sentence.
-    pub reason: String,
-    /// The same for programs.
-    pub wait: Wait,
-}
-
-/// A build that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunningBuild {
-    /// The build.
-    pub build: BuildId,
-    /// Its builder.
-    pub builder: String,
-    /// Its repo.
-    pub repo: String,
-    /// Its revision.
-    pub revision: String,
-    /// On which machine.
-    pub worker: WorkerId,
-}
-
-/// A machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerStatus {
-    /// Its name.
-    pub worker: WorkerId,
-    /// Its host.
-    pub host: String,
-    /// Its pool.
-    pub pool: String,
-    /// `starting`, `idle`, `busy` or `set_aside`.
-    pub state: String,
-    /// Why it is set aside.
-    pub reason: Option<String>,
-    /// The pool's words: a pid, a pod.
-    pub detail: String,
-    /// Since when it exists, in microseconds since 1970.
-    pub since: Micros,
-}
-
 struct Worker {
     host: String,
     pool: Arc<dyn Pool>,
@@ -134,6 +59,7 @@ struct Running {
     cancel: CancellationToken,
     gone: CancellationToken,
     worker: WorkerId,
+    started: Micros,
 }
 
 pub(crate) struct Core {
@@ -364,6 +290,7 @@ impl Core {
                     revision: row.revision.clone(),
                     reason: wait.reason.to_string(),
                     wait,
+                    expected_start: None,
                 })
             })
             .collect();
@@ -377,6 +304,7 @@ impl Core {
                     repo: row.repo.clone(),
                     revision: row.revision.clone(),
                     worker: running.worker,
+                    started: running.started,
                 })
             })
             .collect();
@@ -437,7 +365,11 @@ impl Core {
             cancel.cancel();
         }
         self.set_state(worker, "busy", None);
-        self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker });
+        let started = match &start {
+            Start::New(_) => self.now(),
+            Start::Resume(attempt) => attempt.started,
+        };
+        self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker, started });
         let grant = Grant { build: row, worker, host, client, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
     }

@@ -12,6 +12,7 @@ mod attempt;
 mod clock;
 mod coordinator;
 mod core;
+mod forecast;
 mod hook;
 pub mod job;
 mod journal;
@@ -24,6 +25,7 @@ mod report;
 pub mod resolve;
 pub mod schedule;
 mod sweep;
+mod usual;
 mod vault;
 mod work;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
+use store::Micros;
 
 use super::{Api, Failure, whole_status};
 use crate::core::Status;
@@ -91,15 +92,16 @@ fn render(status: &Status) -> String {
         "waiting",
         "Waiting",
         status.queued.len(),
-        &["Build", "Builder", "Revision", "Ahead", "Why"],
+        &["Build", "Builder", "Revision", "Ahead", "Expected start", "Why"],
     );
     for waiting in status.queued.iter().take(SHOWN) {
         let _ = write!(
             page,
-            "<tr><th scope=row><a href=/builds/{id}><code>{id}</code></a><td>{}<td><code>{}</code><td>{}<td>{}",
+            "<tr><th scope=row><a href=/builds/{id}><code>{id}</code></a><td>{}<td><code>{}</code><td>{}<td>{}<td>{}",
             escape(&waiting.builder),
             escape(&short(&waiting.revision)),
             waiting.wait.ahead,
+            waiting.expected_start.map_or_else(|| "–".to_owned(), moment),
             escape(&waiting.reason),
             id = waiting.build,
         );
@@ -110,6 +112,12 @@ fn render(status: &Status) -> String {
     }
     page.push_str("</main></html>");
     page
+}
+
+/// A time, to the second.
+fn moment(time: Micros) -> String {
+    let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
+    format!("<time datetime={time:.0}>{time:.0}</time>")
 }
 
 /// The beginning of a table: its name, how many rows it has, its columns.

@@ -57,6 +57,7 @@ on_both! {
         a_failure_is_tried_again_as_often_as_configured,
         only_the_wanted_tests_run,
         what_is_compiled_only_is_not_tested,
+        what_waits_is_expected_when_what_runs_should_end,
         a_snapshot_is_used_by_what_depends_on_it,
         what_needs_a_snapshot_waits_for_it_and_no_longer,
         what_waits_for_a_snapshot_goes_on_when_its_build_fails,

@@ -219,8 +219,8 @@ pub async fn a_done_build_is_tried_again(world: World) {
 
 pub async fn a_failure_is_tried_again_as_often_as_configured(world: World) {
     let marks = world.dir.path().join("mark");
-    let run =
-        format!("echo once; [ -e {0}.$GO_BUILDER_NAME ] || {{ touch {0}.b; exit 3; }}", marks.display());
+    let once = format!("[ -e {0} ] || {{ touch {0}; exit 3; }}", marks.display());
+    let run = format!("echo once; [ $GO_BUILDER_NAME = b ] || exit 3; {once}");
     let text = simple(&run, "retries = 2\n[builder.c]\nhost = \"h\"\nrecipe = \"r\"\n");
     world.configure(&text);
     world.push("one", &[1]).await;
@@ -272,6 +272,32 @@ pub async fn what_is_compiled_only_is_not_tested(world: World) {
     assert_eq!(world.log(only(&build)).await, "built\n");
     let go = world.done("one", "go").await;
     assert_eq!(world.log(only(&go)).await, "-race -exec=/bin/true go test ./...\n", "{go:?}");
+}
+
+pub async fn what_waits_is_expected_when_what_runs_should_end(world: World) {
+    let hold = world.dir.path().join("hold");
+    let run = format!("while [ -e {} ]; do sleep 0.05; done", hold.display());
+    let text = simple(&run, "").replace("capacity = 2", "capacity = 1").replace("horizon = 1", "horizon = 3");
+    world.configure(&text);
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    assert_eq!(world.done("one", "b").await.outcome, Some(Outcome::Ok));
+    std::fs::write(&hold, "").unwrap();
+    world.push("one", &[3, 2, 1]).await;
+    let status = running.until(|status| !status.queued.is_empty() && !status.running.is_empty()).await;
+    let (waits, runs) = (&status.queued[0], &status.running[0]);
+    let start = waits.expected_start.unwrap_or_else(|| panic!("{status:#?}"));
+    assert!(start >= runs.started, "{status:#?}");
+    let why: serde_json::Value =
+        running.service.get_json(&format!("/api/v1/builds/{}/why", waits.build)).await.unwrap();
+    assert!(why["expected_start"].as_i64().unwrap() >= runs.started.0, "{why}");
+    let request = http::Request::get("/status").body(axum::body::Body::empty()).unwrap();
+    let page = running.service.send_ok(request).await.unwrap();
+    let page = axum::body::to_bytes(page.into_body(), 1 << 20).await.unwrap();
+    let page = String::from_utf8_lossy(&page);
+    assert!(page.contains("Expected start") && page.contains("<td><time datetime=20"), "{page}");
+    std::fs::remove_file(&hold).unwrap();
+    running.until(|status| status.queued.is_empty() && status.running.is_empty()).await;
 }
 
 /// A toolchain repo that is built and kept, and a repo that needs it.

@@ -176,6 +176,20 @@ fn what_waits_and_what_runs_can_be_cancelled() {
     let id = |one: &serde_json::Value| one["id"].as_str().unwrap().to_owned();
     world.ask(&server, "why", &[&id(&queued)]).must(0, &["queued", "host one", "1 of 1 busy"]);
     world.ask(&server, "why", &["t"]).must(0, &["runs on", "waits for a machine"]);
+    // Nothing is known yet of how long the first takes.
+    world.ask(&server, "why", &[&id(&queued)]).must(0, &["nothing is known of how long"]);
+    world.ask(&server, "why", &["long:t"]).must(0, &[" long:t long@", "runs on", "0 ahead of it"]);
+    let both = world.ask(&server, "why", &["long:t", "--json"]).json();
+    assert_eq!(
+        (both["running"][0]["repo"].as_str(), both["waiting"][0]["repo"].as_str()),
+        (Some("long"), Some("long"))
+    );
+    for nobody in ["other:t", "nobody"] {
+        let said = world.ask(&server, "why", &[nobody, "--json"]);
+        said.must(2, &["neither a build nor a builder"]);
+        assert_eq!(said.out, "");
+    }
+    world.ask(&server, "why", &[""]).must(2, &["Name a build"]);
     world
         .ask(&server, "cancel", &[&id(&queued), "--reason", "not needed"])
         .must(0, &["is cancelled", "retry"]);

@@ -1,0 +1,88 @@
+//! How things stand, for pages and programs.
+
+use serde::{Deserialize, Serialize};
+use store::{BuildId, Micros, WorkerId};
+
+use crate::schedule::Wait;
+
+/// How things stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Builds that wait for a machine.
+    pub queued: Vec<WaitingBuild>,
+    /// Builds that hold one.
+    pub running: Vec<RunningBuild>,
+    /// All machines.
+    pub workers: Vec<WorkerStatus>,
+    /// Repositories of which nothing is built as they are.
+    #[serde(default)]
+    pub blocked: Vec<BlockedRepo>,
+    /// Whether nothing new is started because the server is going down.
+    pub draining: bool,
+}
+
+/// A repository of which nothing is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedRepo {
+    /// Its name.
+    pub repo: String,
+    /// Why: it can't be fetched, or its configuration is bad.
+    pub reason: String,
+}
+
+/// A build that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingBuild {
+    /// The build.
+    pub build: BuildId,
+    /// Its builder.
+    pub builder: String,
+    /// Its repo.
+    pub repo: String,
+    /// Its revision.
+    pub revision: String,
+    /// Why it waits, in a sentence.
+    pub reason: String,
+    /// The same for programs.
+    pub wait: Wait,
+    /// When it may start, if that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_start: Option<Micros>,
+}
+
+/// A build that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningBuild {
+    /// The build.
+    pub build: BuildId,
+    /// Its builder.
+    pub builder: String,
+    /// Its repo.
+    pub repo: String,
+    /// Its revision.
+    pub revision: String,
+    /// On which machine.
+    pub worker: WorkerId,
+    /// Since when.
+    #[serde(default)]
+    pub started: Micros,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub worker: WorkerId,
+    /// Its host.
+    pub host: String,
+    /// Its pool.
+    pub pool: String,
+    /// `starting`, `idle`, `busy` or `set_aside`.
+    pub state: String,
+    /// Why it is set aside.
+    pub reason: Option<String>,
+    /// The pool's words: a pid, a pod.
+    pub detail: String,
+    /// Since when it exists, in microseconds since 1970.
+    pub since: Micros,
+}

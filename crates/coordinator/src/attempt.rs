@@ -13,6 +13,7 @@ use std::time::Duration;
 use buildlet_client::BuildletClient;
 use dashboard::api::Cause;
 use dashboard::client::DashboardClient;
+use futures::StreamExt as _;
 use store::attempts::AttemptRow;
 use store::builds::BuildRow;
 use store::{BuildId, Objects, StoreError, WorkerId};
@@ -353,6 +354,13 @@ async fn work(
             verdict = record.cancelled(shared).await?;
             break;
         }
+        if step.run.contains("{tests}") && record.resumed && !record.chosen {
+            let lists = record.job.steps[..index].iter().rposition(|step| step.lists);
+            if let Some(lists) = lists {
+                let listed = listed_before(client, &format!("{attempt}-{lists}")).await?;
+                record.choose(listed);
+            }
+        }
         if step.run.contains("{tests}") && record.none_left {
             record.warn(format!(
                 "{} is left out: `tests` of the builder names none of the listed tests",
@@ -404,6 +412,20 @@ async fn listed(shared: &Shared, attempt: &str, (from, to): (u64, u64)) -> Vec<S
     let read = shared.dashboard.log_bytes(LogOf::Attempt(attempt), LogRange::Bytes(from, to), limit).await;
     let bytes = read.unwrap_or_default();
     String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect()
+}
+
+/// The words that a listing step had printed before the coordinator died: the worker still has them.
+async fn listed_before(client: &BuildletClient, id: &str) -> Result<Vec<String>, Trouble> {
+    let lost = |error: buildlet_client::Error| match Trouble::from(error) {
+        Trouble::Stale => Trouble::Stale,
+        Trouble::Infra { verdict, .. } => Trouble::Infra { verdict, fate: None },
+    };
+    let mut stream = client.output(id, 0).await.map_err(lost)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.map_err(lost)?);
+    }
+    Ok(String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect())
 }
 
 async fn report(shared: &Shared, record: &mut Record, verdict: Verdict) -> Result<Verdict, Trouble> {

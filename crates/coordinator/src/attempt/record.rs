@@ -44,6 +44,8 @@ pub(crate) struct Record {
     clock: SharedClock,
     /// What a listing step listed and the builder wants.
     pub tests: Vec<String>,
+    /// Whether that is known: a coordinator that died takes it along.
+    pub chosen: bool,
     /// Whether the builder wants nothing of what was listed.
     pub none_left: bool,
     /// Lines of ours that the log begins with.
@@ -134,6 +136,7 @@ impl Record {
                     values,
                     clock: Arc::clone(ledger.clock()),
                     tests: Vec::new(),
+                    chosen: false,
                     none_left: false,
                     notices: Vec::new(),
                     spans: vec![queued],
@@ -186,6 +189,7 @@ impl Record {
             values,
             clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
+            chosen: false,
             none_left: false,
             notices: Vec::new(),
             written: 0,
@@ -241,6 +245,7 @@ impl Record {
         let some = !listed.is_empty();
         listed.retain(|test| wanted.matches(test));
         self.none_left = some && listed.is_empty();
+        self.chosen = true;
         self.tests = listed;
     }
 

@@ -109,6 +109,23 @@ pub async fn killed_at_every_transition(world: World) {
     }
 }
 
+/// It dies between the step that lists and the one that runs: the next one asks the worker what was listed.
+pub async fn what_was_listed_outlives_the_coordinator(world: World) {
+    let text = simple("echo run {tests}", "")
+        .replace("[builder.b]\n", "[builder.b]\ntests = [\"!api\"]\n")
+        .replace("[recipe.r]\n", "[recipe.r]\nlist = \"echo vet api all\"\n");
+    world.configure(&text);
+    let freeze = Freeze::at_time(2, "after_running");
+    let dying = world.start_with(world.local_pool(), Arc::clone(&freeze) as _).await;
+    world.push("one", &[1]).await;
+    tokio::time::timeout(PATIENCE, freeze.reached.cancelled()).await.unwrap();
+    dying.kill().await;
+    let _next = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 1), "{build:?}");
+    assert_eq!(world.log(&build.attempts[0]).await, "vet api all\nrun vet all\n");
+}
+
 async fn faulty(world: World, at: Fault, times: u32, error: fn() -> StoreError) {
     world.configure(&counting(&world));
     world.push("one", &[3, 2, 1]).await;

@@ -1,6 +1,8 @@
 //! Hooks that hold, freeze, kill, fail, or turn the clock at named points.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use coordinator::{Clock, Fault, Hooks};
@@ -11,14 +13,21 @@ use tokio_util::sync::CancellationToken;
 /// Freezes a coordinator at the n-th time it comes to a point: from then on no task of it gets past any point.
 pub struct Freeze {
     point: String,
+    /// How many more times it passes the point.
+    left: AtomicU32,
     pub reached: CancellationToken,
     pub release: CancellationToken,
 }
 
 impl Freeze {
     pub fn at(point: &str) -> Arc<Freeze> {
+        Freeze::at_time(1, point)
+    }
+
+    pub fn at_time(n: u32, point: &str) -> Arc<Freeze> {
         Arc::new(Freeze {
             point: point.to_owned(),
+            left: AtomicU32::new(n - 1),
             reached: CancellationToken::new(),
             release: CancellationToken::new(),
         })
@@ -27,7 +36,8 @@ impl Freeze {
 
 impl Hooks for Freeze {
     fn reach(&self, point: &str, _: &str) -> BoxFuture<'static, ()> {
-        if point == self.point {
+        let passes = || self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if point == self.point && !passes() {
             self.reached.cancel();
         }
         if !self.reached.is_cancelled() {

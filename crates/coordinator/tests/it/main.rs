@@ -87,6 +87,7 @@ on_both! {
     faults:
         what_failed_before_a_crash_stays_failed,
         killed_at_every_transition,
+        what_was_listed_outlives_the_coordinator,
         a_transition_that_is_not_committed_is_tried_again,
         an_answer_that_is_lost_doubles_nothing;
 }

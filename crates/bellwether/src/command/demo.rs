@@ -71,7 +71,6 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     let guard = Arc::new(Guard::open(&dir.0)?);
     let router = server::guarded(router.merge(pages()), guard);
-    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     eprintln!(
         "bellwether {} · demonstration · http://{address}\n  {} builds of {} commits, all made up; nothing is watched, nothing is built\n  state     {} (removed at the end)\n  Ctrl-C ends it; `bellwether up` does the same with your repository",
         env!("CARGO_PKG_VERSION"),
@@ -79,6 +78,8 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
         made.repos.iter().map(|repo| repo.commits.len()).sum::<usize>(),
         dir.0.display(),
     );
+    // Told of before it answers: whoever waits for an answer finds the address said.
+    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     signals.next().await;
     stop.cancel();
     let _ = serving.await;

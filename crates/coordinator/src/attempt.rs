@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
-use crate::job::{Job, When};
+use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::recipe::{End, Run, RunError, Surroundings, run_step};
@@ -354,37 +354,15 @@ async fn work(
             verdict = record.cancelled(shared).await?;
             break;
         }
-        if step.run.contains("{tests}") && record.resumed && !record.chosen {
-            let lists = record.job.steps[..index].iter().rposition(|step| step.lists);
-            if let Some(lists) = lists {
-                let listed = listed_before(client, &format!("{attempt}-{lists}")).await?;
-                record.choose(listed);
-            }
-        }
-        if step.run.contains("{tests}") && record.none_left {
-            record.warn(format!(
-                "{} is left out: `tests` of the builder names none of the listed tests",
-                step.name
-            ));
+        if step.run.contains("{tests}") && !put_tests(record, client, index, &mut step).await? {
             continue;
-        }
-        if step.run.contains("{tests}") {
-            step.run = step.run.replace("{tests}", &record.tests.join(" "));
         }
         record.begin_step(shared, index, &step, log.len()).await?;
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
         let ended = run_step(client, run, &mut log, around).await?;
         record.end_step(&ended, log.len());
-        let judged = match &ended.end {
-            End::Ok => None,
-            End::Exit(state) => Some(Verdict::failed("exit", format!("{}: {state}", step.name))),
-            End::Timeout(limit) => {
-                Some(Verdict::failed("timeout", format!("{} ran over {} s", step.name, limit.as_secs_f64())))
-            }
-            End::Limit(kind) => Some(Verdict::failed("limit", kind.clone())),
-            End::Cancelled => Some(record.cancelled(shared).await?),
-        };
+        let judged = judge(shared, record, &step.name, &ended.end).await?;
         if step.lists && judged.is_none() {
             let listed = listed(shared, &attempt, record.step_bytes()).await;
             record.choose(listed);
@@ -402,6 +380,47 @@ async fn work(
     artifacts::keep(shared, record, client).await?;
     record.decide(shared, &verdict).await?;
     report(shared, record, verdict).await
+}
+
+/// What the end of a step makes of the attempt; nothing where all is well.
+async fn judge(
+    shared: &Shared,
+    record: &mut Record,
+    step: &str,
+    end: &End,
+) -> Result<Option<Verdict>, Trouble> {
+    Ok(match end {
+        End::Ok => None,
+        End::Exit(state) => Some(Verdict::failed("exit", format!("{step}: {state}"))),
+        End::Timeout(limit) => {
+            Some(Verdict::failed("timeout", format!("{step} ran over {} s", limit.as_secs_f64())))
+        }
+        End::Limit(kind) => Some(Verdict::failed("limit", kind.clone())),
+        End::Cancelled => Some(record.cancelled(shared).await?),
+    })
+}
+
+/// Puts the wanted tests into a step that runs them; false if there is none to run.
+async fn put_tests(
+    record: &mut Record,
+    client: &BuildletClient,
+    index: usize,
+    step: &mut Step,
+) -> Result<bool, Trouble> {
+    if record.resumed && !record.chosen {
+        let lists = record.job.steps[..index].iter().rposition(|step| step.lists);
+        if let Some(lists) = lists {
+            let listed = listed_before(client, &format!("{}-{lists}", record.attempt.id)).await?;
+            record.choose(listed);
+        }
+    }
+    if record.none_left {
+        let name = &step.name;
+        record.warn(format!("{name} is left out: `tests` of the builder names none of the listed tests"));
+        return Ok(false);
+    }
+    step.run = step.run.replace("{tests}", &record.tests.join(" "));
+    Ok(true)
 }
 
 /// The words that a listing step printed.

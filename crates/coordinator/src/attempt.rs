@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::recipe::{End, Run, RunError, Surroundings, run_step};
 use crate::report::ReportQueue;
+use crate::usual::Usual;
 use crate::vault::Vault;
 use record::Record;
 pub(crate) use record::avoided;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub secrets: Vault,
     /// Told of each build whose report has changed.
     pub reports: ReportQueue,
+    /// How long builds take as a rule.
+    pub usual: Usual,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
     pub snapshots: mpsc::Sender<BuildId>,
     /// How long a worker may be out of reach.

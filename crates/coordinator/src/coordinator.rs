@@ -22,6 +22,7 @@ use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::pool::{Pool, PoolEvent};
 use crate::report::{self, ReportQueue};
 use crate::sweep;
+use crate::usual::Usual;
 use crate::vault::Vault;
 use crate::work::Finder;
 
@@ -114,6 +115,7 @@ impl Coordinator {
             objects,
             secrets: Vault::new(secrets, &*clock),
             reports: ReportQueue::default(),
+            usual: Usual::default(),
             snapshots,
             patience: options.patience,
         });
@@ -123,11 +125,7 @@ impl Coordinator {
         let core =
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
-        let router = api::router(Api {
-            shared: Arc::clone(&shared),
-            finder: finder.clone(),
-            usual: Default::default(),
-        });
+        let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
         Ok(Coordinator { core, router, shared, finder, messages, pool_events })
     }
 

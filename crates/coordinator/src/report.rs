@@ -3,7 +3,7 @@
 //! Reports on the way are sent when there is time, the newest only; the final one is sent until the dashboard has it, and
 //! across restarts, because a build that is done stays `reported = 0` until then.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,17 +89,13 @@ impl ReportQueue {
     }
 }
 
-/// How long an expected time is believed.
-const EXPECTED: Duration = Duration::from_secs(30);
-
 /// Sends reports until the task is dropped.
 pub(crate) async fn run(shared: Arc<Shared>, why: impl AsyncFn(BuildId) -> Option<Wait>) {
-    let mut expected: HashMap<(String, String), (Instant, Option<u64>)> = HashMap::new();
     let mut failures = 0;
     loop {
         let mut told = Vec::new();
         for build in shared.reports.take().await {
-            match send(&shared, build, &why, &mut expected).await {
+            match send(&shared, build, &why).await {
                 Ok(version) => {
                     failures = 0;
                     told.extend(version.map(|version| (build, version)));
@@ -139,7 +135,6 @@ async fn send(
     shared: &Shared,
     id: BuildId,
     why: &impl AsyncFn(BuildId) -> Option<Wait>,
-    expected: &mut HashMap<(String, String), (Instant, Option<u64>)>,
 ) -> Result<Option<i64>, SendError> {
     let mut reader = shared.ledger.db().read().await?;
     let Some(build) = builds::get(&mut reader, id).await? else { return Ok(None) };
@@ -154,7 +149,7 @@ async fn send(
     let wait = if build.state == "queued" { why(id).await } else { None };
     let expected_ms = match done {
         true => None,
-        false => expected_time(shared, &build, expected).await,
+        false => shared.usual.one(&shared.dashboard, &build.builder, &build.repo).await,
     };
     let mut report = compose(&build, &rows, wait, expected_ms);
     for (attempt, job) in report.attempts.iter_mut().zip(jobs) {
@@ -165,6 +160,9 @@ async fn send(
         // It has a newer report, of us or of the coordinator that took over.
         Err(error) if error.is_code("stale") => {}
         Err(error) => return Err(error.into()),
+    }
+    if done {
+        shared.usual.forget_unknown(&build.builder, &build.repo).await;
     }
     Ok((done && !build.reported).then_some(build.version))
 }
@@ -194,25 +192,6 @@ fn job(shared: &Shared, attempt: &AttemptRow) -> Option<JobReport> {
         secrets: job.secrets.into_iter().map(|used| used.variable).collect(),
         env_pass: job.env_pass,
     })
-}
-
-async fn expected_time(
-    shared: &Shared,
-    build: &BuildRow,
-    known: &mut HashMap<(String, String), (Instant, Option<u64>)>,
-) -> Option<u64> {
-    let key = (build.builder.clone(), build.repo.clone());
-    if let Some((when, value)) = known.get(&key)
-        && when.elapsed() < EXPECTED
-    {
-        return *value;
-    }
-    let asked = shared.dashboard.expected(&build.builder, &build.repo, None).await.ok()?;
-    if known.len() > 10_000 {
-        known.clear();
-    }
-    known.insert(key, (Instant::now(), asked.median_ms));
-    asked.median_ms
 }
 
 fn time(micros: Micros) -> Timestamp {

@@ -19,11 +19,26 @@ type Pair = (String, String);
 
 /// Remembers expected times.
 #[derive(Debug, Default)]
-pub(crate) struct Usual {
+pub struct Usual {
     known: Mutex<HashMap<Pair, (Instant, Option<u64>)>>,
 }
 
 impl Usual {
+    /// The expected time of one, in milliseconds.
+    pub async fn one(&self, dashboard: &DashboardClient, builder: &str, repo: &str) -> Option<u64> {
+        let pair = (builder.to_owned(), repo.to_owned());
+        self.of(dashboard, BTreeSet::from([pair])).await.into_values().next()
+    }
+
+    /// A first build has ended: what was not known before may be known now.
+    pub async fn forget_unknown(&self, builder: &str, repo: &str) {
+        let pair = (builder.to_owned(), repo.to_owned());
+        let mut known = self.known.lock().await;
+        if known.get(&pair).is_some_and(|(_, value)| value.is_none()) {
+            known.remove(&pair);
+        }
+    }
+
     /// The expected times, in milliseconds, of those of which something is known.
     pub async fn of(&self, dashboard: &DashboardClient, wanted: BTreeSet<Pair>) -> HashMap<Pair, u64> {
         let mut found = HashMap::new();

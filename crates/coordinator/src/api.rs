@@ -24,14 +24,11 @@ use crate::forecast;
 use crate::ledger::transition;
 use crate::resolve;
 use crate::schedule::{Class, Reason, Wait};
-use crate::usual::Usual;
 use crate::work::{Finder, Wanted};
 
 pub(crate) struct Api {
     pub shared: Arc<Shared>,
     pub finder: Finder,
-    /// How long builds take as a rule.
-    pub usual: Usual,
 }
 
 /// Body of `POST /api/v1/builds`.
@@ -203,15 +200,7 @@ struct Resolved {
 }
 
 async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure> {
-    let rev: String = rev
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect();
+    let rev = transport::segment(rev);
     let found = api.shared.mirror.get_json::<Resolved>(&format!("/mirror/{repo}/resolve?rev={rev}")).await;
     found.map(|found| found.commit).map_err(|error| match error {
         CallError::Refused { status, error } => Failure { status, code: "revision", message: error.message },
@@ -381,7 +370,7 @@ async fn whole_status(api: &Api) -> Result<Status, Failure> {
         .chain(queued.map(|one| (&one.builder, &one.repo)))
         .map(|(builder, repo)| (builder.clone(), repo.clone()))
         .collect();
-    let usual = api.usual.of(&api.shared.dashboard, wanted).await;
+    let usual = api.shared.usual.of(&api.shared.dashboard, wanted).await;
     let now = api.shared.ledger.clock().now();
     let known = |builder: &str, repo: &str| usual.get(&(builder.to_owned(), repo.to_owned())).copied();
     let starts = forecast::expected_starts(now, &status, known);

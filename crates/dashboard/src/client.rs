@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use transport::{CallError, Service};
+use transport::{CallError, Service, segment};
 
 use crate::api::{
     ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, CellWindow, EmptyCells,
@@ -226,21 +226,6 @@ impl DashboardClient {
 
 fn malformed(path: &str, error: &dyn std::fmt::Display) -> CallError {
     CallError::Malformed { target: path.to_owned(), message: error.to_string() }
-}
-
-/// Escapes a text so that it is one segment of a path or one value of a query.
-#[must_use]
-pub fn segment(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'@' => {
-                escaped.push(byte as char)
-            }
-            byte => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
 }
 
 fn build_query(query: &BuildQuery) -> String {

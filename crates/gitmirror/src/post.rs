@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use git::{Commit, ObjectId};
 use http::Method;
 use serde::{Deserialize, Serialize};
-use transport::{CallError, Service};
+use transport::{CallError, Service, segment};
 
 use crate::branches;
 use crate::repo::{SharedRepo, head_of};
@@ -138,7 +138,7 @@ impl Poster {
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
         if self.last_repo.as_ref() != Some(&text) {
-            let path = format!("/api/v1/repos/{}", escape(&self.repo.config.name));
+            let path = format!("/api/v1/repos/{}", segment(&self.repo.config.name));
             let _: serde_json::Value = self.dashboard.call_json(Method::PUT, &path, Some(&body)).await?;
             self.last_repo = Some(text);
         }
@@ -221,7 +221,7 @@ impl Poster {
     }
 
     async fn put_branch(&self, branch: &str, body: &BranchPost) -> Result<BranchAnswer, CallError> {
-        let path = format!("/api/v1/repos/{}/branches/{}", escape(&self.repo.config.name), escape(branch));
+        let path = format!("/api/v1/repos/{}/branches/{}", segment(&self.repo.config.name), segment(branch));
         let answer: Option<BranchAnswer> = self.dashboard.call_json(Method::PUT, &path, Some(body)).await?;
         Ok(answer.unwrap_or_default())
     }
@@ -243,21 +243,4 @@ async fn write_names(file: &std::path::Path, names: &BTreeSet<String>) -> std::i
     let new = file.with_extension("new");
     tokio::fs::write(&new, text).await?;
     tokio::fs::rename(&new, file).await
-}
-
-/// Escapes one segment of a path.
-fn escape(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    text.bytes().map(|b| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_branch_is_one_segment() {
-        assert_eq!(escape("release/1.0 ü?#%"), "release%2F1.0%20%C3%BC%3F%23%25");
-        assert_eq!(escape("--upload-pack=x"), "--upload-pack%3Dx");
-    }
 }

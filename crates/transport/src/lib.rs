@@ -4,7 +4,9 @@
 //! wiring. [`Service`] hides that difference and nothing else: it knows no path, no product type and no retry policy.
 
 mod call;
+mod escape;
 mod service;
 
 pub use call::{ApiError, CallError};
+pub use escape::segment;
 pub use service::Service;

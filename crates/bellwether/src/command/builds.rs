@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use coordinator::{BuildAnswer, CancelRequest, WhyAnswer};
 use dashboard::api::BuildQuery;
-use dashboard::client::segment;
 use http::Method;
+use transport::segment;
 
 use super::client::{Remote, print_json, short_revision};
 use crate::args::{Builds, Cancel, OneBuild};

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use coordinator::WhyAnswer;
 use dashboard::api::{AttemptReport, BuildReport, BuildState, LogRange};
-use dashboard::client::{LogOf, segment};
+use dashboard::client::LogOf;
 use http::StatusCode;
+use transport::segment;
 
 use super::client::Remote;
 use super::log::{Copied, copy};

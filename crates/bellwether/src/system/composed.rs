@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use buildenv::{Config, EnvironmentName, Found, Problems, Project, RepoName, Source};
 use gitmirror::RepoConfig;
-use transport::Service;
+use transport::{Service, segment};
 
 use super::data::has_program;
 use super::targets::Targets;
@@ -151,7 +151,7 @@ struct Tree<'a> {
 
 impl Tree<'_> {
     async fn file(&self, path: &str) -> Result<Option<String>> {
-        let address = format!("/mirror/{}/file?rev={}&path={}", self.repo, self.commit, escaped(path));
+        let address = format!("/mirror/{}/file?rev={}&path={}", self.repo, self.commit, segment(path));
         let request = http::Request::get(address).body(axum::body::Body::empty())?;
         match self.mirror.send_ok(request).await {
             Ok(response) => {
@@ -202,11 +202,6 @@ fn is_manifest(path: &str) -> bool {
         || name.eq_ignore_ascii_case("makefile")
         || name == "GNUmakefile"
         || (name.starts_with("requirements") && name.ends_with(".txt"))
-}
-
-fn escaped(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
-    path.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// What the mirrors are to watch; relative paths lie below `base`.

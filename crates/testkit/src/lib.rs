@@ -19,7 +19,7 @@ pub use git::{File, GitRepo};
 pub use http::{Answer, request};
 pub use no_space::{Cut, NoSpace, Point, Role};
 pub use postgres::Postgres;
-pub use process::{Kill, cpu_time, kill, resident_bytes};
+pub use process::{Kill, cpu_time, kill, open_files, resident_bytes, threads};
 pub use server::{Server, ServerOptions};
 pub use wait::{free_port, wait_for};
 pub use worker::{Worker, workers};

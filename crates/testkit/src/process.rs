@@ -65,6 +65,26 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
+/// How many files, sockets and the like a process has open.
+///
+/// # Errors
+/// When there is no such process, or it is not ours.
+pub fn open_files(pid: u32) -> Result<usize> {
+    entries(pid, "fd")
+}
+
+/// How many threads a process has.
+///
+/// # Errors
+/// When there is no such process.
+pub fn threads(pid: u32) -> Result<usize> {
+    entries(pid, "task")
+}
+
+fn entries(pid: u32, folder: &str) -> Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/{folder}")).with_context(|| format!("process {pid}"))?.count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +94,7 @@ mod tests {
         let me = std::process::id();
         assert!(resident_bytes(me).unwrap() > 100_000);
         cpu_time(me).unwrap();
+        assert!(open_files(me).unwrap() >= 3 && threads(me).unwrap() >= 1);
         assert!(cpu_time(u32::MAX).is_err());
     }
 

@@ -8,4 +8,5 @@ mod database;
 mod disk;
 mod every_write;
 mod killed;
+mod soak;
 mod world;

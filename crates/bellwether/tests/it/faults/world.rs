@@ -17,6 +17,8 @@ pub const SECRET: &str = "hunter2-and-more";
 /// A test's world.
 pub struct World {
     dir: TempDir,
+    /// The project.
+    pub repo: GitRepo,
     /// Variables for the server beside those that each has.
     pub environment: Vec<(String, String)>,
     /// Its server, once one was started.
@@ -24,10 +26,16 @@ pub struct World {
 }
 
 impl World {
+    /// Makes a folder with an empty project.
+    pub fn empty() -> World {
+        let dir = tempfile::Builder::new().prefix("bw-fault-").tempdir().expect("a folder");
+        let repo = GitRepo::create(&dir.path().join("tiny")).expect("a repository");
+        World { dir, repo, environment: Vec::new(), server: None }
+    }
+
     /// Makes the project, whose recipe has these steps. `$MARKS` in them is a file outside of the work directory.
     pub fn new(steps: &[&str]) -> World {
-        let dir = tempfile::Builder::new().prefix("bw-fault-").tempdir().expect("a folder");
-        let world = World { dir, environment: Vec::new(), server: None };
+        let mut world = World::empty();
         let mut recipe = format!(
             "[builder.test]\nrecipe = \"test\"\n\n[recipe.test]\ntimeout = \"2m\"\nartifacts = [\"*.out\"]\nenv = {{ MARKS = {:?} }}\n",
             world.marks_file().display().to_string()
@@ -38,8 +46,7 @@ impl World {
                 recipe.push_str("snapshot = true\n");
             }
         }
-        let mut repo = GitRepo::create(&world.dir.path().join("tiny")).expect("a repository");
-        repo.commit("The only one", &[("bellwether.toml", File::Text(&recipe))]).expect("a commit");
+        world.repo.commit("The only one", &[("bellwether.toml", File::Text(&recipe))]).expect("a commit");
         world.configure("");
         world
     }
@@ -196,8 +203,15 @@ impl World {
 
     /// As [`World::check_quiet`], where not every worker need be idle.
     pub fn check_rest(&self, resting: impl Fn(&Value) -> bool) {
+        self.await_rest(LIMIT, resting);
+        let list = self.get("/api/v1/builds").expect("the builds");
+        assert_eq!(list["builds"].as_array().map(Vec::len), Some(1), "{list:#}");
+    }
+
+    /// Waits until nothing is under way, every worker rests and is one of the server's, and no process of a job is left.
+    pub fn await_rest(&self, limit: Duration, resting: impl Fn(&Value) -> bool) {
         let mut last = Value::Null;
-        let quiet = wait_for("quiet", LIMIT, || {
+        let quiet = wait_for("quiet", limit, || {
             let Ok(status) = self.get("/api/v1/status") else { return Ok(None) };
             last = status.clone();
             let none = |key: &str| status[key].as_array().is_some_and(Vec::is_empty);
@@ -218,8 +232,6 @@ impl World {
             let processes = processes_of(&self.data());
             panic!("{error:#}: {last:#}\nalive {alive:?}\nprocesses {processes:?}\n{}", self.printed());
         }
-        let list = self.get("/api/v1/builds").expect("the builds");
-        assert_eq!(list["builds"].as_array().map(Vec::len), Some(1), "{list:#}");
     }
 }
 

@@ -138,6 +138,16 @@ pub struct Tx(Transaction<'static, Any>);
 #[derive(Debug)]
 pub struct Reader(PoolConnection<Any>);
 
+/// Reads one moment of the database for as long as it takes; others write meanwhile.
+#[derive(Debug)]
+pub struct Snapshot(Transaction<'static, Any>);
+
+impl Conn for Snapshot {
+    fn conn(&mut self) -> &mut AnyConnection {
+        &mut self.0
+    }
+}
+
 impl Conn for Tx {
     fn conn(&mut self) -> &mut AnyConnection {
         &mut self.0
@@ -191,7 +201,25 @@ impl Db {
         Ok(db)
     }
 
-    async fn connect(url: &DatabaseUrl, data_dir: &Path, options: DbOptions) -> Result<Self, OpenError> {
+    /// Opens a database that a server may be using, to read it; its schema stays as it is.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_as_is(url: &DatabaseUrl, data_dir: &Path) -> Result<Self, OpenError> {
+        if let DatabaseUrl::Sqlite(file) = url {
+            let file = data_dir.join(file);
+            if !file.exists() {
+                return Err(StoreError::Unavailable(format!("there is no {}", file.display())).into());
+            }
+        }
+        Self::connect(url, data_dir, DbOptions { connections: 2, ..DbOptions::default() }).await
+    }
+
+    pub(crate) async fn connect(
+        url: &DatabaseUrl,
+        data_dir: &Path,
+        options: DbOptions,
+    ) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
         match url {
             DatabaseUrl::Sqlite(file) => sqlite(&data_dir.join(file), options).await,
@@ -232,6 +260,23 @@ impl Db {
     /// [`StoreError::Busy`] or [`StoreError::Unavailable`] if no connection is free in time.
     pub async fn read(&self) -> Result<Reader, StoreError> {
         self.reader.acquire().await.map(Reader).map_err(|error| self.waited(error))
+    }
+
+    /// Begins to read one moment, without the limits that other transactions have.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN DEFERRED",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        let mut begun = self.reader.begin_with(begin).await.map_err(|error| self.waited(error))?;
+        if self.dialect == Dialect::Postgres {
+            let limits = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+            begun.execute(limits).await?;
+        }
+        Ok(Snapshot(begun))
     }
 
     /// Returns which database this is.

@@ -7,6 +7,7 @@
 //! To add a table: a migration in `migrations/NNNN_name.sql` with its line in `migrate.rs`, a file here
 //! with its line below, and that file's `STATEMENTS` in `statement.rs`.
 
+pub mod backup;
 mod bind;
 mod datadir;
 mod db;
@@ -42,7 +43,7 @@ pub mod results;
 pub mod test_results;
 
 pub use datadir::{DataDir, DataDirError};
-pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Tx, UrlError};
+pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};
 pub use error::StoreError;
 pub use id::{AttemptId, BuildId, EventId, LeaseId, WorkerId};
 pub use migrate::{MIGRATIONS, Migration, newest_version};

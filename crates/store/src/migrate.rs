@@ -94,6 +94,16 @@ pub(crate) async fn run(db: &Db, migrations: &[Migration], now: Micros) -> Resul
     Ok(())
 }
 
+/// Returns the version of a database's schema.
+///
+/// # Errors
+/// [`OpenError::Newer`] if this program does not know it.
+pub(crate) async fn version(on: &mut impl Conn) -> Result<i64, OpenError> {
+    let rows = APPLIED.query().fetch_all(on.conn()).await.map_err(StoreError::from)?;
+    let (has, newest) = (rows.len() as i64, newest_version());
+    if has > newest { Err(OpenError::Newer { has, newest }) } else { Ok(has) }
+}
+
 fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

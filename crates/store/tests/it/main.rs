@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod backup;
 #[cfg(feature = "postgres")]
 mod pg;
 mod tables;
@@ -15,8 +16,25 @@ struct Fixture {
     dir: tempfile::TempDir,
 }
 
+/// A database's place, with nothing in it yet.
+struct Place {
+    url: DatabaseUrl,
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    async fn opened(self) -> Fixture {
+        let db = Db::open(&self.url, self.dir.path()).await.unwrap();
+        Fixture { db, url: self.url, dir: self.dir }
+    }
+}
+
 impl Fixture {
     async fn new(dialect: Dialect) -> Self {
+        Self::empty(dialect).await.opened().await
+    }
+
+    async fn empty(dialect: Dialect) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let url = match dialect {
             Dialect::Sqlite => DatabaseUrl::Sqlite("bellwether.db".into()),
@@ -25,44 +43,46 @@ impl Fixture {
             #[cfg(not(feature = "postgres"))]
             Dialect::Postgres => unreachable!("feature postgres is off"),
         };
-        let db = Db::open(&url, dir.path()).await.unwrap();
-        Self { db, url, dir }
+        Place { url, dir }
     }
 }
 
 /// Runs each test of a list on each database.
 macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
+    ($($module:ident::$name:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::tables::$name(super::Fixture::new(store::Dialect::Sqlite).await).await;
+                super::$module::$name(super::Fixture::new(store::Dialect::Sqlite).await).await;
             })*
         }
         #[cfg(feature = "postgres")]
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::tables::$name(super::Fixture::new(store::Dialect::Postgres).await).await;
+                super::$module::$name(super::Fixture::new(store::Dialect::Postgres).await).await;
             })*
         }
     };
 }
 
 on_both! {
-    every_statement_prepares,
-    opening_again_changes_nothing,
-    a_transaction_that_is_dropped_did_nothing,
-    writers_take_turns,
-    old_events_go_and_the_newest_stays,
-    a_database_belongs_to_the_environment_that_used_it_first,
-    repos_and_branches,
-    commits_once,
-    a_line_after_a_force_push,
-    results_only_get_newer,
-    results_are_listed_by_what_is_asked,
-    the_fence_of_a_log,
-    log_chunks_by_byte_and_line,
-    tests_and_artifacts,
-    the_audit_chain_shows_any_change,
+    tables::every_statement_prepares,
+    tables::opening_again_changes_nothing,
+    tables::a_transaction_that_is_dropped_did_nothing,
+    tables::writers_take_turns,
+    tables::old_events_go_and_the_newest_stays,
+    tables::a_database_belongs_to_the_environment_that_used_it_first,
+    tables::repos_and_branches,
+    tables::commits_once,
+    tables::a_line_after_a_force_push,
+    tables::results_only_get_newer,
+    tables::results_are_listed_by_what_is_asked,
+    tables::the_fence_of_a_log,
+    tables::log_chunks_by_byte_and_line,
+    tables::tests_and_artifacts,
+    tables::the_audit_chain_shows_any_change,
+    backup::a_backup_is_restored_into_either_database,
+    backup::a_backup_shows_one_moment_while_others_write,
+    backup::what_is_damaged_or_not_ours_is_refused_before_anything_is_written,
 }

@@ -64,14 +64,17 @@ impl Soak {
     /// Every build there is, once as many as there are cells are done and nothing is under way.
     fn drain(&self) -> Vec<Value> {
         let cells = self.commits.len() * BUILDERS.len();
-        let limit = LIMIT + Duration::from_secs(cells as u64);
+        let limit = LIMIT + Duration::from_secs(cells as u64 / 4);
         let mut done = 0;
         wait_for("the builds", limit, || {
             let builds = self.builds();
             done = builds.iter().filter(|build| build["state"] == "done").count();
             Ok((done >= cells).then_some(()))
         })
-        .unwrap_or_else(|error| panic!("{error:#}: {done} of {cells}\n{}", self.last_words()));
+        .unwrap_or_else(|error| {
+            let status = self.world.get("/api/v1/status").unwrap_or_default();
+            panic!("{error:#}: {done} of {cells}\n{status:#}\n{}", self.last_words())
+        });
         self.world.await_rest(LIMIT, |worker| worker["state"] == "idle");
         self.builds()
     }

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod state;
+
+pub use state::{Audit, AuditList, AuditVerify, Backup, Restore, State};
+
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
 #[derive(Debug, Parser)]
 #[command(
@@ -56,6 +60,13 @@ pub enum Command {
     Repro(Repro),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
+    /// Copies a server's state, which may be in use, into a new directory
+    Backup(Backup),
+    /// Puts a backup into an empty database
+    Restore(Restore),
+    /// Checks and prints the log of who did what
+    #[command(subcommand)]
+    Audit(Audit),
     /// Prints completions for a shell
     Completions {
         /// Which shell

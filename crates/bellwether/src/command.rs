@@ -12,6 +12,7 @@ mod log;
 mod news;
 mod once;
 mod repro;
+mod state;
 mod up;
 mod why;
 
@@ -36,6 +37,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Repro(args) => repro::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Backup(args) => state::back_up(&args).await,
+        Command::Restore(args) => state::restore(&args).await,
+        Command::Audit(args) => state::audit(&args).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut text);

@@ -95,25 +95,45 @@ pub async fn after(on: &mut impl Conn, seq: i64, limit: u32) -> Result<Vec<Audit
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
 }
 
-/// Checks the whole chain and returns how many rows it has. What it can't see is whether rows were cut off at its
-/// end: keep the last hash elsewhere for that.
+/// A chain that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// How many rows it has.
+    pub rows: i64,
+    /// The last row's hash; empty if there is none.
+    pub hash: String,
+}
+
+/// Checks the whole chain. What it can't see by itself is whether rows were cut off at its end: for that give it a hash
+/// that was its last one before.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] names the first row that was changed, or that follows one that is missing.
-pub async fn verify(on: &mut impl Conn) -> Result<i64, StoreError> {
-    let (mut seq, mut prev_hash) = (0, String::new());
+/// [`StoreError::Corrupt`] names the first row that was changed, or that follows one that is missing, or says that no row
+/// has that hash.
+pub async fn verify(on: &mut impl Conn, kept: Option<&str>) -> Result<Chain, StoreError> {
+    let mut chain = Chain { rows: 0, hash: String::new() };
+    let mut seen = kept.is_none_or(|kept| kept.is_empty());
     loop {
-        let rows = after(on, seq, 1000).await?;
+        let rows = after(on, chain.rows, 1000).await?;
         if rows.is_empty() {
-            return Ok(seq);
+            break;
         }
         for row in rows {
-            seq += 1;
-            if row.seq != seq || row.prev_hash != prev_hash || row.hash != digest(seq, &row.deed, &prev_hash)
-            {
+            let seq = chain.rows + 1;
+            let hash = digest(seq, &row.deed, &chain.hash);
+            if row.seq != seq || row.prev_hash != chain.hash || row.hash != hash {
                 return Err(StoreError::Corrupt(format!("audit row {seq} is not as it was written")));
             }
-            prev_hash = row.hash;
+            seen |= kept == Some(&*hash);
+            chain = Chain { rows: seq, hash };
         }
+    }
+    if seen {
+        Ok(chain)
+    } else {
+        let rows = chain.rows;
+        Err(StoreError::Corrupt(format!(
+            "no audit row has the hash that was kept: rows after number {rows} were cut off"
+        )))
     }
 }

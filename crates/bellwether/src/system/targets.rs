@@ -18,11 +18,27 @@ pub struct Targets {
     pub base: PathBuf,
 }
 
+/// Reads a server file, or takes the embedded defaults; no repository is named.
+pub fn server_only(config: Option<&Path>) -> Result<Targets> {
+    let (os, arch) = buildenv::this_machine();
+    let mut targets = Targets { sources: vec![buildenv::embedded(os, arch)], base: PathBuf::from(".") };
+    if let Some(file) = config {
+        targets.add(file)?;
+    }
+    Ok(targets)
+}
+
+impl Targets {
+    fn add(&mut self, file: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        self.base = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+        self.sources.push(Source::server(file.display().to_string(), text));
+        Ok(())
+    }
+}
+
 /// Reads the targets.
 pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Targets> {
-    let (os, arch) = buildenv::this_machine();
-    let mut sources = vec![buildenv::embedded(os, arch)];
-    let mut base = PathBuf::from(".");
     let mut repos = repos.to_vec();
     let mut config = config.map(Path::to_owned);
     if let (None, [only]) = (&config, repos.as_slice()) {
@@ -32,11 +48,8 @@ pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Tar
             repos.clear();
         }
     }
-    if let Some(file) = &config {
-        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        base = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-        sources.push(Source::server(file.display().to_string(), text));
-    } else if repos.is_empty() {
+    let mut targets = server_only(config.as_deref())?;
+    if config.is_none() && repos.is_empty() {
         repos.push(".".into());
     }
     let mut taken = BTreeSet::new();
@@ -54,9 +67,9 @@ pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Tar
         let mut source = buildenv::repo_source("the command line", &name, &url);
         source.text.push_str(&format!("horizon = {horizon}\n"));
         source.kind = buildenv::Kind::Embedded;
-        sources.push(source);
+        targets.sources.push(source);
     }
-    Ok(Targets { sources, base })
+    Ok(targets)
 }
 
 /// A repository's name and address.

@@ -8,5 +8,6 @@ mod database;
 mod disk;
 mod every_write;
 mod killed;
+mod restored;
 mod soak;
 mod world;

@@ -77,7 +77,7 @@ pub(crate) async fn writers_take_turns(on: Fixture) {
     while let Some(done) = writers.join_next().await {
         done.unwrap().unwrap();
     }
-    assert_eq!(store::audit::verify(&mut on.db.read().await.unwrap()).await.unwrap(), 80);
+    assert_eq!(store::audit::verify(&mut on.db.read().await.unwrap(), None).await.unwrap().rows, 80);
 }
 
 fn repo(name: &str) -> RepoRow {
@@ -355,7 +355,7 @@ pub(crate) async fn the_audit_chain_shows_any_change(on: Fixture) {
         assert_eq!(row.seq, n + 1);
     }
     tx.commit().await.unwrap();
-    assert_eq!(store::audit::verify(&mut on.db.read().await.unwrap()).await.unwrap(), 5);
+    assert_eq!(store::audit::verify(&mut on.db.read().await.unwrap(), None).await.unwrap().rows, 5);
     for (sql, seq) in [
         ("UPDATE audit SET detail = 'x' WHERE seq = 3", 3),
         ("DELETE FROM audit WHERE seq = 2", 2),
@@ -363,7 +363,7 @@ pub(crate) async fn the_audit_chain_shows_any_change(on: Fixture) {
     ] {
         let mut tx = on.db.begin().await.unwrap();
         assert_eq!(execute(&mut tx, sql).await.unwrap(), 1);
-        let error = store::audit::verify(&mut tx).await.unwrap_err().to_string();
+        let error = store::audit::verify(&mut tx, None).await.unwrap_err().to_string();
         assert!(error.contains(&format!("audit row {seq} ")), "{error}");
         tx.rollback().await.unwrap();
     }

@@ -71,10 +71,7 @@ impl Soak {
             done = builds.iter().filter(|build| build["state"] == "done").count();
             Ok((done >= cells).then_some(()))
         })
-        .unwrap_or_else(|error| {
-            let status = self.world.get("/api/v1/status").unwrap_or_default();
-            panic!("{error:#}: {done} of {cells}\n{status:#}\n{}", self.last_words())
-        });
+        .unwrap_or_else(|error| panic!("{error:#}: {done} of {cells}\n{}", self.last_words()));
         self.world.await_rest(LIMIT, |worker| worker["state"] == "idle");
         self.builds()
     }
@@ -91,10 +88,13 @@ impl Soak {
         all
     }
 
+    /// What the server says it does, the workers there are, and the end of what it printed.
     fn last_words(&self) -> String {
+        let status = self.world.get("/api/v1/status").unwrap_or_default();
         let printed = self.world.printed();
         let lines: Vec<&str> = printed.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        let last = lines[lines.len().saturating_sub(60)..].join("\n");
+        format!("{status:#}\n{:#?}\n{last}", workers(&self.world.data()))
     }
 
     /// Everything that must hold in the end. Returns how many attempts there were beside each build's first.
@@ -225,7 +225,9 @@ fn befall(soak: &mut Soak, mishap: Mishap, random: &mut fastrand::Rng) {
             world.launch(&[]);
         }
         Mishap::ServerIsStopped => {
-            let status = world.server().interrupt().unwrap();
+            let stopped = world.server().interrupt();
+            let status = stopped.unwrap_or_else(|error| panic!("{error:#}\n{}", soak.last_words()));
+            let world = &mut soak.world;
             // 130 by its own hand, or of the signal while it was still starting.
             assert!(status.code().is_none_or(|code| code == 0 || code == 130), "{status}");
             world.launch(&[]);

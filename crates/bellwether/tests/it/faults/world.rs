@@ -80,8 +80,13 @@ impl World {
 
     /// Writes the server file; `environment` is put into its only environment.
     pub fn configure(&self, environment: &str) {
+        self.configure_horizon(environment, 1);
+    }
+
+    /// As [`World::configure`], with so many commits back to be built.
+    pub fn configure_horizon(&self, environment: &str, horizon: u32) {
         let text = format!(
-            "[environment.dev]\n{environment}\n[host.local]\ncapacity = 2\n\n[repo.tiny]\nurl = {:?}\nhorizon = 1\n\n\
+            "[environment.dev]\n{environment}\n[host.local]\ncapacity = 2\n\n[repo.tiny]\nurl = {:?}\nhorizon = {horizon}\n\n\
              [secret.word]\nenv = \"FAULT_WORD\"\nbuilders = [\"tiny:test\"]\n",
             self.path("tiny").display().to_string()
         );

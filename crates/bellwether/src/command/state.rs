@@ -1,0 +1,175 @@
+//! A server's state, opened beside the server or without one: `backup`, `restore`, `audit`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use store::backup::{self, Progress};
+use store::{DatabaseUrl, Db, Objects, ObjectsUrl};
+
+use super::client::print_json;
+use crate::args::{Audit, AuditList, AuditVerify, Backup, Restore, State};
+use crate::system::composed::Composer;
+use crate::system::{data, targets};
+use crate::terminal::plain;
+
+/// What the configuration says of the state.
+struct Place {
+    data: PathBuf,
+    environment: String,
+    database: DatabaseUrl,
+    objects: ObjectsUrl,
+}
+
+impl Place {
+    fn of(args: &State) -> Result<Place> {
+        let targets = targets::server_only(args.sources.config.as_deref())?;
+        let config = Composer::new(targets, args.sources.environment.as_deref())?.without_projects()?.config;
+        let environment = config.environment();
+        let data = args.data.clone().map_or_else(data::default_dir, Ok)?;
+        Ok(Place {
+            data: std::path::absolute(&data).with_context(|| format!("--data {}", data.display()))?,
+            environment: environment.name.to_string(),
+            database: environment.database.parse().context("the key `database`")?,
+            objects: environment.objects.parse().context("the key `objects`")?,
+        })
+    }
+
+    async fn open(&self) -> Result<Db> {
+        let opened = Db::open_as_is(&self.database, &self.data).await;
+        opened.with_context(|| format!("the database of environment {}", self.environment))
+    }
+
+    fn objects(&self) -> Result<Objects> {
+        Objects::open(&self.objects, &self.data).context("opening the object store")
+    }
+}
+
+/// Says on a terminal how far it is; a line for each table, rewritten for the objects.
+fn progress(quiet: bool) -> impl FnMut(Progress<'_>) + Send {
+    let shown = !quiet && std::io::stderr().is_terminal();
+    let bar = if shown { indicatif::ProgressBar::new_spinner() } else { indicatif::ProgressBar::hidden() };
+    move |Progress { what, done }| {
+        bar.set_message(format!("{what}: {done}"));
+        bar.tick();
+    }
+}
+
+pub async fn back_up(args: &Backup) -> Result<ExitCode> {
+    let place = Place::of(&args.state)?;
+    let db = place.open().await?;
+    let objects = place.objects()?;
+    let now = jiff::Timestamp::now();
+    let made = backup::write(&db, &objects, &args.dir, now, &mut progress(args.state.json)).await;
+    db.close().await;
+    tell(&made.context("no backup was made")?, "backed up to", args.state.json, &args.dir)
+}
+
+pub async fn restore(args: &Restore) -> Result<ExitCode> {
+    let place = Place::of(&args.state)?;
+    let owner = data::own(&place.data)?;
+    data::claim(&owner, &place.environment)?;
+    let objects = place.objects()?;
+    let mut progress = progress(args.state.json);
+    let restored =
+        backup::restore(&args.dir, &place.environment, &place.database, &place.data, &objects, &mut progress);
+    let manifest = restored.await.context("nothing was restored")?;
+    tell(&manifest, "restored from", args.state.json, &args.dir)
+}
+
+fn tell(manifest: &backup::Manifest, verb: &str, json: bool, dir: &std::path::Path) -> Result<ExitCode> {
+    if json {
+        print_json(manifest)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: u64 = manifest.tables.values().map(|part| part.rows).sum();
+    println!(
+        "{verb} {}: environment {} of {}, {rows} rows in {} tables, {} objects of {} bytes",
+        dir.display(),
+        manifest.environment,
+        manifest.taken,
+        manifest.tables.len(),
+        manifest.objects.rows,
+        manifest.object_bytes
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn audit(args: &Audit) -> Result<ExitCode> {
+    match args {
+        Audit::Verify(args) => verify(args).await,
+        Audit::List(args) => list(args).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Verified {
+    rows: i64,
+    hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+async fn verify(args: &AuditVerify) -> Result<ExitCode> {
+    let place = Place::of(&args.state)?;
+    let db = place.open().await?;
+    let mut reader = db.read().await?;
+    let checked = store::audit::verify(&mut reader, args.hash.as_deref()).await;
+    let (said, code) = match checked {
+        Ok(chain) => (Verified { rows: chain.rows, hash: chain.hash, problem: None }, ExitCode::SUCCESS),
+        Err(store::StoreError::Corrupt(problem)) => {
+            (Verified { rows: 0, hash: String::new(), problem: Some(problem) }, ExitCode::from(1))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match (&said.problem, args.state.json) {
+        (_, true) => print_json(&said)?,
+        (None, false) => {
+            println!("{} rows, each as it was written; the last one's hash: {}", said.rows, said.hash)
+        }
+        (Some(problem), false) => println!("{problem}"),
+    }
+    Ok(code)
+}
+
+#[derive(Serialize)]
+struct Row {
+    seq: i64,
+    time: jiff::Timestamp,
+    actor: String,
+    action: String,
+    target: String,
+    detail: serde_json::Value,
+}
+
+async fn list(args: &AuditList) -> Result<ExitCode> {
+    if args.limit == 0 {
+        bail!("--limit must be at least 1");
+    }
+    let place = Place::of(&args.state)?;
+    let db = place.open().await?;
+    let found = store::audit::after(&mut db.read().await?, args.after, args.limit).await?;
+    let rows: Vec<Row> = found
+        .into_iter()
+        .map(|row| Row {
+            seq: row.seq,
+            time: jiff::Timestamp::from_microsecond(row.deed.time.0).unwrap_or_default(),
+            detail: serde_json::from_str(&row.deed.detail).unwrap_or_else(|_| row.deed.detail.clone().into()),
+            actor: row.deed.actor,
+            action: row.deed.action,
+            target: row.deed.target,
+        })
+        .collect();
+    if args.state.json {
+        print_json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for row in rows {
+        let detail = if row.detail == "" { String::new() } else { row.detail.to_string() };
+        let text = format!("{} {} {} {} {detail}", row.time, row.actor, row.action, row.target);
+        println!("{:>6} {}", row.seq, plain(text.trim_end(), 200));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -440,6 +440,8 @@ impl Core {
         for running in self.running.values().filter(|running| running.worker == worker) {
             running.gone.cancel();
         }
+        // Also one that was gone before this coordinator came, which a resumed attempt still held: it takes no place.
+        self.apply(Event::MachineGone { worker });
         let Some(known) = self.workers.remove(&worker) else { return };
         self.journal.note(Note::WorkerGone(self.now(), worker, reason));
         let pool = known.pool;
@@ -448,7 +450,6 @@ impl Core {
                 tracing::warn!(%worker, %error, "a machine could not be deleted; the next start finds it");
             }
         });
-        self.apply(Event::MachineGone { worker });
     }
 
     fn create(&mut self, host: &str, count: u32) {

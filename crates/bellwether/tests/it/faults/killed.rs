@@ -209,9 +209,14 @@ mod orders {
 mod server_and_worker {
     use super::*;
 
-    /// Kills the server at the point, then all workers; returns how the attempts ended.
+    /// Kills the server at the point, then all workers; checks how the attempts ended.
     fn both_killed_at(point: &str, expected: &[&str]) {
+        both_killed_of(2, point, expected);
+    }
+
+    fn both_killed_of(capacity: u32, point: &str, expected: &[&str]) {
         let mut world = World::new(&STEPS);
+        world.configure_as("", capacity, 1);
         world.launch(&["--die-at", point]);
         world.await_death();
         for worker in workers(&world.data()) {
@@ -234,6 +239,12 @@ mod server_and_worker {
             }
         }
         world.check_quiet();
+    }
+
+    /// Found by the soak: a machine that was lost meanwhile went on to take the only place there was.
+    #[test]
+    fn the_place_of_a_lost_machine_is_free_again() {
+        both_killed_of(1, "after_running:1", &["infra_failed", "ok"]);
     }
 
     macro_rules! both {

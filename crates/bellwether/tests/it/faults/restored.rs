@@ -32,7 +32,7 @@ fn done(world: &World) -> Vec<Value> {
 #[test]
 fn what_a_backup_under_load_knew_is_there_and_the_rest_is_built_once() {
     let mut world = World::new(&[STEP]);
-    world.configure_horizon("", 100);
+    world.configure_as("", 2, 100);
     for number in 0..6 {
         let number = number.to_string();
         let mut files = vec![("number", File::Text(&number))];

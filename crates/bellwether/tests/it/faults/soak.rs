@@ -225,6 +225,8 @@ fn befall(soak: &mut Soak, mishap: Mishap, random: &mut fastrand::Rng) {
             world.launch(&[]);
         }
         Mishap::ServerIsStopped => {
+            // Before it listens for the signal, that has the meaning which the test's own parent gave it.
+            world.build_id();
             let stopped = world.server().interrupt();
             let status = stopped.unwrap_or_else(|error| panic!("{error:#}\n{}", soak.last_words()));
             let world = &mut soak.world;

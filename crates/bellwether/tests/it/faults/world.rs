@@ -80,13 +80,13 @@ impl World {
 
     /// Writes the server file; `environment` is put into its only environment.
     pub fn configure(&self, environment: &str) {
-        self.configure_horizon(environment, 1);
+        self.configure_as(environment, 2, 1);
     }
 
-    /// As [`World::configure`], with so many commits back to be built.
-    pub fn configure_horizon(&self, environment: &str, horizon: u32) {
+    /// As [`World::configure`], with at most so many workers, and so many commits back to be built.
+    pub fn configure_as(&self, environment: &str, capacity: u32, horizon: u32) {
         let text = format!(
-            "[environment.dev]\n{environment}\n[host.local]\ncapacity = 2\n\n[repo.tiny]\nurl = {:?}\nhorizon = {horizon}\n\n\
+            "[environment.dev]\n{environment}\n[host.local]\ncapacity = {capacity}\n\n[repo.tiny]\nurl = {:?}\nhorizon = {horizon}\n\n\
              [secret.word]\nenv = \"FAULT_WORD\"\nbuilders = [\"tiny:test\"]\n",
             self.path("tiny").display().to_string()
         );

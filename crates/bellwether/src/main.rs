@@ -4,6 +4,7 @@
 mod terminal;
 mod args;
 mod command;
+mod metrics;
 mod server;
 mod system;
 

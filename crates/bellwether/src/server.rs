@@ -73,7 +73,7 @@ async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     // Whether the server lives, and what its pages look like, is no secret.
     let path = request.uri().path();
-    let open = path == "/healthz" || path.starts_with("/assets/");
+    let open = matches!(path, "/healthz" | "/readyz") || path.starts_with("/assets/");
     if guard.holds_token(request.headers()) || (reads && (open || !guard.readers_only)) {
         let response = next.run(request).await;
         // The router itself says no more than the status and which methods there are.

@@ -37,6 +37,8 @@ pub struct System {
     pub dashboard: Service,
     /// The coordinator.
     pub coordinator: Service,
+    /// What the coordinator counts.
+    pub measures: coordinator::Measures,
     /// The mirrors.
     pub mirror: Mirror,
     /// What is configured, and what is wrong with it.
@@ -136,6 +138,7 @@ impl System {
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let coordinator_router = coordinator.router();
+        let measures = coordinator.measures();
         let router = dashboard_router.merge(coordinator_router.clone()).merge(mirror_router);
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -147,6 +150,7 @@ impl System {
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let mut system = System {
             router,
+            measures,
             dashboard: dashboard_service,
             coordinator: Service::in_process(coordinator_router),
             mirror,

@@ -6,6 +6,7 @@
 mod artifacts;
 mod prepare;
 mod record;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,13 @@ use transport::Service;
 use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
+use crate::measure::Measures;
 use crate::recipe::{End, Run, RunError, Surroundings, run_step};
 use crate::report::ReportQueue;
 use crate::usual::Usual;
 use crate::vault::Vault;
 use record::Record;
-pub(crate) use record::avoided;
+pub(crate) use retry::avoided;
 
 /// What drivers share.
 pub struct Shared {
@@ -47,6 +49,8 @@ pub struct Shared {
     pub reports: ReportQueue,
     /// How long builds take as a rule.
     pub usual: Usual,
+    /// What is counted.
+    pub measures: Measures,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
     pub snapshots: mpsc::Sender<BuildId>,
     /// How long a worker may be out of reach.
@@ -232,6 +236,9 @@ pub async fn drive(
         }
     };
     shared.reports.note(build);
+    if !record.resumed {
+        shared.measures.leased(record.waited());
+    }
     let client = client.with_fence(record.fence as u64, &record.attempt.lease.to_string());
     let mut fate = None;
     let verdict = match work(&shared, &mut record, &client, &around).await {
@@ -252,6 +259,11 @@ pub async fn drive(
             return driven(Fate::Idle, false, true);
         }
     };
+    let cause = verdict.cause.as_ref().map_or("", |cause| cause.kind.as_str());
+    shared.measures.attempt_ended(verdict.outcome, cause, record.took());
+    if !requeued {
+        shared.measures.build_ended(verdict.outcome);
+    }
     match requeued {
         true => shared.reports.note(build),
         false => shared.reports.note_done(build),
@@ -363,7 +375,9 @@ async fn work(
         record.begin_step(shared, index, &step, log.len()).await?;
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
+        let before = log.len();
         let ended = run_step(client, run, &mut log, around).await?;
+        shared.measures.logged(log.len() - before);
         record.end_step(&ended, log.len());
         let judged = judge(shared, record, &step.name, &ended.end).await?;
         if step.lists && judged.is_none() {

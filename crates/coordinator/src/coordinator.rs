@@ -19,6 +19,7 @@ use crate::clock::SharedClock;
 use crate::core::{Blocked, Core, Message, Stopped};
 use crate::hook::SharedHooks;
 use crate::ledger::{LeadError, Ledger, TakeOver};
+use crate::measure::Measures;
 use crate::pool::{Pool, PoolEvent};
 use crate::report::{self, ReportQueue};
 use crate::sweep;
@@ -116,6 +117,7 @@ impl Coordinator {
             secrets: Vault::new(secrets, &*clock),
             reports: ReportQueue::default(),
             usual: Usual::default(),
+            measures: Measures::default(),
             snapshots,
             patience: options.patience,
         });
@@ -132,6 +134,11 @@ impl Coordinator {
     /// Its pages and API.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// What it counts.
+    pub fn measures(&self) -> Measures {
+        self.shared.measures.clone()
     }
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).

@@ -394,6 +394,7 @@ impl Core {
             Fate::Idle => {}
             Fate::SetAside(reason) => {
                 tracing::warn!(%worker, %reason, "a machine is set aside");
+                self.shared.measures.machine_set_aside();
                 self.set_state(worker, "set_aside", Some(reason.clone()));
                 self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
                 self.apply(Event::MachineSetAside { worker, host });
@@ -443,6 +444,7 @@ impl Core {
         // Also one that was gone before this coordinator came, which a resumed attempt still held: it takes no place.
         self.apply(Event::MachineGone { worker });
         let Some(known) = self.workers.remove(&worker) else { return };
+        self.shared.measures.machine_lost();
         self.journal.note(Note::WorkerGone(self.now(), worker, reason));
         let pool = known.pool;
         self.tasks.spawn(async move {

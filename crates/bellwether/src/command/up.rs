@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{demo, news, once};
 use crate::args::Up;
+use crate::metrics::{Metrics, measured};
 use crate::server::{self, Guard, Taken};
 use crate::system::composed::{Composer, Composition};
 use crate::system::{System, data, targets};
@@ -37,7 +38,8 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let mut guard = Guard::open(&data)?;
     guard.readers_only = first.config.access() == buildenv::Access::Developer;
     let stop = CancellationToken::new();
-    let router = server::guarded(system.router.clone(), Arc::new(guard));
+    let metrics = Metrics::new(system.measures.clone(), system.coordinator.clone(), system.dashboard.clone());
+    let router = server::guarded(measured(system.router.clone(), &metrics), Arc::new(guard));
     let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string());
     let code =

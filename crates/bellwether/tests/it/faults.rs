@@ -10,4 +10,4 @@ mod every_write;
 mod killed;
 mod restored;
 mod soak;
-mod world;
+pub mod world;

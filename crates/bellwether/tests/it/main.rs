@@ -5,4 +5,5 @@
 mod demo;
 mod faults;
 mod input;
+mod metrics;
 mod sources;

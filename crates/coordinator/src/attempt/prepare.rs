@@ -26,6 +26,7 @@ pub(super) async fn sources(
             && unpack_snapshot(shared, record, client, &source, key).await?
         {
             record.input("snapshot", json!(key));
+            shared.measures.snapshot_used();
             continue;
         }
         match source.git {

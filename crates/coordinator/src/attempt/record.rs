@@ -14,6 +14,7 @@ use store::leases::{self, NewLease};
 use store::spans::{self, SpanRow};
 use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
+use super::retry::{another, flake};
 use super::{Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
@@ -22,8 +23,6 @@ use crate::recipe::{End, Ended};
 use crate::redact::Secrets;
 use crate::vault::Values;
 
-/// How many attempts a build may lose to the machines before it ends `infra_failed`.
-pub(crate) const MAX_ATTEMPTS: i64 = 3;
 /// The longest a lease may last beyond the time limits of its steps.
 const SLACK: Duration = Duration::from_secs(3600);
 
@@ -380,6 +379,16 @@ impl Record {
         }
     }
 
+    /// How long the build was queued before this attempt.
+    pub fn waited(&self) -> Duration {
+        between(self.build.queued, self.attempt.started)
+    }
+
+    /// How long the attempt has taken so far.
+    pub fn took(&self) -> Duration {
+        between(self.attempt.started, self.clock.now())
+    }
+
     /// Where the latest step's output lies in the log.
     pub fn step_bytes(&self) -> (u64, u64) {
         let step = self.steps.last();
@@ -405,6 +414,9 @@ impl Record {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
         };
+        if error.is_none() {
+            shared.measures.snapshot_kept();
+        }
         let _ = shared.snapshots.try_send(self.build.id);
         if let Some(error) = &error {
             // The build is judged by its steps; the next one just has to build the tree again.
@@ -538,32 +550,9 @@ impl Record {
     }
 }
 
-/// After which pause a build is tried again, given what became of the attempts before this one; `None` if this was the
-/// last. What the machines lost and what failed by itself is counted apart.
-fn another(verdict: &Verdict, before: &[AttemptRow], retries: u32) -> Option<Duration> {
-    let same = before.iter().filter(|row| row.outcome.as_deref() == Some(verdict.outcome)).count() as i64;
-    match verdict.outcome {
-        // At once on another worker, then after a pause: what struck twice may strike everybody for a while.
-        "infra_failed" if same + 1 < MAX_ATTEMPTS => Some(Duration::from_secs(if same < 1 { 0 } else { 10 })),
-        "failed" if same < i64::from(retries) => Some(Duration::ZERO),
-        _ => None,
-    }
-}
-
-/// The mark of what failed and then went well.
-fn flake(verdict: &Verdict, before: &[AttemptRow]) -> Option<String> {
-    let failed = before.iter().find(|row| row.outcome.as_deref() == Some("failed"))?;
-    let cause = failed.cause.as_deref().and_then(|text| serde_json::from_str::<Cause>(text).ok());
-    let cause = cause.map_or_else(String::new, |cause| format!(" ({} {})", cause.kind, cause.detail));
-    (verdict.outcome == "ok")
-        .then(|| format!("flake: attempt {} failed{cause}, this one did not", failed.number))
-}
-
-/// The workers that lost an attempt of the build since a person asked for it: another one is to try.
-pub(crate) fn avoided(build: &BuildRow, tried: &[AttemptRow]) -> Vec<store::WorkerId> {
-    let lost =
-        |row: &&AttemptRow| row.number > build.retried_from && row.outcome.as_deref() != Some("failed");
-    tried.iter().filter(lost).map(|row| row.worker).collect()
+/// No time at all where the clock went back.
+fn between(from: store::Micros, to: store::Micros) -> Duration {
+    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }
 
 /// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.

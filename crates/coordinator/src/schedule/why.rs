@@ -74,6 +74,22 @@ pub struct Wait {
     pub ahead: usize,
 }
 
+impl Reason {
+    /// Its kind, as in its JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Reason::Running { .. } => "running",
+            Reason::Pool { .. } => "pool",
+            Reason::PoolFailed { .. } => "pool_failed",
+            Reason::Blocked { .. } => "blocked",
+            Reason::Limit { .. } => "limit",
+            Reason::Need { .. } => "need",
+            Reason::BackOff { .. } => "back_off",
+        }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -314,7 +314,7 @@ pub fn toolchain() -> String {
 pub async fn a_snapshot_is_used_by_what_depends_on_it(world: World) {
     world.configure(&toolchain());
     world.push("go", &[7]).await;
-    let _running = world.start().await;
+    let running = world.start().await;
     let go = world.done("go", "b").await;
     assert_eq!(go.outcome, Some(Outcome::Ok), "{go:?}");
     assert_eq!(world.log(only(&go)).await, "building\nbuilt\n");
@@ -328,6 +328,9 @@ pub async fn a_snapshot_is_used_by_what_depends_on_it(world: World) {
     assert_eq!(sub.revision, format!("sub@{}+go@{}", hash(3), hash(7)));
     assert_eq!(world.log(only(&sub)).await, "built\nfrom sub\n", "the toolchain is not built again");
     assert_eq!(only(&sub).inputs["snapshot"], kept[0].path);
+    for what in ["kept", "used"] {
+        assert_eq!(running.measured(&format!("snapshots_total{{what=\"{what}\"}}")), 1.0, "{what}");
+    }
     let asked = world.mirror.archives.lock().unwrap().clone();
     assert_eq!(asked, [format!("go@{}", hash(7)), format!("sub@{}", hash(3))]);
     // Without the snapshot the toolchain's steps run first.

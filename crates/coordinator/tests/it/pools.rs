@@ -149,6 +149,7 @@ pub async fn a_worker_without_space_is_set_aside(world: World) {
         running.until(|status| status.workers.iter().any(|worker| worker.state == "set_aside")).await;
     let aside = status.workers.iter().find(|worker| worker.worker == full).unwrap();
     assert!(aside.reason.as_ref().unwrap().contains("disk full"), "{aside:?}");
+    assert_eq!(running.measured("workers_set_aside_total"), 1.0);
     machines(&cloud, 2).await;
     world.clock.turn(91);
     cloud.boot().await;

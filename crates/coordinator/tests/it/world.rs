@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use buildenv::{Config, Source};
 use coordinator::{
-    Coordinator, Handles, LocalPool, LocalPoolConfig, NoHooks, Options, Pool, SharedHooks, Status, Stopped,
-    TakeOver,
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Measures, NoHooks, Options, Pool, SharedHooks, Status,
+    Stopped, TakeOver,
 };
 use dashboard::api::{AttemptReport, BranchUpdate, BuildReport, CommitInfo, LogRange, RepoState, RepoUpdate};
 use dashboard::client::{DashboardClient, LogOf};
@@ -247,9 +247,10 @@ impl World {
         };
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());
+        let measures = coordinator.measures();
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
-        Running { service, _drain: drain, stop, task }
+        Running { service, measures, _drain: drain, stop, task }
     }
 
     /// Waits for a build of a cell to be there and as wanted.
@@ -342,12 +343,23 @@ impl World {
 /// A coordinator at work.
 pub struct Running {
     pub service: Service,
+    measures: Measures,
     _drain: CancellationToken,
     pub stop: CancellationToken,
     pub task: JoinHandle<Stopped>,
 }
 
 impl Running {
+    /// The value of a row of the metrics, such as `builds_total{outcome="ok"}`; zero if there is none.
+    pub fn measured(&self, row: &str) -> f64 {
+        let mut registry = prometheus_client::registry::Registry::default();
+        self.measures.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let found = text.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
+        found.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     pub async fn status(&self) -> Status {
         self.service.get_json("/api/v1/status").await.unwrap()
     }

@@ -1,0 +1,188 @@
+//! `/metrics` for Prometheus and `/readyz`: what the services count, requests by route, and this process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use coordinator::{Measures, Status};
+use http::{StatusCode, header};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use transport::Service;
+
+/// What an answer of Prometheus' text format is called.
+const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Seconds of a request.
+const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+/// Clock ticks of Linux in a second, as `/proc` counts them.
+const TICKS: f64 = 100.0;
+/// How long the services may take to say that they are ready.
+const READY: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+/// Everything that is counted in this process.
+pub struct Metrics {
+    registry: Registry,
+    measures: Measures,
+    coordinator: Service,
+    dashboard: Service,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabel, Histogram>,
+}
+
+impl Metrics {
+    /// Registers what the coordinator counts beside what is counted here.
+    pub fn new(measures: Measures, coordinator: Service, dashboard: Service) -> Arc<Metrics> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let requests = Family::<RequestLabels, Counter>::default();
+        let seconds = Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let ours = registry.sub_registry_with_prefix("bellwether");
+        measures.register(ours);
+        ours.register("http_requests", "Requests answered, by route, method and status", requests.clone());
+        ours.register_with_unit(
+            "http_request",
+            "Until the head of an answer",
+            Unit::Seconds,
+            seconds.clone(),
+        );
+        Arc::new(Metrics { registry, measures, coordinator, dashboard, requests, seconds })
+    }
+
+    async fn text(&self) -> Result<String, String> {
+        let status: Status =
+            self.coordinator.get_json("/api/v1/status").await.map_err(|error| error.to_string())?;
+        self.measures.observe(&status);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .map_err(|error| error.to_string())?;
+        Ok(text)
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        let asked = async {
+            let _: serde_json::Value = self.coordinator.get_json("/api/v1/status").await?;
+            let _: serde_json::Value = self.dashboard.get_json("/api/v1/repos").await?;
+            Ok::<(), transport::CallError>(())
+        };
+        match tokio::time::timeout(READY, asked).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer in {} s", READY.as_secs())),
+        }
+    }
+}
+
+/// Adds `/metrics` and `/readyz` to a router, and counts the requests of all its routes.
+pub fn measured(router: Router, metrics: &Arc<Metrics>) -> Router {
+    let own = Router::new().route("/metrics", get(text)).route("/readyz", get(ready));
+    router
+        .merge(own.with_state(Arc::clone(metrics)))
+        .layer(middleware::from_fn_with_state(Arc::clone(metrics), count))
+}
+
+async fn text(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.text().await {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
+}
+
+async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.ready().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    // Words of ours only: what a stranger asks for must not make new rows.
+    let method = match request.method().as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    };
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let seconds = metrics.seconds.get_or_create_owned(&RouteLabel { route: route.clone() });
+    seconds.observe(began.elapsed().as_secs_f64());
+    let labels = RequestLabels { method, route, status: response.status().as_u16() };
+    metrics.requests.get_or_create(&labels).inc();
+    response
+}
+
+/// What Prometheus wants to know of each process, read when it is asked for.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        if let Some(bytes) = resident_bytes() {
+            let gauge = ConstGauge::new(bytes);
+            let help = "Resident memory of this process";
+            let unit = Unit::Bytes;
+            let place = encoder.encode_descriptor(
+                "process_resident_memory",
+                help,
+                Some(&unit),
+                gauge.metric_type(),
+            )?;
+            gauge.encode(place)?;
+        }
+        if let Some(seconds) = cpu_seconds() {
+            let counter = ConstCounter::new(seconds);
+            let help = "User and system CPU time of this process";
+            let place = encoder.encode_descriptor(
+                "process_cpu",
+                help,
+                Some(&Unit::Seconds),
+                counter.metric_type(),
+            )?;
+            counter.encode(place)?;
+        }
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            let gauge = ConstGauge::new(i64::try_from(files.count()).unwrap_or(i64::MAX));
+            let help = "Files, sockets and the like that this process has open";
+            let place = encoder.encode_descriptor("process_open_fds", help, None, gauge.metric_type())?;
+            gauge.encode(place)?;
+        }
+        Ok(())
+    }
+}
+
+fn resident_bytes() -> Option<i64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<i64>().ok()?.checked_mul(1024)
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u32 = fields.next()?.parse::<u32>().ok()?.checked_add(fields.next()?.parse().ok()?)?;
+    Some(f64::from(ticks) / TICKS)
+}

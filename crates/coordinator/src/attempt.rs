@@ -385,7 +385,7 @@ async fn work(
             record.choose(listed);
         }
         if step.snapshot && judged.is_none() {
-            record.snapshot(shared, client).await?;
+            record.snapshot(shared, client, &step).await?;
         }
         if let Some(judged) = judged.filter(|_| verdict.outcome == "ok") {
             verdict = judged;

@@ -43,6 +43,21 @@ pub struct Job {
     pub toolchain: Option<String>,
 }
 
+impl Job {
+    /// The object that a step's built tree is kept as, and the directory that holds it; nothing for most steps.
+    #[must_use]
+    pub fn snapshot_of(&self, step: &Step) -> Option<(String, String)> {
+        if !step.snapshot {
+            return None;
+        }
+        if !step.for_toolchain {
+            return Some((self.snapshot.clone()?, self.repo.clone()));
+        }
+        let source = self.sources.iter().find(|source| Some(&source.repo) == self.toolchain.as_ref())?;
+        Some((source.snapshot.clone()?, source.dir.clone()))
+    }
+}
+
 /// One tree in the work directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -81,7 +96,7 @@ pub struct Step {
     pub timeout_ms: u64,
     /// When it runs, given how the steps before went.
     pub when: When,
-    /// Whether the subject's tree is kept as a snapshot once it went well.
+    /// Whether the tree that it is about is kept as a snapshot once it went well.
     pub snapshot: bool,
     /// Whether it builds the toolchain, and is left out where a snapshot of that was had.
     pub for_toolchain: bool,

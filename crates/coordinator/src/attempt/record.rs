@@ -406,11 +406,17 @@ impl Record {
         Ok(Verdict { outcome: "cancelled", cause: Some(cause) })
     }
 
-    /// Keeps the built tree, unless the same is kept already.
-    pub async fn snapshot(&mut self, shared: &Shared, client: &BuildletClient) -> Result<(), Trouble> {
-        let Some(key) = self.job.snapshot.clone() else { return Ok(()) };
+    /// Keeps the tree that the step has built, unless the same is kept already: the subject's own, or that of its toolchain,
+    /// of which there was no snapshot.
+    pub async fn snapshot(
+        &mut self,
+        shared: &Shared,
+        client: &BuildletClient,
+        step: &Step,
+    ) -> Result<(), Trouble> {
+        let Some((key, dir)) = self.job.snapshot_of(step) else { return Ok(()) };
         self.span("snapshot", &key);
-        let error = match self.keep_snapshot(shared, client, &key).await? {
+        let error = match self.keep_snapshot(shared, client, &key, &dir).await? {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
         };
@@ -433,6 +439,7 @@ impl Record {
         shared: &Shared,
         client: &BuildletClient,
         key: &str,
+        dir: &str,
     ) -> Result<Result<(), ObjectError>, Trouble> {
         let objects = &shared.objects;
         match objects.exists(key).await {
@@ -441,7 +448,7 @@ impl Record {
             Err(error) => return Ok(Err(error)),
         }
         let staged = format!("staged/{}-{}.tar.gz", self.attempt.id, self.fence);
-        let stream = client.tgz(&self.job.repo).await?;
+        let stream = client.tgz(dir).await?;
         let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
         if let Err(error) = objects.put_stream(&staged, stream).await {
             return Ok(Err(error));

@@ -347,6 +347,10 @@ pub async fn a_snapshot_is_used_by_what_depends_on_it(world: World) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(world.log(only(&sub)).await, "building\nbuilt\nfrom sub\n", "{sub:?}");
+    // Who had to build it keeps it for all.
+    let again = world.objects.list("snapshots").await.unwrap();
+    assert_eq!((again.len(), &again[0].path), (1, &kept[0].path));
+    assert_eq!(running.measured("snapshots_total{what=\"kept\"}"), 2.0);
 }
 
 /// Both cells are empty at once and there are machines for both: the dependent waits for the tree, not for the tests.

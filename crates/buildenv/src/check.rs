@@ -366,8 +366,7 @@ fn names(checker: &mut Checker, builders: &BTreeMap<Id, Whole>) {
     for (id, whole) in builders.iter().filter(|(id, _)| id.0.is_none()) {
         for node in whole.table.get("aliases").map_or(&[][..], |e| e.node.many()) {
             let Some(alias) = node.text() else { continue };
-            let builder = builders.get(&(None, alias.to_string())).filter(|_| alias != id.1).map(|w| w.place);
-            if let Some(other) = builder.or_else(|| seen.get(alias).copied()) {
+            if let Some(other) = seen.get(alias).copied() {
                 let key = format!("builder.{}.aliases", id.1);
                 let other = checker.files.locate(other);
                 let problem = checker.problem(node.place, &key, format!("{alias:?} is taken"));

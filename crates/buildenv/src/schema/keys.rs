@@ -663,7 +663,7 @@ macro_rules! builder_keys {
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
         key("priority", Int(-1000, 1000), "0", "priority = 10", "Higher goes first within a class."),
         key("secrets", Names, "what names it", r#"secrets = ["deploy"]"#, "Secrets that it cannot do without: an error unless each names this builder."),
-        key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people."),
+        key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people. One that is another builder's name asks for both."),
         key("owners", Texts, "none", r#"owners = ["gopher@example.org"]"#, "Who looks after it."),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "see the wiki""#, "Free text for people."),

@@ -248,6 +248,7 @@ pub(crate) fn assemble(
     let chosen = check::environment(&mut checker, &all, env);
     check::all(&mut checker, &all, &builders);
     check::filled(&mut checker, &all, chosen.as_ref());
+    expand::cloud(&mut all, chosen.as_ref());
     let Some(environment) = chosen.filter(|_| checker.problems.is_empty()) else {
         return Err(finish(checker));
     };
@@ -321,8 +322,7 @@ impl Maker<'_> {
         if !environment.push_mirrors {
             repos.iter_mut().for_each(|r| r.mirrors.clear());
         }
-        let mut hosts: Vec<Host> = self.read("host", |n: HostName, f, at, facts| Host::read(n, f, at, facts));
-        hosts.iter_mut().for_each(|host| host.fill(&environment.cloud));
+        let hosts: Vec<Host> = self.read("host", |n: HostName, f, at, facts| Host::read(n, f, at, facts));
         let mut secrets: Vec<Secret> = self.read("secret", |n: SecretName, f, at, _| Secret::read(n, f, at));
         secrets.retain(|s| s.environments.is_empty() || s.environments.contains(chosen));
         let recipes = self.recipes();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::fields::Fields;
 use crate::load::{Gathered, Id};
-use crate::name::{RepoName, check_name};
+use crate::name::{EnvironmentName, RepoName, check_name};
 use crate::schema::{BUILDER, SECTIONS};
 use crate::source::Place;
 use crate::tree::{Entry, Node, Table, Value};
@@ -82,6 +82,18 @@ pub(crate) fn things(checker: &mut Checker, all: &mut Gathered) {
         let Some(items) = all.items.get_mut(section) else { continue };
         for (id, table) in made {
             items.entry(id).and_modify(|item| item.table = table);
+        }
+    }
+}
+
+/// Fills in what the chosen environment's `cloud` says.
+pub(crate) fn cloud(all: &mut Gathered, chosen: Option<&EnvironmentName>) {
+    let Some(item) = chosen.and_then(|name| all.find("environment", None, name.as_str())) else { return };
+    let values = Fields(&item.table).vars("cloud");
+    let values: Vec<_> = values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    for host in all.items.get_mut("host").into_iter().flat_map(|hosts| hosts.values_mut()) {
+        for entry in host.table.0.iter_mut().filter(|entry| HOST_TEXTS.contains(&entry.key.as_str())) {
+            entry.node.map_text(&|text| fill(text, &values));
         }
     }
 }
@@ -266,7 +278,7 @@ fn agrees(table: &Table, values: &[(&str, &str)]) -> bool {
 }
 
 /// Puts values in place of `{key}`.
-pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> String {
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let filled = |text: String, (axis, value): &(&str, &str)| text.replace(&format!("{{{axis}}}"), value);
     values.iter().fold(text.to_string(), filled)
 }

@@ -223,14 +223,6 @@ impl Host {
         }
     }
 
-    /// Fills in the settings of an environment's `cloud`.
-    pub(crate) fn fill(&mut self, cloud: &[(String, String)]) {
-        let values: Vec<_> = cloud.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        for text in [&mut self.image, &mut self.container, &mut self.buildlet, &mut self.bootstrap] {
-            *text = text.take().map(|text| crate::expand::fill(&text, &values));
-        }
-    }
-
     /// Tells whether the host has all labels that are needed; needed values may be patterns.
     #[must_use]
     pub fn serves(&self, needs: &BTreeMap<String, String>) -> bool {

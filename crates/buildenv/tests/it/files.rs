@@ -176,7 +176,7 @@ fn hosts_and_repositories_take_over_templates_and_fill_them_in() {
     assert_eq!(host.image.as_deref(), Some("linux-amd64"));
     assert_eq!(host.buildlet.as_deref(), Some("https://b/one"));
     let shown = explain(&config, "host.one").unwrap();
-    assert!(shown.contains("(host_template any)"), "{shown}");
+    assert!(shown.contains("(host_template any)") && shown.contains("https://b/one"), "{shown}");
 }
 
 #[test]

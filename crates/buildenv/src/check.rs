@@ -7,7 +7,7 @@ mod shared;
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::expand::Whole;
+use crate::expand::{HOST_TEXTS, Whole};
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{Host, Isolation, Pool, Trust};
@@ -102,6 +102,33 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
         for rule in rules.node.many() {
             let Some(entry) = rule.table().and_then(|t| t.get("builder")) else { continue };
             named_builders(checker, all, builders, "policy.builder", literals(&entry.node));
+        }
+    }
+}
+
+/// Checks that nothing is left to be filled in that the chosen environment does not say.
+pub(crate) fn filled(checker: &mut Checker, all: &Gathered, chosen: Option<&EnvironmentName>) {
+    let Some(item) = chosen.and_then(|name| all.find("environment", None, name.as_str())) else { return };
+    let cloud = Fields(&item.table).vars("cloud");
+    for ((_, name), host) in all.section("host") {
+        for (key, entry) in HOST_TEXTS.iter().filter_map(|key| Some((key, host.table.get(key)?))) {
+            let texts = entry.node.text().into_iter().flat_map(|text| text.split('{').skip(1));
+            let open = texts.filter_map(|rest| Some(rest.split_once('}')?.0));
+            let Some(open) = open.into_iter().find(|open| cloud.iter().all(|(known, _)| known != open))
+            else {
+                continue;
+            };
+            let message = format!("{{{open}}} stands for nothing");
+            let problem = checker.problem(entry.node.place, &format!("host.{name}.{key}"), message);
+            let labels = Fields(&host.table).labels("labels");
+            let valid: Vec<_> = labels
+                .keys()
+                .chain(cloud.iter().map(|(k, _)| k))
+                .map(String::as_str)
+                .chain(["name"])
+                .collect();
+            let problem = problem.nearest(open, valid.iter().copied());
+            checker.report(problem.expected(format!("one of {}", valid.join(", "))));
         }
     }
 }
@@ -339,8 +366,7 @@ fn names(checker: &mut Checker, builders: &BTreeMap<Id, Whole>) {
     for (id, whole) in builders.iter().filter(|(id, _)| id.0.is_none()) {
         for node in whole.table.get("aliases").map_or(&[][..], |e| e.node.many()) {
             let Some(alias) = node.text() else { continue };
-            let builder = builders.get(&(None, alias.to_string())).filter(|_| alias != id.1).map(|w| w.place);
-            if let Some(other) = builder.or_else(|| seen.get(alias).copied()) {
+            if let Some(other) = seen.get(alias).copied() {
                 let key = format!("builder.{}.aliases", id.1);
                 let other = checker.files.locate(other);
                 let problem = checker.problem(node.place, &key, format!("{alias:?} is taken"));

@@ -109,13 +109,12 @@ impl Config {
         own.or_else(|| self.by_builder.get(&(None, name.clone()))).map(|i| &self.builders[*i])
     }
 
-    /// Finds a server builder by a short name that people use.
-    #[must_use]
-    pub fn builder_by_alias(&self, name: &str) -> Option<&Arc<Builder>> {
-        let server = || self.builders.iter().filter(|b| b.scope.is_none());
-        server()
-            .find(|b| b.name.as_str() == name)
-            .or_else(|| server().find(|b| b.aliases.iter().any(|a| a.as_str() == name)))
+    /// Finds the server builders that a short name asks for: the one of that name, and the one that has it for an alias.
+    pub fn builders_by_alias<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Builder>> {
+        let asked = move |b: &&Arc<Builder>| {
+            b.name.as_str() == name || b.aliases.iter().any(|alias| alias.as_str() == name)
+        };
+        self.builders.iter().filter(|b| b.scope.is_none()).filter(asked)
     }
 
     /// Lists the builders that could build a repository: the server's and its own.
@@ -243,10 +242,13 @@ pub(crate) fn assemble(
     if !all.parsed {
         return Err(finish(checker));
     }
+    expand::things(&mut checker, &mut all);
     check::projects(&mut checker, &mut all);
     let builders = expand::builders(&mut checker, &all);
     let chosen = check::environment(&mut checker, &all, env);
     check::all(&mut checker, &all, &builders);
+    check::filled(&mut checker, &all, chosen.as_ref());
+    expand::cloud(&mut all, chosen.as_ref());
     let Some(environment) = chosen.filter(|_| checker.problems.is_empty()) else {
         return Err(finish(checker));
     };

@@ -1,10 +1,11 @@
-//! Templates and matrices: from what was written to one whole table per builder.
+//! Templates and matrices: from what was written to one whole table per builder, host and repository.
 
 use std::collections::BTreeMap;
 
+use crate::fields::Fields;
 use crate::load::{Gathered, Id};
-use crate::name::{RepoName, check_name};
-use crate::schema::BUILDER;
+use crate::name::{EnvironmentName, RepoName, check_name};
+use crate::schema::{BUILDER, SECTIONS};
 use crate::source::Place;
 use crate::tree::{Entry, Node, Table, Value};
 use crate::values::Checker;
@@ -28,7 +29,7 @@ pub(crate) fn builders(checker: &mut Checker, all: &Gathered) -> BTreeMap<Id, Wh
     let mut expander = Expander { checker, all, vias: BTreeMap::new(), weights: BTreeMap::new() };
     let mut made = BTreeMap::new();
     for (id, item) in all.section("builder") {
-        let table = expander.resolve(&item.table, id.0.as_ref(), &mut Vec::new());
+        let table = expander.resolve("template", &item.table, id.0.as_ref(), &mut Vec::new());
         if expander.too_heavy(id, &table, item.place) {
             break;
         }
@@ -47,6 +48,54 @@ pub(crate) fn builders(checker: &mut Checker, all: &Gathered) -> BTreeMap<Id, Wh
         }
     }
     made
+}
+
+/// Texts in which `{name}` and the like stand for something.
+const FILLED: [(&str, &str, &[&str]); 2] =
+    [("repo", "repo_template", &["url", "import_path", "mirrors"]), ("host", "host_template", &HOST_TEXTS)];
+/// The same of hosts, where what the environment's `cloud` says is filled in too.
+pub(crate) const HOST_TEXTS: [&str; 4] = ["image", "container", "buildlet", "bootstrap"];
+
+/// Puts repositories and hosts over the templates they name, and fills in what is known of each.
+pub(crate) fn things(checker: &mut Checker, all: &mut Gathered) {
+    for (section, templates, texts) in FILLED {
+        let Some(known) = SECTIONS.iter().find(|s| s.name == section) else { continue };
+        let mut expander = Expander { checker, all, vias: BTreeMap::new(), weights: BTreeMap::new() };
+        let mut made = Vec::new();
+        for (id, item) in expander.all.section(section) {
+            let mut table = item.table.clone();
+            if let Some(names) = table.get("template").cloned() {
+                table = expander.resolve(templates, &table, None, &mut Vec::new());
+                table.take("template");
+                let path = format!("{section}.{}", id.1);
+                table = expander.checker.table(known, &table, &path, item.place);
+                table.put(names);
+            }
+            let mut values = vec![("name".to_owned(), id.1.clone())];
+            values.extend(Fields(&table).labels("labels"));
+            let values: Vec<_> = values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            for entry in table.0.iter_mut().filter(|entry| texts.contains(&entry.key.as_str())) {
+                entry.node.map_text(&|text| fill(text, &values));
+            }
+            made.push((id.clone(), table));
+        }
+        let Some(items) = all.items.get_mut(section) else { continue };
+        for (id, table) in made {
+            items.entry(id).and_modify(|item| item.table = table);
+        }
+    }
+}
+
+/// Fills in what the chosen environment's `cloud` says.
+pub(crate) fn cloud(all: &mut Gathered, chosen: Option<&EnvironmentName>) {
+    let Some(item) = chosen.and_then(|name| all.find("environment", None, name.as_str())) else { return };
+    let values = Fields(&item.table).vars("cloud");
+    let values: Vec<_> = values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    for host in all.items.get_mut("host").into_iter().flat_map(|hosts| hosts.values_mut()) {
+        for entry in host.table.0.iter_mut().filter(|entry| HOST_TEXTS.contains(&entry.key.as_str())) {
+            entry.node.map_text(&|text| fill(text, &values));
+        }
+    }
 }
 
 struct Expander<'a> {
@@ -77,14 +126,21 @@ impl Expander<'_> {
     }
 
     /// Puts a table over the templates it names.
-    fn resolve(&mut self, table: &Table, scope: Option<&RepoName>, open: &mut Vec<String>) -> Table {
+    fn resolve(
+        &mut self,
+        templates: &'static str,
+        table: &Table,
+        scope: Option<&RepoName>,
+        open: &mut Vec<String>,
+    ) -> Table {
         let mut whole = Table::default();
         let names = table.get("template").map_or(&[][..], |e| e.node.many());
         for node in names {
             let Some(name) = node.text() else { continue };
-            let Some(template) = self.all.find("template", scope, name) else {
-                let valid = self.all.names("template", scope);
-                let problem = self.checker.problem(node.place, "template", format!("no template {name:?}"));
+            let Some(template) = self.all.find(templates, scope, name) else {
+                let valid = self.all.names(templates, scope);
+                let problem =
+                    self.checker.problem(node.place, "template", format!("no {templates} {name:?}"));
                 self.checker.report(problem.nearest(name, valid.iter().copied()));
                 continue;
             };
@@ -95,10 +151,10 @@ impl Expander<'_> {
                 continue;
             }
             open.push(name.to_string());
-            let mut inner = self.resolve(&template.table, scope, open);
+            let mut inner = self.resolve(templates, &template.table, scope, open);
             open.pop();
             inner.take("template");
-            inner.mark(self.via(format!("template {name}")));
+            inner.mark(self.via(format!("{templates} {name}")));
             whole.overlay(&inner);
         }
         whole.overlay(table);
@@ -126,10 +182,10 @@ impl Expander<'_> {
             self.known_axes(table, &axes, &id.1);
         }
         let via = self.via(format!("matrix {}", id.1));
-        let base = self.resolve(&base, id.0.as_ref(), &mut Vec::new());
+        let base = self.resolve("template", &base, id.0.as_ref(), &mut Vec::new());
         let sets: Vec<_> = sets
             .into_iter()
-            .map(|(when, set)| (when, self.resolve(&set, id.0.as_ref(), &mut Vec::new())))
+            .map(|(when, set)| (when, self.resolve("template", &set, id.0.as_ref(), &mut Vec::new())))
             .collect();
         for values in combinations(&axes) {
             if excluded.iter().any(|table| !table.0.is_empty() && agrees(table, &values)) {
@@ -221,6 +277,7 @@ fn agrees(table: &Table, values: &[(&str, &str)]) -> bool {
     table.0.iter().all(|e| values.iter().any(|(axis, value)| *axis == e.key && e.node.text() == Some(value)))
 }
 
+/// Puts values in place of `{key}`.
 fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let filled = |text: String, (axis, value): &(&str, &str)| text.replace(&format!("{{{axis}}}"), value);
     values.iter().fold(text.to_string(), filled)

@@ -245,7 +245,7 @@ impl Loader<'_> {
             Ok(content) => self.file(text, content, &Kind::Server, Some(name)),
             Err(message) => {
                 let problem = self.checker.problem(name.place, "include", message);
-                self.checker.report(problem.expected("a readable file under the data directory"));
+                self.checker.report(problem.expected("a readable file in the folder of the server file"));
             }
         }
     }

@@ -68,7 +68,9 @@ impl Checker {
             }
         }
         let builder_like = matches!(section.name, "builder" | "template" | "matrix" | "set");
-        let required = section.keys.iter().filter(|k| k.default == "required");
+        // What comes from a template is checked on the whole.
+        let whole = !section.name.ends_with("_template") && (builder_like || table.get("template").is_none());
+        let required = section.keys.iter().filter(|k| k.default == "required" && whole);
         for key in required.filter(|k| !(builder_like && k.name == "recipe")) {
             if table.get(key.name).is_none() {
                 let message = format!("{path} has no key {:?}", key.name);

@@ -23,7 +23,8 @@ pub fn run(asked: &Asked) -> Result<ExitCode> {
 }
 
 /// What the arguments name. A project file needs a repo to belong to: one is made up where no server file has it.
-fn sources(files: &ConfigFiles, server: Option<&Path>) -> Result<Vec<Source>> {
+fn sources(files: &ConfigFiles) -> Result<Vec<Source>> {
+    let server = files.sources.config.as_deref();
     let (os, arch) = buildenv::this_machine();
     let mut sources = vec![buildenv::embedded(os, arch)];
     let mut known: BTreeSet<String> = BTreeSet::new();
@@ -66,7 +67,7 @@ fn loaded(sources: &[Source], files: &ConfigFiles) -> Result<Result<Config, Prob
 }
 
 fn check(files: &ConfigFiles) -> Result<ExitCode> {
-    let sources = sources(files, files.sources.config.as_deref())?;
+    let sources = sources(files)?;
     match loaded(&sources, files)? {
         Ok(config) => {
             if files.json {
@@ -100,7 +101,7 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
 }
 
 fn explain(what: &str, files: &ConfigFiles) -> Result<ExitCode> {
-    let config = load(&sources(files, files.sources.config.as_deref())?, files)?;
+    let config = load(&sources(files)?, files)?;
     // What a project's file holds is called REPO:NAME; without the repo, all of that name are meant.
     let of_projects = || {
         let Some((kind, name)) = what.split_once('.') else { return Vec::new() };

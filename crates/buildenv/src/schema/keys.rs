@@ -38,7 +38,7 @@ pub(crate) static TOP: Section = Section {
             Texts,
             "none",
             r#"include = ["hosts.toml"]"#,
-            "More server files, relative to the data directory. A file that includes itself, through whatever others, is an error.",
+            "More server files, relative to the folder of the one that `--config` names. A file that includes itself, through whatever others, is an error.",
         ),
         key(
             "policy",
@@ -79,8 +79,21 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 11] =
-    [&ENVIRONMENT, &REPO, &HOST, &BUILDER, &TEMPLATE, &MATRIX, &RECIPE, &LIMIT, &SECRET, &ACCESS, &DASHBOARD];
+pub(crate) static SECTIONS: [&Section; 13] = [
+    &ENVIRONMENT,
+    &REPO,
+    &REPO_TEMPLATE,
+    &HOST,
+    &HOST_TEMPLATE,
+    &BUILDER,
+    &TEMPLATE,
+    &MATRIX,
+    &RECIPE,
+    &LIMIT,
+    &SECRET,
+    &ACCESS,
+    &DASHBOARD,
+];
 
 static ENVIRONMENT: Section = Section {
     name: "environment",
@@ -167,9 +180,16 @@ static ENVIRONMENT: Section = Section {
 static REPO: Section = Section {
     name: "repo",
     header: "[repo.NAME]",
-    doc: "A git repository that is watched.",
+    doc: "A git repository that is watched. In `url`, `import_path` and `mirrors`, `{name}` stands for its name.",
     project: false,
     keys: &[
+        key(
+            "template",
+            Names,
+            "none",
+            r#"template = "x""#,
+            "Tables `[repo_template.NAME]` whose keys it takes over, like a builder those of its templates.",
+        ),
         key(
             "url",
             Text,
@@ -259,6 +279,15 @@ static REPO: Section = Section {
     ],
 };
 
+/// The keys of a template for repositories: those of a repository.
+static REPO_TEMPLATE: Section = Section {
+    name: "repo_template",
+    header: "[repo_template.NAME]",
+    doc: "Keys that several repositories share; `template` names others it builds on.",
+    project: false,
+    keys: REPO.keys,
+};
+
 static PAIR: Section = Section {
     name: "pair",
     header: "pairs = [{ … }]",
@@ -318,9 +347,18 @@ static LIMITS: Section = Section {
 static HOST: Section = Section {
     name: "host",
     header: "[host.NAME]",
-    doc: "A kind of machine.",
+    doc: "A kind of machine. In `image`, `container`, `buildlet` and `bootstrap`, `{name}` stands for the host's name, \
+          `{os}` for its label `os`, and `{bucket}` for `bucket` of the environment's `cloud`: so each label and \
+          each of those settings.",
     project: false,
     keys: &[
+        key(
+            "template",
+            Names,
+            "none",
+            r#"template = "container""#,
+            "Tables `[host_template.NAME]` whose keys it takes over, like a builder those of its templates.",
+        ),
         build(
             "pool",
             OneOf(&["local", "reverse", "kubernetes", "gce", "ec2", "qemu"]),
@@ -458,6 +496,15 @@ static HOST: Section = Section {
             "Machines are lent only to people with the right to them.",
         ),
     ],
+};
+
+/// The keys of a template for hosts: those of a host.
+static HOST_TEMPLATE: Section = Section {
+    name: "host_template",
+    header: "[host_template.NAME]",
+    doc: "Keys that several hosts share; `template` names others it builds on.",
+    project: false,
+    keys: HOST.keys,
 };
 
 static WHEN: Section = Section {
@@ -616,7 +663,7 @@ macro_rules! builder_keys {
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
         key("priority", Int(-1000, 1000), "0", "priority = 10", "Higher goes first within a class."),
         key("secrets", Names, "what names it", r#"secrets = ["deploy"]"#, "Secrets that it cannot do without: an error unless each names this builder."),
-        key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people."),
+        key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people. One that is another builder's name asks for both."),
         key("owners", Texts, "none", r#"owners = ["gopher@example.org"]"#, "Who looks after it."),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "see the wiki""#, "Free text for people."),

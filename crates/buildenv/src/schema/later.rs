@@ -60,6 +60,8 @@ pub(crate) fn later(section: &str, key: &str) -> Option<&'static str> {
     let section = match section {
         "template" | "matrix" | "set" => "builder",
         "dependents" => "recipe",
+        "host_template" => "host",
+        "repo_template" => "repo",
         section => section,
     };
     LATER.iter().find(|(of, keys, _)| *of == section && keys.contains(&key)).map(|(_, _, what)| *what)

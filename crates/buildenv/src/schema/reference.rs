@@ -40,6 +40,11 @@ pub fn reference() -> String {
             let _ = writeln!(out, "Keys: {}.\n", names(&builder));
             continue;
         }
+        if let Some(of) = section.name.strip_suffix("_template") {
+            let keys: Vec<_> = section.names().collect();
+            let _ = writeln!(out, "Keys of a {of}: {}.\n", names(&keys));
+            continue;
+        }
         let like_builder = matches!(section.name, "matrix" | "set");
         if like_builder {
             let _ = writeln!(out, "Keys of a builder: {}. And:\n", names(&builder));

@@ -154,6 +154,32 @@ fn includes_are_read_once_each_in_place() {
 }
 
 #[test]
+fn hosts_and_repositories_take_over_templates_and_fill_them_in() {
+    let text = "[repo_template.x]\nurl = \"https://git/{name}\"\nimport_path = \"x/{name}\"\nbranches = [\"main\"]\n\
+        [repo]\nsync = { template = \"x\" }\nmod = { template = \"x\", branches = [\"trunk\"], hidden = true }\n\
+        [host_template.any]\npool = \"gce\"\nowners = [\"a\"]\nlabels = { os = \"linux\" }\n\
+        [host_template.big]\ntemplate = \"any\"\nimage = \"{os}-{arch}\"\nbuildlet = \"https://{bucket}/{name}\"\n\
+        [host.one]\ntemplate = \"big\"\nlabels = { arch = \"amd64\" }\n\
+        [environment.dev]\ncloud = { bucket = \"b\" }\n";
+    let config = load(text);
+    let repo = |name| config.repo(name).unwrap();
+    assert_eq!(
+        (repo("sync").url.as_str(), repo("mod").url.as_str()),
+        ("https://git/sync", "https://git/mod")
+    );
+    assert_eq!(repo("sync").import_path.as_deref(), Some("x/sync"));
+    assert!(repo("sync").builds_branch("main", None) && !repo("mod").builds_branch("main", None));
+    assert!(repo("mod").hidden);
+    let host = config.host("one").unwrap();
+    assert_eq!((host.pool, host.owners.as_slice()), (buildenv::Pool::Gce, &["a".to_owned()][..]));
+    assert_eq!(host.labels.len(), 2, "tables are merged");
+    assert_eq!(host.image.as_deref(), Some("linux-amd64"));
+    assert_eq!(host.buildlet.as_deref(), Some("https://b/one"));
+    let shown = explain(&config, "host.one").unwrap();
+    assert!(shown.contains("(host_template any)") && shown.contains("https://b/one"), "{shown}");
+}
+
+#[test]
 fn the_environment_is_chosen_and_never_guessed() {
     let text = "[environment.prod]\nurl = \"https://ci\"\n[environment.staging]\nurl = \"https://staging\"\nbuilders = [\"te*\"]\n\
         [repo.site]\nurl = \"u\"\nmirrors = [\"git@m:site\"]\n[secret.key]\nenv = \"KEY\"\nenvironments = [\"prod\"]\nbuilders = [\"test\"]\n\

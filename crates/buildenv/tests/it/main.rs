@@ -5,7 +5,7 @@
 mod bad;
 mod design;
 mod files;
-mod policies;
+mod go;
 mod properties;
 mod reference;
 

@@ -44,7 +44,7 @@ fn the_manual_holds_the_reference_of_all_keys() {
 fn the_examples_of_the_manual_load_and_plan() {
     let manual = fs::read_to_string(file()).unwrap();
     let examples = examples(&manual);
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     let server = Source::server("server.toml", "[repo.site]\nurl = \"u\"\n[repo.go]\nurl = \"u\"\n");
     let project = Source::project(name("site"), "site:bellwether.toml", &*examples[0]);
     let sources = [embedded("linux", "amd64"), server, project];
@@ -52,7 +52,11 @@ fn the_examples_of_the_manual_load_and_plan() {
     assert_eq!(config.builders().len(), 2);
     let names: Vec<_> = load(&examples[1]).builders().iter().map(|b| b.name.to_string()).collect();
     assert_eq!(names, ["linux-386", "linux-amd64", "linux-amd64-race"]);
-    load(&examples[2]);
+    let templates = load(&examples[2]);
+    assert_eq!(templates.repo("mod").unwrap().url, "https://go.googlesource.com/mod");
+    let container = templates.host("linux-arm64").unwrap().container.as_deref();
+    assert_eq!(container, Some("gcr.io/my-project/linux-arm64:latest"));
+    load(&examples[3]);
 }
 
 #[test]
@@ -208,6 +212,8 @@ fn every_key_is_read_by_somebody_or_said_to_have_no_effect() {
         let of = match section {
             "template" | "matrix" | "set" => "builder",
             "dependents" => "recipe",
+            "host_template" => "host",
+            "repo_template" => "repo",
             section => section,
         };
         if for_people.contains(&key) || without.contains(&(of, key)) {

@@ -1,5 +1,6 @@
 //! `config plan`: a function of the files and the arguments; no server and no repository is asked.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,12 +22,17 @@ pub fn run(args: &Plan) -> Result<ExitCode> {
     let named: Vec<&String> = args.repo.iter().chain(named).collect();
     match args.diff.as_deref() {
         Some([old, new]) => {
-            let (old, new) =
-                (load(&sources(&files, Some(old))?, &files)?, load(&sources(&files, Some(new))?, &files)?);
+            // Each with what it includes, from its own folder.
+            let whole = |server: &Path| {
+                let mut files = files.clone();
+                files.sources.config = Some(server.to_owned());
+                load(&sources(&files)?, &files)
+            };
+            let (old, new) = (whole(old)?, whole(new)?);
             differ(&old, &new, args, &asked(args, &named, &[&old, &new])?)
         }
         _ => {
-            let config = load(&sources(&files, files.sources.config.as_deref())?, &files)?;
+            let config = load(&sources(&files)?, &files)?;
             let planned = cells(&config, &asked(args, &named, &[&config])?);
             if args.json {
                 print_json(&planned.iter().map(as_json).collect::<Vec<_>>())?;

@@ -109,6 +109,16 @@ fn config_is_checked_explained_planned_and_compared() {
     said.must(0, &["~ r main t", "+ r main u"]);
     let back = world.run(&["config", "plan", "--diff", "new.toml", "old.toml"]);
     back.must(0, &["- r main u: the builder is gone"]);
+
+    // What each of the two includes is looked for beside it.
+    for (folder, run) in [("one", "true"), ("two", "false")] {
+        let folder = world.path().join(folder);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("server.toml"), "include = [\"rest.toml\"]\n").unwrap();
+        std::fs::write(folder.join("rest.toml"), server(run)).unwrap();
+    }
+    let said = world.run(&["config", "plan", "--diff", "one/server.toml", "two/server.toml"]);
+    said.must(0, &["~ r main t"]);
 }
 
 #[test]

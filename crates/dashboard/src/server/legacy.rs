@@ -7,6 +7,7 @@ mod answer;
 mod bench;
 mod call;
 mod commits;
+pub(super) mod digest;
 mod gojson;
 mod input;
 mod keys;

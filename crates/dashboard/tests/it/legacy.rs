@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use testkit::legacy::sequence;
 use transport::Service;
 
-use crate::fixture::{Fixture, config};
+use dashboard::api::{Outcome, RepoState, RepoUpdate, Visibility};
+
+use crate::fixture::{Fixture, attempt_id, build_id, config, done, hash, report, revision};
 
 /// As the original's development server has it.
 const MASTER: &str = "gophers rule";
@@ -360,4 +362,117 @@ pub(crate) async fn overviews_are_byte_for_byte(on: Fixture) {
     assert_eq!(one["revisions"].as_array().unwrap().len(), 1);
     let sub: Value = serde_json::from_str(&desk.get("/?mode=json&repo=golang.org/x/test").await).unwrap();
     assert_eq!((&sub["revisions"][0]["repo"], &sub["builders"][0]), (&json!("go"), &json!("linux-386")));
+}
+
+const UNION: &str = r#"
+[repo.go]
+url = "https://example.com/go"
+branches = ["main", "release-branch.*"]
+[repo.text]
+url = "https://example.com/text"
+import_path = "golang.org/x/text"
+needs = ["go"]
+[dashboard]
+main = "go"
+"#;
+
+/// Reports a build that ended, with a log of its own.
+async fn built(on: &Fixture, n: u8, builder: &str, of: &str, class: &str, outcome: Outcome) {
+    let mut queued = report(n, builder, &revision(of));
+    queued.class = class.into();
+    on.client.put_build(&done(queued, outcome, 5)).await.unwrap();
+    let (attempt, build) = (attempt_id(n), build_id(n));
+    on.log(&attempt, &build, &[format!("log {n}\n").as_bytes(), b"FAIL\n"]).await;
+    on.client.log_finish(&attempt, 1).await.unwrap();
+}
+
+fn rows(text: &str) -> Vec<String> {
+    let all: Value = serde_json::from_str(text).unwrap();
+    let row = |row: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().trim_start_matches('0').to_owned();
+        let results: Vec<_> =
+            row["results"].as_array().unwrap().iter().map(|cell| cell.as_str().unwrap()).collect();
+        let short: Vec<_> = results.iter().map(|cell| cell.rsplit('/').next().unwrap()).collect();
+        let go = row["goRevision"].as_str().map(|go| format!("+go@{}", go.trim_start_matches('0')));
+        format!(
+            "{}@{}{} {} {}",
+            text(&row["repo"]),
+            text(&row["revision"]),
+            go.unwrap_or_default(),
+            text(&row["branch"]),
+            short.join(",")
+        )
+    };
+    all["revisions"].as_array().map(|rows| rows.iter().map(row).collect()).unwrap_or_default()
+}
+
+/// SHA-1 of `log 2\nFAIL\n` and of `log 5\nFAIL\n`, by sha1sum.
+const LOG_2: &str = "4bc1cd6233ea2d7f446e804ee935e5ab237e71dc";
+const LOG_5: &str = "f3571ce07d7cbaf91b413a18e374273dd7226c1c";
+
+pub(crate) async fn what_was_built_here_shows_there_too(on: Fixture) {
+    let desk = Desk::of(&on, UNION);
+    on.push("go", "main", &[3, 2, 1]).await;
+    on.push("go", "release-branch.1", &[4, 1]).await;
+    on.push("text", "main", &[6, 5]).await;
+    built(&on, 1, "linux", "go@3", "post_submit", Outcome::Ok).await;
+    built(&on, 2, "linux", "go@2", "post_submit", Outcome::Failed).await;
+    built(&on, 3, "linux", "go@1", "post_submit", Outcome::Cancelled).await;
+    built(&on, 4, "linux", "text@6+go@3", "post_submit", Outcome::Ok).await;
+    built(&on, 5, "linux", "text@6+go@4", "post_submit", Outcome::InfraFailed).await;
+    built(&on, 6, "linux", "text@5+go@2", "post_submit", Outcome::Failed).await;
+    assert_eq!(
+        rows(&desk.get("/?mode=json").await),
+        [
+            "go@4 release-branch.1 ".to_owned(),
+            "go@3 main ok".to_owned(),
+            format!("go@2 main {LOG_2}"),
+            "go@1 main ".to_owned(),
+            "text@6+go@3 main ok".to_owned(),
+            format!("text@6+go@4 main {LOG_5}"),
+        ]
+    );
+    let line = format!("{} linux http://build.example.org/dash/log/{LOG_2}\n", hash(2));
+    assert_eq!(desk.get("/?mode=failures").await, line, "the default branch is its master");
+    assert_eq!(desk.get(&format!("/log/{LOG_2}")).await, "log 2\nFAIL\n");
+    assert_eq!(desk.get(&format!("/log/{}", build_id(2))).await, "log 2\nFAIL\n");
+    assert_eq!(desk.send("GET", &format!("/log/{}", build_id(9)), None).await.0, 500);
+    // What is posted to the same commit counts before it, and keeps its own order.
+    desk.commit(&hash(2), "", "master").await;
+    desk.result("linux", &hash(2), true, "").await;
+    desk.result("plan9", &hash(2), true, "").await;
+    let after = rows(&desk.get("/?mode=json").await);
+    assert_eq!(after.iter().find(|row| row.starts_with("go@2 ")).unwrap(), "go@2 master ok,ok");
+    assert_eq!(after.iter().filter(|row| row.starts_with("go@2 ")).count(), 1);
+}
+
+pub(crate) async fn tries_and_private_repos_show_nothing(on: Fixture) {
+    let desk = Desk::of(&on, UNION);
+    on.push("go", "main", &[2, 1]).await;
+    on.push("text", "main", &[5]).await;
+    built(&on, 2, "linux", "go@2", "try", Outcome::Failed).await;
+    assert_eq!(rows(&desk.get("/?mode=json").await), ["go@2 main ", "go@1 main ", "text@5+go@2 main "]);
+    assert_eq!(desk.get("/?mode=failures").await, "");
+    for key in [LOG_2, &build_id(2)] {
+        assert_eq!(
+            desk.send("GET", &format!("/log/{key}"), None).await.0,
+            500,
+            "a try run's log is not there"
+        );
+    }
+    built(&on, 5, "linux", "go@1", "post_submit", Outcome::Failed).await;
+    assert_eq!(desk.get(&format!("/log/{LOG_5}")).await, "log 5\nFAIL\n");
+    let hide = |repo: &'static str| {
+        let visibility = Some(Visibility::Private);
+        let update =
+            RepoUpdate { state: RepoState::Ok, reason: None, default_branch: None, head: None, visibility };
+        let client = &on.client;
+        async move { client.put_repo(repo, &update).await.unwrap() }
+    };
+    hide("text").await;
+    assert_eq!(rows(&desk.get("/?mode=json").await).len(), 2);
+    hide("go").await;
+    assert!(rows(&desk.get("/?mode=json").await).is_empty());
+    assert_eq!(desk.get("/?mode=failures").await, "");
+    assert_eq!(desk.send("GET", &format!("/log/{LOG_5}"), None).await.0, 500);
 }

@@ -87,5 +87,7 @@ on_both! {
         results_need_their_commit_and_their_version,
         results_are_cleared,
         a_failure_is_told_once_for_each_commit,
-        overviews_are_byte_for_byte;
+        overviews_are_byte_for_byte,
+        what_was_built_here_shows_there_too,
+        tries_and_private_repos_show_nothing;
 }

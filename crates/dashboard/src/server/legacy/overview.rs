@@ -312,8 +312,7 @@ async fn sections_of(desk: &Desk) -> Result<Vec<Row>, Fault> {
     let mut own = own::sections(desk).await?;
     let mut reader = desk.dashboard.db().read().await?;
     let mut all = tags::list(&mut reader, dash).await?;
-    all.retain(|tag| tag.kind == "tip" || tag.name.starts_with("release-branch."));
-    all.retain(|tag| tag.kind == "tip" || !config.dashboard().hidden_branches.matches(&tag.name));
+    all.retain(|tag| tag.kind == "tip" || own::is_release(&config, &tag.name));
     all.sort_by_key(|tag| (tag.kind != "tip", tag.name.clone()));
     let mut sections: Vec<(String, Vec<Row>)> = Vec::new();
     for tag in all {

@@ -164,6 +164,12 @@ fn go_hash<'a>(revision: &'a str, repo: &str, main: &str) -> &'a str {
     found.map_or("", |(_, commit)| commit)
 }
 
+/// Whether a branch has a section of its own. An empty list of patterns would match every name.
+pub(super) fn is_release(config: &Config, branch: &str) -> bool {
+    let hidden = &config.dashboard().hidden_branches;
+    branch.starts_with("release-branch.") && (hidden.is_empty() || !hidden.matches(branch))
+}
+
 /// The heads of the repos that need the main one, against its tip (named by nothing) and each of its releases.
 pub(super) async fn sections(desk: &Desk) -> Result<Vec<(String, Vec<Row>)>, Fault> {
     let config = desk.dashboard.config();
@@ -188,8 +194,7 @@ pub(super) async fn sections(desk: &Desk) -> Result<Vec<(String, Vec<Row>)>, Fau
     let mut sections = Vec::new();
     for branch in live(main.as_str()) {
         let Some(tip) = &branch.head else { continue };
-        let release = branch.branch.starts_with("release-branch.")
-            && !config.dashboard().hidden_branches.matches(&branch.branch);
+        let release = is_release(&config, &branch.branch);
         if !branch.is_default && !release {
             continue;
         }

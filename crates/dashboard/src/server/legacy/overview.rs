@@ -16,8 +16,8 @@ use super::{Dash, gojson, own};
 
 /// Commits of a page.
 pub(super) const PAGE: u32 = 30;
-/// Pages further back show nothing.
-const LAST_PAGE: i64 = 1000;
+/// Pages further back, 10,000 commits, show nothing.
+const LAST_PAGE: i64 = 333;
 
 /// What became of a commit on a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,9 +164,9 @@ async fn failures(call: &Call) -> Result<Response, Fault> {
 }
 
 fn wanted<'a>(call: &'a Call, page: i64, branch: &'a str) -> Wanted<'a> {
-    let page = u32::try_from(page.min(LAST_PAGE)).unwrap_or(0);
+    let skip = u32::try_from(page).unwrap_or(u32::MAX).saturating_mul(PAGE);
     let hashes = call.all("hash").take(PAGE as usize).collect();
-    Wanted { package: call.form("repo"), branch, skip: page * PAGE, hashes }
+    Wanted { package: call.form("repo"), branch, skip, hashes }
 }
 
 /// What stands before the name of a log.
@@ -202,34 +202,27 @@ fn priority(name: &str) -> u32 {
 
 /// A page of rows: what was posted and what was built here, the newest first.
 async fn rows(desk: &Desk, wanted: &Wanted<'_>) -> Result<Vec<Row>, Fault> {
+    if i64::from(wanted.skip / PAGE) > LAST_PAGE {
+        return Ok(Vec::new());
+    }
     let own = own::rows(desk, wanted).await?;
     let mut reader = desk.dashboard.db().read().await?;
     if own.is_empty() {
         return posted(desk, &mut reader, wanted, PAGE, wanted.skip).await;
     }
     let posted = posted(desk, &mut reader, wanted, wanted.skip + PAGE, 0).await?;
-    Ok(merged(posted, own).into_iter().skip(wanted.skip as usize).take(PAGE as usize).collect())
+    drop(reader);
+    let page = merged(posted, own).into_iter().skip(wanted.skip as usize).take(PAGE as usize);
+    let mut page: Vec<Row> = page.collect();
+    own::complete(desk, wanted.package, &mut page).await?;
+    Ok(page)
 }
 
-/// Two lists into one. Each keeps its order; of two heads the newer comes first. A commit of both is one row, and where
-/// both have a result, what was posted counts.
+/// Two lists into one. Each keeps its order; of two heads the newer comes first. A commit of both is one row, as it was posted.
 fn merged(posted: Vec<Row>, own: Vec<Row>) -> Vec<Row> {
-    let mut own_by_hash: HashMap<String, Row> =
-        own.iter().map(|row| (row.hash.clone(), row.clone())).collect();
+    let both: BTreeSet<String> = posted.iter().map(|row| row.hash.clone()).collect();
     let mut out = Vec::with_capacity(posted.len() + own.len());
-    let posted: Vec<Row> = posted
-        .into_iter()
-        .map(|mut row| {
-            if let Some(twin) = own_by_hash.remove(&row.hash) {
-                for (builder, cell) in twin.cells {
-                    row.cells.entry(builder).or_insert(cell);
-                }
-                row.seen.extend(twin.seen);
-            }
-            row
-        })
-        .collect();
-    let mut own = own.into_iter().filter(|row| own_by_hash.contains_key(&row.hash)).peekable();
+    let mut own = own.into_iter().filter(|row| !both.contains(&row.hash)).peekable();
     for row in posted {
         while let Some(newer) = own.next_if(|other| other.time > row.time) {
             out.push(newer);
@@ -409,7 +402,7 @@ mod tests {
     #[test]
     fn what_was_posted_and_what_was_built_here_is_one_list() {
         let posted = vec![at("c", 3, "x", Cell::Ok), at("a", 9, "x", Cell::Failed("1".into()))];
-        let own = vec![at("d", 5, "y", Cell::Ok), at("a", 9, "x", Cell::Ok), at("b", 2, "y", Cell::Ok)];
+        let own = vec![at("d", 5, "y", Cell::Ok), at("a", 9, "y", Cell::Ok), at("b", 2, "y", Cell::Ok)];
         let rows = merged(posted, own);
         let hashes: Vec<_> = rows.iter().map(|row| row.hash.as_str()).collect();
         assert_eq!(hashes, ["d", "c", "a", "b"], "what was posted keeps its own order");

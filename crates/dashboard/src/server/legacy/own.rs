@@ -37,7 +37,7 @@ fn repo_of(config: &Config, package: &str) -> Option<String> {
     found.map(|repo| repo.name.to_string())
 }
 
-/// The newest commits of a package, as many as the page's end asks for.
+/// The newest commits of a package, as many as the page's end asks for, without what became of them: see [`complete`].
 pub(super) async fn rows(desk: &Desk, wanted: &Wanted<'_>) -> Result<Vec<Row>, Fault> {
     let config = desk.dashboard.config();
     if desk.dash != Dash::Go {
@@ -64,8 +64,14 @@ pub(super) async fn rows(desk: &Desk, wanted: &Wanted<'_>) -> Result<Vec<Row>, F
     let mut rows = with_commits(&mut reader, &repo, places, "go").await?;
     rows.sort_by_key(|row| std::cmp::Reverse(row.time));
     rows.truncate((wanted.skip + PAGE) as usize);
-    fill(&mut reader, &config, &repo, &mut rows).await?;
     Ok(rows)
+}
+
+/// Adds to the rows of a page what became of them here; what was posted stays.
+pub(super) async fn complete(desk: &Desk, package: &str, rows: &mut [Row]) -> Result<(), Fault> {
+    let config = desk.dashboard.config();
+    let Some(repo) = repo_of(&config, package) else { return Ok(()) };
+    fill(&mut desk.dashboard.db().read().await?, &config, &repo, rows).await
 }
 
 /// The original's clients call the default branch master.
@@ -117,7 +123,8 @@ async fn fill(reader: &mut Reader, config: &Config, repo: &str, rows: &mut [Row]
     let hashes: Vec<&str> = rows.iter().map(|row| row.hash.as_str()).collect();
     let mut builds = results::of_subjects(reader, repo, &hashes).await?;
     builds.retain(|build| build.class != TRY && is_over(build));
-    builds.sort_by_key(|build| build.build);
+    // The newest build of a cell comes first, and stays.
+    builds.sort_by_key(|build| std::cmp::Reverse(build.build));
     let failed: Vec<String> = builds
         .iter()
         .filter(|build| build.outcome.as_deref() != Some("ok"))
@@ -146,7 +153,7 @@ async fn fill(reader: &mut Reader, config: &Config, repo: &str, rows: &mut [Row]
                     logs.get(&build.build).map_or_else(|| build.build.to_string(), |log| log.sha1.clone()),
                 ),
             };
-            row.cells.insert(build.builder.clone(), cell);
+            row.cells.entry(build.builder.clone()).or_insert(cell);
         }
     }
     Ok(())

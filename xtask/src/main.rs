@@ -8,6 +8,7 @@ mod expect;
 mod fixture;
 #[cfg(test)]
 mod imports;
+mod legacy;
 mod licences;
 mod metadata;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Expect(expect::Args),
     /// Run Buildbot and Bellwether side by side and write docs/benchmarks.md
     Bench(bench::Args),
+    /// Send the original dashboard's own sequence of requests to a server, or to one on each database
+    Legacy(legacy::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -62,6 +65,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fixture(args) => fixture::run(&args),
         Command::Expect(args) => expect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Legacy(args) => legacy::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

@@ -122,6 +122,12 @@ fn cached(sha256: &str) -> Result<PathBuf> {
     Ok(cache()?.join("components").join(sha256))
 }
 
+/// The version of a component.
+pub fn version(name: &str) -> Result<String> {
+    let found = component::read()?.into_iter().find(|component| component.name == name);
+    Ok(found.with_context(|| format!("components.toml has no {name}"))?.version)
+}
+
 /// The cache outside the tree: `$XDG_CACHE_HOME/bellwether`, else `~/.cache/bellwether`.
 pub fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {

@@ -74,7 +74,13 @@ async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
     // Whether the server lives, and what its pages look like, is no secret.
     let path = request.uri().path();
     let open = matches!(path, "/healthz" | "/readyz") || path.starts_with("/assets/");
-    if guard.holds_token(request.headers()) || (reads && (open || !guard.readers_only)) {
+    // Who posts to the original's API has a key of its own, which is looked at there; who asks it for a key needs the token.
+    let keyed = path.starts_with("/dash/") && *request.method() == Method::POST;
+    let keys = matches!(path, "/dash/key" | "/dash/gccgo/key");
+    // A browser asks this before it asks from another site's page.
+    let before = *request.method() == Method::OPTIONS && path == "/try.json";
+    let allowed = (reads && (open || !guard.readers_only)) || keyed || before;
+    if guard.holds_token(request.headers()) || (allowed && !keys) {
         let response = next.run(request).await;
         // The router itself says no more than the status and which methods there are.
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
@@ -183,6 +189,34 @@ mod tests {
             assert_eq!(ask(method.clone(), Some(format!("{token}0"))).await, 401);
             assert_eq!(ask(method.clone(), Some(String::new())).await, 401);
             assert_eq!(ask(method, Some(token.clone())).await, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn posts_to_the_original_s_api_bring_their_own_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = Guard::open(dir.path()).unwrap();
+        let token = guard.token.clone();
+        let all = || axum::routing::any(|| async { "ok" });
+        let app = Router::new().route("/dash/result", all()).route("/dash/key", all());
+        let app = app.route("/dashing", all()).route("/try.json", all());
+        let app = guarded(app, Arc::new(guard));
+        for (method, path, token, status) in [
+            ("POST", "/dash/result", None, 200),
+            ("PUT", "/dash/result", None, 401),
+            ("POST", "/dashing", None, 401),
+            ("GET", "/dash/key", None, 401),
+            ("POST", "/dash/key", None, 401),
+            ("GET", "/dash/key", Some(&token), 200),
+            ("OPTIONS", "/try.json", None, 200),
+            ("OPTIONS", "/dash/result", None, 401),
+        ] {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(token) = token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let answer = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), status, "{method} {path}");
         }
     }
 

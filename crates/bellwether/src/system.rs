@@ -94,7 +94,11 @@ impl System {
             config: config.clone(),
             logs: dashboard::LogLimits::default(),
         };
-        let dashboard_router = dashboard::router(&Dashboard::new(parts));
+        let dashboard = Dashboard::new(parts);
+        if let Some(master) = data::builder_key(&first.config, data)? {
+            dashboard.set_builder_key(&master)?;
+        }
+        let dashboard_router = dashboard::router(&dashboard);
         let dashboard_service = Service::in_process(dashboard_router.clone());
 
         let pool = LocalPool::open(LocalPoolConfig {

@@ -336,6 +336,7 @@ impl Maker<'_> {
         let dashboard = single("dashboard").map_or_else(Dashboard::default, |t| Dashboard {
             main: Fields(t).name("main"),
             hidden_branches: Fields(t).patterns("hidden_branches"),
+            builder_key_file: Fields(t).owned("builder_key_file"),
         });
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);

@@ -1,5 +1,6 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
+mod legacy;
 mod pages;
 
 use std::collections::BTreeSet;
@@ -176,6 +177,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/status", get(status))
         .route("/status.json", get(status))
         .route("/status", get(pages::status))
+        .merge(legacy::routes())
         .with_state(Arc::new(api))
 }
 

@@ -5,6 +5,7 @@ mod builds;
 mod cells;
 mod failures;
 mod files;
+mod legacy;
 mod line;
 mod logs;
 mod logstore;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use cells::CellCache;
 use failures::FailureCache;
+pub use legacy::{BadKey, builder_key};
 use refusal::{Answer, Refusal};
 
 /// Limits of the log store. Tests make them small.
@@ -77,6 +79,7 @@ struct Inner {
     parts: DashboardParts,
     cells: CellCache,
     failures: FailureCache,
+    keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
 }
@@ -86,8 +89,20 @@ impl Dashboard {
     #[must_use]
     pub fn new(parts: DashboardParts) -> Self {
         let (news, _) = broadcast::channel(1024);
-        let cells = CellCache::default();
-        Self(Arc::new(Inner { parts, cells, failures: FailureCache::default(), news }))
+        let (cells, failures) = (CellCache::default(), FailureCache::default());
+        Self(Arc::new(Inner { parts, cells, failures, keys: legacy::KeyRing::default(), news }))
+    }
+
+    /// Opens the original's API to those who post: with a key that is, or comes from, this one.
+    ///
+    /// # Errors
+    /// If it is empty, or was set before.
+    pub fn set_builder_key(&self, master: &str) -> Result<(), BadKey> {
+        self.0.keys.set(master)
+    }
+
+    fn builder_keys(&self) -> &legacy::KeyRing {
+        &self.0.keys
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -166,6 +181,7 @@ pub fn router(dashboard: &Dashboard) -> Router {
         .merge(pages::routes())
         .merge(assets::routes())
         .with_state(dashboard.clone())
+        .merge(legacy::routes(dashboard))
 }
 
 async fn no_route() -> Refusal {

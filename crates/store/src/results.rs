@@ -32,6 +32,7 @@ statements! {
         ended_us = excluded.ended_us, expected_us = excluded.expected_us, doc = excluded.doc \
         WHERE results.fence < excluded.fence \
         OR (results.fence = excluded.fence AND results.version < excluded.version)";
+    GET = "results.get", select!("WHERE build_id = $1");
     DOC = "results.doc", "SELECT doc FROM results WHERE build_id = $1";
     LIST = "results.list", select!("WHERE build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
         AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
@@ -147,6 +148,14 @@ pub async fn put(tx: &mut Tx, result: &ResultRow, doc: &str) -> Result<Put, Stor
 pub async fn doc(on: &mut impl Conn, build: BuildId) -> Result<Option<String>, StoreError> {
     let row = DOC.query().bind(build).fetch_optional(on.conn()).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Returns a build's row.
+///
+/// # Errors
+/// The database's.
+pub async fn get(on: &mut impl Conn, build: BuildId) -> Result<Option<ResultRow>, StoreError> {
+    GET.query().bind(build).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
 
 /// What a list is restricted to; an empty text lets everything through.

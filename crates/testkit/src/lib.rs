@@ -8,6 +8,7 @@
 
 mod git;
 mod http;
+pub mod legacy;
 mod no_space;
 mod postgres;
 mod process;

@@ -131,6 +131,16 @@ pub fn secrets(config: &buildenv::Config, data: &Path) -> Secrets {
     secrets
 }
 
+/// Reads the master key of those who post to the original's API, if the configuration names its file.
+pub fn builder_key(config: &buildenv::Config, data: &Path) -> Result<Option<String>> {
+    let Some(file) = &config.dashboard().builder_key_file else { return Ok(None) };
+    let path = data.join(file);
+    let read = std::fs::read_to_string(&path);
+    let key = read.with_context(|| format!("dashboard.builder_key_file {}", path.display()))?;
+    anyhow::ensure!(!key.trim().is_empty(), "dashboard.builder_key_file {} is empty", path.display());
+    Ok(Some(key))
+}
+
 /// This machine's name.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -134,4 +134,6 @@ pub struct Dashboard {
     pub main: Option<RepoName>,
     /// Branches that the overview leaves out.
     pub hidden_branches: Patterns,
+    /// The file with the master key of those who post, relative to the data directory.
+    pub builder_key_file: Option<String>,
 }

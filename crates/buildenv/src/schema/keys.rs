@@ -917,5 +917,12 @@ static DASHBOARD: Section = Section {
             r#"hidden_branches = ["release-branch.go1.4"]"#,
             "Branches that its overview leaves out.",
         ),
+        key(
+            "builder_key_file",
+            Path,
+            "none",
+            r#"builder_key_file = "builder.key""#,
+            "The file that holds the master key of the original's builders and watcher, relative to the data directory. Without it nobody can post there.",
+        ),
     ],
 };

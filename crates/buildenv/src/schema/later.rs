@@ -7,15 +7,12 @@ use crate::tree::{Node, Value};
 
 const MACHINES: &str = "no pool of this version makes machines or lets them dial in";
 const TRIES: &str = "try runs are no part of this version";
-const ORIGINAL: &str = "the original's API is no part of this version";
 const PAGES: &str = "the overview pages are no part of this version";
 
 /// Section, keys, and what is there instead.
 const LATER: &[(&str, &[&str], &str)] = &[
     ("top", &["known_missing"], TRIES),
-    ("environment", &["url"], "no link is made with it"),
     ("environment", &["cloud"], MACHINES),
-    ("repo", &["import_path"], ORIGINAL),
     ("repo", &["hidden"], PAGES),
     (
         "host",
@@ -46,7 +43,6 @@ const LATER: &[(&str, &[&str], &str)] = &[
         &["results", "junit"],
         "the exit status of its steps is the result, and no test is kept by itself",
     ),
-    ("dashboard", &["main", "hidden_branches"], ORIGINAL),
 ];
 
 /// Lists the keys without effect: section, key, and what is there instead.

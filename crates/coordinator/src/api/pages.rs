@@ -15,7 +15,7 @@ use crate::core::Status;
 const SHOWN: usize = 200;
 
 /// What the page may do: look as it should.
-const POLICY: &str =
+pub(super) const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Failure> {
@@ -138,7 +138,7 @@ fn short(revision: &str) -> String {
     parts.collect::<Vec<_>>().join(" + ")
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -7,6 +7,7 @@ mod clocks;
 mod faults;
 mod fences;
 mod hooks;
+mod legacy;
 mod mirror;
 mod orders;
 mod outcomes;
@@ -41,6 +42,8 @@ macro_rules! on_both {
 }
 
 on_both! {
+    legacy:
+        the_original_s_programs_are_answered;
     orders:
         a_bad_order_is_answered_in_the_one_shape;
     outcomes:

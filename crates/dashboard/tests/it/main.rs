@@ -6,6 +6,7 @@
 mod builds;
 mod cells;
 mod fixture;
+mod legacy;
 mod logs;
 mod pages;
 #[cfg(feature = "postgres")]
@@ -78,4 +79,15 @@ on_both! {
         twins_are_the_api,
         nothing_inline,
         it_serves_over_tcp_until_it_is_told_to_end;
+    legacy:
+        the_original_s_own_sequence,
+        answers_are_byte_for_byte,
+        nothing_is_posted_without_a_key,
+        commits_are_posted_parents_first,
+        results_need_their_commit_and_their_version,
+        results_are_cleared,
+        a_failure_is_told_once_for_each_commit,
+        overviews_are_byte_for_byte,
+        what_was_built_here_shows_there_too,
+        tries_and_private_repos_show_nothing;
 }

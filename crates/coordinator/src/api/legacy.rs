@@ -1,0 +1,117 @@
+//! The addresses of the original's coordinator, for programs that know it: what is built, on which machines, and how far.
+//!
+//! They say what is so here: no machine dials in yet, and no try run is made yet. To everybody, hence of public repositories
+//! only.
+
+mod builders;
+mod temporary;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use buildenv::{Config, Visibility};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use store::builds::{self, BuildRow};
+
+use super::{Api, Failure};
+
+/// What there is to say of a try run that is not known.
+const NO_TRY: &str = "TryBot result not found (already done, invalid, or not yet discovered from Gerrit). \
+     Check Gerrit for results.";
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/builders", get(builders::builders))
+        .route("/status/reverse.json", get(builders::reverse))
+        .route("/status/post-submit-active.json", get(active))
+        .route("/temporarylogs", get(temporary::log))
+        .route("/try", get(no_try))
+        .route("/try.json", get(no_try_json).options(asked_before))
+}
+
+/// JSON as Go indents it.
+fn indented(value: &impl Serialize) -> Result<Response, Failure> {
+    let mut text = Vec::new();
+    let mut to = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"\t"));
+    value
+        .serialize(&mut to)
+        .map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+fn text(status: StatusCode, text: impl Into<axum::body::Body>) -> Response {
+    let head =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, head, text.into()).into_response()
+}
+
+/// Whether everybody may see a repo.
+fn is_public(config: &Config, repo: &str) -> bool {
+    config.repo(repo).is_none_or(|repo| repo.visibility == Visibility::Public)
+}
+
+/// A build that runs.
+#[derive(Serialize)]
+struct Active {
+    builder: String,
+    commit: String,
+    #[serde(rename = "goCommit", skip_serializing_if = "Option::is_none")]
+    go_commit: Option<String>,
+    #[serde(rename = "statusURL")]
+    status_url: String,
+}
+
+/// `/status/post-submit-active.json`
+async fn active(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
+    let config = Arc::clone(&api.finder.config.borrow());
+    let rows = builds::open(&mut api.shared.ledger.db().read().await?).await?;
+    let active: Vec<Active> = rows
+        .iter()
+        .filter(|row| row.class == "post_submit" && has_machine(row) && is_public(&config, &row.repo))
+        .map(|row| shown(&config, row))
+        .collect();
+    indented(&(!active.is_empty()).then_some(active))
+}
+
+fn has_machine(row: &BuildRow) -> bool {
+    matches!(row.state.as_str(), "leased" | "preparing" | "running" | "reporting")
+}
+
+fn shown(config: &Config, row: &BuildRow) -> Active {
+    let mut commits = row.revision.split('+').filter_map(|part| part.split_once('@'));
+    let commit = commits.next().map_or_else(String::new, |(_, commit)| commit.to_owned());
+    let main = config.dashboard_main().map(ToString::to_string);
+    let go_commit = commits.find(|(repo, _)| main.as_deref().is_none_or(|main| main == *repo));
+    Active {
+        builder: row.builder.clone(),
+        commit,
+        go_commit: go_commit.map(|(_, commit)| commit.to_owned()),
+        status_url: format!("{}/builds/{}", config.environment().url.trim_end_matches('/'), row.id),
+    }
+}
+
+/// `/try`
+async fn no_try() -> Response {
+    text(StatusCode::NOT_FOUND, format!("{NO_TRY}\n"))
+}
+
+fn for_all(mut response: Response) -> Response {
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// `/try.json`
+async fn no_try_json() -> Response {
+    let body = format!("{{\"success\":false,\"error\":\"{NO_TRY}\"}}\n");
+    for_all((StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// `OPTIONS /try.json`
+async fn asked_before() -> Response {
+    for_all(StatusCode::OK.into_response())
+}

@@ -1,0 +1,258 @@
+//! Builders and hosts by the original's names for their settings.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use buildenv::{Builder, Config, Host, Pool};
+use http::header;
+use serde::{Deserialize, Serialize};
+
+use super::super::pages::{POLICY, escape};
+use super::super::{Api, Failure, ask};
+use super::{indented, is_public};
+use crate::core::Message;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct All {
+    builders: BTreeMap<String, BuildConfig>,
+    hosts: BTreeMap<String, HostConfig>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BuildConfig {
+    name: String,
+    host_type: String,
+    known_issues: Option<Vec<u32>>,
+    notes: String,
+    compile_only: bool,
+    flaky_net: bool,
+    run_bench: bool,
+    minimum_go_version: GoVersion,
+    skip_snapshot: bool,
+    stop_after_make: bool,
+    install_race_packages: Option<Vec<String>>,
+    go_deps: Option<Vec<String>>,
+    #[serde(rename = "TestHostConf")]
+    test_host_conf: Option<()>,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct GoVersion {
+    major: u32,
+    minor: u32,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct Person {
+    name: String,
+    #[serde(rename = "GitHub")]
+    git_hub: String,
+    gerrit: String,
+    emails: Option<Vec<String>>,
+    googler: bool,
+    bot: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfig {
+    host_type: String,
+    host_arch: String,
+    go_bootstrap: String,
+    #[serde(rename = "VMImage")]
+    vm_image: String,
+    container_image: String,
+    is_reverse: bool,
+    regular_disk: bool,
+    #[serde(rename = "MinCPUPlatform")]
+    min_cpu_platform: String,
+    #[serde(rename = "IsEC2")]
+    is_ec2: bool,
+    custom_delete_timeout: u64,
+    expect_num: u32,
+    hermetic_reverse: bool,
+    google_reverse: bool,
+    nested_virt: bool,
+    #[serde(rename = "KonletVMImage")]
+    konlet_vm_image: Option<String>,
+    owners: Option<Vec<Person>>,
+    notes: String,
+    #[serde(rename = "SSHUsername")]
+    ssh_username: String,
+    #[serde(rename = "RootDriveSizeGB")]
+    root_drive_size_gb: u64,
+}
+
+fn person(text: &str) -> Person {
+    match text {
+        login if login.starts_with('@') => Person { git_hub: login[1..].to_owned(), ..Person::default() },
+        email if email.contains('@') => {
+            Person { gerrit: email.to_owned(), emails: Some(vec![email.to_owned()]), ..Person::default() }
+        }
+        name => Person { name: name.to_owned(), ..Person::default() },
+    }
+}
+
+fn listed<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn builder(builder: &Builder) -> BuildConfig {
+    let version = builder.minimum_version.as_ref().map(|version| &version.0[..]).unwrap_or_default();
+    let number = |at: usize| version.get(at).copied().unwrap_or(0);
+    let host = builder.host.as_ref().or(builder.hosts.first());
+    BuildConfig {
+        name: builder.full_name(),
+        host_type: host.map(ToString::to_string).unwrap_or_default(),
+        known_issues: listed(builder.known_issues.clone()),
+        notes: builder.notes.clone(),
+        compile_only: builder.compile_only,
+        flaky_net: builder.flaky_net,
+        run_bench: builder.bench,
+        minimum_go_version: GoVersion { major: number(0), minor: number(1) },
+        skip_snapshot: builder.skip_snapshot,
+        stop_after_make: builder.stop_after_build,
+        install_race_packages: None,
+        go_deps: listed(builder.required_ancestors.iter().map(|one| one.commit.to_string()).collect()),
+        test_host_conf: None,
+    }
+}
+
+fn host(host: &Host) -> HostConfig {
+    let label = |name: &str| host.labels.get(name).cloned().unwrap_or_default();
+    let arch = match (label("os"), label("arch")) {
+        (os, arch) if !os.is_empty() && !arch.is_empty() => format!("{os}-{arch}"),
+        _ => String::new(),
+    };
+    let delete_after = host.delete_after.map_or(0, |after| after.as_nanos());
+    HostConfig {
+        host_type: host.name.to_string(),
+        host_arch: arch,
+        go_bootstrap: host.bootstrap.clone().unwrap_or_default(),
+        vm_image: host.image.clone().unwrap_or_default(),
+        container_image: host.container.clone().unwrap_or_default(),
+        is_reverse: host.pool == Pool::Reverse,
+        regular_disk: false,
+        min_cpu_platform: String::new(),
+        is_ec2: host.pool == Pool::Ec2,
+        custom_delete_timeout: u64::try_from(delete_after).unwrap_or(u64::MAX),
+        expect_num: host.expected,
+        hermetic_reverse: host.pool == Pool::Reverse && host.hermetic,
+        google_reverse: false,
+        nested_virt: false,
+        konlet_vm_image: None,
+        owners: listed(host.owners.iter().map(|owner| person(owner)).collect()),
+        notes: host.notes.clone(),
+        ssh_username: host.ssh_user.clone().unwrap_or_default(),
+        root_drive_size_gb: 0,
+    }
+}
+
+fn all(config: &Config) -> All {
+    let open = config
+        .builders()
+        .iter()
+        .filter(|builder| builder.scope.as_ref().is_none_or(|repo| is_public(config, repo.as_str())));
+    let builders = open.map(|one| (one.full_name(), builder(one))).collect();
+    All { builders, hosts: config.hosts().iter().map(|one| (one.name.to_string(), host(one))).collect() }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    mode: String,
+}
+
+/// `/builders`
+pub(super) async fn builders(
+    State(api): State<Arc<Api>>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let config = Arc::clone(&api.finder.config.borrow());
+    let all = all(&config);
+    if asked.mode == "json" {
+        return indented(&all);
+    }
+    let page = Html(page(&config, &all));
+    let head = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    Ok((head, page).into_response())
+}
+
+fn page(config: &Config, all: &All) -> String {
+    let mut page = String::from(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width, initial-scale=1\">\
+         <title>Builders · Bellwether</title><link rel=stylesheet href=/assets/style.css>\
+         <header><a href=/>Bellwether</a> <a href=/status>status</a></header><main><h1>Builders</h1>\
+         <div class=scroll><table class=told><thead><tr><th scope=col>Builder<th scope=col>Host<th scope=col>Notes</thead><tbody>",
+    );
+    for (name, builder) in &all.builders {
+        let host = escape(&builder.host_type);
+        let _ = write!(page, "<tr><th scope=row>{}<td>{host}<td>{}", escape(name), escape(&builder.notes));
+    }
+    page.push_str(
+        "</table></div><h2>Hosts</h2><div class=scroll><table class=told><thead><tr><th scope=col>Host<th scope=col>Pool\
+         <th scope=col>Notes</thead><tbody>",
+    );
+    for host in config.hosts() {
+        let (name, notes) = (escape(host.name.as_str()), escape(&host.notes));
+        let _ = write!(page, "<tr><th scope=row>{name}<td>{}<td>{notes}", host.pool.as_str());
+    }
+    page.push_str("</table></div></main></html>");
+    page
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reverse {
+    host_types: BTreeMap<String, ReverseHost>,
+}
+
+/// Machines of a host that dial in.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReverseHost {
+    host_type: String,
+    connected: u32,
+    expect: u32,
+    idle: u32,
+    busy: u32,
+    waiters: usize,
+    machines: Option<()>,
+}
+
+/// `/status/reverse.json`: hosts whose machines are expected to dial in; none can yet.
+pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
+    let config = Arc::clone(&api.finder.config.borrow());
+    let status = ask(&api, Message::Status).await?;
+    let host_of = |repo: &str, builder: &str| {
+        let builder = config.builder(&repo.parse().ok()?, &builder.parse().ok()?)?;
+        builder.host.clone()
+    };
+    let expected = config.hosts().iter().filter(|host| host.pool == Pool::Reverse && host.expected > 0);
+    let one = |host: &Host| {
+        let waits =
+            status.queued.iter().filter(|one| host_of(&one.repo, &one.builder).as_ref() == Some(&host.name));
+        let host_type = host.name.to_string();
+        (
+            host_type.clone(),
+            ReverseHost {
+                host_type,
+                connected: 0,
+                expect: host.expected,
+                idle: 0,
+                busy: 0,
+                waiters: waits.count(),
+                machines: None,
+            },
+        )
+    };
+    indented(&Reverse { host_types: expected.map(one).collect() })
+}

@@ -176,6 +176,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/status", get(status))
         .route("/status.json", get(status))
         .route("/status", get(pages::status))
+        .route("/pools", get(pages::pools))
         .with_state(Arc::new(api))
 }
 

@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_dashboard",
     2 "0002_coordinator",
     3 "0003_environment",
+    4 "0004_pages",
 ];
 
 /// Returns the version of the schema that this program writes.

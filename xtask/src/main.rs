@@ -10,6 +10,7 @@ mod fixture;
 mod imports;
 mod licences;
 mod metadata;
+mod pages;
 mod process;
 mod setup;
 mod tests;
@@ -39,6 +40,8 @@ enum Command {
     Expect(expect::Args),
     /// Run Buildbot and Bellwether side by side and write docs/benchmarks.md
     Bench(bench::Args),
+    /// Look at the pages in Chromium: widths, themes, scripts on and off; counts what axe-core and the console say
+    Pages(pages::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -62,6 +65,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fixture(args) => fixture::run(&args),
         Command::Expect(args) => expect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Pages(args) => pages::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

@@ -125,11 +125,12 @@ fn looks(quick: bool) -> Vec<Look> {
         return vec![usual];
     }
     let mut looks = Vec::new();
-    for width in [360, 1280, 2560] {
+    for width in [360, 1280] {
         for theme in ["light", "dark"] {
             looks.extend([true, false].map(|scripts| Look { width, theme, scripts, motion: true }));
         }
     }
+    looks.push(Look { width: 2560, ..usual });
     looks.push(Look { motion: false, ..usual });
     looks
 }

@@ -1,5 +1,5 @@
 //! Charts as SVG: classes and attributes only, so that they pass a policy without inline styles. Each has its text
-//! beside it in the page, so a chart itself is an image with a name.
+//! beside it in the page, so a chart itself is an image with a name. On a small screen it can be scrolled.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ pub fn bars(label: &str, top: &str, bars: &[Bar]) -> String {
         visible(&mut svg, &bar.title);
         svg.push_str("</title></rect>");
     }
-    svg.push_str("</svg>");
+    svg.push_str("</svg></figure>");
     svg
 }
 
@@ -56,8 +56,66 @@ pub fn line(label: &str, top: &str, values: &[f64]) -> String {
         let y = if most > 0.0 { HEIGHT - value / most * (HEIGHT - 16.0) } else { HEIGHT };
         let _ = write!(svg, "{:.1},{y:.1} ", step * n as f64);
     }
-    svg.push_str("\"/></svg>");
+    svg.push_str("\"/></svg></figure>");
     svg
+}
+
+/// A row of a [`rows`] chart.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// How long its bar is.
+    pub value: f64,
+    /// The value, for people.
+    pub text: String,
+}
+
+/// Draws bars below one another, the longest as long as the chart, each with its name before and its value after it.
+/// `class` is the word of a state, which gives their colour.
+#[must_use]
+pub fn rows(label: &str, class: &str, rows: &[Row]) -> String {
+    let most = rows.iter().map(|row| row.value).fold(0.0, f64::max);
+    let mut svg = open("chart", label, WIDTH, ROW * rows.len() as f64 + 4.0);
+    for (n, row) in rows.iter().enumerate() {
+        let width = if most > 0.0 { row.value / most * (WIDTH - NAMES - AFTER) } else { 0.0 };
+        let bar =
+            Placed { x: NAMES, width, name: &row.name, text: &row.text, class: &format!("bar {class}") };
+        place(&mut svg, n, &bar);
+    }
+    svg.push_str("</svg></figure>");
+    svg
+}
+
+/// Height of a row, width before the bars for names, and after them for values.
+const ROW: f64 = 22.0;
+const NAMES: f64 = 150.0;
+const AFTER: f64 = 90.0;
+
+struct Placed<'a> {
+    x: f64,
+    width: f64,
+    name: &'a str,
+    text: &'a str,
+    class: &'a str,
+}
+
+fn place(svg: &mut String, row: usize, bar: &Placed<'_>) {
+    let y = ROW * row as f64 + 2.0;
+    let _ = write!(svg, "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">", NAMES - 8.0, y + 14.0);
+    visible(svg, &short(bar.name));
+    let _ = write!(
+        svg,
+        "</text><rect class=\"{}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.0}\"/><text class=\"took\" x=\"{:.1}\" y=\"{:.1}\">",
+        bar.class,
+        bar.x,
+        bar.width.max(2.0),
+        ROW - 4.0,
+        bar.x + bar.width.max(2.0) + 6.0,
+        y + 14.0,
+    );
+    visible(svg, bar.text);
+    svg.push_str("</text>");
 }
 
 /// A part of a [`spans`] chart, in microseconds from its beginning.
@@ -80,34 +138,20 @@ pub struct Part {
 /// Draws parts below one another along one axis of time.
 #[must_use]
 pub fn spans(label: &str, parts: &[Part]) -> String {
-    const ROW: f64 = 22.0;
-    const NAMES: f64 = 150.0;
     let from = parts.iter().map(|part| part.start).min().unwrap_or(0);
     let whole = (parts.iter().map(|part| part.end).max().unwrap_or(0) - from).max(1) as f64;
-    let place = |at: i64| NAMES + (at - from) as f64 / whole * (WIDTH - NAMES - 90.0);
-    let mut svg = open("chart spans", label, WIDTH, ROW * parts.len() as f64 + 4.0);
+    let at = |time: i64| NAMES + (time - from) as f64 / whole * (WIDTH - NAMES - AFTER);
+    let mut svg = open("chart", label, WIDTH, ROW * parts.len() as f64 + 4.0);
     for (n, part) in parts.iter().enumerate() {
-        let y = ROW * n as f64 + 2.0;
-        let (x, end) = (place(part.start), place(part.end));
         let class = match (part.failed, part.critical) {
             (true, _) => "span failed",
             (false, true) => "span critical",
             (false, false) => "span",
         };
-        let _ = write!(svg, "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">", NAMES - 8.0, y + 14.0);
-        visible(&mut svg, &short(&part.name));
-        let _ = write!(
-            svg,
-            "</text><rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.0}\"/><text class=\"took\" x=\"{:.1}\" y=\"{:.1}\">",
-            (end - x).max(2.0),
-            ROW - 4.0,
-            (end + 6.0).max(x + 8.0),
-            y + 14.0,
-        );
-        visible(&mut svg, &part.took);
-        svg.push_str("</text>");
+        let (x, width) = (at(part.start), at(part.end) - at(part.start));
+        place(&mut svg, n, &Placed { x, width, name: &part.name, text: &part.took, class });
     }
-    svg.push_str("</svg>");
+    svg.push_str("</svg></figure>");
     svg
 }
 
@@ -127,8 +171,9 @@ pub fn mark_critical(parts: &mut [Part]) {
 }
 
 fn open(class: &str, label: &str, width: f64, height: f64) -> String {
-    let mut svg =
-        format!("<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"");
+    let mut svg = format!(
+        "<figure class=\"scroll\" tabindex=\"0\"><svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\""
+    );
     visible(&mut svg, label);
     svg.push_str("\">");
     svg
@@ -183,9 +228,13 @@ mod tests {
             bars("none", "", &[]),
             line("none", "", &[]),
             spans("none", &[]),
+            rows(evil, "ok", &[Row { name: evil.into(), value: 0.0, text: evil.into() }]),
         ];
         for svg in all {
-            assert!(!svg.contains("style=") && !svg.contains("<script") && svg.ends_with("</svg>"), "{svg}");
+            assert!(
+                !svg.contains("style=") && !svg.contains("<script") && svg.ends_with("</svg></figure>"),
+                "{svg}"
+            );
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

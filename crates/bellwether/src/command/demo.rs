@@ -123,6 +123,10 @@ async fn seed(client: &DashboardClient, made: &Made) -> Result<()> {
                 client
                     .log_put(&attempt.id, build.report.fence, state.next_n, 0, size, log.clone().into())
                     .await?;
+                let last = attempt.number as usize == build.report.attempts.len();
+                if last && !build.tests.is_empty() {
+                    client.put_tests(&attempt.id, build.report.fence, build.tests.clone()).await?;
+                }
                 if attempt.ended.is_some() {
                     client.log_finish(&attempt.id, build.report.fence).await?;
                 }

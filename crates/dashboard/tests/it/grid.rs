@@ -85,10 +85,7 @@ pub(crate) async fn builds_that_failed_alike_are_found(on: Fixture) {
     assert!(build.contains("3 builds failed alike"), "{build}");
     // The builds of these tests are of 1970, and the page shows the last month.
     assert!(on.text("/failures").await.contains("Nothing failed"));
-    assert_eq!(
-        on.text(&format!("/failures/{}", "0".repeat(16))).await.matches("That is not here").count(),
-        1
-    );
+    assert!(on.text(&format!("/failures/{}", "0".repeat(16))).await.contains("That is not here"));
 }
 
 pub(crate) async fn filters_are_in_the_address(on: Fixture) {

@@ -105,6 +105,6 @@ const TAGS: &[&str] = &[
     "!doctype", "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "ul", "li",
     "main", "h1", "h2", "h3", "p", "small", "span", "div", "form", "label", "input", "select", "option",
     "optgroup", "button", "table", "thead", "tbody", "tr", "th", "td", "code", "pre", "bdi", "dl", "dt",
-    "dd", "details", "summary", "section", "time", "svg", "text", "rect", "line", "polyline", "progress",
-    "strong",
+    "dd", "details", "summary", "section", "time", "figure", "svg", "text", "rect", "line", "polyline",
+    "progress", "strong",
 ];

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use serde_json::Value;
 use store::BuildId;
 use webui::chart::{self, Part};
 
@@ -114,9 +115,33 @@ fn attempt(report: &AttemptReport) -> Attempt {
     chart::mark_critical(&mut parts);
     let label = format!("What attempt {} spent its time on; the critical path is marked", report.number);
     let chart = if parts.is_empty() { String::new() } else { chart::spans(&label, &parts) };
-    let inputs = report.inputs.iter().map(|(name, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (name.replace('_', " "), value)
-    });
-    Attempt { report: report.clone(), chart, inputs: inputs.collect() }
+    // The steps are shown by themselves.
+    let inputs = report.inputs.iter().filter(|(name, value)| *name != "steps" && !value.is_null());
+    let mut inputs: Vec<_> = inputs.map(|(name, value)| (name.replace('_', " "), told(value))).collect();
+    if let Some(job) = &report.job {
+        for source in &job.sources {
+            let what = if source.git { "repository" } else { "tree" };
+            inputs.push((source.repo.clone(), format!("{} as a {what} in {}", source.commit, source.dir)));
+        }
+        if !job.secrets.is_empty() {
+            inputs.push(("variables with secrets".to_owned(), job.secrets.join(", ")));
+        }
+        if !job.env_pass.is_empty() {
+            inputs.push(("environment passed on".to_owned(), job.env_pass.join(", ")));
+        }
+    }
+    Attempt { report: report.clone(), chart, inputs }
+}
+
+/// Shows a value as a person would write it down.
+fn told(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(told).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => {
+            let parts = map.iter().filter(|(_, value)| !value.is_null());
+            parts.map(|(name, value)| format!("{name} {}", told(value))).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, results};
-use webui::chart::{self, Bar};
+use webui::chart::{self, Row};
 
 use super::super::Dashboard;
 use super::super::refusal::{Answer, Query};
@@ -18,7 +18,7 @@ const LISTED: u32 = 500;
 /// How far back can be asked for, days.
 const DAYS: [i64; 4] = [1, 7, 30, 90];
 /// So many have a bar.
-const BARS: usize = 60;
+const ROWS: usize = 60;
 
 /// Query of the statistics.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -69,6 +69,7 @@ struct StatisticsPage {
     took: String,
     queued: String,
     failed: String,
+    retried: String,
 }
 
 async fn read(dashboard: &Dashboard, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
@@ -96,42 +97,37 @@ pub(super) async fn statistics(
 ) -> Response {
     let answer = async {
         let builders = read(&dashboard, &query).await?;
-        let time = |of: fn(&BuilderInfo) -> i64| {
-            let most = builders.iter().map(of).max().unwrap_or(0);
-            (webui::time::duration(most), of)
-        };
-        let (most, took) = time(|one| one.took_us);
-        let took = bars("Mean time from begin to end, by builder", &most, &builders, "running", |one| {
-            (took(one) as f64, webui::time::duration(took(one)))
+        let share = |one: &BuilderInfo, of: i64| of as f64 / one.builds.max(1) as f64;
+        let took = rows("Mean time from begin to end, by builder", "running", &builders, |one| {
+            (one.took_us as f64, webui::time::duration(one.took_us))
         });
-        let (most, wait) = time(|one| one.queued_us);
-        let queued = bars("Mean time in the queue, by builder", &most, &builders, "queued", |one| {
-            (wait(one) as f64, webui::time::duration(wait(one)))
+        let queued = rows("Mean time in the queue, by builder", "queued", &builders, |one| {
+            (one.queued_us as f64, webui::time::duration(one.queued_us))
         });
-        let failed = bars("Share of builds that failed, by builder", "", &builders, "failed", |one| {
-            (one.failed as f64 / one.builds.max(1) as f64, one.rate(&one.failed))
+        let failed = rows("Share of builds that failed, by builder", "failed", &builders, |one| {
+            (share(one, one.failed), one.rate(&one.failed))
         });
-        page(&StatisticsPage { query, took, queued, failed, builders })
+        let retried =
+            rows("Share of builds that were tried again, by builder", "infra_failed", &builders, |one| {
+                (share(one, one.retried), one.rate(&one.retried))
+            });
+        page(&StatisticsPage { query, took, queued, failed, retried, builders })
     };
     shown(answer.await)
 }
 
-fn bars(
+fn rows(
     label: &str,
-    top: &str,
+    class: &str,
     builders: &[BuilderInfo],
-    class: &'static str,
     value: impl Fn(&BuilderInfo) -> (f64, String),
 ) -> String {
-    let bars: Vec<Bar> = builders
-        .iter()
-        .take(BARS)
-        .map(|one| {
-            let (value, text) = value(one);
-            Bar { value, class, title: format!("{}: {text}", one.builder) }
-        })
-        .collect();
-    chart::bars(label, top, &bars)
+    let row = |one: &BuilderInfo| {
+        let (value, text) = value(one);
+        Row { name: one.builder.clone(), value, text }
+    };
+    let rows: Vec<Row> = builders.iter().take(ROWS).map(row).collect();
+    chart::rows(label, class, &rows)
 }
 
 /// `GET /statistics.json`

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use askama::filters::Safe;
+
+use crate::Markup;
 use crate::escape::visible;
 
 /// How text looks. It goes on from line to line, as on a terminal.
@@ -104,8 +107,19 @@ fn nearest(red: u8, green: u8, blue: u8) -> u8 {
     }
 }
 
+/// Shows one line, without its end, of which `left_out` bytes at the end are not in `text`.
+#[must_use]
+pub fn shown(look: &mut Look, text: &str, left_out: u64) -> Markup {
+    let mut html = String::new();
+    line(&mut html, look, text);
+    if left_out > 0 {
+        let _ = write!(html, " <small>… and {}</small>", crate::time::bytes(left_out));
+    }
+    Safe(html)
+}
+
 /// Appends one line, without its end, to HTML. What a carriage return has painted over is not shown.
-pub fn line(to: &mut String, look: &mut Look, text: &str) {
+fn line(to: &mut String, look: &mut Look, text: &str) {
     let text = text.trim_end_matches(['\r', '\n']);
     let mut rest = text;
     // What was painted over is not shown, but its colours still count.

@@ -3,6 +3,9 @@
 
 use std::fmt::Write as _;
 
+use askama::filters::Safe;
+
+use crate::Markup;
 use crate::escape::visible;
 
 /// A bar of a [`bars`] chart.
@@ -22,7 +25,7 @@ const HEIGHT: f64 = 140.0;
 /// Draws bars beside one another, from the left, the highest as high as the chart. `label` names the image; `top` is
 /// the text at the highest value.
 #[must_use]
-pub fn bars(label: &str, top: &str, bars: &[Bar]) -> String {
+pub fn bars(label: &str, top: &str, bars: &[Bar]) -> Markup {
     let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
     let step = WIDTH / bars.len().max(1) as f64;
     let step = step.min(40.0);
@@ -41,12 +44,12 @@ pub fn bars(label: &str, top: &str, bars: &[Bar]) -> String {
         svg.push_str("</title></rect>");
     }
     svg.push_str("</svg></figure>");
-    svg
+    Safe(svg)
 }
 
 /// Draws a line through values, from the left, the highest as high as the chart.
 #[must_use]
-pub fn line(label: &str, top: &str, values: &[f64]) -> String {
+pub fn line(label: &str, top: &str, values: &[f64]) -> Markup {
     let most = values.iter().copied().fold(0.0, f64::max);
     let step = WIDTH / values.len().saturating_sub(1).max(1) as f64;
     let mut svg = open("chart", label, WIDTH, HEIGHT + 4.0);
@@ -57,7 +60,7 @@ pub fn line(label: &str, top: &str, values: &[f64]) -> String {
         let _ = write!(svg, "{:.1},{y:.1} ", step * n as f64);
     }
     svg.push_str("\"/></svg></figure>");
-    svg
+    Safe(svg)
 }
 
 /// A row of a [`rows`] chart.
@@ -74,7 +77,7 @@ pub struct Row {
 /// Draws bars below one another, the longest as long as the chart, each with its name before and its value after it.
 /// `class` is the word of a state, which gives their colour.
 #[must_use]
-pub fn rows(label: &str, class: &str, rows: &[Row]) -> String {
+pub fn rows(label: &str, class: &str, rows: &[Row]) -> Markup {
     let most = rows.iter().map(|row| row.value).fold(0.0, f64::max);
     let mut svg = open("chart", label, WIDTH, ROW * rows.len() as f64 + 4.0);
     for (n, row) in rows.iter().enumerate() {
@@ -84,7 +87,7 @@ pub fn rows(label: &str, class: &str, rows: &[Row]) -> String {
         place(&mut svg, n, &bar);
     }
     svg.push_str("</svg></figure>");
-    svg
+    Safe(svg)
 }
 
 /// Height of a row, width before the bars for names, and after them for values.
@@ -137,7 +140,7 @@ pub struct Part {
 
 /// Draws parts below one another along one axis of time.
 #[must_use]
-pub fn spans(label: &str, parts: &[Part]) -> String {
+pub fn spans(label: &str, parts: &[Part]) -> Markup {
     let from = parts.iter().map(|part| part.start).min().unwrap_or(0);
     let whole = (parts.iter().map(|part| part.end).max().unwrap_or(0) - from).max(1) as f64;
     let at = |time: i64| NAMES + (time - from) as f64 / whole * (WIDTH - NAMES - AFTER);
@@ -152,7 +155,7 @@ pub fn spans(label: &str, parts: &[Part]) -> String {
         place(&mut svg, n, &Placed { x, width, name: &part.name, text: &part.took, class });
     }
     svg.push_str("</svg></figure>");
-    svg
+    Safe(svg)
 }
 
 /// Marks the parts without which the whole would have been shorter: from the last end backwards, always the part that
@@ -230,7 +233,7 @@ mod tests {
             spans("none", &[]),
             rows(evil, "ok", &[Row { name: evil.into(), value: 0.0, text: evil.into() }]),
         ];
-        for svg in all {
+        for Safe(svg) in all {
             assert!(
                 !svg.contains("style=") && !svg.contains("<script") && svg.ends_with("</svg></figure>"),
                 "{svg}"

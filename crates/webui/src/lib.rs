@@ -18,3 +18,6 @@ pub mod state;
 pub mod time;
 
 pub use escape::{Text, visible};
+
+/// HTML that was made here, from text that was escaped here. Templates show it as it is; `|safe` has no place in them.
+pub type Markup = askama::filters::Safe<String>;

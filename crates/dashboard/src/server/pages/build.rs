@@ -8,6 +8,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::BuildId;
+use webui::Markup;
 use webui::chart::{self, Part};
 
 use super::super::refusal::{Answer, Path, Refusal};
@@ -37,7 +38,7 @@ struct BuildPage {
 /// An attempt and its spans as a chart.
 struct Attempt {
     report: AttemptReport,
-    chart: String,
+    chart: Option<Markup>,
     inputs: Vec<(String, String)>,
 }
 
@@ -114,7 +115,7 @@ fn attempt(report: &AttemptReport) -> Attempt {
         .collect();
     chart::mark_critical(&mut parts);
     let label = format!("What attempt {} spent its time on; the critical path is marked", report.number);
-    let chart = if parts.is_empty() { String::new() } else { chart::spans(&label, &parts) };
+    let chart = (!parts.is_empty()).then(|| chart::spans(&label, &parts));
     // The steps are shown by themselves.
     let inputs = report.inputs.iter().filter(|(name, value)| *name != "steps" && !value.is_null());
     let mut inputs: Vec<_> = inputs.map(|(name, value)| (name.replace('_', " "), told(value))).collect();

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use webui::Markup;
 use webui::chart::{self, Bar};
 
 use super::super::refusal::{Path, Query, Refusal};
@@ -20,7 +21,7 @@ struct BuilderPage {
     query: ListQuery,
     builds: Vec<BuildSummary>,
     next: Option<String>,
-    chart: String,
+    chart: Option<Markup>,
     /// Of those that are shown: how many were ok, and how many were judged.
     ok: usize,
     judged: usize,
@@ -74,7 +75,7 @@ pub(super) async fn builder(
 }
 
 /// How long builds took, the oldest at the left.
-fn durations(builds: &[BuildSummary]) -> String {
+fn durations(builds: &[BuildSummary]) -> Option<Markup> {
     let took = |build: &BuildSummary| match (build.started, build.ended) {
         (Some(started), Some(ended)) => Some(ended.as_microsecond() - started.as_microsecond()),
         _ => None,
@@ -95,12 +96,6 @@ fn durations(builds: &[BuildSummary]) -> String {
             Some(Bar { value: us as f64, class, title })
         })
         .collect();
-    if bars.is_empty() {
-        return String::new();
-    }
-    chart::bars(
-        "How long the builds listed below took, the oldest at the left",
-        &webui::time::duration(most),
-        &bars,
-    )
+    let label = "How long the builds listed below took, the oldest at the left";
+    (!bars.is_empty()).then(|| chart::bars(label, &webui::time::duration(most), &bars))
 }

@@ -7,6 +7,7 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use store::logs::LogRow;
+use webui::Markup;
 use webui::ansi::{self, Look};
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
@@ -26,7 +27,7 @@ const LINES: u64 = 300;
 const MOST_LINES: u64 = 1000;
 
 /// Lines that follow one another.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lines {
     pub(super) lines: Vec<Line>,
     /// Whether the log goes on after them.
@@ -34,10 +35,9 @@ pub(super) struct Lines {
 }
 
 /// A line as HTML, with its number from 1.
-#[derive(Debug)]
 pub(super) struct Line {
     pub(super) number: u64,
-    pub(super) html: String,
+    pub(super) html: Markup,
 }
 
 impl Lines {
@@ -77,14 +77,9 @@ async fn read(dashboard: &Dashboard, log: &LogRow, from: u64, to: u64, count: us
             return Ok(shown);
         }
         let cut = line.bytes.len().min(LONGEST);
-        let mut html = String::new();
-        ansi::line(&mut html, &mut look, &String::from_utf8_lossy(&line.bytes[..cut]));
-        if cut < line.bytes.len() {
-            html.push_str(" <small>… and ");
-            html.push_str(&webui::time::bytes((line.bytes.len() - cut) as u64));
-            html.push_str("</small>");
-        }
-        made += html.len();
+        let left_out = (line.bytes.len() - cut) as u64;
+        let html = ansi::shown(&mut look, &String::from_utf8_lossy(&line.bytes[..cut]), left_out);
+        made += html.0.len();
         last_end = line.byte + line.bytes.len() as u64;
         shown.lines.push(Line { number: line.number + 1, html });
     }

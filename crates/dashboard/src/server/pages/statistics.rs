@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, results};
+use webui::Markup;
 use webui::chart::{self, Row};
 
 use super::super::Dashboard;
@@ -66,10 +67,10 @@ impl BuilderInfo {
 struct StatisticsPage {
     query: StatisticsQuery,
     builders: Vec<BuilderInfo>,
-    took: String,
-    queued: String,
-    failed: String,
-    retried: String,
+    took: Markup,
+    queued: Markup,
+    failed: Markup,
+    retried: Markup,
 }
 
 async fn read(dashboard: &Dashboard, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
@@ -121,7 +122,7 @@ fn rows(
     class: &str,
     builders: &[BuilderInfo],
     value: impl Fn(&BuilderInfo) -> (f64, String),
-) -> String {
+) -> Markup {
     let row = |one: &BuilderInfo| {
         let (value, text) = value(one);
         Row { name: one.builder.clone(), value, text }

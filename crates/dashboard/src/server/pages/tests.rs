@@ -41,7 +41,7 @@ pub(super) struct RunInfo {
 struct HistoryPage {
     query: HistoryQuery,
     runs: Vec<RunInfo>,
-    chart: String,
+    chart: webui::Markup,
 }
 
 impl HistoryPage {
@@ -82,7 +82,7 @@ pub(super) async fn history(
     shown(answer.await)
 }
 
-fn durations(runs: &[RunInfo]) -> String {
+fn durations(runs: &[RunInfo]) -> webui::Markup {
     let most = runs.iter().filter_map(|run| run.duration_us).max().unwrap_or(0);
     let bars: Vec<_> = runs
         .iter()

@@ -11,6 +11,7 @@ mod imports;
 mod legacy;
 mod licences;
 mod metadata;
+mod pages;
 mod process;
 mod setup;
 mod tests;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Args),
     /// Send the original dashboard's own sequence of requests to a server, or to one on each database
     Legacy(legacy::Args),
+    /// Look at the pages in Chromium: widths, themes, scripts on and off; counts what axe-core and the console say
+    Pages(pages::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -66,6 +69,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Expect(args) => expect::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Legacy(args) => legacy::run(&args),
+        Command::Pages(args) => pages::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

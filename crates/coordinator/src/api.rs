@@ -178,6 +178,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/status.json", get(status))
         .route("/status", get(pages::status))
         .merge(legacy::routes())
+        .route("/pools", get(pages::pools))
         .with_state(Arc::new(api))
 }
 

@@ -14,7 +14,9 @@ pub use build::{
     Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, Outcome, Span, StepReport,
     TestKind, TestList, TestResult, UnknownWord, Wait,
 };
-pub use cell::{Cell, CellRow, CellState, CellWindow, EmptyCell, EmptyCells};
+pub use cell::{
+    Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
+};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,

@@ -12,7 +12,7 @@ use crate::api::{Failure, FailureLine};
 use rules::{Found, Weight};
 
 /// Lines that are shown before the one that was found.
-const BEFORE: usize = 3;
+const BEFORE: usize = 5;
 /// Lines that are shown after it.
 const AFTER: usize = 12;
 /// Lines that are shown if nothing was found.
@@ -85,13 +85,40 @@ impl Extractor {
                 headline: best.headline,
                 line: best.line,
                 lines: best.lines,
+                signature: None,
             });
         }
         let lines: Vec<_> = self.last.into();
         let said = lines.iter().rev().find(|line| !line.text.trim().is_empty())?;
         let (headline, line) = (said.text.trim().to_owned(), said.line);
-        Some(Failure { rule: "tail".to_owned(), test: None, headline, line, lines })
+        Some(Failure { rule: "tail".to_owned(), test: None, headline, line, lines, signature: None })
     }
+}
+
+/// Returns what builds have in common that failed alike: the rule, and the test or the line that says it without what
+/// differs from run to run, such as numbers, addresses and folders.
+#[must_use]
+pub fn likeness(failure: &Failure) -> String {
+    let said = failure.test.as_deref().unwrap_or(&failure.headline);
+    let mut text = format!("{}\n", failure.rule);
+    for word in said.split_whitespace() {
+        let path = word.contains('/');
+        let word = if path { word.rsplit('/').next().unwrap_or(word) } else { word };
+        let hexadecimal = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut number = false;
+        for c in word.chars() {
+            let digit = hexadecimal || c.is_ascii_digit();
+            if digit && !number {
+                text.push('#');
+            }
+            if !digit {
+                text.push(c);
+            }
+            number = digit;
+        }
+        text.push(' ');
+    }
+    text
 }
 
 /// Takes out escape sequences, and what a carriage return has painted over.
@@ -239,6 +266,19 @@ mod tests {
     #[test]
     fn words_in_passing_are_no_error() {
         is("0 errors\ntest errors::none ... ok\n-Werror: yes\nerror_test passed\nend\n", "tail", None, "end");
+    }
+
+    #[test]
+    fn runs_that_failed_alike_are_alike() {
+        let like = |log: &str| likeness(&first_failure(log.lines()).unwrap());
+        assert_eq!(like("test a::b ... FAILED\nx 1\n"), like("y\ntest a::b ... FAILED\nx 2\n"));
+        assert_ne!(like("test a::b ... FAILED\n"), like("test a::c ... FAILED\n"));
+        assert_eq!(
+            like("/tmp/job-17/src/a.c:3:5: error: expected ';'\n"),
+            like("/tmp/job-4/src/a.c:4:15: error: expected ';'\n")
+        );
+        assert_ne!(like("a.c:3:5: error: expected ';'\n"), like("b.c:3:5: error: expected ';'\n"));
+        assert_eq!(like("panic: at 0x7f00\n"), like("panic: at 0x1000\n"));
     }
 
     #[test]

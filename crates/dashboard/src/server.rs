@@ -1,8 +1,8 @@
 //! The service: a core that owns database, objects and caches, and a router over it.
 
-mod assets;
 mod builds;
 mod cells;
+mod changes;
 mod failures;
 mod files;
 mod legacy;
@@ -13,7 +13,9 @@ mod pages;
 mod plan;
 mod refusal;
 mod repos;
+mod since;
 mod tail;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +84,8 @@ struct Inner {
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
+    /// Counts changes of what pages show.
+    changes: watch::Sender<u64>,
 }
 
 impl Dashboard {
@@ -89,8 +93,10 @@ impl Dashboard {
     #[must_use]
     pub fn new(parts: DashboardParts) -> Self {
         let (news, _) = broadcast::channel(1024);
+        let (changes, _) = watch::channel(0);
         let (cells, failures) = (CellCache::default(), FailureCache::default());
-        Self(Arc::new(Inner { parts, cells, failures, keys: legacy::KeyRing::default(), news }))
+        let keys = legacy::KeyRing::default();
+        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -129,6 +135,15 @@ impl Dashboard {
         &self.0.failures
     }
 
+    /// Lets go of what watches pages.
+    fn changed(&self) {
+        self.0.changes.send_modify(|count| *count += 1);
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {
         &self.0.news
     }
@@ -148,7 +163,7 @@ pub fn router(dashboard: &Dashboard) -> Router {
             "/repos/{repo}/branches/{branch}",
             put(repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
         )
-        .route("/cells", get(cells::window))
+        .route("/cells", get(window::window))
         .route("/cells/empty", get(cells::empty))
         .route("/builds", get(builds::list))
         .route("/builds/{id}", get(builds::get).put(builds::put).layer(DefaultBodyLimit::max(8 << 20)))
@@ -179,7 +194,7 @@ pub fn router(dashboard: &Dashboard) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .merge(pages::routes())
-        .merge(assets::routes())
+        .merge(webui::assets::routes())
         .with_state(dashboard.clone())
         .merge(legacy::routes(dashboard))
 }

@@ -11,6 +11,10 @@ statements! {
         WHERE repo = $1 AND branch = $2 AND reachable = 1 ORDER BY position DESC LIMIT $3";
     WINDOW = "branch_commits.window", "SELECT position, hash, reachable FROM branch_commits \
         WHERE repo = $1 AND branch = $2 AND position < $3 ORDER BY position DESC LIMIT $4";
+    AFTER = "branch_commits.after", "SELECT position, hash, reachable FROM branch_commits \
+        WHERE repo = $1 AND branch = $2 AND position >= $3 ORDER BY position LIMIT $4";
+    ABOVE = "branch_commits.above", "SELECT COUNT(*) FROM branch_commits \
+        WHERE repo = $1 AND branch = $2 AND position >= $3 AND reachable = 1";
     ENDS = "branch_commits.ends", "SELECT MIN(position), MAX(position) FROM branch_commits \
         WHERE repo = $1 AND branch = $2";
     CUT = "branch_commits.cut", "UPDATE branch_commits SET reachable = 0 \
@@ -68,6 +72,30 @@ pub async fn window(
 ) -> Result<Vec<Place>, StoreError> {
     let query = WINDOW.query().bind(repo).bind(branch).bind(before).bind(i64::from(limit));
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns the commits from a position on, those that are no longer reachable included, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn after(
+    on: &mut impl Conn,
+    repo: &str,
+    branch: &str,
+    from: i64,
+    limit: u32,
+) -> Result<Vec<Place>, StoreError> {
+    let query = AFTER.query().bind(repo).bind(branch).bind(from).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Counts the commits on a branch's line from a position on.
+///
+/// # Errors
+/// The database's.
+pub async fn above(on: &mut impl Conn, repo: &str, branch: &str, from: i64) -> Result<u32, StoreError> {
+    let row = ABOVE.query().bind(repo).bind(branch).bind(from).fetch_one(on.conn()).await?;
+    Ok(u32::try_from(row.try_get::<i64, _>(0)?).unwrap_or(u32::MAX))
 }
 
 /// Returns the hashes of a branch's whole line, newest first.

@@ -22,6 +22,7 @@ mod time;
 pub mod attempts;
 pub mod builds;
 pub mod events;
+pub mod failures;
 pub mod leader;
 pub mod leases;
 pub mod spans;

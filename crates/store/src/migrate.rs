@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     2 "0002_coordinator",
     3 "0003_environment",
     4 "0004_legacy",
+    5 "0005_pages",
 ];
 
 /// Returns the version of the schema that this program writes.

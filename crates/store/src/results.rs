@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::statement::{among, among_list, statements};
+use crate::statement::{among, among_list, among_list_2, statements};
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
 macro_rules! select {
@@ -43,6 +43,15 @@ statements! {
         AND build_id < $1 AND ($3 = '' OR branch = $3) AND ($4 = '' OR state = $4) \
         AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
     OF_SUBJECTS = "results.of_subjects", select!("WHERE repo = $1 AND subject IN ", among_list!());
+    OF_COLUMNS = "results.of_columns", select!("WHERE repo = $1 AND subject IN ",
+        concat!(among_list!(), " AND builder IN ", among_list_2!()));
+    STATISTICS = "results.statistics", "SELECT builder, COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN outcome = 'infra_failed' THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), \
+        CAST(AVG(started_us - created_us) AS BIGINT), CAST(AVG(ended_us - started_us) AS BIGINT) \
+        FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
+        GROUP BY builder ORDER BY builder LIMIT $3";
     EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
         AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
         ORDER BY ended_us DESC LIMIT $4";
@@ -176,7 +185,7 @@ pub struct Filter {
 }
 
 /// After the last id there is, by any collation: a ULID begins with `0` to `7`.
-const END: &str = "8";
+pub(crate) const END: &str = "8";
 
 /// Lists builds, newest id first, that are older than `before`.
 ///
@@ -220,6 +229,75 @@ pub async fn of_subjects(
         }
     }
     Ok(found)
+}
+
+/// Returns all builds of some commits of a repo on some builders, in no order.
+///
+/// # Errors
+/// The database's.
+pub async fn of_columns(
+    on: &mut impl Conn,
+    repo: &str,
+    subjects: &[&str],
+    builders: &[&str],
+) -> Result<Vec<ResultRow>, StoreError> {
+    let mut found = Vec::new();
+    for some in subjects.chunks(among::WIDTH) {
+        for columns in builders.chunks(among::WIDTH) {
+            let query = among::bind(among::bind(OF_COLUMNS.query().bind(repo), some), columns);
+            for found_row in query.fetch_all(on.conn()).await? {
+                found.push(row(&found_row)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What became of a builder's builds, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderCounts {
+    /// The builder's name.
+    pub builder: String,
+    /// Builds that are done.
+    pub builds: i64,
+    /// Those that were ok.
+    pub ok: i64,
+    /// Those that failed.
+    pub failed: i64,
+    /// Those that were not judged.
+    pub infra_failed: i64,
+    /// Those with more than one attempt.
+    pub retried: i64,
+    /// From made to begun, microseconds, on average.
+    pub queued: Option<i64>,
+    /// From begun to ended, microseconds, on average.
+    pub took: Option<i64>,
+}
+
+/// Counts what became of the builds since one, of a repo or (if it is empty) of all, by builder.
+///
+/// # Errors
+/// The database's.
+pub async fn statistics(
+    on: &mut impl Conn,
+    repo: &str,
+    since: BuildId,
+    limit: u32,
+) -> Result<Vec<BuilderCounts>, StoreError> {
+    let query = STATISTICS.query().bind(since).bind(repo).bind(i64::from(limit));
+    let counts = |row: &AnyRow| {
+        Ok(BuilderCounts {
+            builder: row.try_get(0)?,
+            builds: row.try_get(1)?,
+            ok: row.try_get(2)?,
+            failed: row.try_get(3)?,
+            infra_failed: row.try_get(4)?,
+            retried: row.try_get(5)?,
+            queued: row.try_get(6)?,
+            took: row.try_get(7)?,
+        })
+    };
+    query.fetch_all(on.conn()).await?.iter().map(counts).collect()
 }
 
 /// Returns how long the last builds took that were ok, in microseconds, the newest first. An empty `recipe`

@@ -43,6 +43,14 @@ macro_rules! among_list {
 }
 pub(crate) use among_list;
 
+/// The text of a second list of [`among::WIDTH`] parameters, from `$34` on.
+macro_rules! among_list_2 {
+    () => {
+        "($34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65)"
+    };
+}
+pub(crate) use among_list_2;
+
 /// A list of texts as parameters of a statement that is written once.
 pub(crate) mod among {
     use super::{Any, AnyArguments, Query};
@@ -90,6 +98,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::legacy::packages::STATEMENTS,
         crate::legacy::results::STATEMENTS,
         crate::legacy::tags::STATEMENTS,
+        crate::failures::STATEMENTS,
         crate::log_chunks::STATEMENTS,
         crate::log_digests::STATEMENTS,
         crate::logs::STATEMENTS,

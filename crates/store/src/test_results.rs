@@ -15,6 +15,14 @@ statements! {
     OF_BUILD = "test_results.of_build", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
         last_byte, value, unit, message FROM test_results WHERE build_id = $1 ORDER BY attempt, id, variant, kind \
         LIMIT $2";
+    OUTCOMES = "test_results.outcomes", "SELECT outcome, COUNT(*) FROM test_results WHERE build_id = $1 \
+        GROUP BY outcome ORDER BY outcome";
+    NOT_OK = "test_results.not_ok", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
+        last_byte, value, unit, message FROM test_results WHERE build_id = $1 AND outcome <> 'ok' \
+        AND outcome <> 'skipped' ORDER BY attempt, id, variant, kind LIMIT $2";
+    HISTORY = "test_results.history", "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, \
+        t.attempt, t.variant FROM test_results t JOIN results r ON r.build_id = t.build_id WHERE t.id = $1 \
+        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 ORDER BY t.build_id DESC, t.attempt DESC LIMIT $4";
 }
 
 /// A row of `test_results`.
@@ -79,4 +87,70 @@ pub async fn put(tx: &mut Tx, build: BuildId, test: &TestRow) -> Result<(), Stor
 pub async fn of_build(on: &mut impl Conn, build: BuildId, limit: u32) -> Result<Vec<TestRow>, StoreError> {
     let query = OF_BUILD.query().bind(build).bind(i64::from(limit));
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Counts the results of a build by outcome.
+///
+/// # Errors
+/// The database's.
+pub async fn outcomes(on: &mut impl Conn, build: BuildId) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = OUTCOMES.query().bind(build).fetch_all(on.conn()).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Lists up to `limit` results of a build that are neither ok nor skipped, by attempt and name.
+///
+/// # Errors
+/// The database's.
+pub async fn not_ok(on: &mut impl Conn, build: BuildId, limit: u32) -> Result<Vec<TestRow>, StoreError> {
+    let query = NOT_OK.query().bind(build).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// A result of one test, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestRun {
+    /// The build.
+    pub build: BuildId,
+    /// How it ended.
+    pub outcome: String,
+    /// How long it took, microseconds.
+    pub duration: Option<i64>,
+    /// The subject's repo.
+    pub repo: String,
+    /// The branch.
+    pub branch: String,
+    /// The subject's commit.
+    pub subject: String,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Tells apart the same test run in several ways.
+    pub variant: String,
+}
+
+/// Lists what a test of a repo did on a builder (on all, if it is empty), the newest build first.
+///
+/// # Errors
+/// The database's.
+pub async fn history(
+    on: &mut impl Conn,
+    id: &str,
+    builder: &str,
+    repo: &str,
+    limit: u32,
+) -> Result<Vec<TestRun>, StoreError> {
+    let query = HISTORY.query().bind(id).bind(builder).bind(repo).bind(i64::from(limit));
+    let run = |row: &AnyRow| {
+        Ok(TestRun {
+            build: row.try_get(0)?,
+            outcome: row.try_get(1)?,
+            duration: row.try_get(2)?,
+            repo: row.try_get(3)?,
+            branch: row.try_get(4)?,
+            subject: row.try_get(5)?,
+            attempt: row.try_get(6)?,
+            variant: row.try_get(7)?,
+        })
+    };
+    query.fetch_all(on.conn()).await?.iter().map(run).collect()
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::response::Html;
 use axum::routing::get;
 use dashboard::api::{BranchUpdate, RepoState, RepoUpdate};
 use dashboard::client::DashboardClient;
@@ -104,12 +103,10 @@ async fn open(dir: &Path) -> Result<Dashboard> {
 
 /// What other services answer in a whole system.
 fn pages() -> Router {
-    const STATUS: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Demonstration · \
-        Bellwether</title><link rel=\"stylesheet\" href=\"/assets/style.css\"></head><body><header><a \
-        href=\"/\">Bellwether</a></header><main><h1>A demonstration</h1><p>What you see is made up. There is no \
-        coordinator here, so nothing runs and nothing waits; in a system that builds, this page says what does, and \
-        why.</p></main></body></html>";
-    Router::new().route("/status", get(|| async { Html(STATUS) })).route("/healthz", get(|| async { "ok\n" }))
+    const STATUS: &str = "What you see is made up. There is no coordinator here, so nothing runs and nothing waits; in a \
+        system that builds, this page says what does, and why.";
+    let status = || async { webui::page::notice(http::StatusCode::OK, "A demonstration", STATUS) };
+    Router::new().route("/status", get(status)).route("/healthz", get(|| async { "ok\n" }))
 }
 
 /// Posts everything through the dashboard's API, as gitmirror and the coordinator do.
@@ -126,6 +123,10 @@ async fn seed(client: &DashboardClient, made: &Made) -> Result<()> {
                 client
                     .log_put(&attempt.id, build.report.fence, state.next_n, 0, size, log.clone().into())
                     .await?;
+                let last = attempt.number as usize == build.report.attempts.len();
+                if last && !build.tests.is_empty() {
+                    client.put_tests(&attempt.id, build.report.fence, build.tests.clone()).await?;
+                }
                 if attempt.ended.is_some() {
                     client.log_finish(&attempt.id, build.report.fence).await?;
                 }

@@ -76,7 +76,7 @@ fn a_demonstration_shows_a_month_and_leaves_nothing() {
 
     let grid = demo.page("/");
     for part in
-        ["✓ ok", "✗ failed", "▸ running", "… queued", "! infra_failed", "linux-amd64-race", "release-1"]
+        ["✓ ok", "✗ failed", "▸ running", "… queued", "! infra failed", "linux-amd64-race", "release-1"]
     {
         assert!(grid.contains(part), "{part}");
     }

@@ -330,6 +330,9 @@ pub struct Failure {
     pub line: u64,
     /// The lines around it.
     pub lines: Vec<FailureLine>,
+    /// The same for builds of the repo that failed alike; filled in by the dashboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// A line of a [`Failure`].

@@ -71,6 +71,62 @@ pub struct Cell {
     /// Its newest build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildSummary>,
+    /// Since when it has been failing, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+    /// What failed, and how many others failed alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alike: Option<Alike>,
+}
+
+/// A commit, and its build on the builder that is spoken of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CommitBuild {
+    /// The commit, 40 digits.
+    pub commit: String,
+    /// The first line of its message.
+    pub title: String,
+    /// Its build, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+}
+
+/// Since when a builder has been failing on a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Since {
+    /// The newest commit before that was ok; none if none was found near enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_green: Option<CommitBuild>,
+    /// The oldest commit after it that failed.
+    pub first_red: CommitBuild,
+    /// Commits after the one and up to the other, newest first, at most eight: one of all of them did it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<CommitBuild>,
+    /// How many there are.
+    #[serde(default)]
+    pub commits: u32,
+}
+
+/// What failed, and how many others failed alike.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Alike {
+    /// The same for builds that failed alike.
+    pub signature: String,
+    /// The test that failed, or the line that says it.
+    pub headline: String,
+    /// How many builds failed alike, this one included.
+    pub builds: u32,
+    /// On how many builders.
+    pub builders: u32,
+}
+
+/// A builder that the configuration leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub builder: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A commit and its cells.
@@ -96,8 +152,23 @@ pub struct CellWindow {
     /// Why the repo is blocked, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
-    /// Names of the builders that have a column, sorted.
+    /// Names of the builders that have a column here, sorted.
     pub builders: Vec<String>,
+    /// Place of the first of them among all columns.
+    #[serde(default)]
+    pub first_column: u32,
+    /// How many columns there are.
+    #[serde(default)]
+    pub columns: u32,
     /// Commits, newest first.
     pub rows: Vec<CellRow>,
+    /// `before` of the next older commits, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older: Option<i64>,
+    /// `before` of the next newer commits, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<i64>,
+    /// Builders that are left out and have no column; at most 200, and only where they were not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }

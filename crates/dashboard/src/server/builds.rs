@@ -7,6 +7,7 @@ use store::BuildId;
 use store::results::{Filter, Put, ResultRow};
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
+use super::window::wanted;
 use super::{Dashboard, check_branch, check_hash, check_name, id, micros, time};
 use crate::api::{BuildList, BuildQuery, BuildReport, BuildSummary, Expected, Outcome, UnknownWord};
 
@@ -31,6 +32,8 @@ pub(super) async fn put(
     if put == Put::Newer {
         tx.commit().await?;
         dashboard.cells().build_changed(&row);
+        super::failures::reported(&dashboard, build, &report).await;
+        dashboard.changed();
     }
     Ok(Json(()))
 }
@@ -130,9 +133,9 @@ pub(super) async fn page(dashboard: &Dashboard, query: BuildQuery) -> Answer<Bui
         None => None,
     };
     let filter = Filter {
-        repo: query.repo.unwrap_or_default(),
-        builder: query.builder.unwrap_or_default(),
-        branch: query.branch.unwrap_or_default(),
+        repo: wanted(&query.repo),
+        builder: wanted(&query.builder),
+        branch: wanted(&query.branch),
         subject: query.commit.unwrap_or_default(),
         state: query.state.map(|state| state.to_string()).unwrap_or_default(),
         outcome: query.outcome.map(|outcome| outcome.to_string()).unwrap_or_default(),

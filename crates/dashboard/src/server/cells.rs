@@ -17,10 +17,10 @@ use store::repos::RepoRow;
 use store::results::ResultRow;
 use store::{Reader, branch_commits, commits, results};
 
-use super::plan::{Pairing, Planned, plan};
-use super::refusal::{Answer, Query, Refusal};
-use super::{Dashboard, builds, repos};
-use crate::api::{Cell, CellRow, CellState, CellWindow, EmptyCell, EmptyCells};
+use super::Dashboard;
+use super::plan::{Planned, plan};
+use super::refusal::{Answer, Query};
+use crate::api::{EmptyCell, EmptyCells};
 
 /// Another dashboard on the same database may have written: nothing is believed for longer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -42,25 +42,25 @@ struct Kept {
 
 /// All repos and their branches.
 #[derive(Debug, Default)]
-struct Heads {
-    repos: Vec<RepoRow>,
-    branches: Vec<BranchRow>,
+pub(super) struct Heads {
+    pub(super) repos: Vec<RepoRow>,
+    pub(super) branches: Vec<BranchRow>,
 }
 
 impl Heads {
-    fn live(&self, repo: &str) -> Vec<String> {
+    pub(super) fn live(&self, repo: &str) -> Vec<String> {
         let live = self.branches.iter().filter(|branch| branch.repo == repo && !branch.deleted);
         let mut names: Vec<_> = live.map(|branch| (!branch.is_default, branch.branch.clone())).collect();
         names.sort();
         names.into_iter().map(|(_, name)| name).collect()
     }
 
-    fn head(&self, repo: &str, branch: &str) -> Option<&str> {
+    pub(super) fn head(&self, repo: &str, branch: &str) -> Option<&str> {
         let of = |row: &&BranchRow| row.repo == repo && row.branch == branch && !row.deleted;
         self.branches.iter().find(of)?.head.as_deref()
     }
 
-    fn repo(&self, name: &str) -> Option<&RepoRow> {
+    pub(super) fn repo(&self, name: &str) -> Option<&RepoRow> {
         self.repos.iter().find(|repo| repo.name == name)
     }
 }
@@ -281,7 +281,7 @@ fn compute(
     cells
 }
 
-fn revision(repo: &str, hash: &str, with: Option<(&String, &str)>) -> String {
+pub(super) fn revision(repo: &str, hash: &str, with: Option<(&String, &str)>) -> String {
     match with {
         Some((other, head)) => format!("{repo}@{hash}+{other}@{head}"),
         None => format!("{repo}@{hash}"),
@@ -305,174 +305,4 @@ fn is_filled(
 fn has_member(revision: &str, repo: &str, members: &HashSet<String>) -> bool {
     let mut parts = revision.split('+').skip(1).filter_map(|part| part.split_once('@'));
     parts.any(|(name, commit)| name == repo && members.contains(commit))
-}
-
-/// Query of a window of cells.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct WindowQuery {
-    /// The repo; the first one with commits if not given.
-    pub(super) repo: Option<String>,
-    /// The branch; the default one if not given.
-    pub(super) branch: Option<String>,
-    /// Commits, 30 if not given.
-    pub(super) limit: Option<u32>,
-}
-
-/// `GET /api/v1/cells`
-pub(super) async fn window(
-    State(dashboard): State<Dashboard>,
-    Query(query): Query<WindowQuery>,
-) -> Answer<Json<CellWindow>> {
-    Ok(Json(read_window(&dashboard, &query).await?))
-}
-
-/// Reads the newest commits of a branch and all their cells.
-pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> Answer<CellWindow> {
-    let config = dashboard.config();
-    let limit = query.limit.unwrap_or(30).clamp(1, 500);
-    let mut reader = dashboard.db().read().await?;
-    let heads = Heads {
-        repos: store::repos::list(&mut reader).await?,
-        branches: store::branches::list(&mut reader).await?,
-    };
-    let branch = chosen(&heads, query)?;
-    let (repo, name) = (&*branch.repo, &*branch.branch);
-    let places = branch_commits::window(&mut reader, repo, name, i64::MAX, limit).await?;
-    let hashes: Vec<&str> = places.iter().map(|place| place.hash.as_str()).collect();
-    let mut details: HashMap<String, commits::CommitRow> = commits::many(&mut reader, repo, &hashes)
-        .await?
-        .into_iter()
-        .map(|commit| (commit.hash.clone(), commit))
-        .collect();
-    let mut builds: HashMap<String, Vec<ResultRow>> = HashMap::new();
-    for row in results::of_subjects(&mut reader, repo, &hashes).await? {
-        builds.entry(row.subject.clone()).or_default().push(row);
-    }
-    drop(reader);
-    let row = heads.repo(repo);
-    let default = row.and_then(|repo| repo.default_branch.as_deref());
-    let planned = plan(&config, repo, name, default, |repo| heads.live(repo));
-    let refused = row.filter(|repo| repo.state != "ok").map(|repo| repo.reason.clone().unwrap_or_default());
-    let bad = || config.project(repo).and_then(|project| project.blocked.clone());
-    let blocked = refused.or_else(bad).or_else(|| planned.blocked.clone());
-    let case =
-        Case { heads: &heads, planned: &planned, blocked: blocked.as_deref(), deleted: branch.deleted };
-
-    let mut position = 0;
-    let mut rows = Vec::with_capacity(places.len());
-    for place in &places {
-        let at = place.reachable.then_some(position);
-        position += u32::from(place.reachable);
-        let Some(commit) = details.remove(&place.hash) else { continue };
-        let builds = builds.remove(&place.hash).unwrap_or_default();
-        let cells = case.cells(repo, &place.hash, at, builds)?;
-        rows.push(CellRow {
-            commit: repos::commit_info(commit),
-            reachable: place.reachable,
-            position: at,
-            cells,
-        });
-    }
-    let mut builders: Vec<String> =
-        rows.iter().flat_map(|row| &row.cells).map(|cell| cell.builder.clone()).collect();
-    builders.sort();
-    builders.dedup();
-    Ok(CellWindow { repo: repo.to_owned(), branch: name.to_owned(), blocked, builders, rows })
-}
-
-fn chosen<'a>(heads: &'a Heads, query: &WindowQuery) -> Answer<&'a BranchRow> {
-    let mut of_repo =
-        heads.branches.iter().filter(|row| query.repo.as_ref().is_none_or(|repo| row.repo == *repo));
-    let found = match &query.branch {
-        Some(branch) => of_repo.find(|row| row.branch == *branch),
-        None => of_repo.min_by_key(|row| (row.deleted, !row.is_default)),
-    };
-    found.ok_or_else(|| match (&query.repo, &query.branch) {
-        (Some(repo), Some(branch)) => Refusal::not_found(format!("branch {branch:?} of {repo:?}")),
-        (Some(repo), None) => Refusal::not_found(format!("commits of {repo:?} yet")),
-        _ => Refusal::not_found("commits yet"),
-    })
-}
-
-struct Case<'a> {
-    heads: &'a Heads,
-    planned: &'a Planned,
-    blocked: Option<&'a str>,
-    deleted: bool,
-}
-
-impl Case<'_> {
-    /// Returns the cells of one commit: those with builds, then what the configuration says about the others.
-    fn cells(
-        &self,
-        repo: &str,
-        hash: &str,
-        at: Option<u32>,
-        mut builds: Vec<ResultRow>,
-    ) -> Answer<Vec<Cell>> {
-        builds.sort_by(|a, b| (&a.builder, b.build).cmp(&(&b.builder, a.build)));
-        let mut cells = Vec::new();
-        let mut shown = HashSet::new();
-        for build in builds {
-            // The newest build of a builder and revision is what its cell shows.
-            if shown.insert((build.builder.clone(), build.revision.clone())) {
-                cells.push(Cell {
-                    builder: build.builder.clone(),
-                    revision: build.revision.clone(),
-                    state: CellState::Build,
-                    reason: None,
-                    toolchain_branch: None,
-                    build: Some(builds::summary(build)?),
-                });
-            }
-        }
-        for pairing in &self.planned.pairings {
-            let with = pairing.toolchain.as_ref();
-            let head = with.and_then(|(other, branch)| Some((other, self.heads.head(other, branch)?)));
-            let revision = revision(repo, hash, head);
-            let toolchain_branch = with.map(|(_, branch)| branch.clone());
-            for builder in &pairing.builders {
-                let has = |(of, filled): &(String, String)| {
-                    of == builder && (*filled == revision || (at != Some(0) && with.is_some()))
-                };
-                if shown.iter().any(has) {
-                    continue;
-                }
-                let (state, reason) = self.empty(pairing, head.is_none(), at);
-                let builder = builder.clone();
-                let (revision, toolchain_branch) = (revision.clone(), toolchain_branch.clone());
-                cells.push(Cell { builder, revision, state, reason, toolchain_branch, build: None });
-            }
-            for (builder, reason) in &pairing.left_out {
-                if shown.iter().any(|(of, _)| of == builder) {
-                    continue;
-                }
-                cells.push(Cell {
-                    builder: builder.clone(),
-                    revision: String::new(),
-                    state: CellState::LeftOut,
-                    reason: Some(reason.clone()),
-                    toolchain_branch: toolchain_branch.clone(),
-                    build: None,
-                });
-            }
-        }
-        cells.sort_by(|a, b| (&a.builder, &a.revision).cmp(&(&b.builder, &b.revision)));
-        Ok(cells)
-    }
-
-    fn empty(&self, pairing: &Pairing, no_head: bool, at: Option<u32>) -> (CellState, Option<String>) {
-        if self.deleted || at.is_none_or(|at| at >= self.planned.horizon) {
-            return (CellState::None, None);
-        }
-        if let Some(reason) = self.blocked {
-            return (CellState::Blocked, Some(reason.to_owned()));
-        }
-        match &pairing.toolchain {
-            Some((repo, branch)) if no_head => {
-                (CellState::Blocked, Some(format!("waits for the first commits of {repo} {branch}")))
-            }
-            _ => (CellState::Due, None),
-        }
-    }
 }

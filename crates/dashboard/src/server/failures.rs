@@ -6,16 +6,20 @@ use std::sync::{Mutex, PoisonError};
 use axum::Json;
 use axum::extract::State;
 use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use store::BuildId;
+use store::failures::FailureRow;
 use store::logs::LogRow;
 
 use super::refusal::{Answer, Path};
 use super::{Dashboard, builds, id, logs};
 use crate::api::{BuildReport, Failure, Outcome};
-use crate::extract::Extractor;
+use crate::extract::{Extractor, likeness};
 
 /// So much of a log's beginning and of its end is looked at.
 const LOOKED_AT: u64 = 8 << 20;
+/// Longest text of a failure that is kept for comparison, in characters.
+const LONGEST: usize = 500;
 /// How many failures are remembered.
 const REMEMBERED: usize = 2000;
 
@@ -84,11 +88,61 @@ pub(super) async fn of(
             extractor.line(line.number, &String::from_utf8_lossy(&line.bytes));
         }
     }
-    let failure = extractor.finish();
+    let mut failure = extractor.finish();
+    if let Some(failure) = &mut failure {
+        failure.signature = Some(signature(&report.repo, failure));
+    }
     if log.finished {
         dashboard.failures().put(build, report, failure.clone());
+        if let Some(failure) = &failure
+            && report.outcome == Some(Outcome::Failed)
+        {
+            keep(dashboard, build, report, failure).await?;
+        }
     }
     Ok(failure)
+}
+
+/// Names what builds of a repo that failed alike have in common. The repo is in it, so that no repo tells of another.
+fn signature(repo: &str, failure: &Failure) -> String {
+    let digest = Sha256::digest(format!("{repo}\n{}", likeness(failure)));
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Keeps a failure where others are compared with it.
+async fn keep(dashboard: &Dashboard, build: BuildId, report: &BuildReport, failure: &Failure) -> Answer<()> {
+    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>().replace('\0', "\u{fffd}");
+    let subject = report.revision.split('+').next().and_then(|part| part.split_once('@'));
+    let row = FailureRow {
+        build,
+        repo: report.repo.clone(),
+        branch: report.branch.clone(),
+        builder: report.builder.clone(),
+        subject: subject.map(|(_, commit)| commit.to_owned()).unwrap_or_default(),
+        signature: failure.signature.clone().unwrap_or_default(),
+        test: failure.test.as_deref().map(cut),
+        headline: cut(&failure.headline),
+        line: i64::try_from(failure.line).unwrap_or(i64::MAX),
+    };
+    let known =
+        store::failures::many(&mut dashboard.db().read().await?, &row.repo, &[&build.to_string()]).await?;
+    if known.first() == Some(&row) {
+        return Ok(());
+    }
+    let mut tx = dashboard.db().begin().await?;
+    store::failures::put(&mut tx, &row).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Finds where a build failed as soon as that was reported, so that others can be compared with it. What goes wrong here
+/// is no reason to refuse the report.
+pub(super) async fn reported(dashboard: &Dashboard, build: BuildId, report: &BuildReport) {
+    if report.outcome == Some(Outcome::Failed)
+        && let Err(refusal) = of(dashboard, build, report).await
+    {
+        tracing::warn!(%build, cause = refusal.message, "where it failed is not known");
+    }
 }
 
 /// Where in the log the output of the step that failed lies: others, later ones among them, may complain as well. Where

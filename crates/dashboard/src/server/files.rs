@@ -77,24 +77,26 @@ pub(super) async fn tests(
 ) -> Answer<Json<TestList>> {
     let build: BuildId = id("build", &build)?;
     let rows = store::test_results::of_build(&mut dashboard.db().read().await?, build, MOST_TESTS).await?;
+    Ok(Json(TestList { tests: rows.into_iter().map(shown_test).collect::<Answer<_>>()? }))
+}
+
+/// Shows a test's result.
+pub(super) fn shown_test(row: TestRow) -> Answer<TestResult> {
     let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-    let shown = rows.into_iter().map(|row| {
-        let kind = row.kind.parse().map_err(|error: UnknownWord| Refusal::internal(error.to_string()))?;
-        Ok(TestResult {
-            id: row.id,
-            variant: row.variant,
-            kind,
-            outcome: row.outcome,
-            duration_us: row.duration,
-            first_byte: number(row.first_byte),
-            last_byte: number(row.last_byte),
-            value: row.value,
-            unit: row.unit,
-            message: row.message,
-            attempt: Some(row.attempt.to_string()),
-        })
-    });
-    Ok(Json(TestList { tests: shown.collect::<Answer<_>>()? }))
+    let kind = row.kind.parse().map_err(|error: UnknownWord| Refusal::internal(error.to_string()))?;
+    Ok(TestResult {
+        id: row.id,
+        variant: row.variant,
+        kind,
+        outcome: row.outcome,
+        duration_us: row.duration,
+        first_byte: number(row.first_byte),
+        last_byte: number(row.last_byte),
+        value: row.value,
+        unit: row.unit,
+        message: row.message,
+        attempt: Some(row.attempt.to_string()),
+    })
 }
 
 /// `PUT /api/v1/attempts/{attempt}/artifacts/{name}`

@@ -269,7 +269,18 @@ pub(super) struct SearchQuery {
 
 async fn search(dashboard: &Dashboard, log: &LogRow, query: &SearchQuery) -> Answer<LogSearch> {
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
-    let pattern = if query.regex { query.q.clone() } else { regex::escape(&query.q) };
+    find(dashboard, log, &query.q, query.regex, limit).await
+}
+
+/// Finds the first lines of a log in which a text is, or that a regular expression fits.
+pub(super) async fn find(
+    dashboard: &Dashboard,
+    log: &LogRow,
+    q: &str,
+    regex: bool,
+    limit: usize,
+) -> Answer<LogSearch> {
+    let pattern = if regex { q.to_owned() } else { regex::escape(q) };
     let pattern = regex::bytes::RegexBuilder::new(&pattern)
         .size_limit(LARGEST_REGEX)
         .build()

@@ -60,6 +60,7 @@ pub(super) async fn put_repo(
     store::repos::put(&mut tx, &row).await?;
     tx.commit().await?;
     dashboard.cells().repos_changed();
+    dashboard.changed();
     Ok(Json(()))
 }
 
@@ -144,6 +145,7 @@ pub(super) async fn put_branch(
     }
     if changed {
         dashboard.cells().branch_changed(&repo, &branch);
+        dashboard.changed();
     }
     Ok(Json(BranchAnswer::default()))
 }

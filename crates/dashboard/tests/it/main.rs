@@ -6,6 +6,8 @@
 mod builds;
 mod cells;
 mod fixture;
+mod grid;
+mod hostile;
 mod legacy;
 mod logs;
 mod pages;
@@ -78,6 +80,7 @@ on_both! {
         pages_escape_what_they_show,
         twins_are_the_api,
         nothing_inline,
+        a_log_opens_anywhere_in_little,
         it_serves_over_tcp_until_it_is_told_to_end;
     legacy:
         the_original_s_own_sequence,
@@ -90,4 +93,13 @@ on_both! {
         overviews_are_byte_for_byte,
         what_was_built_here_shows_there_too,
         tries_and_private_repos_show_nothing;
+    grid:
+        a_red_cell_says_since_when,
+        a_long_red_streak_is_followed_below_the_window,
+        builds_that_failed_alike_are_found,
+        filters_are_in_the_address,
+        commits_and_columns_are_paged,
+        a_page_that_is_open_is_told_of_changes;
+    hostile:
+        nothing_from_outside_is_more_than_text;
 }

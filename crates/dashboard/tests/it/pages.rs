@@ -42,7 +42,7 @@ pub(crate) async fn pages_show_what_there_is(on: Fixture) {
         "1 min 5 s",
         "a process was left behind",
         "source",
-        "on w1",
+        "on <code>w1</code>",
         "data-events",
     ] {
         assert!(build.contains(part), "{part} in {build}");
@@ -55,8 +55,10 @@ pub(crate) async fn pages_show_what_there_is(on: Fixture) {
         ["/builds/x", &format!("/builds/{}", build_id(9)), "/builders/zzz", "/commits/one/1", "/grid?repo=x"]
     {
         let status = on.get(missing).await.status();
-        assert!(status == StatusCode::NOT_FOUND || missing.ends_with("/1"), "{missing}: {status}");
-        assert!(on.text(missing).await.contains("That is not here"), "{missing}");
+        let bad = missing.ends_with("/1");
+        assert_eq!(status, if bad { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND }, "{missing}");
+        let said = if bad { "That can&#39;t be shown" } else { "That is not here" };
+        assert!(on.text(missing).await.contains(said), "{missing}");
     }
 }
 
@@ -111,6 +113,32 @@ pub(crate) async fn nothing_inline(on: Fixture) {
             assert_eq!(on.get(file).await.status(), StatusCode::OK, "{file}");
         }
     }
+}
+
+pub(crate) async fn a_log_opens_anywhere_in_little(on: Fixture) {
+    let text: String = (1..=8192).map(|n| format!("line {n} of a part, and some more of it\n")).collect();
+    let parts: Vec<&[u8]> = text.as_bytes().chunks(text.len().div_ceil(2)).collect();
+    let chunks: Vec<&[u8]> = parts.iter().cycle().take(2 * 120).copied().collect();
+    on.log(&attempt_id(1), &build_id(1), &chunks).await;
+    on.client.put_build(&done(report(1, "a", &revision("one@1")), Outcome::Ok, 5)).await.unwrap();
+    let page = on.text(&format!("/builds/{}/log?line=900000&lines=300", build_id(1))).await;
+    // 900,000 lies in the 110th part.
+    let within = (900_000 - 1) % 8192 + 1;
+    let first = "id=\"L900000\"><a href=\"#L900000\">900000</a><span>line ";
+    assert!(page.contains(&format!("{first}{within} of")), "{page}");
+    assert!(page.contains("id=\"L900299\"") && !page.contains("id=\"L900300\""), "{page}");
+    assert!(page.len() < 200_000, "{}", page.len());
+    // A build's page shows the end of it, and no more.
+    let page = on.text(&format!("/builds/{}", build_id(1))).await;
+    assert!(page.contains("id=\"L983040\"") && !page.contains("id=\"L900000\""), "{page}");
+    assert!(page.len() < 200_000, "{}", page.len());
+    let found = on.text(&format!("/builds/{}/log?q=line+8192+of&line=1&lines=1", build_id(1))).await;
+    assert!(found.contains("120 lines found") && found.contains("#L8192\""), "{found}");
+    // A line that is longer than a page is cut, and what it would be in markup counts.
+    on.log(&attempt_id(2), &build_id(2), &[&vec![b'<'; 200_000], b"\nend\n"]).await;
+    on.client.put_build(&done(report(2, "a", &revision("one@2")), Outcome::Ok, 5)).await.unwrap();
+    let page = on.text(&format!("/builds/{}/log", build_id(2))).await;
+    assert!(page.len() < 60_000 && page.contains("… and "), "{}", page.len());
 }
 
 pub(crate) async fn it_serves_over_tcp_until_it_is_told_to_end(on: Fixture) {

@@ -190,19 +190,19 @@ impl Words {
     }
 
     fn cargo(&self, log: &mut String, failing: Option<usize>) {
-        log.push_str("   Compiling tower v0.4.2\n    Finished `test` profile in 21.07s\n\nrunning 6 tests\n");
+        log.push_str("\u{1b}[1m\u{1b}[32m   Compiling\u{1b}[0m tower v0.4.2\n\u{1b}[1m\u{1b}[32m    Finished\u{1b}[0m `test` profile in 21.07s\n\nrunning 6 tests\n");
         for (n, test) in self.tests.iter().enumerate() {
-            let said = if failing == Some(n) { "FAILED" } else { "ok" };
+            let said = if failing == Some(n) { "\u{1b}[31mFAILED\u{1b}[m" } else { "\u{1b}[32mok\u{1b}[m" };
             log.push_str(&format!("test {test} ... {said}\n"));
         }
         let Some(n) = failing else {
-            return log.push_str("\ntest result: ok. 6 passed; 0 failed; 0 ignored\n");
+            return log.push_str("\ntest result: \u{1b}[32mok\u{1b}[m. 6 passed; 0 failed; 0 ignored\n");
         };
         let (test, package) = (self.tests[n], self.packages[n]);
         log.push_str(&format!(
             "\nfailures:\n\n---- {test} stdout ----\n\nthread '{test}' panicked at src/{package}.rs:{}:9:\n\
              assertion `left == right` failed\n  left: 3\n right: 4\n\n\nfailures:\n    {test}\n\n\
-             test result: FAILED. 5 passed; 1 failed; 0 ignored\n\nerror: test failed, to rerun pass `--lib`\n",
+             test result: \u{1b}[31mFAILED\u{1b}[m. 5 passed; 1 failed; 0 ignored\n\n\u{1b}[1;31merror\u{1b}[0m: test failed, to rerun pass `--lib`\n",
             60 + n * 11
         ));
     }
@@ -210,7 +210,8 @@ impl Words {
     fn pytest(&self, log: &mut String, failing: Option<usize>) {
         log.push_str("===== test session starts =====\ncollected 6 items\n\n");
         for (n, (package, test)) in self.packages.iter().zip(self.tests).enumerate() {
-            let said = if failing == Some(n) { "FAILED" } else { "PASSED" };
+            let said =
+                if failing == Some(n) { "\u{1b}[31mFAILED\u{1b}[0m" } else { "\u{1b}[32mPASSED\u{1b}[0m" };
             log.push_str(&format!("tests/test_{package}.py::{test} {said}\n"));
         }
         let Some(n) = failing else { return log.push_str("\n===== 6 passed in 4.11s =====\n") };

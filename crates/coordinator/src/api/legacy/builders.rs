@@ -1,16 +1,13 @@
 //! Builders and hosts by the original's names for their settings.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::Response;
 use buildenv::{Builder, Config, Host, Pool};
-use http::header;
 use serde::{Deserialize, Serialize};
 
-use super::super::pages::{POLICY, escape};
 use super::super::{Api, Failure, ask};
 use super::{indented, is_public};
 use crate::core::Message;
@@ -180,33 +177,15 @@ pub(super) async fn builders(
     if asked.mode == "json" {
         return indented(&all);
     }
-    let page = Html(page(&config, &all));
-    let head = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    Ok((head, page).into_response())
+    super::super::pages::shown(&BuildersPage { config: &config, all: &all })
 }
 
-fn page(config: &Config, all: &All) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=en><meta charset=utf-8>\
-         <meta name=viewport content=\"width=device-width, initial-scale=1\">\
-         <title>Builders · Bellwether</title><link rel=stylesheet href=/assets/style.css>\
-         <header><a href=/>Bellwether</a> <a href=/status>status</a></header><main><h1>Builders</h1>\
-         <div class=scroll><table class=told><thead><tr><th scope=col>Builder<th scope=col>Host<th scope=col>Notes</thead><tbody>",
-    );
-    for (name, builder) in &all.builders {
-        let host = escape(&builder.host_type);
-        let _ = write!(page, "<tr><th scope=row>{}<td>{host}<td>{}", escape(name), escape(&builder.notes));
-    }
-    page.push_str(
-        "</table></div><h2>Hosts</h2><div class=scroll><table class=told><thead><tr><th scope=col>Host<th scope=col>Pool\
-         <th scope=col>Notes</thead><tbody>",
-    );
-    for host in config.hosts() {
-        let (name, notes) = (escape(host.name.as_str()), escape(&host.notes));
-        let _ = write!(page, "<tr><th scope=row>{name}<td>{}<td>{notes}", host.pool.as_str());
-    }
-    page.push_str("</table></div></main></html>");
-    page
+/// The page of them.
+#[derive(askama::Template)]
+#[template(path = "builders.html")]
+struct BuildersPage<'a> {
+    config: &'a Config,
+    all: &'a All,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,140 @@
+//! Statistics: how long builds wait and take, and how often they fail or are tried again.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use store::{BuildId, Micros, results};
+use webui::Markup;
+use webui::chart::{self, Row};
+
+use super::super::Dashboard;
+use super::super::refusal::{Answer, Query};
+use super::super::window::{given, wanted};
+use super::{address, micros, page, shown};
+
+/// So many builders are listed.
+const LISTED: u32 = 500;
+/// How far back can be asked for, days.
+const DAYS: [i64; 4] = [1, 7, 30, 90];
+/// So many have a bar.
+const ROWS: usize = 60;
+
+/// Query of the statistics.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct StatisticsQuery {
+    repo: Option<String>,
+    /// How far back, 7 if not given.
+    days: Option<String>,
+}
+
+impl StatisticsQuery {
+    fn days(&self) -> i64 {
+        given(&self.days).and_then(|days| days.parse().ok()).unwrap_or(7).clamp(1, 90)
+    }
+
+    fn repo(&self) -> &str {
+        given(&self.repo).unwrap_or_default()
+    }
+}
+
+/// What became of a builder's builds.
+#[derive(Debug, Serialize)]
+pub(super) struct BuilderInfo {
+    builder: String,
+    builds: i64,
+    ok: i64,
+    failed: i64,
+    infra_failed: i64,
+    /// With more than one attempt.
+    retried: i64,
+    /// From made to begun on average, microseconds.
+    queued_us: i64,
+    /// From begun to ended on average, microseconds.
+    took_us: i64,
+}
+
+impl BuilderInfo {
+    fn rate(&self, of: &i64) -> String {
+        let tenths = of * 1000 / self.builds.max(1);
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "statistics.html")]
+struct StatisticsPage {
+    query: StatisticsQuery,
+    builders: Vec<BuilderInfo>,
+    took: Markup,
+    queued: Markup,
+    failed: Markup,
+    retried: Markup,
+}
+
+async fn read(dashboard: &Dashboard, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
+    let since = Micros(Micros::now().0 - query.days() * 86_400_000_000);
+    let since = BuildId::new(since, &mut |to| to.fill(0));
+    let rows =
+        results::statistics(&mut dashboard.db().read().await?, &wanted(&query.repo), since, LISTED).await?;
+    let shown = rows.into_iter().map(|row| BuilderInfo {
+        builder: row.builder,
+        builds: row.builds,
+        ok: row.ok,
+        failed: row.failed,
+        infra_failed: row.infra_failed,
+        retried: row.retried,
+        queued_us: row.queued.unwrap_or(0),
+        took_us: row.took.unwrap_or(0),
+    });
+    Ok(shown.collect())
+}
+
+/// `GET /statistics`
+pub(super) async fn statistics(
+    State(dashboard): State<Dashboard>,
+    Query(query): Query<StatisticsQuery>,
+) -> Response {
+    let answer = async {
+        let builders = read(&dashboard, &query).await?;
+        let share = |one: &BuilderInfo, of: i64| of as f64 / one.builds.max(1) as f64;
+        let took = rows("Mean time from begin to end, by builder", "running", &builders, |one| {
+            (one.took_us as f64, webui::time::duration(one.took_us))
+        });
+        let queued = rows("Mean time in the queue, by builder", "queued", &builders, |one| {
+            (one.queued_us as f64, webui::time::duration(one.queued_us))
+        });
+        let failed = rows("Share of builds that failed, by builder", "failed", &builders, |one| {
+            (share(one, one.failed), one.rate(&one.failed))
+        });
+        let retried =
+            rows("Share of builds that were tried again, by builder", "infra_failed", &builders, |one| {
+                (share(one, one.retried), one.rate(&one.retried))
+            });
+        page(&StatisticsPage { query, took, queued, failed, retried, builders })
+    };
+    shown(answer.await)
+}
+
+fn rows(
+    label: &str,
+    class: &str,
+    builders: &[BuilderInfo],
+    value: impl Fn(&BuilderInfo) -> (f64, String),
+) -> Markup {
+    let row = |one: &BuilderInfo| {
+        let (value, text) = value(one);
+        Row { name: one.builder.clone(), value, text }
+    };
+    let rows: Vec<Row> = builders.iter().take(ROWS).map(row).collect();
+    chart::rows(label, class, &rows)
+}
+
+/// `GET /statistics.json`
+pub(super) async fn twin(
+    State(dashboard): State<Dashboard>,
+    Query(query): Query<StatisticsQuery>,
+) -> Answer<Json<Vec<BuilderInfo>>> {
+    Ok(Json(read(&dashboard, &query).await?))
+}

@@ -68,6 +68,7 @@ pub fn run(server_program: &Path, dir: &Path) -> Result<()> {
     println!("builder      built 3 commits: ok, failed with its log, ok");
 
     let logs = dir.join("logs");
+    std::fs::create_dir_all(&logs)?;
     stage.once(
         &programs.of("fetchlogs"),
         &["-dashboard", &*base, "-repo", "go", "-n", "3", "-dir", &logs.to_string_lossy()],

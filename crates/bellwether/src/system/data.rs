@@ -155,3 +155,28 @@ pub fn has_program(name: &str) -> bool {
             .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_key_is_never_empty_and_never_missing_in_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = |text: &str| {
+            let sources =
+                [buildenv::embedded("linux", "amd64"), buildenv::Source::server("server.toml", text)];
+            buildenv::load(&sources, &|_| Err(std::io::ErrorKind::NotFound.into()), None)
+                .unwrap_or_else(|problems| panic!("{problems}"))
+        };
+        assert_eq!(builder_key(&config(""), dir.path()).unwrap(), None, "off until it is asked for");
+        let named = config("[dashboard]\nbuilder_key_file = \"builder.key\"\n");
+        let error = format!("{:#}", builder_key(&named, dir.path()).unwrap_err());
+        assert!(error.contains("builder_key_file") && error.contains("builder.key"), "{error}");
+        let file = dir.path().join("builder.key");
+        std::fs::write(&file, " \n").unwrap();
+        assert!(builder_key(&named, dir.path()).unwrap_err().to_string().contains("is empty"));
+        std::fs::write(&file, "gophers rule\n").unwrap();
+        assert_eq!(builder_key(&named, dir.path()).unwrap().as_deref(), Some("gophers rule\n"));
+    }
+}

@@ -104,10 +104,15 @@ pub fn likeness(failure: &Failure) -> String {
     for word in said.split_whitespace() {
         let path = word.contains('/');
         let word = if path { word.rsplit('/').next().unwrap_or(word) } else { word };
-        let hexadecimal = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits = word.trim_start_matches("0x");
+        let hexadecimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hexadecimal && (digits.len() >= 7 || digits.len() < word.len()) {
+            text.push_str("# ");
+            continue;
+        }
         let mut number = false;
         for c in word.chars() {
-            let digit = hexadecimal || c.is_ascii_digit();
+            let digit = c.is_ascii_digit();
             if digit && !number {
                 text.push('#');
             }

@@ -41,7 +41,9 @@ pub(super) async fn events(State(dashboard): State<Dashboard>, headers: HeaderMa
             count = *watched.changes.borrow_and_update();
         }
         watched.seen = Some(count);
-        let event = Event::default().event("changed").id(count.to_string()).data("");
+        // A browser passes on no event without data.
+        let count = count.to_string();
+        let event = Event::default().event("changed").id(&count).data(&count);
         Some((Ok::<_, Infallible>(event), watched))
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();

@@ -113,7 +113,7 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     let hashes: Vec<&str> = places.iter().map(|row| row.place.hash.as_str()).collect();
     let row = heads.repo(repo);
     let default = row.and_then(|repo| repo.default_branch.as_deref());
-    let planned = plan(&config, repo, name, default, |repo| heads.live(repo));
+    let mut planned = plan(&config, repo, name, default, |repo| heads.live(repo));
     let mut names = configured(&planned, query.left_out.unwrap_or(false));
     let few = names.len() <= FEW;
     let mut found = Vec::new();
@@ -141,13 +141,13 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
         builds.entry(row.subject.clone()).or_default().push(row);
     }
     let blocked = blocked(&config, &heads, repo, &planned);
-    let case = Case {
-        heads: &heads,
-        planned: &planned,
-        blocked: blocked.as_deref(),
-        deleted: branch.deleted,
-        shown: &shown,
-    };
+    let left_out = if query.left_out.unwrap_or(false) { Vec::new() } else { left_out(&planned, query) };
+    for pairing in &mut planned.pairings {
+        pairing.builders.retain(|name| shown.contains(name.as_str()));
+        pairing.left_out.retain(|(name, _)| shown.contains(name.as_str()));
+    }
+    let case =
+        Case { heads: &heads, planned: &planned, blocked: blocked.as_deref(), deleted: branch.deleted };
     let mut rows = Vec::with_capacity(places.len());
     let last = places.last().map(|row| row.place.position);
     for row in places {
@@ -165,7 +165,6 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     if let Some(state) = given(&query.state) {
         keep(&mut rows, &mut page, state);
     }
-    let left_out = if query.left_out.unwrap_or(false) { Vec::new() } else { left_out(&planned, query) };
     Ok(CellWindow {
         repo: repo.to_owned(),
         branch: name.to_owned(),
@@ -345,7 +344,6 @@ struct Case<'a> {
     planned: &'a Planned,
     blocked: Option<&'a str>,
     deleted: bool,
-    shown: &'a HashSet<&'a str>,
 }
 
 impl Case<'_> {
@@ -380,7 +378,7 @@ impl Case<'_> {
             let head = with.and_then(|(other, branch)| Some((other, self.heads.head(other, branch)?)));
             let revision = revision(repo, hash, head);
             let toolchain_branch = with.map(|(_, branch)| branch.clone());
-            for builder in pairing.builders.iter().filter(|name| self.shown.contains(name.as_str())) {
+            for builder in &pairing.builders {
                 let has = |(of, filled): &(String, String)| {
                     of == builder && (*filled == revision || (at != Some(0) && with.is_some()))
                 };
@@ -393,7 +391,7 @@ impl Case<'_> {
                 cells.push(Cell { state, reason, ..empty(builder, revision, toolchain_branch) });
             }
             for (builder, reason) in &pairing.left_out {
-                if !self.shown.contains(builder.as_str()) || shown.iter().any(|(of, _)| of == builder) {
+                if shown.iter().any(|(of, _)| of == builder) {
                     continue;
                 }
                 cells.push(Cell {

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
-use axum::{Json, Router};
-use http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderMap, header};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use transport::ApiError;
+use transport::{Role, Routes, Viewer};
 
 /// The file with the command line's token, in the data directory.
 pub const TOKEN_FILE: &str = "admin-token";
@@ -69,35 +69,18 @@ fn same(said: &str, token: &str) -> bool {
     said.len() == token.len() && differs == 0
 }
 
-async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    // Whether the server lives, and what its pages look like, is no secret.
-    let path = request.uri().path();
-    let open = path == "/healthz" || path.starts_with("/assets/");
-    if guard.holds_token(request.headers()) || (reads && (open || !guard.readers_only)) {
-        let response = next.run(request).await;
-        // The router itself says no more than the status and which methods there are.
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = response.headers().get(header::ALLOW).cloned();
-            let mut said =
-                refusal(StatusCode::METHOD_NOT_ALLOWED, "method", "this path does not know this method");
-            said.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
-            return said;
-        }
-        return response;
-    }
-    let message = format!("this needs the token that the server keeps in {TOKEN_FILE} of its data directory");
-    refusal(StatusCode::UNAUTHORIZED, "unauthorized", message)
+async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let viewer = match guard.holds_token(request.headers()) {
+        true => Viewer::known("admin", Role::Admin),
+        false => Viewer::stranger(!guard.readers_only),
+    };
+    request.extensions_mut().insert(viewer);
+    next.run(request).await
 }
 
-fn refusal(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
-    let request_id = store::EventId::generate(store::Micros::now()).to_string();
-    (status, Json(ApiError { code: code.into(), message: message.into(), request_id })).into_response()
-}
-
-/// Puts the guard before a router.
-pub fn guarded(router: Router, guard: Arc<Guard>) -> Router {
-    router.layer(middleware::from_fn_with_state(guard, check))
+/// Puts the guard before routes.
+pub fn guarded(routes: Routes, guard: Arc<Guard>) -> Router {
+    routes.into_router().layer(middleware::from_fn_with_state(guard, check))
 }
 
 /// How an address that can't be had is dealt with.
@@ -150,8 +133,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 mod tests {
     use super::*;
     use axum::body::Body;
-    use axum::routing::get;
+    use http::Method;
     use tower::ServiceExt as _;
+    use transport::ApiError;
+    use transport::routes::get;
 
     #[tokio::test]
     async fn all_but_reading_needs_the_token() {
@@ -159,8 +144,12 @@ mod tests {
         let guard = Guard::open(dir.path()).unwrap();
         let token = guard.token.clone();
         assert_eq!(Guard::open(dir.path()).unwrap().token, token, "it is kept");
-        let app = Router::new()
-            .route("/", get(|| async { "ok" }).post(|| async { "done" }).delete(|| async { "gone" }));
+        let app = Routes::new().route(
+            "/",
+            get(Role::Reader, || async { "ok" })
+                .post(Role::Developer, || async { "done" })
+                .delete(Role::Admin, || async { "gone" }),
+        );
         let app = guarded(app, Arc::new(guard));
         let ask = |method: Method, token: Option<String>| {
             let mut request = Request::builder().method(method).uri("/");
@@ -200,8 +189,11 @@ mod tests {
     async fn where_reading_needs_the_token_only_health_and_looks_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let guard = Guard { readers_only: true, ..Guard::open(dir.path()).unwrap() };
-        let ok = || get(|| async { "ok" });
-        let app = Router::new().route("/", ok()).route("/healthz", ok()).route("/assets/style.css", ok());
+        let ok = |role| get(role, || async { "ok" });
+        let app = Routes::new()
+            .route("/", ok(Role::Reader))
+            .route("/healthz", ok(Role::Anonymous))
+            .route("/assets/style.css", ok(Role::Anonymous));
         let app = guarded(app, Arc::new(guard));
         for (path, status) in [("/", 401), ("/healthz", 200), ("/assets/style.css", 200)] {
             let request = Request::get(path).body(Body::empty()).unwrap();

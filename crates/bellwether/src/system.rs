@@ -3,6 +3,8 @@
 pub mod composed;
 pub mod data;
 pub mod hooks;
+#[cfg(test)]
+mod table;
 pub mod targets;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use axum::Router;
 use coordinator::{
     Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver,
 };
@@ -20,7 +21,7 @@ use store::{DataDir, Db, Objects};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use transport::Service;
+use transport::{Routes, Service};
 
 use composed::{Composer, Composition};
 
@@ -31,8 +32,8 @@ const ARCHIVES: u64 = 4 << 30;
 
 /// The system, running.
 pub struct System {
-    /// All services behind one router, without any guard.
-    pub router: Router,
+    /// All services behind one port, each route with its role.
+    pub routes: Routes,
     /// The dashboard.
     pub dashboard: Service,
     /// The coordinator.
@@ -82,9 +83,9 @@ impl System {
         })
         .await
         .context("opening the mirrors")?;
-        let mirror_router = gitmirror::router(&mirror);
+        let mirror_routes = gitmirror::routes(&mirror);
         let mirror_service =
-            Service::in_process(mirror_router.clone()).with_timeout(Duration::from_secs(900));
+            Service::in_process(mirror_routes.clone().into_router()).with_timeout(Duration::from_secs(900));
 
         let parts = DashboardParts {
             db: db.clone(),
@@ -92,8 +93,8 @@ impl System {
             config: config.clone(),
             logs: dashboard::LogLimits::default(),
         };
-        let dashboard_router = dashboard::router(&Dashboard::new(parts));
-        let dashboard_service = Service::in_process(dashboard_router.clone());
+        let dashboard_routes = dashboard::routes(&Dashboard::new(parts));
+        let dashboard_service = Service::in_process(dashboard_routes.clone().into_router());
 
         let pool = LocalPool::open(LocalPoolConfig {
             dir: data.join("workers"),
@@ -135,8 +136,8 @@ impl System {
             patience: Duration::from_secs(30),
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
-        let coordinator_router = coordinator.router();
-        let router = dashboard_router.merge(coordinator_router.clone()).merge(mirror_router);
+        let coordinator_service = Service::in_process(coordinator.router());
+        let routes = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let looking = stop.child_token();
@@ -146,9 +147,9 @@ impl System {
         });
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let mut system = System {
-            router,
+            routes,
             dashboard: dashboard_service,
-            coordinator: Service::in_process(coordinator_router),
+            coordinator: coordinator_service,
             mirror,
             composition,
             drain,

@@ -5,10 +5,9 @@ mod pages;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +15,8 @@ use store::audit::{self, Deed};
 use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
-use transport::{ApiError, CallError};
+use transport::routes::{get, post};
+use transport::{ApiError, CallError, Role, Routes};
 
 use crate::attempt::Shared;
 use crate::core::{BlockedRepo, Message, Status};
@@ -166,16 +166,16 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<
     }
 }
 
-pub(crate) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/builds", post(submit))
-        .route("/api/v1/builds/{id}/retry", post(retry))
-        .route("/api/v1/builds/{id}/cancel", post(cancel))
-        .route("/api/v1/builds/{id}/why", get(why))
-        .route("/api/v1/work", post(work))
-        .route("/api/v1/status", get(status))
-        .route("/status.json", get(status))
-        .route("/status", get(pages::status))
+pub(crate) fn routes(api: Api) -> Routes {
+    Routes::new()
+        .route("/api/v1/builds", post(Role::Developer, submit))
+        .route("/api/v1/builds/{id}/retry", post(Role::Developer, retry))
+        .route("/api/v1/builds/{id}/cancel", post(Role::Developer, cancel))
+        .route("/api/v1/builds/{id}/why", get(Role::Reader, why))
+        .route("/api/v1/work", post(Role::Developer, work))
+        .route("/api/v1/status", get(Role::Reader, status))
+        .route("/status.json", get(Role::Reader, status))
+        .route("/status", get(Role::Reader, pages::status))
         .with_state(Arc::new(api))
 }
 

@@ -13,4 +13,4 @@ pub mod extract;
 mod server;
 
 #[cfg(feature = "server")]
-pub use server::{Dashboard, DashboardParts, LogLimits, router, serve};
+pub use server::{Dashboard, DashboardParts, LogLimits, router, routes, serve};

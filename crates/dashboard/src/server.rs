@@ -19,10 +19,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
 use store::{Db, Micros, Objects};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use transport::routes::{get, post, put};
+use transport::{Role, Routes};
 
 use cells::CellCache;
 use failures::FailureCache;
@@ -124,52 +125,62 @@ const LARGEST_BRANCH: usize = 40 << 20;
 /// Largest list of test results.
 const LARGEST_TESTS: usize = 64 << 20;
 
-/// Returns the pages and the API of a dashboard.
-pub fn router(dashboard: &Dashboard) -> Router {
-    let api = Router::new()
-        .route("/repos", get(repos::list))
-        .route("/repos/{repo}", put(repos::put_repo))
+/// Returns the pages and the API of a dashboard, each route with its role.
+pub fn routes(dashboard: &Dashboard) -> Routes {
+    let api = Routes::new()
+        .route("/repos", get(Role::Reader, repos::list))
+        .route("/repos/{repo}", put(Role::Service, repos::put_repo))
         .route(
             "/repos/{repo}/branches/{branch}",
-            put(repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
+            put(Role::Service, repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
         )
-        .route("/cells", get(cells::window))
-        .route("/cells/empty", get(cells::empty))
-        .route("/builds", get(builds::list))
-        .route("/builds/{id}", get(builds::get).put(builds::put).layer(DefaultBodyLimit::max(8 << 20)))
-        .route("/builds/{id}/failure", get(failures::get))
-        .route("/builds/{id}/tests", get(files::tests))
-        .route("/builds/{id}/artifacts", get(files::artifacts))
-        .route("/builds/{id}/log", get(logs::of_build::read))
-        .route("/builds/{id}/log/info", get(logs::of_build::info))
-        .route("/builds/{id}/log/search", get(logs::of_build::search))
-        .route("/builds/{id}/log/events", get(tail::of_build))
-        .route("/expected", get(builds::expected))
-        .route("/attempts/{attempt}/log", get(logs::of_attempt::read))
-        .route("/attempts/{attempt}/log/info", get(logs::of_attempt::info))
-        .route("/attempts/{attempt}/log/search", get(logs::of_attempt::search))
-        .route("/attempts/{attempt}/log/events", get(tail::of_attempt))
-        .route("/attempts/{attempt}/log/open", post(logs::open))
-        .route("/attempts/{attempt}/log/finish", post(logs::finish))
+        .route("/cells", get(Role::Reader, cells::window))
+        .route("/cells/empty", get(Role::Service, cells::empty))
+        .route("/builds", get(Role::Reader, builds::list))
+        .route(
+            "/builds/{id}",
+            get(Role::Reader, builds::get)
+                .put(Role::Service, builds::put)
+                .layer(DefaultBodyLimit::max(8 << 20)),
+        )
+        .route("/builds/{id}/failure", get(Role::Reader, failures::get))
+        .route("/builds/{id}/tests", get(Role::Reader, files::tests))
+        .route("/builds/{id}/artifacts", get(Role::Reader, files::artifacts))
+        .route("/builds/{id}/log", get(Role::Reader, logs::of_build::read))
+        .route("/builds/{id}/log/info", get(Role::Reader, logs::of_build::info))
+        .route("/builds/{id}/log/search", get(Role::Reader, logs::of_build::search))
+        .route("/builds/{id}/log/events", get(Role::Reader, tail::of_build))
+        .route("/expected", get(Role::Reader, builds::expected))
+        .route("/attempts/{attempt}/log", get(Role::Reader, logs::of_attempt::read))
+        .route("/attempts/{attempt}/log/info", get(Role::Reader, logs::of_attempt::info))
+        .route("/attempts/{attempt}/log/search", get(Role::Reader, logs::of_attempt::search))
+        .route("/attempts/{attempt}/log/events", get(Role::Reader, tail::of_attempt))
+        .route("/attempts/{attempt}/log/open", post(Role::Service, logs::open))
+        .route("/attempts/{attempt}/log/finish", post(Role::Service, logs::finish))
         .route(
             "/attempts/{attempt}/log/{n}",
-            put(logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
+            put(Role::Service, logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
         )
-        .route("/attempts/{attempt}/tests", put(files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)))
+        .route(
+            "/attempts/{attempt}/tests",
+            put(Role::Service, files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)),
+        )
         .route(
             "/attempts/{attempt}/artifacts/{name}",
-            put(files::put_artifact).get(files::artifact).layer(DefaultBodyLimit::disable()),
-        )
-        .fallback(no_route);
-    Router::new()
+            put(Role::Service, files::put_artifact)
+                .get(Role::Reader, files::artifact)
+                .layer(DefaultBodyLimit::disable()),
+        );
+    Routes::new()
         .nest("/api/v1", api)
         .merge(pages::routes())
         .merge(assets::routes())
         .with_state(dashboard.clone())
 }
 
-async fn no_route() -> Refusal {
-    Refusal::not_found("such path in the API")
+/// The same as a router of its own.
+pub fn router(dashboard: &Dashboard) -> Router {
+    routes(dashboard).into_router()
 }
 
 /// How long requests may still take once a server is to end. Live logs never end by themselves.

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use axum::Router;
+
 use axum::response::Html;
-use axum::routing::get;
+
 use dashboard::api::{BranchUpdate, RepoState, RepoUpdate};
 use dashboard::client::DashboardClient;
 use dashboard::{Dashboard, DashboardParts};
@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use store::{Db, Objects};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use transport::Service;
+use transport::routes::get;
+use transport::{Role, Routes, Service};
 
 use super::up::Signals;
 use crate::args::Up;
@@ -61,8 +62,8 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
     let dir = Dir::make()?;
     let _owner = data::own(&dir.0)?;
     let dashboard = open(&dir.0).await?;
-    let router = dashboard::router(&dashboard);
-    let client = DashboardClient::new(Service::in_process(router.clone()));
+    let routes = dashboard::routes(&dashboard);
+    let client = DashboardClient::new(Service::in_process(routes.clone().into_router()));
     let made = history::make(Timestamp::now());
     tokio::select! {
         seeded = seed(&client, &made) => seeded.context("posting the made-up history")?,
@@ -70,7 +71,7 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
     }
     let stop = CancellationToken::new();
     let guard = Arc::new(Guard::open(&dir.0)?);
-    let router = server::guarded(router.merge(pages()), guard);
+    let router = server::guarded(routes.merge(pages()), guard);
     eprintln!(
         "bellwether {} · demonstration · http://{address}\n  {} builds of {} commits, all made up; nothing is watched, nothing is built\n  state     {} (removed at the end)\n  Ctrl-C ends it; `bellwether up` does the same with your repository",
         env!("CARGO_PKG_VERSION"),
@@ -103,13 +104,15 @@ async fn open(dir: &Path) -> Result<Dashboard> {
 }
 
 /// What other services answer in a whole system.
-fn pages() -> Router {
+fn pages() -> Routes {
     const STATUS: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Demonstration · \
         Bellwether</title><link rel=\"stylesheet\" href=\"/assets/style.css\"></head><body><header><a \
         href=\"/\">Bellwether</a></header><main><h1>A demonstration</h1><p>What you see is made up. There is no \
         coordinator here, so nothing runs and nothing waits; in a system that builds, this page says what does, and \
         why.</p></main></body></html>";
-    Router::new().route("/status", get(|| async { Html(STATUS) })).route("/healthz", get(|| async { "ok\n" }))
+    Routes::new()
+        .route("/status", get(Role::Reader, || async { Html(STATUS) }))
+        .route("/healthz", get(Role::Anonymous, || async { "ok\n" }))
 }
 
 /// Posts everything through the dashboard's API, as gitmirror and the coordinator do.

@@ -37,7 +37,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let mut guard = Guard::open(&data)?;
     guard.readers_only = first.config.access() == buildenv::Access::Developer;
     let stop = CancellationToken::new();
-    let router = server::guarded(system.router.clone(), Arc::new(guard));
+    let router = server::guarded(system.routes.clone(), Arc::new(guard));
     let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string());
     let code =

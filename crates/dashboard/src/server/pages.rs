@@ -2,13 +2,13 @@
 
 use askama::Template;
 use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use futures::TryStreamExt as _;
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use transport::routes::get;
+use transport::{Role, Routes};
 
 use super::cells::{WindowQuery, read_window};
 use super::refusal::{Answer, Path, Query, Refusal};
@@ -26,14 +26,14 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
     img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Routes of the pages.
-pub(super) fn routes() -> Router<Dashboard> {
-    Router::new()
-        .route("/", get(grid))
-        .route("/grid", get(grid))
-        .route("/grid.json", get(grid_json))
-        .route("/builds/{id}", get(build))
-        .route("/builders/{name}", get(builder))
-        .route("/commits/{repo}/{hash}", get(commit))
+pub(super) fn routes() -> Routes<Dashboard> {
+    Routes::new()
+        .route("/", get(Role::Reader, grid))
+        .route("/grid", get(Role::Reader, grid))
+        .route("/grid.json", get(Role::Reader, grid_json))
+        .route("/builds/{id}", get(Role::Reader, build))
+        .route("/builders/{name}", get(Role::Reader, builder))
+        .route("/commits/{repo}/{hash}", get(Role::Reader, commit))
 }
 
 fn page(template: &impl Template) -> Answer<Response> {

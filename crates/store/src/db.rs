@@ -394,6 +394,23 @@ mod tests {
         assert!(matches!(refused, OpenError::Diverged { version: 1, .. }), "{refused}");
     }
 
+    #[tokio::test]
+    async fn a_migration_that_landed_later_with_a_lower_number_is_applied_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite("x.db".into());
+        let a = || Migration { version: 1, name: "0001_a", sql: "CREATE TABLE a (b TEXT)" };
+        let late = || Migration { version: 2, name: "0002_late", sql: "CREATE TABLE late (b TEXT)" };
+        let c = || Migration { version: 3, name: "0003_c", sql: "CREATE TABLE c (d TEXT)" };
+        let db = Db::connect(&url, dir.path(), DbOptions::default()).await.unwrap();
+        migrate::run(&db, &[a(), c()], Micros(1)).await.unwrap();
+        migrate::run(&db, &[a(), late(), c()], Micros(2)).await.unwrap();
+        let mut reader = db.read().await.unwrap();
+        sqlx::query("SELECT b FROM late").fetch_all(reader.conn()).await.unwrap();
+        drop(reader);
+        let refused = migrate::run(&db, &[a(), c()], Micros(3)).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Diverged { version: 2, .. }), "{refused}");
+    }
+
     #[cfg(not(feature = "postgres"))]
     #[tokio::test]
     async fn without_the_feature_postgres_is_named() {

@@ -29,6 +29,10 @@ pub mod workers;
 // Of all services.
 pub mod environment;
 
+// Of whoever asks who somebody is.
+pub mod sessions;
+pub mod tokens;
+
 // The dashboard's tables.
 pub mod artifacts;
 pub mod audit;

@@ -1,5 +1,7 @@
 //! Numbered migrations that are only ever added to, each applied once, in its own transaction.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -10,7 +12,7 @@ use crate::{Conn, Micros, StoreError};
 /// One step of the schema. Its text never changes once it is in a release.
 #[derive(Debug)]
 pub struct Migration {
-    /// Counts from 1 without gaps.
+    /// Grows from one to the next. A number can be left out: it is somebody's whose work has not landed yet.
     pub version: i64,
     /// Says what it adds.
     pub name: &'static str,
@@ -33,12 +35,17 @@ pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_dashboard",
     2 "0002_coordinator",
     3 "0003_environment",
+    5 "0005_access",
 ];
 
 /// Returns the version of the schema that this program writes.
 #[must_use]
 pub fn newest_version() -> i64 {
-    MIGRATIONS.len() as i64
+    newest(MIGRATIONS)
+}
+
+fn newest(migrations: &[Migration]) -> i64 {
+    migrations.last().map_or(0, |migration| migration.version)
 }
 
 statements! {
@@ -61,20 +68,23 @@ pub(crate) async fn run(db: &Db, migrations: &[Migration], now: Micros) -> Resul
     }
     sqlx::raw_sql(CREATE).execute(tx.conn()).await.map_err(StoreError::from)?;
     let rows = APPLIED.query().fetch_all(tx.conn()).await.map_err(StoreError::from)?;
-    let newest = migrations.len() as i64;
-    for (at, row) in rows.iter().enumerate() {
+    let mut applied = BTreeSet::new();
+    for row in &rows {
         let version: i64 = row.try_get(0).map_err(StoreError::from)?;
         let name: String = row.try_get(1).map_err(StoreError::from)?;
         let sha256: String = row.try_get(2).map_err(StoreError::from)?;
-        let Some(ours) = migrations.get(at) else {
-            let has = rows.len() as i64;
-            return Err(OpenError::Newer { has, newest });
-        };
-        if ours.version != version || digest(ours.sql) != sha256 {
+        let newest = newest(migrations);
+        if version > newest {
+            return Err(OpenError::Newer { has: version, newest });
+        }
+        let ours = migrations.iter().find(|ours| ours.version == version);
+        if ours.is_none_or(|ours| digest(ours.sql) != sha256) {
             return Err(OpenError::Diverged { version, name });
         }
+        applied.insert(version);
     }
-    for migration in &migrations[rows.len()..] {
+    // Those that are missing, also below the newest one it has: two that were written side by side touch other tables.
+    for migration in migrations.iter().filter(|migration| !applied.contains(&migration.version)) {
         let text = migration.sql.replace("{BLOB}", db.dialect().blob());
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(tx.conn())
@@ -103,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_count_from_one_and_carry_their_number() {
-        for (at, migration) in MIGRATIONS.iter().enumerate() {
-            assert_eq!(migration.version, at as i64 + 1);
+    fn migrations_grow_and_carry_their_number() {
+        assert!(MIGRATIONS.windows(2).all(|two| two[0].version < two[1].version));
+        for migration in MIGRATIONS {
             assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
         }
     }

@@ -33,6 +33,7 @@ statements! {
         WHERE results.fence < excluded.fence \
         OR (results.fence = excluded.fence AND results.version < excluded.version)";
     DOC = "results.doc", "SELECT doc FROM results WHERE build_id = $1";
+    REVISION = "results.revision", "SELECT revision FROM results WHERE build_id = $1";
     LIST = "results.list", select!("WHERE build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
         AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
     BY_BUILDER = "results.by_builder", select!("WHERE builder = $7 AND build_id < $1 AND ($2 = '' OR repo = $2) \
@@ -146,6 +147,15 @@ pub async fn put(tx: &mut Tx, result: &ResultRow, doc: &str) -> Result<Put, Stor
 /// The database's.
 pub async fn doc(on: &mut impl Conn, build: BuildId) -> Result<Option<String>, StoreError> {
     let row = DOC.query().bind(build).fetch_optional(on.conn()).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Returns a build's revision.
+///
+/// # Errors
+/// The database's.
+pub async fn revision(on: &mut impl Conn, build: BuildId) -> Result<Option<String>, StoreError> {
+    let row = REVISION.query().bind(build).fetch_optional(on.conn()).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 

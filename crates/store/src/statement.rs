@@ -69,6 +69,8 @@ pub fn all() -> Vec<&'static Statement> {
     [
         crate::migrate::STATEMENTS,
         crate::environment::STATEMENTS,
+        crate::sessions::STATEMENTS,
+        crate::tokens::STATEMENTS,
         crate::attempts::STATEMENTS,
         crate::builds::STATEMENTS,
         crate::events::STATEMENTS,

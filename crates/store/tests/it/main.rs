@@ -65,4 +65,6 @@ on_both! {
     log_chunks_by_byte_and_line,
     tests_and_artifacts,
     the_audit_chain_shows_any_change,
+    tokens_by_their_hash,
+    sessions_and_links_that_work_once,
 }

@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "bellwether",
         &[
+            "access",
             "buildenv",
             "buildlet",
             "buildlet-client",
@@ -23,6 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    ("access", &["buildenv", "store", "transport"]),
     ("buildenv", &[]),
     ("git", &[]),
     ("store", &[]),

@@ -12,6 +12,7 @@ mod log;
 mod news;
 mod once;
 mod repro;
+mod token;
 mod up;
 mod why;
 
@@ -36,6 +37,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Repro(args) => repro::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Token(args) => token::run(&args).await,
+        Command::Login(args) => token::login(&args).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut text);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
 use coordinator::{
     Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver,
@@ -34,6 +35,8 @@ const ARCHIVES: u64 = 4 << 30;
 pub struct System {
     /// All services behind one port, each route with its role.
     pub routes: Routes,
+    /// Who somebody is.
+    pub access: Access,
     /// The dashboard.
     pub dashboard: Service,
     /// The coordinator.
@@ -66,12 +69,19 @@ impl System {
             environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
         let db = Db::open(&url, data).await.context("opening the database")?;
         data::claim_database(&db, environment.name.as_str()).await?;
+        let admin_token = crate::server::admin_token(data)?;
         let objects_url =
             environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
         let objects = Objects::open(&objects_url, data).context("opening the object store")?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
 
+        let access = Access::new(AccessParts {
+            db: db.clone(),
+            config: config.clone(),
+            admin_token,
+            data: data.to_owned(),
+        });
         let mirror = Mirror::open(MirrorConfig {
             dir: data.join("mirror"),
             cache_bytes: ARCHIVES,
@@ -137,7 +147,7 @@ impl System {
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let coordinator_service = Service::in_process(coordinator.router());
-        let routes = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
+        let routes = access.with(dashboard_routes.merge(coordinator.routes()).merge(mirror_routes));
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let looking = stop.child_token();
@@ -148,6 +158,7 @@ impl System {
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let mut system = System {
             routes,
+            access,
             dashboard: dashboard_service,
             coordinator: coordinator_service,
             mirror,

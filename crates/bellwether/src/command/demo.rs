@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
 
 use axum::response::Html;
@@ -24,7 +25,7 @@ use transport::{Role, Routes, Service};
 
 use super::up::Signals;
 use crate::args::Up;
-use crate::server::{self, Guard, Taken};
+use crate::server::{self, Taken};
 use crate::system::data;
 use history::{Branch, Made, Repo};
 
@@ -61,7 +62,7 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
     let (listener, address) = server::listen(wanted, taken).await?;
     let dir = Dir::make()?;
     let _owner = data::own(&dir.0)?;
-    let dashboard = open(&dir.0).await?;
+    let (dashboard, access) = open(&dir.0).await?;
     let routes = dashboard::routes(&dashboard);
     let client = DashboardClient::new(Service::in_process(routes.clone().into_router()));
     let made = history::make(Timestamp::now());
@@ -70,8 +71,7 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     }
     let stop = CancellationToken::new();
-    let guard = Arc::new(Guard::open(&dir.0)?);
-    let router = server::guarded(routes.merge(pages()), guard);
+    let router = access.before(access.with(routes.merge(pages())));
     eprintln!(
         "bellwether {} · demonstration · http://{address}\n  {} builds of {} commits, all made up; nothing is watched, nothing is built\n  state     {} (removed at the end)\n  Ctrl-C ends it; `bellwether up` does the same with your repository",
         env!("CARGO_PKG_VERSION"),
@@ -88,7 +88,7 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
 }
 
 /// A dashboard of its own, with the demonstration's configuration.
-async fn open(dir: &Path) -> Result<Dashboard> {
+async fn open(dir: &Path) -> Result<(Dashboard, Access)> {
     let (os, arch) = buildenv::this_machine();
     let sources =
         [buildenv::embedded(os, arch), buildenv::Source::server("the demonstration", story::CONFIG)];
@@ -100,7 +100,11 @@ async fn open(dir: &Path) -> Result<Dashboard> {
     let objects = Objects::open(&environment.objects.parse()?, dir).context("opening the object store")?;
     // It stays as it is.
     let (_, config) = watch::channel(Arc::new(config));
-    Ok(Dashboard::new(DashboardParts { db, objects, config, logs: dashboard::LogLimits::default() }))
+    let admin_token = server::admin_token(dir)?;
+    let parts = AccessParts { db: db.clone(), config: config.clone(), admin_token, data: dir.to_owned() };
+    let access = Access::new(parts);
+    let dashboard = DashboardParts { db, objects, config, logs: dashboard::LogLimits::default() };
+    Ok((Dashboard::new(dashboard), access))
 }
 
 /// What other services answer in a whole system.
@@ -171,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn the_configuration_is_good_and_gives_the_grid_its_columns() {
         let dir = tempfile::tempdir().unwrap();
-        let dashboard = open(dir.path()).await.unwrap();
+        let (dashboard, _) = open(dir.path()).await.unwrap();
         let client = DashboardClient::new(Service::in_process(dashboard::router(&dashboard)));
         let made = history::make("2026-03-31T12:00:00Z".parse().unwrap());
         for repo in &made.repos {

@@ -13,7 +13,6 @@ const PAGES: &str = "the overview pages are no part of this version";
 /// Section, keys, and what is there instead.
 const LATER: &[(&str, &[&str], &str)] = &[
     ("top", &["known_missing"], TRIES),
-    ("environment", &["url"], "no link is made with it"),
     ("environment", &["cloud"], MACHINES),
     ("repo", &["import_path"], ORIGINAL),
     ("repo", &["hidden"], PAGES),

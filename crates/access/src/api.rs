@@ -106,11 +106,11 @@ pub struct LinkAnswer {
 }
 
 /// A refusal of ours.
-pub(crate) struct Failure(Response);
+pub(crate) struct Failure(Box<Response>);
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Failure(refusal(status, code, message))
+        Failure(Box::new(refusal(status, code, message)))
     }
 
     fn bad(message: impl Into<String>) -> Self {
@@ -120,7 +120,7 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod composed;
 pub mod data;
+#[cfg(test)]
+mod hidden;
 pub mod hooks;
 #[cfg(test)]
 mod table;

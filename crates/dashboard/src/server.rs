@@ -13,6 +13,7 @@ mod plan;
 mod refusal;
 mod repos;
 mod tail;
+mod visible;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,19 +187,18 @@ pub fn router(dashboard: &Dashboard) -> Router {
 /// How long requests may still take once a server is to end. Live logs never end by themselves.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves a dashboard on a listener until `shutdown`, then lets requests end for a few seconds.
+/// Serves a dashboard's router, behind the layer that says who asks, on a listener until `shutdown`, then lets requests end for a few seconds.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(
-    dashboard: &Dashboard,
+    router: Router,
     listener: tokio::net::TcpListener,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let draining = shutdown.clone();
-    let served = axum::serve(listener, router(dashboard))
-        .with_graceful_shutdown(draining.cancelled_owned())
-        .into_future();
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned()).into_future();
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use transport::routes::{any, get, post};
-use transport::{Role, Routes};
+use transport::{Role, Routes, Viewer};
 
 use crate::Mirror;
 use crate::demand::DemandError;
@@ -107,9 +107,24 @@ impl From<git::Error> for Refusal {
     }
 }
 
-/// Finds a repository by its name.
-pub(crate) fn repo(mirror: &Mirror, name: &str) -> Result<SharedRepo, Refusal> {
-    mirror.repo(name).ok_or_else(|| Refusal::not_found(format!("unknown repository {name:?}")))
+/// Whether a repository exists for somebody.
+pub(crate) fn seen(repo: &SharedRepo, viewer: &Viewer) -> bool {
+    !repo.config.private || viewer.sees_private(&repo.config.name)
+}
+
+/// Finds a repository by its name, if it exists for the viewer.
+pub(crate) fn repo(mirror: &Mirror, viewer: &Viewer, name: &str) -> Result<SharedRepo, Refusal> {
+    let found = mirror.repo(name).filter(|repo| seen(repo, viewer));
+    found.ok_or_else(|| Refusal::not_found(format!("unknown repository {name:?}")))
+}
+
+/// The same, for an order.
+pub(crate) fn repo_to_order(mirror: &Mirror, viewer: &Viewer, name: &str) -> Result<SharedRepo, Refusal> {
+    let found = repo(mirror, viewer, name)?;
+    if viewer.may_order(name) {
+        return Ok(found);
+    }
+    Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", format!("{} is not for {name}", viewer.who)))
 }
 
 /// Finds a commit by its revision, here or at the source.

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 use store::Micros;
+use transport::Viewer;
 
-use super::{Api, Failure, whole_status};
+use super::{Api, Failure, shown_status};
 use crate::core::Status;
 
 /// The most waiting builds that the page lists.
@@ -18,8 +19,11 @@ const SHOWN: usize = 200;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Failure> {
-    let page = Html(render(&whole_status(&api).await?));
+pub(super) async fn status(
+    State(api): State<Arc<Api>>,
+    viewer: Viewer,
+) -> Result<impl IntoResponse, Failure> {
+    let page = Html(render(&shown_status(&api, &viewer).await?));
     Ok(([(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], page))
 }
 

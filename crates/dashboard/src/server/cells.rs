@@ -16,10 +16,12 @@ use store::branches::BranchRow;
 use store::repos::RepoRow;
 use store::results::ResultRow;
 use store::{Reader, branch_commits, commits, results};
+use transport::Viewer;
 
 use super::plan::{Pairing, Planned, plan};
 use super::refusal::{Answer, Query, Refusal};
-use super::{Dashboard, builds, repos};
+use super::visible::Eyes;
+use super::{Dashboard, builds, repos, visible};
 use crate::api::{Cell, CellRow, CellState, CellWindow, EmptyCell, EmptyCells};
 
 /// Another dashboard on the same database may have written: nothing is believed for longer.
@@ -321,21 +323,27 @@ pub(super) struct WindowQuery {
 /// `GET /api/v1/cells`
 pub(super) async fn window(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<WindowQuery>,
 ) -> Answer<Json<CellWindow>> {
-    Ok(Json(read_window(&dashboard, &query).await?))
+    Ok(Json(read_window(&dashboard, &viewer, &query).await?))
 }
 
-/// Reads the newest commits of a branch and all their cells.
-pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> Answer<CellWindow> {
+/// Reads the newest commits of a branch and all their cells, as far as they exist for the viewer.
+pub(super) async fn read_window(
+    dashboard: &Dashboard,
+    viewer: &Viewer,
+    query: &WindowQuery,
+) -> Answer<CellWindow> {
     let config = dashboard.config();
+    let eyes = visible::eyes(dashboard, viewer).await?;
     let limit = query.limit.unwrap_or(30).clamp(1, 500);
     let mut reader = dashboard.db().read().await?;
     let heads = Heads {
         repos: store::repos::list(&mut reader).await?,
         branches: store::branches::list(&mut reader).await?,
     };
-    let branch = chosen(&heads, query)?;
+    let branch = chosen(&heads, query, &eyes)?;
     let (repo, name) = (&*branch.repo, &*branch.branch);
     let places = branch_commits::window(&mut reader, repo, name, i64::MAX, limit).await?;
     let hashes: Vec<&str> = places.iter().map(|place| place.hash.as_str()).collect();
@@ -346,12 +354,18 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
         .collect();
     let mut builds: HashMap<String, Vec<ResultRow>> = HashMap::new();
     for row in results::of_subjects(&mut reader, repo, &hashes).await? {
-        builds.entry(row.subject.clone()).or_default().push(row);
+        if eyes.revision(&row.revision) {
+            builds.entry(row.subject.clone()).or_default().push(row);
+        }
     }
     drop(reader);
     let row = heads.repo(repo);
     let default = row.and_then(|repo| repo.default_branch.as_deref());
-    let planned = plan(&config, repo, name, default, |repo| heads.live(repo));
+    let mut planned = plan(&config, repo, name, default, |repo| heads.live(repo));
+    if config.toolchain_of(repo).is_some_and(|toolchain| !eyes.repo(toolchain.name.as_str())) {
+        // Its builds are as hidden as what they are made with.
+        (planned.pairings, planned.blocked) = (Vec::new(), None);
+    }
     let refused = row.filter(|repo| repo.state != "ok").map(|repo| repo.reason.clone().unwrap_or_default());
     let bad = || config.project(repo).and_then(|project| project.blocked.clone());
     let blocked = refused.or_else(bad).or_else(|| planned.blocked.clone());
@@ -380,9 +394,9 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     Ok(CellWindow { repo: repo.to_owned(), branch: name.to_owned(), blocked, builders, rows })
 }
 
-fn chosen<'a>(heads: &'a Heads, query: &WindowQuery) -> Answer<&'a BranchRow> {
-    let mut of_repo =
-        heads.branches.iter().filter(|row| query.repo.as_ref().is_none_or(|repo| row.repo == *repo));
+fn chosen<'a>(heads: &'a Heads, query: &WindowQuery, eyes: &Eyes) -> Answer<&'a BranchRow> {
+    let seen = heads.branches.iter().filter(|row| eyes.repo(&row.repo));
+    let mut of_repo = seen.filter(|row| query.repo.as_ref().is_none_or(|repo| row.repo == *repo));
     let found = match &query.branch {
         Some(branch) => of_repo.find(|row| row.branch == *branch),
         None => of_repo.min_by_key(|row| (row.deleted, !row.is_default)),

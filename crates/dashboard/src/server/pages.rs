@@ -8,11 +8,11 @@ use futures::TryStreamExt as _;
 use http::{StatusCode, header};
 use jiff::Timestamp;
 use transport::routes::get;
-use transport::{Role, Routes};
+use transport::{Role, Routes, Viewer};
 
 use super::cells::{WindowQuery, read_window};
 use super::refusal::{Answer, Path, Query, Refusal};
-use super::{Dashboard, builds, check_hash, files, logs, logstore, repos};
+use super::{Dashboard, builds, check_hash, files, logs, logstore, repos, visible};
 use crate::api::{
     Artifact, AttemptReport, BranchInfo, BuildQuery, BuildReport, BuildState, BuildSummary, Cell, CellState,
     CellWindow, CommitInfo, LogInfo, Outcome, RepoInfo, Span,
@@ -89,10 +89,14 @@ impl GridPage {
 }
 
 /// `GET /` and `GET /grid`
-async fn grid(State(dashboard): State<Dashboard>, Query(query): Query<WindowQuery>) -> Response {
+async fn grid(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Query(query): Query<WindowQuery>,
+) -> Response {
     let answer = async {
-        let repos = repos::all(&dashboard).await?;
-        let window = match read_window(&dashboard, &query).await {
+        let repos = repos::all(&dashboard, &viewer).await?;
+        let window = match read_window(&dashboard, &viewer, &query).await {
             Ok(window) => Some(window),
             Err(refusal) if refusal.status == StatusCode::NOT_FOUND && query.repo.is_none() => None,
             Err(refusal) => return Err(refusal),
@@ -105,9 +109,10 @@ async fn grid(State(dashboard): State<Dashboard>, Query(query): Query<WindowQuer
 /// `GET /grid.json`
 async fn grid_json(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<WindowQuery>,
 ) -> Answer<Json<CellWindow>> {
-    Ok(Json(read_window(&dashboard, &query).await?))
+    Ok(Json(read_window(&dashboard, &viewer, &query).await?))
 }
 
 #[derive(Template)]
@@ -117,6 +122,8 @@ struct BuildPage {
     log: Option<ShownLog>,
     artifacts: Vec<Artifact>,
     attempts: Vec<AttemptReport>,
+    /// What the forms of orders carry, for those who may give them.
+    orders: Option<String>,
 }
 
 /// The end of a build's log.
@@ -128,23 +135,30 @@ struct ShownLog {
 }
 
 /// `GET /builds/{id}` and its twin `GET /builds/{id}.json`
-async fn build(State(dashboard): State<Dashboard>, Path(path): Path<String>) -> Response {
+async fn build(State(dashboard): State<Dashboard>, viewer: Viewer, Path(path): Path<String>) -> Response {
     if let Some(build) = path.strip_suffix(".json") {
-        return builds::with_failure(&dashboard, build).await.map(Json).into_response();
+        return builds::with_failure(&dashboard, &viewer, build).await.map(Json).into_response();
     }
     let answer = async {
-        let build = builds::with_failure(&dashboard, &path).await?;
+        let build = builds::with_failure(&dashboard, &viewer, &path).await?;
         let id = build.id.parse().map_err(|_| Refusal::internal("a build without an id"))?;
-        let log = match logs::log_of_build(&dashboard, &path).await {
+        let log = match logs::log_of_build(&dashboard, &viewer, &path).await {
             Ok(log) => Some(shown_log(&dashboard, log).await?),
             Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
             Err(refusal) => return Err(refusal),
         };
         let artifacts = files::of_build(&dashboard, id).await?;
         let attempts = build.attempts.iter().rev().cloned().collect();
-        page(&BuildPage { build, log, artifacts, attempts })
+        let orders = orders(&viewer, &build);
+        page(&BuildPage { build, log, artifacts, attempts, orders })
     };
     shown(answer.await)
+}
+
+/// What the forms of orders carry, if somebody who is signed in may give orders to a build.
+fn orders(viewer: &Viewer, build: &BuildReport) -> Option<String> {
+    let may = viewer.role.may(Role::Developer) && viewer.may_order(&build.repo);
+    viewer.csrf.as_deref().filter(|_| may).map(str::to_owned)
 }
 
 async fn shown_log(dashboard: &Dashboard, log: store::logs::LogRow) -> Answer<ShownLog> {
@@ -170,14 +184,18 @@ struct BuildsPage {
 }
 
 /// `GET /builders/{name}` and its twin `GET /builders/{name}.json`
-async fn builder(State(dashboard): State<Dashboard>, Path(path): Path<String>) -> Response {
+async fn builder(State(dashboard): State<Dashboard>, viewer: Viewer, Path(path): Path<String>) -> Response {
     let query = |builder: &str| BuildQuery { builder: Some(builder.to_owned()), ..BuildQuery::default() };
     if let Some(builder) = path.strip_suffix(".json") {
-        return builds::page(&dashboard, query(builder)).await.map(Json).into_response();
+        return builds::page(&dashboard, &viewer, query(builder)).await.map(Json).into_response();
     }
     let answer = async {
-        let builds = builds::page(&dashboard, query(&path)).await?.builds;
-        let known = dashboard.config().builders().iter().any(|builder| builder.name.as_str() == path);
+        let builds = builds::page(&dashboard, &viewer, query(&path)).await?.builds;
+        let eyes = visible::eyes(&dashboard, &viewer).await?;
+        let known = dashboard.config().builders().iter().any(|builder| {
+            let seen = builder.scope.as_ref().is_none_or(|repo| eyes.repo(repo.as_str()));
+            builder.name.as_str() == path && seen
+        });
         if builds.is_empty() && !known {
             return Err(Refusal::not_found(format!("builder {path:?}")));
         }
@@ -187,7 +205,11 @@ async fn builder(State(dashboard): State<Dashboard>, Path(path): Path<String>) -
 }
 
 /// `GET /commits/{repo}/{hash}` and its twin with `.json`
-async fn commit(State(dashboard): State<Dashboard>, Path((repo, path)): Path<(String, String)>) -> Response {
+async fn commit(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Path((repo, path)): Path<(String, String)>,
+) -> Response {
     let query = |hash: &str| BuildQuery {
         repo: Some(repo.clone()),
         commit: Some(hash.to_owned()),
@@ -195,15 +217,17 @@ async fn commit(State(dashboard): State<Dashboard>, Path((repo, path)): Path<(St
         ..BuildQuery::default()
     };
     if let Some(hash) = path.strip_suffix(".json") {
-        return builds::page(&dashboard, query(hash)).await.map(Json).into_response();
+        return builds::page(&dashboard, &viewer, query(hash)).await.map(Json).into_response();
     }
     let answer = async {
         check_hash(&path)?;
         let mut reader = dashboard.db().read().await?;
         let row = store::commits::many(&mut reader, &repo, &[&path]).await?.pop();
         drop(reader);
+        let seen = visible::eyes(&dashboard, &viewer).await?.repo(&repo);
+        let row = row.filter(|_| seen);
         let row = row.ok_or_else(|| Refusal::not_found(format!("commit {path} of {repo:?}")))?;
-        let builds = builds::page(&dashboard, query(&path)).await?.builds;
+        let builds = builds::page(&dashboard, &viewer, query(&path)).await?.builds;
         let title = format!("{repo} {}", short(&path));
         let commit = Some(repos::commit_info(row));
         page(&BuildsPage { twin: format!("{path}.json"), title, commit, builds })

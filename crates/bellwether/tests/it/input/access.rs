@@ -12,6 +12,8 @@ fn a_token_is_made_used_and_revoked_and_a_link_signs_in() {
         "a link is for a person at a terminal: {}",
         server.printed()
     );
+    let built = world.wait_build(&server, "app", "the commit is built", |one| one["state"] == "done");
+    let build = built["id"].as_str().unwrap();
     let made = world.run(&[
         "token",
         "create",
@@ -42,7 +44,7 @@ fn a_token_is_made_used_and_revoked_and_a_link_signs_in() {
     with(admin.trim(), &["token", "create", "ada"]).must(2, &["409", "revoke it first"]);
     with(admin.trim(), &["token", "create", "x", "--role", "root"]).must(2, &["not one of the roles"]);
     with(&token, &["token", "list"]).must(2, &["403", "ada is developer"]);
-    with(&token, &["build", "app", "--builder", "t"]).must(0, &["ok"]);
+    with(&token, &["retry", build]).must(0, &["queued again"]);
 
     let link = with(admin.trim(), &["login", "--json"]).json();
     let url = link["url"].as_str().unwrap();
@@ -53,7 +55,7 @@ fn a_token_is_made_used_and_revoked_and_a_link_signs_in() {
     with(&token, &["login"]).must(2, &["403"]);
 
     with(admin.trim(), &["token", "revoke", "ada"]).must(0, &["ada is revoked"]);
-    with(&token, &["build", "app", "--builder", "t"]).must(2, &["401"]);
+    with(&token, &["retry", build]).must(2, &["401", "not known here"]);
     with(admin.trim(), &["token", "revoke", "ada"]).must(2, &["404"]);
 }
 

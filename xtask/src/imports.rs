@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "bellwether",
         &[
+            "access",
             "buildenv",
             "buildlet",
             "buildlet-client",
@@ -24,6 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "webui",
         ],
     ),
+    ("access", &["buildenv", "store", "transport", "webui"]),
     ("buildenv", &[]),
     ("git", &[]),
     ("store", &[]),

@@ -88,8 +88,9 @@ fn present(component: &Component) -> Result<Option<PathBuf>> {
             let found: Vec<PathBuf> = provides.iter().filter_map(|pattern| first_match(pattern)).collect();
             Ok(if found.len() == provides.len() { found.into_iter().next() } else { None })
         }
-        From::Venv { provides, sha256, .. } => {
-            let folder = cached(sha256)?.join("venv");
+        From::Venv { provides, sha256, .. } | From::NpmTree { provides, sha256, .. } => {
+            let made = if matches!(component.from, From::Venv { .. }) { "venv" } else { "tree" };
+            let folder = cached(sha256)?.join(made);
             let whole =
                 folder.join(".done").exists() && provides.iter().all(|name| folder.join(name).exists());
             Ok(whole.then_some(folder))
@@ -191,6 +192,10 @@ mod tests {
             assert!(!component.purposes.is_empty(), "{}", component.name);
             if let From::Venv { requirements, sha256, .. } = &component.from {
                 assert_eq!(digest(&in_tree(requirements)).unwrap(), *sha256, "{requirements}");
+            }
+            if let From::NpmTree { folder, sha256, .. } = &component.from {
+                let list = in_tree(folder).join("package-lock.json");
+                assert_eq!(digest(&list).unwrap(), *sha256, "{folder}");
             }
         }
     }

@@ -67,6 +67,11 @@ pub enum Command {
     /// Checks and prints the log of who did what
     #[command(subcommand)]
     Audit(Audit),
+    /// Makes, lists and revokes what programs and machines show to the server
+    #[command(subcommand)]
+    Token(Token),
+    /// Prints a new link by which a browser signs in, once
+    Login(Login),
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -368,4 +373,63 @@ pub struct Repro {
 pub struct Doctor {
     #[command(flatten)]
     pub server: Server,
+}
+
+/// Subcommands of `token`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Token {
+    /// Makes a token and prints it: the only time it is shown
+    Create(TokenCreate),
+    /// Lists tokens, without what is secret of them
+    List(Server),
+    /// Ends a token
+    Revoke(TokenRevoke),
+}
+
+/// Arguments of `token create`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether token create ada --role developer --expires 90d
+  bellwether token create mac-1 --role builder --repo app     a machine that may fetch a private repository")]
+pub struct TokenCreate {
+    #[command(flatten)]
+    pub server: Server,
+    /// Its name, for the list and the audit log
+    pub name: String,
+    /// What it may do: reader, developer, builder, admin or service
+    #[arg(long, default_value = "developer")]
+    pub role: String,
+    /// Only about this repo; may be given several times
+    #[arg(long)]
+    pub repo: Vec<String>,
+    /// Ends by itself after so long, such as 12h or 90d
+    #[arg(long, value_name = "DURATION")]
+    pub expires: Option<String>,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, Clone, Args)]
+pub struct TokenRevoke {
+    #[command(flatten)]
+    pub server: Server,
+    /// The token's name
+    pub name: String,
+}
+
+/// Arguments of `login`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether login                                  for yourself, as admin
+  bellwether login --person ada --role developer    for somebody else")]
+pub struct Login {
+    #[command(flatten)]
+    pub server: Server,
+    /// Who is signed in by it [default: who asks]
+    #[arg(long)]
+    pub person: Option<String>,
+    /// What they may do: reader, developer or admin [default: admin]
+    #[arg(long)]
+    pub role: Option<String>,
 }

@@ -13,6 +13,7 @@ mod news;
 mod once;
 mod repro;
 mod state;
+mod token;
 mod up;
 mod why;
 
@@ -40,6 +41,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,
         Command::Audit(args) => state::audit(&args).await,
+        Command::Token(args) => token::run(&args).await,
+        Command::Login(args) => token::login(&args).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut text);

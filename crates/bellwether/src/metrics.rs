@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use coordinator::{Measures, Status};
 use http::{StatusCode, header};
 use prometheus_client::collector::Collector;
@@ -17,7 +16,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use transport::Service;
+use transport::routes::get;
+use transport::{Role, Routes, Service};
 
 /// What an answer of Prometheus' text format is called.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -93,12 +93,17 @@ impl Metrics {
     }
 }
 
-/// Adds `/metrics` and `/readyz` to a router, and counts the requests of all its routes.
+/// The routes of `/metrics` and `/readyz`.
+pub fn routes(metrics: &Arc<Metrics>) -> Routes {
+    Routes::new()
+        .route("/metrics", get(Role::Reader, text))
+        .route("/readyz", get(Role::Anonymous, ready))
+        .with_state(Arc::clone(metrics))
+}
+
+/// Counts the requests of all routes of a router, those that are refused before them too.
 pub fn measured(router: Router, metrics: &Arc<Metrics>) -> Router {
-    let own = Router::new().route("/metrics", get(text)).route("/readyz", get(ready));
-    router
-        .merge(own.with_state(Arc::clone(metrics)))
-        .layer(middleware::from_fn_with_state(Arc::clone(metrics), count))
+    router.layer(middleware::from_fn_with_state(Arc::clone(metrics), count))
 }
 
 async fn text(State(metrics): State<Arc<Metrics>>) -> Response {

@@ -1,109 +1,44 @@
-//! The one port: who may do what, and the connections.
+//! The one port: the command line's token, and the connections.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
-use axum::{Json, Router};
-use http::{HeaderMap, Method, StatusCode, header};
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use transport::ApiError;
 
 /// The file with the command line's token, in the data directory.
 pub const TOKEN_FILE: &str = "admin-token";
 
-/// Who may do what. The default is refusal: whatever is no plain reading needs the token.
-pub struct Guard {
-    token: String,
-    /// Whether reading needs the token too.
-    pub readers_only: bool,
-}
-
-impl Guard {
-    /// Reads the token, or makes one.
-    pub fn open(data: &Path) -> Result<Guard> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let path = data.join(TOKEN_FILE);
-        match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= 32 => {
-                return Ok(Guard { token: text.trim().to_owned(), readers_only: false });
-            }
-            Ok(_) => bail!("{} holds no token: remove it, and a new one is made", path.display()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        }
-        let mut bytes = [0u8; 32];
-        getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
-        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        // Under another name until it is whole: half a token, on a disk that was full for a moment, would keep every later
-        // start from going on. The data directory is ours alone, so nobody else writes here.
-        let partial = path.with_extension("partial");
-        match std::fs::remove_file(&partial) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("removing {}", partial.display()));
-            }
-            _ => {}
-        }
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-        file.and_then(|mut file| writeln!(file, "{token}"))
-            .and_then(|()| std::fs::rename(&partial, &path))
-            .with_context(|| format!("writing {}", path.display()))?;
-        Ok(Guard { token, readers_only: false })
+/// Reads the token, or makes one.
+pub fn admin_token(data: &Path) -> Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = data.join(TOKEN_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
+        Ok(_) => bail!("{} holds no token: remove it, and a new one is made", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     }
-
-    fn holds_token(&self, headers: &HeaderMap) -> bool {
-        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| same(said, &self.token))
-    }
-}
-
-/// Compares in a time that does not tell how much of it was right.
-fn same(said: &str, token: &str) -> bool {
-    let differs = said.bytes().zip(token.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
-    said.len() == token.len() && differs == 0
-}
-
-async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    // Whether the server lives, and what its pages look like, is no secret.
-    let path = request.uri().path();
-    let open = matches!(path, "/healthz" | "/readyz") || path.starts_with("/assets/");
-    // Who posts to the original's API has a key of its own, which is looked at there; who asks it for a key needs the token.
-    let keyed = path.starts_with("/dash/") && *request.method() == Method::POST;
-    let keys = matches!(path, "/dash/key" | "/dash/gccgo/key");
-    // A browser asks this before it asks from another site's page.
-    let before = *request.method() == Method::OPTIONS && path == "/try.json";
-    let allowed = (reads && (open || !guard.readers_only)) || keyed || before;
-    if guard.holds_token(request.headers()) || (allowed && !keys) {
-        let response = next.run(request).await;
-        // The router itself says no more than the status and which methods there are.
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = response.headers().get(header::ALLOW).cloned();
-            let mut said =
-                refusal(StatusCode::METHOD_NOT_ALLOWED, "method", "this path does not know this method");
-            said.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
-            return said;
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Under another name until it is whole: half a token, on a disk that was full for a moment, would keep every later
+    // start from going on. The data directory is ours alone, so nobody else writes here.
+    let partial = path.with_extension("partial");
+    match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("removing {}", partial.display()));
         }
-        return response;
+        _ => {}
     }
-    let message = format!("this needs the token that the server keeps in {TOKEN_FILE} of its data directory");
-    refusal(StatusCode::UNAUTHORIZED, "unauthorized", message)
-}
-
-fn refusal(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
-    let request_id = store::EventId::generate(store::Micros::now()).to_string();
-    (status, Json(ApiError { code: code.into(), message: message.into(), request_id })).into_response()
-}
-
-/// Puts the guard before a router.
-pub fn guarded(router: Router, guard: Arc<Guard>) -> Router {
-    router.layer(middleware::from_fn_with_state(guard, check))
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
+    file.and_then(|mut file| writeln!(file, "{token}"))
+        .and_then(|()| std::fs::rename(&partial, &path))
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(token)
 }
 
 /// How an address that can't be had is dealt with.
@@ -141,6 +76,7 @@ pub async fn listen(address: &str, taken: Taken) -> Result<(TcpListener, SocketA
 
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> Result<()> {
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, router).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }
@@ -155,92 +91,16 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
-    use axum::routing::get;
-    use tower::ServiceExt as _;
-
-    #[tokio::test]
-    async fn all_but_reading_needs_the_token() {
-        let dir = tempfile::tempdir().unwrap();
-        let guard = Guard::open(dir.path()).unwrap();
-        let token = guard.token.clone();
-        assert_eq!(Guard::open(dir.path()).unwrap().token, token, "it is kept");
-        let app = Router::new()
-            .route("/", get(|| async { "ok" }).post(|| async { "done" }).delete(|| async { "gone" }));
-        let app = guarded(app, Arc::new(guard));
-        let ask = |method: Method, token: Option<String>| {
-            let mut request = Request::builder().method(method).uri("/");
-            if let Some(token) = token {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let app = app.clone();
-            async move { app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status() }
-        };
-        assert_eq!(ask(Method::GET, None).await, 200);
-        let request = Request::put("/").header(header::AUTHORIZATION, format!("Bearer {token}"));
-        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 405);
-        assert!(answer.headers()[header::ALLOW].to_str().unwrap().contains("DELETE"));
-        let body = axum::body::to_bytes(answer.into_body(), 1 << 16).await.unwrap();
-        let body: ApiError = serde_json::from_slice(&body).unwrap();
-        assert_eq!((body.code.as_str(), body.request_id.len()), ("method", 26));
-        for method in [Method::POST, Method::DELETE] {
-            assert_eq!(ask(method.clone(), None).await, 401);
-            assert_eq!(ask(method.clone(), Some(format!("{token}0"))).await, 401);
-            assert_eq!(ask(method.clone(), Some(String::new())).await, 401);
-            assert_eq!(ask(method, Some(token.clone())).await, 200);
-        }
-    }
-
-    #[tokio::test]
-    async fn posts_to_the_original_s_api_bring_their_own_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let guard = Guard::open(dir.path()).unwrap();
-        let token = guard.token.clone();
-        let all = || axum::routing::any(|| async { "ok" });
-        let app = Router::new().route("/dash/result", all()).route("/dash/key", all());
-        let app = app.route("/dashing", all()).route("/try.json", all());
-        let app = guarded(app, Arc::new(guard));
-        for (method, path, token, status) in [
-            ("POST", "/dash/result", None, 200),
-            ("PUT", "/dash/result", None, 401),
-            ("POST", "/dashing", None, 401),
-            ("GET", "/dash/key", None, 401),
-            ("POST", "/dash/key", None, 401),
-            ("GET", "/dash/key", Some(&token), 200),
-            ("OPTIONS", "/try.json", None, 200),
-            ("OPTIONS", "/dash/result", None, 401),
-        ] {
-            let mut request = Request::builder().method(method).uri(path);
-            if let Some(token) = token {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let answer = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-            assert_eq!(answer.status(), status, "{method} {path}");
-        }
-    }
 
     #[test]
     fn a_token_that_was_cut_short_by_a_full_disk_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         // As a start leaves it whose disk had room for the file and not for all of its content.
         std::fs::write(dir.path().join(TOKEN_FILE).with_extension("partial"), "0123456789abcdef").unwrap();
-        let token = Guard::open(dir.path()).unwrap().token;
+        let token = admin_token(dir.path()).unwrap();
         assert_eq!(token.len(), 64);
+        assert_eq!(admin_token(dir.path()).unwrap(), token, "it is kept");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
-    }
-
-    #[tokio::test]
-    async fn where_reading_needs_the_token_only_health_and_looks_do_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let guard = Guard { readers_only: true, ..Guard::open(dir.path()).unwrap() };
-        let ok = || get(|| async { "ok" });
-        let app = Router::new().route("/", ok()).route("/healthz", ok()).route("/assets/style.css", ok());
-        let app = guarded(app, Arc::new(guard));
-        for (path, status) in [("/", 401), ("/healthz", 200), ("/assets/style.css", 200)] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            assert_eq!(app.clone().oneshot(request).await.unwrap().status(), status, "{path}");
-        }
     }
 
     #[tokio::test]

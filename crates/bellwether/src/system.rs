@@ -2,15 +2,19 @@
 
 pub mod composed;
 pub mod data;
+#[cfg(test)]
+mod hidden;
 pub mod hooks;
+#[cfg(test)]
+mod table;
 pub mod targets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
-use axum::Router;
 use coordinator::{
     Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver,
 };
@@ -20,9 +24,11 @@ use store::{DataDir, Db, Objects};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use transport::Service;
+use transport::{Routes, Service};
 
 use composed::{Composer, Composition};
+
+use crate::metrics::{self, Metrics};
 
 /// How often the mirrors are asked whether a project file may have changed.
 const RECONFIGURE: Duration = Duration::from_millis(200);
@@ -31,14 +37,16 @@ const ARCHIVES: u64 = 4 << 30;
 
 /// The system, running.
 pub struct System {
-    /// All services behind one router, without any guard.
-    pub router: Router,
+    /// All services behind one port, each route with its role.
+    pub routes: Routes,
+    /// Who somebody is.
+    pub access: Access,
     /// The dashboard.
     pub dashboard: Service,
     /// The coordinator.
     pub coordinator: Service,
-    /// What the coordinator counts.
-    pub measures: coordinator::Measures,
+    /// What is counted here.
+    pub metrics: Arc<Metrics>,
     /// The mirrors.
     pub mirror: Mirror,
     /// What is configured, and what is wrong with it.
@@ -67,12 +75,19 @@ impl System {
             environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
         let db = Db::open(&url, data).await.context("opening the database")?;
         data::claim_database(&db, environment.name.as_str()).await?;
+        let admin_token = crate::server::admin_token(data)?;
         let objects_url =
             environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
         let objects = Objects::open(&objects_url, data).context("opening the object store")?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
 
+        let access = Access::new(AccessParts {
+            db: db.clone(),
+            config: config.clone(),
+            admin_token,
+            data: data.to_owned(),
+        });
         let mirror = Mirror::open(MirrorConfig {
             dir: data.join("mirror"),
             cache_bytes: ARCHIVES,
@@ -84,9 +99,9 @@ impl System {
         })
         .await
         .context("opening the mirrors")?;
-        let mirror_router = gitmirror::router(&mirror);
+        let mirror_routes = gitmirror::routes(&mirror);
         let mirror_service =
-            Service::in_process(mirror_router.clone()).with_timeout(Duration::from_secs(900));
+            Service::in_process(mirror_routes.clone().into_router()).with_timeout(Duration::from_secs(900));
 
         let parts = DashboardParts {
             db: db.clone(),
@@ -98,8 +113,8 @@ impl System {
         if let Some(master) = data::builder_key(&first.config, data)? {
             dashboard.set_builder_key(&master)?;
         }
-        let dashboard_router = dashboard::router(&dashboard);
-        let dashboard_service = Service::in_process(dashboard_router.clone());
+        let dashboard_routes = dashboard::routes(&dashboard);
+        let dashboard_service = Service::in_process(dashboard_routes.clone().into_router());
 
         let pool = LocalPool::open(LocalPoolConfig {
             dir: data.join("workers"),
@@ -141,9 +156,11 @@ impl System {
             patience: Duration::from_secs(30),
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
-        let coordinator_router = coordinator.router();
-        let measures = coordinator.measures();
-        let router = dashboard_router.merge(coordinator_router.clone()).merge(mirror_router);
+        let coordinator_service = Service::in_process(coordinator.router());
+        let metrics =
+            Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
+        let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
+        let routes = access.with(services.merge(metrics::routes(&metrics)));
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let looking = stop.child_token();
@@ -153,10 +170,11 @@ impl System {
         });
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let mut system = System {
-            router,
-            measures,
+            routes,
+            access,
+            metrics,
             dashboard: dashboard_service,
-            coordinator: Service::in_process(coordinator_router),
+            coordinator: coordinator_service,
             mirror,
             composition,
             drain,

@@ -93,7 +93,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     jobs::recipes(checker, all);
     shared::environments(checker, all, builders);
     shared::secrets(checker, all, builders);
-    access::private_repos(checker, all);
+    access::sign_in(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

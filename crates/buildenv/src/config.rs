@@ -12,12 +12,13 @@ use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
     Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Rule, Secret, SecretSource,
+    Visibility,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
 use crate::schema::{BUILDER, RECIPE, SECTIONS, Section};
 use crate::source::Location;
-use crate::tree::{Entry, Node};
+use crate::tree::{Entry, Node, Table};
 use crate::values::Checker;
 
 /// Where a repository's own part of the configuration stands.
@@ -161,10 +162,16 @@ impl Config {
         &self.dashboard
     }
 
-    /// Says who may read public repositories.
+    /// Says who may what, and how people sign in.
     #[must_use]
-    pub fn access(&self) -> Access {
-        self.access
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Says whether a repository is private; `None` for one that is not configured.
+    #[must_use]
+    pub fn is_private(&self, repo: &str) -> Option<bool> {
+        Some(self.repo(repo)?.visibility == Visibility::Private)
     }
 
     /// Lists the secrets of this environment.
@@ -329,10 +336,8 @@ impl Maker<'_> {
         let builders = self.builders(&whole, &hosts, &secrets);
         let top = Fields(&self.all.top);
         let single = |name| self.all.find(name, None, "").map(|i| &i.table);
-        let access = match single("access").and_then(|t| Fields(t).text("read")) {
-            Some("developer") => Access::Developer,
-            _ => Access::Anonymous,
-        };
+        let none = Table::default();
+        let access = Access::read(Fields(single("access").unwrap_or(&none)));
         let dashboard = single("dashboard").map_or_else(Dashboard::default, |t| Dashboard {
             main: Fields(t).name("main"),
             hidden_branches: Fields(t).patterns("hidden_branches"),

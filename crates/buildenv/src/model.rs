@@ -8,7 +8,9 @@ mod recipe;
 mod repo;
 
 pub use builder::{Ancestor, Builder};
-pub use environment::{Access, Dashboard, Environment, Limit, Secret, SecretSource};
+pub use environment::{
+    Access, Dashboard, Environment, GithubLogin, Limit, LoginClient, Oidc, Reading, Secret, SecretSource,
+};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};

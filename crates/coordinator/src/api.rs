@@ -1,15 +1,16 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
 mod legacy;
+mod order;
 mod pages;
+mod visible;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,7 +18,8 @@ use store::audit::{self, Deed};
 use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
-use transport::{ApiError, CallError};
+use transport::routes::{get, post};
+use transport::{ApiError, CallError, Role, Routes, Viewer};
 
 use crate::attempt::Shared;
 use crate::core::{BlockedRepo, Message, Status};
@@ -26,6 +28,7 @@ use crate::ledger::transition;
 use crate::resolve;
 use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
+use order::Order;
 
 pub(crate) struct Api {
     pub shared: Arc<Shared>,
@@ -167,26 +170,44 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<
     }
 }
 
-pub(crate) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/builds", post(submit))
-        .route("/api/v1/builds/{id}/retry", post(retry))
-        .route("/api/v1/builds/{id}/cancel", post(cancel))
-        .route("/api/v1/builds/{id}/why", get(why))
-        .route("/api/v1/work", post(work))
-        .route("/api/v1/status", get(status))
-        .route("/status.json", get(status))
-        .route("/status", get(pages::status))
+pub(crate) fn routes(api: Api) -> Routes {
+    Routes::new()
+        .route("/api/v1/builds", post(Role::Developer, submit))
+        .route("/api/v1/builds/{id}/retry", post(Role::Developer, retry))
+        .route("/api/v1/builds/{id}/cancel", post(Role::Developer, cancel))
+        .route("/api/v1/builds/{id}/why", get(Role::Reader, why))
+        .route("/api/v1/work", post(Role::Developer, work))
+        .route("/api/v1/status", get(Role::Reader, status))
+        .route("/status.json", get(Role::Reader, status))
+        .route("/status", get(Role::Reader, pages::status))
+        .route("/pools", get(Role::Reader, pages::pools))
         .merge(legacy::routes())
-        .route("/pools", get(pages::pools))
         .with_state(Arc::new(api))
 }
 
-async fn build(api: &Api, id: &str) -> Result<BuildRow, Failure> {
+/// Finds a build, if it exists for the viewer.
+async fn build(api: &Api, viewer: &Viewer, id: &str) -> Result<BuildRow, Failure> {
     let unknown = || Failure::not_found(format!("there is no build {id}"));
     let id: BuildId = id.parse().map_err(|_| unknown())?;
     let mut reader = api.shared.ledger.db().read().await?;
-    builds::get(&mut reader, id).await?.ok_or_else(unknown)
+    let row = builds::get(&mut reader, id).await?.ok_or_else(unknown)?;
+    let config = api.finder.config.borrow().clone();
+    if visible::revision(&config, viewer, &row.revision) { Ok(row) } else { Err(unknown()) }
+}
+
+/// Finds a build for an order.
+async fn build_to_order(api: &Api, viewer: &Viewer, id: &str) -> Result<BuildRow, Failure> {
+    let row = build(api, viewer, id).await?;
+    may_order(viewer, &row.repo)?;
+    Ok(row)
+}
+
+fn may_order(viewer: &Viewer, repo: &str) -> Result<(), Failure> {
+    let message = || format!("{} is not for {repo}", viewer.who);
+    viewer
+        .may_order(repo)
+        .then_some(())
+        .ok_or_else(|| Failure::new(StatusCode::FORBIDDEN, "forbidden", message()))
 }
 
 async fn ask<T>(api: &Api, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Failure> {
@@ -211,8 +232,16 @@ async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure
     })
 }
 
-async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -> Answer<BuildAnswer> {
+async fn submit(
+    State(api): State<Arc<Api>>,
+    viewer: Viewer,
+    Input(body): Input<BuildRequest>,
+) -> Answer<BuildAnswer> {
     let config = Arc::clone(&api.finder.config.borrow());
+    if !visible::with_needs(&config, &viewer, &body.repo) {
+        return Err(Failure::not_found(format!("there is no repo {}", body.repo)));
+    }
+    may_order(&viewer, &body.repo)?;
     let builder = resolve::builder(&config, &body.repo, &body.builder)
         .map_err(|error| Failure::not_found(error.to_string()))?;
     let repo = config.repo(&body.repo);
@@ -239,7 +268,7 @@ async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -
         commit_time: now,
     };
     let name = want.builder.clone();
-    let asked = deed(now, "build", &revision, &name);
+    let asked = deed(&viewer, now, "build", &revision, &name);
     if let Some(row) = api.finder.queue(vec![want], &[], Some(asked)).await?.into_iter().next() {
         return Ok(answer(row, true));
     }
@@ -248,7 +277,7 @@ async fn submit(State(api): State<Arc<Api>>, Input(body): Input<BuildRequest>) -
     drop(reader);
     let row = row.ok_or_else(|| Failure::not_found("the build vanished"))?;
     if body.again && row.state == "done" {
-        return Ok(answer(again(&api, row.id).await?, true));
+        return Ok(answer(again(&api, &viewer, row.id).await?, true));
     }
     Ok(answer(row, false))
 }
@@ -262,17 +291,18 @@ fn count(attempts: i64) -> u32 {
     u32::try_from(attempts).unwrap_or(u32::MAX)
 }
 
-/// What a person did, for the audit log. All persons hold the one token there is.
-fn deed(time: Micros, action: &str, target: &str, detail: &str) -> Deed {
-    Deed { time, actor: "admin".into(), action: action.into(), target: target.into(), detail: detail.into() }
+/// What somebody did, for the audit log.
+fn deed(viewer: &Viewer, time: Micros, action: &str, target: &str, detail: &str) -> Deed {
+    let actor = viewer.who.to_string();
+    Deed { time, actor, action: action.into(), target: target.into(), detail: detail.into() }
 }
 
-async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
+async fn again(api: &Api, viewer: &Viewer, id: BuildId) -> Result<BuildRow, Failure> {
     let now = api.shared.ledger.clock().now();
     let class = Class::Interactive.as_str();
     let row = transition!(&api.shared.ledger, "retry", id, |tx| {
         builds::retry(&mut tx, id, class, 0, now).await?;
-        audit::append(&mut tx, deed(now, "retry", &id.to_string(), "")).await?;
+        audit::append(&mut tx, deed(viewer, now, "retry", &id.to_string(), "")).await?;
         builds::get(&mut tx, id).await?
     });
     // A commit whose answer was lost looks stale when it is tried again: the row tells whose it is.
@@ -298,26 +328,32 @@ async fn again(api: &Api, id: BuildId) -> Result<BuildRow, Failure> {
     }
 }
 
-async fn retry(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<BuildAnswer> {
-    let row = build(&api, &id).await?;
-    let row = again(&api, row.id).await?;
-    Ok(answer(row, true))
+async fn retry(
+    State(api): State<Arc<Api>>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    order: Order<serde::de::IgnoredAny>,
+) -> Result<Response, Failure> {
+    let row = build_to_order(&api, &viewer, &id).await?;
+    let row = again(&api, &viewer, row.id).await?;
+    Ok(order.answered(&id, answer(row, true)))
 }
 
 async fn cancel(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
-    body: Option<Json<CancelRequest>>,
-) -> Answer<BuildAnswer> {
-    let row = build(&api, &id).await?;
-    let reason = body.map(|Json(body)| body.reason).filter(|reason| !reason.is_empty());
+    viewer: Viewer,
+    Path(path_id): Path<String>,
+    order: Order<CancelRequest>,
+) -> Result<Response, Failure> {
+    let row = build_to_order(&api, &viewer, &path_id).await?;
+    let reason = order.body.as_ref().map(|body| body.reason.clone()).filter(|reason| !reason.is_empty());
     let cause =
         json!({"kind": "person", "detail": reason.unwrap_or_else(|| "cancelled by hand".into())}).to_string();
     let now = api.shared.ledger.clock().now();
     let id = row.id;
     let after = transition!(&api.shared.ledger, "cancel", id, |tx| {
         if builds::cancel(&mut tx, id, &cause).await? {
-            audit::append(&mut tx, deed(now, "cancel", &id.to_string(), &cause)).await?;
+            audit::append(&mut tx, deed(&viewer, now, "cancel", &id.to_string(), &cause)).await?;
         }
         let row = builds::get(&mut tx, id).await?.ok_or(StoreError::Stale)?;
         if row.state == "queued" {
@@ -327,11 +363,11 @@ async fn cancel(
     })?;
     let message = if after.state == "done" { Message::Withdrawn(id) } else { Message::Cancel(id) };
     let _ = api.finder.core.send(message).await;
-    Ok(answer(after, false))
+    Ok(order.answered(&path_id, answer(after, false)))
 }
 
-async fn why(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer<WhyAnswer> {
-    let row = build(&api, &id).await?;
+async fn why(State(api): State<Arc<Api>>, viewer: Viewer, Path(id): Path<String>) -> Answer<WhyAnswer> {
+    let row = build(&api, &viewer, &id).await?;
     let wait = ask(&api, |answer| Message::Why(row.id, answer)).await?;
     let waits =
         wait.as_ref().is_some_and(|wait| matches!(wait.reason, Reason::Pool { .. } | Reason::BackOff { .. }));
@@ -388,8 +424,15 @@ async fn whole_status(api: &Api) -> Result<Status, Failure> {
     Ok(status)
 }
 
-async fn status(State(api): State<Arc<Api>>) -> Answer<Status> {
-    Ok(Json(whole_status(&api).await?))
+/// How things stand, as far as the viewer may know.
+async fn shown_status(api: &Api, viewer: &Viewer) -> Result<Status, Failure> {
+    let status = whole_status(api).await?;
+    let config = api.finder.config.borrow().clone();
+    Ok(visible::status(&config, viewer, status))
+}
+
+async fn status(State(api): State<Arc<Api>>, viewer: Viewer) -> Answer<Status> {
+    Ok(Json(shown_status(&api, &viewer).await?))
 }
 
 async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {

@@ -11,7 +11,7 @@ use store::{BuildId, Db, Objects, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use transport::Service;
+use transport::{Routes, Service};
 
 use crate::api::{self, Api};
 use crate::attempt::Shared;
@@ -78,7 +78,7 @@ pub enum StartError {
 /// A coordinator that leads. [`Coordinator::run`] does its work.
 pub struct Coordinator {
     core: Core,
-    router: Router,
+    routes: Routes,
     shared: Arc<Shared>,
     finder: Finder,
     messages: mpsc::Receiver<Message>,
@@ -127,13 +127,18 @@ impl Coordinator {
         let core =
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
-        let router = api::router(Api { shared: Arc::clone(&shared), finder: finder.clone() });
-        Ok(Coordinator { core, router, shared, finder, messages, pool_events })
+        let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone() });
+        Ok(Coordinator { core, routes, shared, finder, messages, pool_events })
     }
 
-    /// Its pages and API.
+    /// Its pages and API, each route with its role.
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// The same as a router of its own.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        self.routes().into_router()
     }
 
     /// What it counts.

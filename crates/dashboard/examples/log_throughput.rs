@@ -30,9 +30,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dashboard = Dashboard::new(DashboardParts { db, objects, config, logs: LogLimits::default() });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let server =
-        tokio::spawn(async move { dashboard::serve(&dashboard, listener, Default::default()).await });
-    let client = DashboardClient::new(Service::url(&url));
+    let router = dashboard::routes(&dashboard).behind_token("bench");
+    let server = tokio::spawn(async move { dashboard::serve(router, listener, Default::default()).await });
+    let client = DashboardClient::new(Service::url(&url).with_bearer("bench"));
 
     let mut text = String::new();
     for n in 0.. {

@@ -13,4 +13,4 @@ pub mod extract;
 mod server;
 
 #[cfg(feature = "server")]
-pub use server::{BadKey, Dashboard, DashboardParts, LogLimits, builder_key, router, serve};
+pub use server::{BadKey, Dashboard, DashboardParts, LogLimits, builder_key, router, routes, serve};

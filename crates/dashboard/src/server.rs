@@ -15,6 +15,7 @@ mod refusal;
 mod repos;
 mod since;
 mod tail;
+mod visible;
 mod window;
 
 use std::sync::Arc;
@@ -22,10 +23,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
 use store::{Db, Micros, Objects};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use transport::routes::{get, post, put};
+use transport::{Role, Routes, Viewer};
 
 use cells::CellCache;
 use failures::FailureCache;
@@ -86,6 +88,8 @@ struct Inner {
     news: broadcast::Sender<store::AttemptId>,
     /// Counts changes of what pages show.
     changes: watch::Sender<u64>,
+    /// Counts those of what is public.
+    public_changes: watch::Sender<u64>,
 }
 
 impl Dashboard {
@@ -93,10 +97,10 @@ impl Dashboard {
     #[must_use]
     pub fn new(parts: DashboardParts) -> Self {
         let (news, _) = broadcast::channel(1024);
-        let (changes, _) = watch::channel(0);
+        let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
         let (cells, failures) = (CellCache::default(), FailureCache::default());
         let keys = legacy::KeyRing::default();
-        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes }))
+        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -135,13 +139,20 @@ impl Dashboard {
         &self.0.failures
     }
 
-    /// Lets go of what watches pages.
-    fn changed(&self) {
+    /// Lets go of what watches pages, after a change of what is of this revision (or repo).
+    async fn changed(&self, revision: &str) {
         self.0.changes.send_modify(|count| *count += 1);
+        let eyes = visible::eyes(self, &Viewer::stranger(true)).await;
+        // Who can't be told now looks again by themselves after a while.
+        if eyes.is_ok_and(|eyes| eyes.revision(revision)) {
+            self.0.public_changes.send_modify(|count| *count += 1);
+        }
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.0.changes.subscribe()
+    /// The changes that somebody may know of.
+    fn changes(&self, viewer: &Viewer) -> watch::Receiver<u64> {
+        let of = if viewer.sees_all() { &self.0.changes } else { &self.0.public_changes };
+        of.subscribe()
     }
 
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {
@@ -154,71 +165,80 @@ const LARGEST_BRANCH: usize = 40 << 20;
 /// Largest list of test results.
 const LARGEST_TESTS: usize = 64 << 20;
 
-/// Returns the pages and the API of a dashboard.
-pub fn router(dashboard: &Dashboard) -> Router {
-    let api = Router::new()
-        .route("/repos", get(repos::list))
-        .route("/repos/{repo}", put(repos::put_repo))
+/// Returns the pages and the API of a dashboard, each route with its role.
+pub fn routes(dashboard: &Dashboard) -> Routes {
+    let api = Routes::new()
+        .route("/repos", get(Role::Reader, repos::list))
+        .route("/repos/{repo}", put(Role::Service, repos::put_repo))
         .route(
             "/repos/{repo}/branches/{branch}",
-            put(repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
+            put(Role::Service, repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
         )
-        .route("/cells", get(window::window))
-        .route("/cells/empty", get(cells::empty))
-        .route("/builds", get(builds::list))
-        .route("/builds/{id}", get(builds::get).put(builds::put).layer(DefaultBodyLimit::max(8 << 20)))
-        .route("/builds/{id}/failure", get(failures::get))
-        .route("/builds/{id}/tests", get(files::tests))
-        .route("/builds/{id}/artifacts", get(files::artifacts))
-        .route("/builds/{id}/log", get(logs::of_build::read))
-        .route("/builds/{id}/log/info", get(logs::of_build::info))
-        .route("/builds/{id}/log/search", get(logs::of_build::search))
-        .route("/builds/{id}/log/events", get(tail::of_build))
-        .route("/expected", get(builds::expected))
-        .route("/attempts/{attempt}/log", get(logs::of_attempt::read))
-        .route("/attempts/{attempt}/log/info", get(logs::of_attempt::info))
-        .route("/attempts/{attempt}/log/search", get(logs::of_attempt::search))
-        .route("/attempts/{attempt}/log/events", get(tail::of_attempt))
-        .route("/attempts/{attempt}/log/open", post(logs::open))
-        .route("/attempts/{attempt}/log/finish", post(logs::finish))
+        .route("/cells", get(Role::Reader, window::window))
+        .route("/cells/empty", get(Role::Service, cells::empty))
+        .route("/builds", get(Role::Reader, builds::list))
+        .route(
+            "/builds/{id}",
+            get(Role::Reader, builds::get)
+                .put(Role::Service, builds::put)
+                .layer(DefaultBodyLimit::max(8 << 20)),
+        )
+        .route("/builds/{id}/failure", get(Role::Reader, failures::get))
+        .route("/builds/{id}/tests", get(Role::Reader, files::tests))
+        .route("/builds/{id}/artifacts", get(Role::Reader, files::artifacts))
+        .route("/builds/{id}/log", get(Role::Reader, logs::of_build::read))
+        .route("/builds/{id}/log/info", get(Role::Reader, logs::of_build::info))
+        .route("/builds/{id}/log/search", get(Role::Reader, logs::of_build::search))
+        .route("/builds/{id}/log/events", get(Role::Reader, tail::of_build))
+        .route("/expected", get(Role::Reader, builds::expected))
+        .route("/attempts/{attempt}/log", get(Role::Reader, logs::of_attempt::read))
+        .route("/attempts/{attempt}/log/info", get(Role::Reader, logs::of_attempt::info))
+        .route("/attempts/{attempt}/log/search", get(Role::Reader, logs::of_attempt::search))
+        .route("/attempts/{attempt}/log/events", get(Role::Reader, tail::of_attempt))
+        .route("/attempts/{attempt}/log/open", post(Role::Service, logs::open))
+        .route("/attempts/{attempt}/log/finish", post(Role::Service, logs::finish))
         .route(
             "/attempts/{attempt}/log/{n}",
-            put(logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
+            put(Role::Service, logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
         )
-        .route("/attempts/{attempt}/tests", put(files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)))
+        .route(
+            "/attempts/{attempt}/tests",
+            put(Role::Service, files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)),
+        )
         .route(
             "/attempts/{attempt}/artifacts/{name}",
-            put(files::put_artifact).get(files::artifact).layer(DefaultBodyLimit::disable()),
-        )
-        .fallback(no_route);
-    Router::new()
+            put(Role::Service, files::put_artifact)
+                .get(Role::Reader, files::artifact)
+                .layer(DefaultBodyLimit::disable()),
+        );
+    Routes::new()
         .nest("/api/v1", api)
         .merge(pages::routes())
-        .merge(webui::assets::routes())
+        .route(webui::assets::PATH, get(Role::Anonymous, webui::assets::asset))
         .with_state(dashboard.clone())
         .merge(legacy::routes(dashboard))
 }
 
-async fn no_route() -> Refusal {
-    Refusal::not_found("such path in the API")
+/// The same as a router of its own.
+pub fn router(dashboard: &Dashboard) -> Router {
+    routes(dashboard).into_router()
 }
 
 /// How long requests may still take once a server is to end. Live logs never end by themselves.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves a dashboard on a listener until `shutdown`, then lets requests end for a few seconds.
+/// Serves a dashboard's router, behind the layer that says who asks, on a listener until `shutdown`, then lets requests end for a few seconds.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(
-    dashboard: &Dashboard,
+    router: Router,
     listener: tokio::net::TcpListener,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let draining = shutdown.clone();
-    let served = axum::serve(listener, router(dashboard))
-        .with_graceful_shutdown(draining.cancelled_owned())
-        .into_future();
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(draining.cancelled_owned()).into_future();
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;

@@ -31,10 +31,12 @@ pub struct RepoConfig {
     pub destinations: Vec<String>,
     /// The longest time between two looks at the source.
     pub poll: Duration,
+    /// Whether it exists only for those who may see what is private.
+    pub private: bool,
 }
 
 impl RepoConfig {
-    /// A repository with a horizon of 20 commits and a look a minute, its default branch only.
+    /// A repository with a horizon of 20 commits and a look a minute, its default branch only, public.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
         RepoConfig {
             name: name.into(),
@@ -43,6 +45,7 @@ impl RepoConfig {
             horizon: 20,
             destinations: Vec::new(),
             poll: Duration::from_secs(60),
+            private: false,
         }
     }
 }

@@ -6,9 +6,10 @@ mod pages;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
 use http::StatusCode;
 use serde::Serialize;
+use transport::routes::{any, get, post};
+use transport::{Role, Routes, Viewer};
 
 use crate::Mirror;
 use crate::demand::DemandError;
@@ -16,29 +17,35 @@ use crate::repo::SharedRepo;
 
 /// Gives all pages and the API of a mirror that is a service of its own.
 pub fn router(mirror: &Mirror) -> Router {
-    router_within(mirror)
-        .merge(Router::new().route("/healthz", get(pages::healthz)).with_state(mirror.clone()))
+    routes(mirror).into_router()
+}
+
+/// The same, each route with its role.
+pub fn routes(mirror: &Mirror) -> Routes {
+    let health = Routes::new().route("/healthz", get(Role::Anonymous, pages::healthz));
+    routes_within(mirror).merge(health.with_state(mirror.clone()))
 }
 
 /// Gives the pages and the API of a mirror within a larger service, which has its own `/healthz`.
-pub fn router_within(mirror: &Mirror) -> Router {
-    Router::new()
-        .route("/{file}", any(archive::archive))
-        .route("/debug/watcher/", get(pages::watcher))
-        .route("/debug/watcher/{repo}", get(pages::watcher_repo))
-        .route("/mirror", get(pages::list))
-        .route("/mirror/", get(pages::list))
-        .route("/mirror/healthz", get(pages::healthz))
-        .route("/mirror/status.json", get(api::states))
-        .route("/mirror/{repo}/status.json", get(api::state))
-        .route("/mirror/{repo}/hint", post(api::hint))
-        .route("/mirror/{repo}/resolve", get(api::resolve))
-        .route("/mirror/{repo}/file", get(api::file))
-        .route("/mirror/{repo}/tree", get(api::tree))
-        .route("/mirror/{repo}/submodules", get(api::submodules))
-        .route("/mirror/{repo}/refs", get(api::refs))
-        .route("/mirror/{repo}/ancestor", get(api::ancestor))
-        .route("/mirror/{repo}/bundle", get(api::bundle).put(api::import))
+pub fn routes_within(mirror: &Mirror) -> Routes {
+    use Role::{Anonymous, Developer, Reader};
+    Routes::new()
+        .route("/{file}", any(Reader, archive::archive))
+        .route("/debug/watcher/", get(Reader, pages::watcher))
+        .route("/debug/watcher/{repo}", get(Reader, pages::watcher_repo))
+        .route("/mirror", get(Reader, pages::list))
+        .route("/mirror/", get(Reader, pages::list))
+        .route("/mirror/healthz", get(Anonymous, pages::healthz))
+        .route("/mirror/status.json", get(Reader, api::states))
+        .route("/mirror/{repo}/status.json", get(Reader, api::state))
+        .route("/mirror/{repo}/hint", post(Developer, api::hint))
+        .route("/mirror/{repo}/resolve", get(Reader, api::resolve))
+        .route("/mirror/{repo}/file", get(Reader, api::file))
+        .route("/mirror/{repo}/tree", get(Reader, api::tree))
+        .route("/mirror/{repo}/submodules", get(Reader, api::submodules))
+        .route("/mirror/{repo}/refs", get(Reader, api::refs))
+        .route("/mirror/{repo}/ancestor", get(Reader, api::ancestor))
+        .route("/mirror/{repo}/bundle", get(Reader, api::bundle).put(Developer, api::import))
         .with_state(mirror.clone())
 }
 
@@ -100,9 +107,24 @@ impl From<git::Error> for Refusal {
     }
 }
 
-/// Finds a repository by its name.
-pub(crate) fn repo(mirror: &Mirror, name: &str) -> Result<SharedRepo, Refusal> {
-    mirror.repo(name).ok_or_else(|| Refusal::not_found(format!("unknown repository {name:?}")))
+/// Whether a repository exists for somebody.
+pub(crate) fn seen(repo: &SharedRepo, viewer: &Viewer) -> bool {
+    !repo.config.private || viewer.sees_private(&repo.config.name)
+}
+
+/// Finds a repository by its name, if it exists for the viewer.
+pub(crate) fn repo(mirror: &Mirror, viewer: &Viewer, name: &str) -> Result<SharedRepo, Refusal> {
+    let found = mirror.repo(name).filter(|repo| seen(repo, viewer));
+    found.ok_or_else(|| Refusal::not_found(format!("unknown repository {name:?}")))
+}
+
+/// The same, for an order.
+pub(crate) fn repo_to_order(mirror: &Mirror, viewer: &Viewer, name: &str) -> Result<SharedRepo, Refusal> {
+    let found = repo(mirror, viewer, name)?;
+    if viewer.may_order(name) {
+        return Ok(found);
+    }
+    Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", format!("{} is not for {name}", viewer.who)))
 }
 
 /// Finds a commit by its revision, here or at the source.

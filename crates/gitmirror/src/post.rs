@@ -24,6 +24,7 @@ struct RepoPost<'a> {
     reason: Option<&'a str>,
     default_branch: Option<&'a str>,
     head: Option<String>,
+    visibility: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +136,7 @@ impl Poster {
             reason: view.blocked.as_deref(),
             default_branch: view.default_branch.as_deref(),
             head: head.map(|id| id.to_string()),
+            visibility: if self.repo.config.private { "private" } else { "public" },
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
         if self.last_repo.as_ref() != Some(&text) {

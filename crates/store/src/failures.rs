@@ -3,8 +3,21 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::statement::{among, among_list, statements};
+use crate::statement::{Hidden, among, among_list, seen, statements, with_hidden};
 use crate::{BuildId, Conn, StoreError, Tx};
+
+/// That the build of a failure is none of a hidden repo; `$p` is the parameter with their names.
+macro_rules! seen_build {
+    ($p:literal) => {
+        concat!(
+            "(",
+            $p,
+            " = '' OR EXISTS (SELECT 1 FROM results r WHERE r.build_id = failures.build_id AND ",
+            seen!("r.revision"),
+            "))"
+        )
+    };
+}
 
 statements! {
     PUT = "failures.put", "INSERT INTO failures (build_id, repo, branch, builder, subject, signature, test, headline, \
@@ -14,14 +27,15 @@ statements! {
         FROM failures WHERE repo = $1 AND build_id IN ", among_list!());
     OF_BUILDS = "failures.of_builds", concat!("SELECT build_id, repo, branch, builder, subject, signature, test, \
         headline, line FROM failures WHERE build_id >= $1 AND build_id IN ", among_list!());
-    ALIKE = "failures.alike", "SELECT build_id, repo, branch, builder, subject, signature, test, headline, line \
-        FROM failures WHERE signature = $1 AND build_id < $2 ORDER BY build_id DESC LIMIT $3";
-    COUNTS = "failures.counts", concat!("SELECT signature, COUNT(*), COUNT(DISTINCT builder), COUNT(DISTINCT branch), \
+    ALIKE = "failures.alike", concat!(with_hidden!("$4"), "SELECT build_id, repo, branch, builder, subject, signature, \
+        test, headline, line FROM failures WHERE signature = $1 AND build_id < $2 AND ", seen_build!("$4"),
+        " ORDER BY build_id DESC LIMIT $3");
+    COUNTS = "failures.counts", concat!(with_hidden!("$34"), "SELECT signature, COUNT(*), COUNT(DISTINCT builder), COUNT(DISTINCT branch), \
         MIN(build_id), MAX(build_id) FROM failures WHERE repo = $1 AND signature IN ", among_list!(),
-        " GROUP BY signature");
-    GROUPS = "failures.groups", "SELECT signature, COUNT(*), COUNT(DISTINCT builder), COUNT(DISTINCT branch), \
+        " AND ", seen_build!("$34"), " GROUP BY signature");
+    GROUPS = "failures.groups", concat!(with_hidden!("$4"), "SELECT signature, COUNT(*), COUNT(DISTINCT builder), COUNT(DISTINCT branch), \
         MIN(build_id), MAX(build_id) FROM failures WHERE ($1 = '' OR repo = $1) AND build_id >= $2 \
-        GROUP BY signature ORDER BY MAX(build_id) DESC LIMIT $3";
+        AND ", seen_build!("$4"), " GROUP BY signature ORDER BY MAX(build_id) DESC LIMIT $3");
 }
 
 /// A row of `failures`.
@@ -138,9 +152,10 @@ pub async fn alike(
     signature: &str,
     before: Option<BuildId>,
     limit: u32,
+    hidden: &Hidden,
 ) -> Result<Vec<FailureRow>, StoreError> {
     let before = before.map_or_else(|| crate::results::END.to_owned(), |id| id.to_string());
-    let query = ALIKE.query().bind(signature).bind(before).bind(i64::from(limit));
+    let query = ALIKE.query().bind(signature).bind(before).bind(i64::from(limit)).bind(hidden.text());
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
 }
 
@@ -148,10 +163,16 @@ pub async fn alike(
 ///
 /// # Errors
 /// The database's.
-pub async fn counts(on: &mut impl Conn, repo: &str, signatures: &[&str]) -> Result<Vec<Group>, StoreError> {
+pub async fn counts(
+    on: &mut impl Conn,
+    repo: &str,
+    signatures: &[&str],
+    hidden: &Hidden,
+) -> Result<Vec<Group>, StoreError> {
     let mut found = Vec::new();
     for some in signatures.chunks(among::WIDTH) {
-        for found_row in among::bind(COUNTS.query().bind(repo), some).fetch_all(on.conn()).await? {
+        let query = among::bind(COUNTS.query().bind(repo), some).bind(hidden.text());
+        for found_row in query.fetch_all(on.conn()).await? {
             found.push(group(&found_row)?);
         }
     }
@@ -167,7 +188,8 @@ pub async fn groups(
     repo: &str,
     since: BuildId,
     limit: u32,
+    hidden: &Hidden,
 ) -> Result<Vec<Group>, StoreError> {
-    let query = GROUPS.query().bind(repo).bind(since).bind(i64::from(limit));
+    let query = GROUPS.query().bind(repo).bind(since).bind(i64::from(limit)).bind(hidden.text());
     query.fetch_all(on.conn()).await?.iter().map(group).collect()
 }

@@ -31,6 +31,10 @@ pub mod workers;
 // Of all services.
 pub mod environment;
 
+// Of whoever asks who somebody is.
+pub mod sessions;
+pub mod tokens;
+
 // The dashboard's tables.
 pub mod artifacts;
 pub mod audit;
@@ -51,5 +55,5 @@ pub use error::StoreError;
 pub use id::{AttemptId, BuildId, EventId, LeaseId, WorkerId};
 pub use migrate::{MIGRATIONS, Migration, newest_version};
 pub use objects::{ObjectError, ObjectMeta, Objects, ObjectsUrl};
-pub use statement::{Statement, all as statements};
+pub use statement::{Hidden, Statement, all as statements};
 pub use time::Micros;

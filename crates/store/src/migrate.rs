@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     3 "0003_environment",
     4 "0004_legacy",
     5 "0005_pages",
+    6 "0006_access",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::statement::{among, among_list, among_list_2, statements};
+use crate::statement::{Hidden, among, among_list, among_list_2, seen, statements, with_hidden};
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
 macro_rules! select {
@@ -34,6 +34,7 @@ statements! {
         OR (results.fence = excluded.fence AND results.version < excluded.version)";
     GET = "results.get", select!("WHERE build_id = $1");
     DOC = "results.doc", "SELECT doc FROM results WHERE build_id = $1";
+    REVISION = "results.revision", "SELECT revision FROM results WHERE build_id = $1";
     LIST = "results.list", select!("WHERE build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
         AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
     BY_BUILDER = "results.by_builder", select!("WHERE builder = $7 AND build_id < $1 AND ($2 = '' OR repo = $2) \
@@ -45,13 +46,13 @@ statements! {
     OF_SUBJECTS = "results.of_subjects", select!("WHERE repo = $1 AND subject IN ", among_list!());
     OF_COLUMNS = "results.of_columns", select!("WHERE repo = $1 AND subject IN ",
         concat!(among_list!(), " AND builder IN ", among_list_2!()));
-    STATISTICS = "results.statistics", "SELECT builder, COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), \
+    STATISTICS = "results.statistics", concat!(with_hidden!("$4"), "SELECT builder, COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN outcome = 'infra_failed' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), \
         CAST(AVG(started_us - created_us) AS BIGINT), CAST(AVG(ended_us - started_us) AS BIGINT) \
         FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
-        GROUP BY builder ORDER BY builder LIMIT $3";
+        AND ", seen!("revision"), " GROUP BY builder ORDER BY builder LIMIT $3");
     EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
         AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
         ORDER BY ended_us DESC LIMIT $4";
@@ -167,6 +168,15 @@ pub async fn get(on: &mut impl Conn, build: BuildId) -> Result<Option<ResultRow>
     GET.query().bind(build).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
 
+/// Returns a build's revision.
+///
+/// # Errors
+/// The database's.
+pub async fn revision(on: &mut impl Conn, build: BuildId) -> Result<Option<String>, StoreError> {
+    let row = REVISION.query().bind(build).fetch_optional(on.conn()).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
 /// What a list is restricted to; an empty text lets everything through.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -274,7 +284,8 @@ pub struct BuilderCounts {
     pub took: Option<i64>,
 }
 
-/// Counts what became of the builds since one, of a repo or (if it is empty) of all, by builder.
+/// Counts what became of the builds since one, of a repo or (if it is empty) of all, by builder; builds of hidden repos
+/// count nowhere.
 ///
 /// # Errors
 /// The database's.
@@ -283,8 +294,9 @@ pub async fn statistics(
     repo: &str,
     since: BuildId,
     limit: u32,
+    hidden: &Hidden,
 ) -> Result<Vec<BuilderCounts>, StoreError> {
-    let query = STATISTICS.query().bind(since).bind(repo).bind(i64::from(limit));
+    let query = STATISTICS.query().bind(since).bind(repo).bind(i64::from(limit)).bind(hidden.text());
     let counts = |row: &AnyRow| {
         Ok(BuilderCounts {
             builder: row.try_get(0)?,

@@ -71,12 +71,65 @@ pub(crate) mod among {
     }
 }
 
+/// Names of repos whose builds a statement leaves out. A build is of every repo of its revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hidden(String);
+
+/// The longest name of a repo, bytes: as much room each name takes in the text of [`Hidden`].
+const NAME: usize = 64;
+
+impl Hidden {
+    /// Leaves out builds of these. Longer names than a repo's are nobody's.
+    #[must_use]
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let fit = names.into_iter().filter(|name| !name.is_empty() && name.len() <= NAME);
+        Self(fit.map(|name| format!("{name:NAME$}")).collect())
+    }
+
+    /// All names, each in as much room, so that both databases can take them apart.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The beginning of a statement that leaves builds out: takes apart the text of [`Hidden`] in a parameter.
+macro_rules! with_hidden {
+    ($p:literal) => {
+        concat!(
+            "WITH RECURSIVE hidden (name, more) AS (SELECT RTRIM(SUBSTR(",
+            $p,
+            ", 1, 64)), SUBSTR(",
+            $p,
+            ", 65) WHERE ",
+            $p,
+            " <> '' UNION ALL SELECT RTRIM(SUBSTR(more, 1, 64)), SUBSTR(more, 65) FROM hidden WHERE more <> '') "
+        )
+    };
+}
+pub(crate) use with_hidden;
+
+/// That a revision has no repo that is hidden: `repo@commit+repo@commit`.
+macro_rules! seen {
+    ($revision:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM hidden WHERE REPLACE('+' || ",
+            $revision,
+            ", '+' || hidden.name || '@', '') <> '+' || ",
+            $revision,
+            ")"
+        )
+    };
+}
+pub(crate) use seen;
+
 /// Lists every statement of every table.
 #[must_use]
 pub fn all() -> Vec<&'static Statement> {
     [
         crate::migrate::STATEMENTS,
         crate::environment::STATEMENTS,
+        crate::sessions::STATEMENTS,
+        crate::tokens::STATEMENTS,
         crate::attempts::STATEMENTS,
         crate::builds::STATEMENTS,
         crate::events::STATEMENTS,

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::statement::statements;
+use crate::statement::{Hidden, seen, statements, with_hidden};
 use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
 
 statements! {
@@ -20,9 +20,10 @@ statements! {
     NOT_OK = "test_results.not_ok", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
         last_byte, value, unit, message FROM test_results WHERE build_id = $1 AND outcome <> 'ok' \
         AND outcome <> 'skipped' ORDER BY attempt, id, variant, kind LIMIT $2";
-    HISTORY = "test_results.history", "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, \
+    HISTORY = "test_results.history", concat!(with_hidden!("$5"), "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, \
         t.attempt, t.variant FROM test_results t JOIN results r ON r.build_id = t.build_id WHERE t.id = $1 \
-        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 ORDER BY t.build_id DESC, t.attempt DESC LIMIT $4";
+        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 AND ", seen!("r.revision"),
+        " ORDER BY t.build_id DESC, t.attempt DESC LIMIT $4");
 }
 
 /// A row of `test_results`.
@@ -128,7 +129,8 @@ pub struct TestRun {
     pub variant: String,
 }
 
-/// Lists what a test of a repo did on a builder (on all, if it is empty), the newest build first.
+/// Lists what a test of a repo did on a builder (on all, if it is empty), the newest build first, without builds of
+/// hidden repos.
 ///
 /// # Errors
 /// The database's.
@@ -138,8 +140,9 @@ pub async fn history(
     builder: &str,
     repo: &str,
     limit: u32,
+    hidden: &Hidden,
 ) -> Result<Vec<TestRun>, StoreError> {
-    let query = HISTORY.query().bind(id).bind(builder).bind(repo).bind(i64::from(limit));
+    let query = HISTORY.query().bind(id).bind(builder).bind(repo).bind(i64::from(limit)).bind(hidden.text());
     let run = |row: &AnyRow| {
         Ok(TestRun {
             build: row.try_get(0)?,

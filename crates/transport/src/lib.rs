@@ -2,11 +2,16 @@
 //!
 //! A Bellwether service talks to another only over HTTP; whether the other runs in the same process is a matter of
 //! wiring. [`Service`] hides that difference and nothing else: it knows no path, no product type and no retry policy.
+//! [`Routes`] is the other side: nothing is served that was not registered together with who may ask for it.
 
 mod call;
 mod escape;
+pub mod routes;
 mod service;
+mod viewer;
 
 pub use call::{ApiError, CallError};
 pub use escape::segment;
+pub use routes::Routes;
 pub use service::Service;
+pub use viewer::{Role, UnknownRole, Viewer};

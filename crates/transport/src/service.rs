@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
-use crate::{ApiError, CallError};
+use crate::{ApiError, CallError, Viewer};
 
 /// The limit of a call that has none of its own: head of the answer, and whole body where the call reads it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,14 +30,24 @@ pub struct Service {
 
 #[derive(Clone)]
 enum Reach {
-    InProcess(Router),
+    InProcess(Router, Viewer),
     Url { base: Arc<str>, client: Client<HttpConnector, Body> },
 }
 
 impl Service {
-    /// Reaches a service by its router, in this process: no socket, no serialisation of the head.
+    /// Reaches a service by its router, in this process: no socket, no serialisation of the head. It is asked as another
+    /// service of this system, unless [`Service::asking_as`] says otherwise.
     pub fn in_process(router: Router) -> Self {
-        Service { reach: Reach::InProcess(router), bearer: None, timeout: DEFAULT_TIMEOUT }
+        let reach = Reach::InProcess(router, Viewer::service("this process"));
+        Service { reach, bearer: None, timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// Says who asks, in this process. Over a URL that is what the bearer token says.
+    pub fn asking_as(mut self, viewer: Viewer) -> Self {
+        if let Reach::InProcess(_, asking) = &mut self.reach {
+            *asking = viewer;
+        }
+        self
     }
 
     /// Reaches a service at `base`, such as `http://127.0.0.1:8119`; a path at its end is put before every path asked.
@@ -61,7 +71,7 @@ impl Service {
 
     fn target(&self) -> String {
         match &self.reach {
-            Reach::InProcess(_) => "in process".into(),
+            Reach::InProcess(..) => "in process".into(),
             Reach::Url { base, .. } => base.to_string(),
         }
     }
@@ -78,10 +88,15 @@ impl Service {
         }
         let answer = async {
             match &self.reach {
-                Reach::InProcess(router) => match router.clone().oneshot(request).await {
-                    Ok(response) => Ok(response),
-                    Err(never) => match never {},
-                },
+                Reach::InProcess(router, viewer) => {
+                    if request.extensions().get::<Viewer>().is_none() {
+                        request.extensions_mut().insert(viewer.clone());
+                    }
+                    match router.clone().oneshot(request).await {
+                        Ok(response) => Ok(response),
+                        Err(never) => match never {},
+                    }
+                }
                 Reach::Url { base, client } => {
                     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
                     let uri = format!("{base}{path}");

@@ -3,10 +3,8 @@
 
 use std::fmt;
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::{StatusCode, header};
 
 struct Asset {
@@ -55,12 +53,11 @@ const fn digest() -> u64 {
     hash
 }
 
-/// Routes of the files, `/assets/VERSION/NAME`.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/assets/{version}/{name}", get(asset))
-}
+/// The path of the files, `/assets/VERSION/NAME`.
+pub const PATH: &str = "/assets/{version}/{name}";
 
-async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
+/// Answers with one of the files.
+pub async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     let Some(asset) = ALL.iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -84,7 +81,7 @@ mod tests {
 
     async fn get(path: &str) -> Response {
         let request = http::Request::get(path).body(Body::empty()).unwrap();
-        routes::<()>().with_state(()).oneshot(request).await.unwrap()
+        axum::Router::new().route(PATH, axum::routing::get(asset)).oneshot(request).await.unwrap()
     }
 
     #[tokio::test]

@@ -44,6 +44,9 @@ pub(super) enum From {
     Venv { requirements: String, provides: Vec<String>, sha256: String },
     /// A package's tarball `name@version`, by `npm pack`.
     Npm { package: String, sha256: String },
+    /// A package with all that it needs, by a list with the digest of each (`package-lock.json` in `folder`), by `npm ci`.
+    #[serde(rename = "npm-tree")]
+    NpmTree { folder: String, provides: Vec<String>, sha256: String },
     /// A crate's file `name@version`, by `cargo fetch`.
     Crate { package: String, sha256: String },
 }
@@ -58,6 +61,7 @@ impl From {
             Self::Pypi { .. } => "pip download …",
             Self::Venv { .. } => "pip install into a virtual environment …",
             Self::Npm { .. } => "npm pack …",
+            Self::NpmTree { .. } => "npm ci …",
             Self::Crate { .. } => "cargo fetch …",
         }
     }

@@ -38,6 +38,7 @@ pub(super) fn install(component: &Component) -> Result<()> {
             client("npm", &["pack", "--silent", package], dir)?;
             keep(&only_file(dir)?, sha256)
         }),
+        From::NpmTree { folder, sha256, .. } => npm_tree(&in_tree(folder), sha256),
         From::Crate { package, sha256 } => in_scratch(|dir| keep(&crate_file(package, dir)?, sha256)),
     }
 }
@@ -114,6 +115,23 @@ fn venv(requirements: &Path, sha256: &str) -> Result<()> {
     let list = requirements.to_string_lossy();
     client(&pip, &["install", "-q", "--require-hashes", "-r", &list], &folder)
         .context("the list is for CPython 3.11 on x86_64 Linux")?;
+    std::fs::write(folder.join(".done"), "")?;
+    Ok(())
+}
+
+/// Installed in place; its mark comes last. No package's own script runs.
+fn npm_tree(list: &Path, sha256: &str) -> Result<()> {
+    let lock = list.join("package-lock.json");
+    let found = digest(&lock)?;
+    if found != sha256 {
+        bail!("{} has digest {found}, components.toml says {sha256}", lock.display());
+    }
+    let folder = cached(sha256)?.join("tree");
+    std::fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(list.join(file), folder.join(file)).with_context(|| format!("copying {file}"))?;
+    }
+    client("npm", &["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], &folder)?;
     std::fs::write(folder.join(".done"), "")?;
     Ok(())
 }

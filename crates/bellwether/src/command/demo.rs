@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
-use axum::Router;
-use axum::routing::get;
 use dashboard::api::{BranchUpdate, RepoState, RepoUpdate};
 use dashboard::client::DashboardClient;
 use dashboard::{Dashboard, DashboardParts};
@@ -18,11 +17,12 @@ use jiff::Timestamp;
 use store::{Db, Objects};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use transport::Service;
+use transport::routes::get;
+use transport::{Role, Routes, Service};
 
 use super::up::Signals;
 use crate::args::Up;
-use crate::server::{self, Guard, Taken};
+use crate::server::{self, Taken};
 use crate::system::data;
 use history::{Branch, Made, Repo};
 
@@ -59,17 +59,16 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
     let (listener, address) = server::listen(wanted, taken).await?;
     let dir = Dir::make()?;
     let _owner = data::own(&dir.0)?;
-    let dashboard = open(&dir.0).await?;
-    let router = dashboard::router(&dashboard);
-    let client = DashboardClient::new(Service::in_process(router.clone()));
+    let (dashboard, access) = open(&dir.0).await?;
+    let routes = dashboard::routes(&dashboard);
+    let client = DashboardClient::new(Service::in_process(routes.clone().into_router()));
     let made = history::make(Timestamp::now());
     tokio::select! {
         seeded = seed(&client, &made) => seeded.context("posting the made-up history")?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     }
     let stop = CancellationToken::new();
-    let guard = Arc::new(Guard::open(&dir.0)?);
-    let router = server::guarded(router.merge(pages()), guard);
+    let router = access.before(access.with(routes.merge(pages())));
     eprintln!(
         "bellwether {} · demonstration · http://{address}\n  {} builds of {} commits, all made up; nothing is watched, nothing is built\n  state     {} (removed at the end)\n  Ctrl-C ends it; `bellwether up` does the same with your repository",
         env!("CARGO_PKG_VERSION"),
@@ -86,7 +85,7 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
 }
 
 /// A dashboard of its own, with the demonstration's configuration.
-async fn open(dir: &Path) -> Result<Dashboard> {
+async fn open(dir: &Path) -> Result<(Dashboard, Access)> {
     let (os, arch) = buildenv::this_machine();
     let sources =
         [buildenv::embedded(os, arch), buildenv::Source::server("the demonstration", story::CONFIG)];
@@ -98,15 +97,21 @@ async fn open(dir: &Path) -> Result<Dashboard> {
     let objects = Objects::open(&environment.objects.parse()?, dir).context("opening the object store")?;
     // It stays as it is.
     let (_, config) = watch::channel(Arc::new(config));
-    Ok(Dashboard::new(DashboardParts { db, objects, config, logs: dashboard::LogLimits::default() }))
+    let admin_token = server::admin_token(dir)?;
+    let parts = AccessParts { db: db.clone(), config: config.clone(), admin_token, data: dir.to_owned() };
+    let access = Access::new(parts);
+    let dashboard = DashboardParts { db, objects, config, logs: dashboard::LogLimits::default() };
+    Ok((Dashboard::new(dashboard), access))
 }
 
 /// What other services answer in a whole system.
-fn pages() -> Router {
+fn pages() -> Routes {
     const STATUS: &str = "What you see is made up. There is no coordinator here, so nothing runs and nothing waits; in a \
         system that builds, this page says what does, and why.";
     let status = || async { webui::page::notice(http::StatusCode::OK, "A demonstration", STATUS) };
-    Router::new().route("/status", get(status)).route("/healthz", get(|| async { "ok\n" }))
+    Routes::new()
+        .route("/status", get(Role::Reader, status))
+        .route("/healthz", get(Role::Anonymous, || async { "ok\n" }))
 }
 
 /// Posts everything through the dashboard's API, as gitmirror and the coordinator do.
@@ -169,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn the_configuration_is_good_and_gives_the_grid_its_columns() {
         let dir = tempfile::tempdir().unwrap();
-        let dashboard = open(dir.path()).await.unwrap();
+        let (dashboard, _) = open(dir.path()).await.unwrap();
         let client = DashboardClient::new(Service::in_process(dashboard::router(&dashboard)));
         let made = history::make("2026-03-31T12:00:00Z".parse().unwrap());
         for repo in &made.repos {

@@ -1,18 +1,19 @@
 //! `up`: the whole system here.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use dashboard::client::DashboardClient;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use transport::Role;
 
 use super::{demo, news, once};
 use crate::args::Up;
-use crate::metrics::{Metrics, measured};
-use crate::server::{self, Guard, Taken};
+use crate::metrics::measured;
+use crate::server::{self, Taken};
 use crate::system::composed::{Composer, Composition};
 use crate::system::{System, data, targets};
 
@@ -35,13 +36,16 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let taken = if args.once && args.listen.is_none() { Taken::Another } else { Taken::Refuse };
     let (listener, address) = server::listen(&wanted, taken).await?;
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
-    let mut guard = Guard::open(&data)?;
-    guard.readers_only = first.config.access() == buildenv::Access::Developer;
     let stop = CancellationToken::new();
-    let metrics = Metrics::new(system.measures.clone(), system.coordinator.clone(), system.dashboard.clone());
-    let router = server::guarded(measured(system.router.clone(), &metrics), Arc::new(guard));
+    let router = measured(system.access.before(system.routes.clone()), &system.metrics);
     let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string());
+    if !args.once && std::io::stderr().is_terminal() {
+        let path = system.access.login_link("admin", Role::Admin).await.context("making a login link")?;
+        let url = first.config.environment().url.trim_end_matches('/');
+        let url = if url.starts_with("https://") { url.to_owned() } else { format!("http://{address}") };
+        eprintln!("  sign in   {url}{path} (once, within ten minutes)");
+    }
     let code =
         if args.once { once::run(&args, system).await } else { stay(system, &address.to_string()).await };
     stop.cancel();

@@ -217,6 +217,7 @@ pub fn mirrored(config: &Config, base: &Path) -> Vec<RepoConfig> {
         horizon: repo.horizon,
         destinations: repo.mirrors.clone(),
         poll: repo.poll,
+        private: repo.visibility == buildenv::Visibility::Private,
     };
     config.repos().iter().map(one).collect()
 }

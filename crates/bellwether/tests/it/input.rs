@@ -1,5 +1,6 @@
 //! Bad input, each with its own clear message; the command line against a running server.
 
+mod access;
 mod commands;
 mod configuration;
 mod places;

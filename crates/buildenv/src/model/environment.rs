@@ -1,5 +1,7 @@
 //! Environments, and the small sections: limits, secrets, access, dashboard.
 
+use std::time::Duration;
+
 use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::name::{EnvironmentName, LimitName, RepoName, SecretName};
@@ -119,12 +121,118 @@ impl Secret {
 
 /// Who may read public repositories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Access {
+pub enum Reading {
     /// Everyone.
     #[default]
     Anonymous,
-    /// Developers and above.
+    /// Only those who say who they are.
     Developer,
+}
+
+/// Who may what, and how people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Who may read public repositories.
+    pub read: Reading,
+    /// Requests that a stranger's address may make in a second, in the long run.
+    pub strangers_per_second: u32,
+    /// Requests that it may make at once.
+    pub strangers_burst: u32,
+    /// Addresses whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<String>,
+    /// How long somebody stays signed in.
+    pub session: Duration,
+    /// Signing in by OpenID Connect.
+    pub oidc: Option<Oidc>,
+    /// Signing in by GitHub.
+    pub github: Option<GithubLogin>,
+}
+
+impl Access {
+    pub(crate) fn read(f: Fields<'_>) -> Self {
+        Self {
+            read: match f.text("read") {
+                Some("developer") => Reading::Developer,
+                _ => Reading::Anonymous,
+            },
+            strangers_per_second: f.int("strangers_per_second").unwrap_or(100),
+            strangers_burst: f.int("strangers_burst").unwrap_or(1000),
+            proxies: f.texts("proxies"),
+            session: f.duration("session").unwrap_or(Duration::from_secs(7 * 86_400)),
+            oidc: f.table("oidc").map(Oidc::read),
+            github: f.table("github").map(GithubLogin::read),
+        }
+    }
+}
+
+/// What we are to somebody who signs people in for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginClient {
+    /// Our id there.
+    pub client_id: String,
+    /// Where our secret there is found.
+    pub client_secret: SecretSource,
+    /// Group, organisation or person, and the role that comes with it.
+    pub roles: Vec<(String, String)>,
+}
+
+impl LoginClient {
+    fn read(f: Fields<'_>) -> Self {
+        let file = f.owned("client_secret_file").map(SecretSource::File);
+        let env = || SecretSource::Env(f.owned("client_secret_env").unwrap_or_default());
+        Self {
+            client_id: f.owned("client_id").unwrap_or_default(),
+            client_secret: file.unwrap_or_else(env),
+            roles: f.vars("roles"),
+        }
+    }
+}
+
+/// Signing in by OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// Who signs people in.
+    pub issuer: String,
+    /// What we are there.
+    pub client: LoginClient,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// The claim with a person's groups.
+    pub groups_claim: String,
+}
+
+impl Oidc {
+    fn read(f: Fields<'_>) -> Self {
+        let scopes = f.texts("scopes");
+        let usual = || ["openid", "profile", "email"].map(str::to_owned).to_vec();
+        Self {
+            issuer: f.owned("issuer").unwrap_or_default(),
+            client: LoginClient::read(f),
+            scopes: if scopes.is_empty() { usual() } else { scopes },
+            groups_claim: f.owned("groups_claim").unwrap_or_else(|| "groups".into()),
+        }
+    }
+}
+
+/// Signing in by GitHub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GithubLogin {
+    /// Where people are sent.
+    pub url: String,
+    /// Where is asked who they are.
+    pub api: String,
+    /// What we are there.
+    pub client: LoginClient,
+}
+
+impl GithubLogin {
+    fn read(f: Fields<'_>) -> Self {
+        Self {
+            url: f.owned("url").unwrap_or_else(|| "https://github.com".into()),
+            api: f.owned("api").unwrap_or_else(|| "https://api.github.com".into()),
+            client: LoginClient::read(f),
+        }
+    }
 }
 
 /// Settings of the original's dashboard API.

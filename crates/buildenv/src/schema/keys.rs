@@ -272,7 +272,7 @@ static REPO: Section = Section {
             OneOf(&["public", "private"]),
             r#""public""#,
             r#"visibility = "private""#,
-            "Who may see its commits, builds and logs: all readers, or developers only. A private one needs `read = \"developer\"` in `[access]`, which holds for the whole server.",
+            "Who may see its commits, builds and logs: all readers, or developers only. To others a private one does not exist, nor does a build that was made with it.",
         ),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "moved in 2024""#, "Free text for people."),
@@ -892,15 +892,142 @@ static SECRET: Section = Section {
 static ACCESS: Section = Section {
     name: "access",
     header: "[access]",
-    doc: "Who may read.",
+    doc: "Who may read, and how people sign in: see docs/ACCESS.md.",
     project: false,
-    keys: &[key(
-        "read",
-        OneOf(&["anonymous", "developer"]),
-        r#""anonymous""#,
-        r#"read = "developer""#,
-        "The role needed to see public repositories.",
-    )],
+    keys: &[
+        key(
+            "read",
+            OneOf(&["anonymous", "developer"]),
+            r#""anonymous""#,
+            r#"read = "developer""#,
+            "Who may see public repositories: everybody, or only those who say who they are.",
+        ),
+        key(
+            "strangers_per_second",
+            Int(1, 1_000_000),
+            "100",
+            "strangers_per_second = 20",
+            "Requests that the address of somebody who does not say who they are may make in a second, in the long run; more are answered with 429. An IPv6 address stands for its /64.",
+        ),
+        key(
+            "strangers_burst",
+            Int(1, 1_000_000),
+            "1000",
+            "strangers_burst = 200",
+            "Requests that such an address may make at once.",
+        ),
+        key(
+            "proxies",
+            Texts,
+            "none",
+            r#"proxies = ["10.0.0.7"]"#,
+            "Addresses whose `X-Forwarded-For` is believed.",
+        ),
+        key("session", Timeout, r#""7d""#, r#"session = "12h""#, "How long somebody stays signed in."),
+        key(
+            "oidc",
+            Table(&OIDC),
+            "none",
+            r#"oidc = { issuer = "https://id.example.org", client_id = "ci", client_secret_env = "OIDC_SECRET" }"#,
+            "Signing in by OpenID Connect.",
+        ),
+        key(
+            "github",
+            Table(&GITHUB),
+            "none",
+            r#"github = { client_id = "Iv1.8a61f9b3a7aba766", client_secret_env = "GITHUB_SECRET" }"#,
+            "Signing in by GitHub.",
+        ),
+    ],
+};
+
+const CLIENT_ID: Key = key("client_id", Text, "required", r#"client_id = "ci""#, "Our id there.");
+const CLIENT_SECRET_FILE: Key = key(
+    "client_secret_file",
+    Path,
+    "none",
+    r#"client_secret_file = "oidc-secret""#,
+    "The file with our secret there. This or `client_secret_env`.",
+);
+const CLIENT_SECRET_ENV: Key = key(
+    "client_secret_env",
+    Variable,
+    "none",
+    r#"client_secret_env = "OIDC_SECRET""#,
+    "The server's variable with our secret there.",
+);
+
+static OIDC: Section = Section {
+    name: "oidc",
+    header: "[access.oidc]",
+    doc: "The address to give the provider for its way back is `/login/oidc/callback` below the environment's `url`.",
+    project: false,
+    keys: &[
+        key(
+            "issuer",
+            Text,
+            "required",
+            r#"issuer = "https://id.example.org""#,
+            "Who signs people in; `/.well-known/openid-configuration` is read below it.",
+        ),
+        CLIENT_ID,
+        CLIENT_SECRET_FILE,
+        CLIENT_SECRET_ENV,
+        key(
+            "scopes",
+            Texts,
+            r#"["openid", "profile", "email"]"#,
+            r#"scopes = ["openid", "email", "groups"]"#,
+            "What is asked for.",
+        ),
+        key(
+            "groups_claim",
+            Text,
+            r#""groups""#,
+            r#"groups_claim = "roles""#,
+            "The claim with a person's groups.",
+        ),
+        key(
+            "roles",
+            Vars,
+            "none",
+            r#"roles = { ops = "admin", "*" = "reader" }"#,
+            "Group and role: `reader`, `developer` or `admin`; `*` is everybody. The highest counts, and who has none is not let in.",
+        ),
+    ],
+};
+
+static GITHUB: Section = Section {
+    name: "github",
+    header: "[access.github]",
+    doc: "The address to give GitHub for its way back is `/login/github/callback` below the environment's `url`.",
+    project: false,
+    keys: &[
+        CLIENT_ID,
+        CLIENT_SECRET_FILE,
+        CLIENT_SECRET_ENV,
+        key(
+            "roles",
+            Vars,
+            "none",
+            r#"roles = { "example/ci" = "admin", example = "developer", "@ada" = "admin" }"#,
+            "Organisation, organisation/team or @person, and role: `reader`, `developer` or `admin`; `*` is everybody. The highest counts, and who has none is not let in.",
+        ),
+        key(
+            "url",
+            Text,
+            r#""https://github.com""#,
+            r#"url = "https://github.example.org""#,
+            "Where people are sent to sign in.",
+        ),
+        key(
+            "api",
+            Text,
+            r#""https://api.github.com""#,
+            r#"api = "https://github.example.org/api/v3""#,
+            "Where is asked who they are.",
+        ),
+    ],
 };
 
 static DASHBOARD: Section = Section {

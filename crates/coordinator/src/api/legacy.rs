@@ -8,15 +8,15 @@ mod temporary;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use buildenv::{Config, Visibility};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use store::builds::{self, BuildRow};
+use transport::routes::get;
+use transport::{Role, Routes};
 
 use super::{Api, Failure};
 
@@ -24,14 +24,15 @@ use super::{Api, Failure};
 const NO_TRY: &str = "TryBot result not found (already done, invalid, or not yet discovered from Gerrit). \
      Check Gerrit for results.";
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/builders", get(builders::builders))
-        .route("/status/reverse.json", get(builders::reverse))
-        .route("/status/post-submit-active.json", get(active))
-        .route("/temporarylogs", get(temporary::log))
-        .route("/try", get(no_try))
-        .route("/try.json", get(no_try_json).options(asked_before))
+pub(super) fn routes() -> Routes<Arc<Api>> {
+    Routes::new()
+        .route("/builders", get(Role::Reader, builders::builders))
+        .route("/status/reverse.json", get(Role::Reader, builders::reverse))
+        .route("/status/post-submit-active.json", get(Role::Reader, active))
+        .route("/temporarylogs", get(Role::Reader, temporary::log))
+        .route("/try", get(Role::Reader, no_try))
+        // A browser asks with OPTIONS before it asks from another site's page.
+        .route("/try.json", get(Role::Reader, no_try_json).options(Role::Anonymous, asked_before))
 }
 
 /// JSON as Go indents it.
@@ -55,6 +56,11 @@ fn is_public(config: &Config, repo: &str) -> bool {
     config.repo(repo).is_none_or(|repo| repo.visibility == Visibility::Public)
 }
 
+/// Whether everybody may see all repos of a revision.
+fn is_public_revision(config: &Config, revision: &str) -> bool {
+    revision.split('+').all(|part| is_public(config, part.split('@').next().unwrap_or_default()))
+}
+
 /// A build that runs.
 #[derive(Serialize)]
 struct Active {
@@ -72,7 +78,9 @@ async fn active(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let rows = builds::open(&mut api.shared.ledger.db().read().await?).await?;
     let active: Vec<Active> = rows
         .iter()
-        .filter(|row| row.class == "post_submit" && has_machine(row) && is_public(&config, &row.repo))
+        .filter(|row| {
+            row.class == "post_submit" && has_machine(row) && is_public_revision(&config, &row.revision)
+        })
         .map(|row| shown(&config, row))
         .collect();
     indented(&(!active.is_empty()).then_some(active))

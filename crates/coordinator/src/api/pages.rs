@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use store::Micros;
+use transport::Viewer;
 
-use super::{Api, Failure, whole_status};
+use super::{Api, Failure, shown_status};
 use crate::core::Status;
 
 /// The most waiting builds that the page lists.
@@ -20,8 +21,8 @@ struct StatusPage {
 }
 
 /// `GET /status`
-pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
-    shown(&StatusPage { status: whole_status(&api).await? })
+pub(super) async fn status(State(api): State<Arc<Api>>, viewer: Viewer) -> Result<Response, Failure> {
+    shown(&StatusPage { status: shown_status(&api, &viewer).await? })
 }
 
 /// Answers with a page.

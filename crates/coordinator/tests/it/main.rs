@@ -45,7 +45,8 @@ on_both! {
     legacy:
         the_original_s_programs_are_answered;
     orders:
-        a_bad_order_is_answered_in_the_one_shape;
+        a_bad_order_is_answered_in_the_one_shape,
+        a_form_gives_an_order_and_leads_back_to_the_page;
     outcomes:
         a_build_is_ok_and_its_spans_add_up,
         exits_timeouts_and_limits_are_failures,

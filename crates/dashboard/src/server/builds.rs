@@ -5,14 +5,17 @@ use axum::extract::State;
 use serde::Deserialize;
 use store::BuildId;
 use store::results::{Filter, Put, ResultRow};
+use transport::Viewer;
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
 use super::window::wanted;
-use super::{Dashboard, check_branch, check_hash, check_name, id, micros, time};
+use super::{Dashboard, check_branch, check_hash, check_name, id, micros, time, visible};
 use crate::api::{BuildList, BuildQuery, BuildReport, BuildSummary, Expected, Outcome, UnknownWord};
 
 /// How many builds an expected time comes from.
 const SAMPLES: u32 = 20;
+/// How many rows are looked at together where many are hidden.
+const LOOK: u32 = 1000;
 
 /// `PUT /api/v1/builds/{id}`
 pub(super) async fn put(
@@ -33,7 +36,7 @@ pub(super) async fn put(
         tx.commit().await?;
         dashboard.cells().build_changed(&row);
         super::failures::reported(&dashboard, build, &report).await;
-        dashboard.changed();
+        dashboard.changed(&row.revision).await;
     }
     Ok(Json(()))
 }
@@ -91,9 +94,10 @@ fn subject(revision: &str, repo: &str) -> Answer<String> {
 /// `GET /api/v1/builds/{id}`
 pub(super) async fn get(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(path_id): Path<String>,
 ) -> Answer<Json<BuildReport>> {
-    Ok(Json(with_failure(&dashboard, &path_id).await?))
+    Ok(Json(with_failure(&dashboard, &viewer, &path_id).await?))
 }
 
 /// Reads a build's document.
@@ -104,8 +108,12 @@ pub(super) async fn load(dashboard: &Dashboard, build: BuildId) -> Answer<BuildR
 }
 
 /// Reads a build's document and adds where it failed.
-pub(super) async fn with_failure(dashboard: &Dashboard, path_id: &str) -> Answer<BuildReport> {
-    let build: BuildId = id("build", path_id)?;
+pub(super) async fn with_failure(
+    dashboard: &Dashboard,
+    viewer: &Viewer,
+    path_id: &str,
+) -> Answer<BuildReport> {
+    let build = visible::build(dashboard, viewer, path_id).await?;
     let mut report = load(dashboard, build).await?;
     report.failure = super::failures::of(dashboard, build, &report).await?;
     Ok(report)
@@ -114,13 +122,14 @@ pub(super) async fn with_failure(dashboard: &Dashboard, path_id: &str) -> Answer
 /// `GET /api/v1/builds`
 pub(super) async fn list(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<BuildQuery>,
 ) -> Answer<Json<BuildList>> {
-    Ok(Json(page(&dashboard, query).await?))
+    Ok(Json(page(&dashboard, &viewer, query).await?))
 }
 
-/// Lists builds.
-pub(super) async fn page(dashboard: &Dashboard, query: BuildQuery) -> Answer<BuildList> {
+/// Lists builds that exist for the viewer.
+pub(super) async fn page(dashboard: &Dashboard, viewer: &Viewer, query: BuildQuery) -> Answer<BuildList> {
     let limit = query.limit.unwrap_or(50).clamp(1, 1000);
     if query.commit.is_some() && query.repo.is_none() {
         return Err(Refusal::bad("`commit` needs `repo`"));
@@ -128,7 +137,7 @@ pub(super) async fn page(dashboard: &Dashboard, query: BuildQuery) -> Answer<Bui
     if let Some(commit) = &query.commit {
         check_hash(commit)?;
     }
-    let before = match &query.cursor {
+    let mut before = match &query.cursor {
         Some(cursor) => Some(cursor.parse().map_err(|_| Refusal::bad("not a cursor"))?),
         None => None,
     };
@@ -140,8 +149,25 @@ pub(super) async fn page(dashboard: &Dashboard, query: BuildQuery) -> Answer<Bui
         state: query.state.map(|state| state.to_string()).unwrap_or_default(),
         outcome: query.outcome.map(|outcome| outcome.to_string()).unwrap_or_default(),
     };
+    let eyes = visible::eyes(dashboard, viewer).await?;
+    if !filter.repo.is_empty() && !eyes.repo(&filter.repo) {
+        return Ok(BuildList { builds: Vec::new(), next_cursor: None });
+    }
     let mut reader = dashboard.db().read().await?;
-    let mut rows = store::results::list(&mut reader, &filter, before, limit + 1).await?;
+    let mut rows = Vec::new();
+    // What the viewer does not see is passed over, so that a page is full and its cursor tells nothing. The first look is
+    // as long as the page; the next ones, where much is hidden, are longer.
+    let mut look = limit + 1;
+    loop {
+        let found = store::results::list(&mut reader, &filter, before, look).await?;
+        let last = found.len() < look as usize;
+        before = found.last().map(|row| row.build);
+        rows.extend(found.into_iter().filter(|row| eyes.revision(&row.revision)));
+        if last || rows.len() > limit as usize {
+            break;
+        }
+        look = LOOK;
+    }
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| row.build.to_string());
@@ -184,11 +210,16 @@ pub(super) struct ExpectedQuery {
 /// `GET /api/v1/expected`
 pub(super) async fn expected(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<ExpectedQuery>,
 ) -> Answer<Json<Expected>> {
     let mut reader = dashboard.db().read().await?;
     let (builder, repo, recipe) = (&query.builder, &query.repo, &query.recipe);
     let mut taken = store::results::durations(&mut reader, builder, repo, recipe, SAMPLES).await?;
+    drop(reader);
+    if !visible::eyes(&dashboard, &viewer).await?.repo(repo) {
+        taken.clear();
+    }
     taken.sort_unstable();
     let median = match taken.len() {
         0 => None,

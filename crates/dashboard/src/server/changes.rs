@@ -8,6 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::watch;
+use transport::Viewer;
 
 use super::Dashboard;
 
@@ -23,10 +24,15 @@ struct Watched {
 }
 
 /// `GET /grid/events`: an event `changed` for what changed since the last one, whose id is a count. Who comes back with
-/// an id that is no longer true is told at once.
-pub(super) async fn events(State(dashboard): State<Dashboard>, headers: HeaderMap) -> Response {
+/// an id that is no longer true is told at once. Of what is private only those are told who see all of it; others who see
+/// some look again by themselves.
+pub(super) async fn events(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    headers: HeaderMap,
+) -> Response {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
-    let mut changes = dashboard.changes();
+    let mut changes = dashboard.changes(&viewer);
     let now = *changes.borrow_and_update();
     let watched = Watched { changes, seen: Some(last.unwrap_or(now)) };
     let events = futures::stream::unfold(watched, |mut watched| async move {

@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 use store::BuildId;
 use store::failures::FailureRow;
 use store::logs::LogRow;
+use transport::Viewer;
 
 use super::refusal::{Answer, Path};
-use super::{Dashboard, builds, id, logs};
+use super::{Dashboard, builds, logs, visible};
 use crate::api::{BuildReport, Failure, Outcome};
 use crate::extract::{Extractor, likeness};
 
@@ -54,9 +55,10 @@ impl FailureCache {
 /// `GET /api/v1/builds/{id}/failure`
 pub(super) async fn get(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(build): Path<String>,
 ) -> Answer<Json<Option<Failure>>> {
-    let build: BuildId = id("build", &build)?;
+    let build = visible::build(&dashboard, &viewer, &build).await?;
     let report = builds::load(&dashboard, build).await?;
     Ok(Json(of(&dashboard, build, &report).await?))
 }

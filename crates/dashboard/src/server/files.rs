@@ -12,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 use store::artifacts::ArtifactRow;
 use store::test_results::TestRow;
 use store::{AttemptId, BuildId, Micros, ObjectError};
+use transport::Viewer;
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
-use super::{Dashboard, id, logstore, time};
+use super::{Dashboard, id, logstore, time, visible};
 use crate::api::{Artifact, ArtifactList, TestList, TestResult, UnknownWord};
 
 /// Most results that are listed of a build.
@@ -73,9 +74,10 @@ fn row(attempt: AttemptId, test: TestResult) -> Answer<TestRow> {
 /// `GET /api/v1/builds/{id}/tests`
 pub(super) async fn tests(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(build): Path<String>,
 ) -> Answer<Json<TestList>> {
-    let build: BuildId = id("build", &build)?;
+    let build = visible::build(&dashboard, &viewer, &build).await?;
     let rows = store::test_results::of_build(&mut dashboard.db().read().await?, build, MOST_TESTS).await?;
     Ok(Json(TestList { tests: rows.into_iter().map(shown_test).collect::<Answer<_>>()? }))
 }
@@ -198,9 +200,11 @@ fn shown(row: ArtifactRow) -> Artifact {
 /// `GET /api/v1/builds/{id}/artifacts`
 pub(super) async fn artifacts(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(build): Path<String>,
 ) -> Answer<Json<ArtifactList>> {
-    Ok(Json(ArtifactList { artifacts: of_build(&dashboard, id("build", &build)?).await? }))
+    let build = visible::build(&dashboard, &viewer, &build).await?;
+    Ok(Json(ArtifactList { artifacts: of_build(&dashboard, build).await? }))
 }
 
 /// Lists a build's artefacts.
@@ -212,9 +216,10 @@ pub(super) async fn of_build(dashboard: &Dashboard, build: BuildId) -> Answer<Ve
 /// `GET /api/v1/attempts/{attempt}/artifacts/{name}`
 pub(super) async fn artifact(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path((attempt, name)): Path<(String, String)>,
 ) -> Answer<Response> {
-    let attempt: AttemptId = id("attempt", &attempt)?;
+    let attempt = visible::attempt(&dashboard, &viewer, &attempt).await?.attempt;
     let row = store::artifacts::get(&mut dashboard.db().read().await?, attempt, &name).await?;
     let row = row.ok_or_else(|| Refusal::not_found(format!("artefact {name:?}")))?;
     let (size, content) = dashboard.objects().get_stream(&row.object).await?;

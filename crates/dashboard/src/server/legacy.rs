@@ -18,8 +18,9 @@ mod own;
 mod results;
 mod todo;
 
-use axum::Router;
-use axum::routing::any;
+use axum::handler::Handler;
+use transport::routes::{Methods, any};
+use transport::{Role, Routes};
 
 use super::Dashboard;
 use answer::api;
@@ -53,27 +54,33 @@ impl Dash {
 }
 
 /// Returns both dashboards, each below its prefix.
-pub(super) fn routes(dashboard: &Dashboard) -> Router {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(dashboard: &Dashboard) -> Routes<S> {
     let of = |dash| one(Desk { dashboard: dashboard.clone(), dash });
     of(Dash::Go).merge(of(Dash::Gccgo))
 }
 
-fn one(desk: Desk) -> Router {
+/// Answers reading for readers, and posts for all: where there is something to post, they bring a builder's key, which is
+/// looked at in [`api!`].
+fn keyed<H: Handler<T, Desk>, T: 'static>(handler: H) -> Methods<Desk> {
+    any(Role::Reader, handler.clone()).post(Role::Anonymous, handler)
+}
+
+fn one<S: Clone + Send + Sync + 'static>(desk: Desk) -> Routes<S> {
     let prefix = desk.dash.prefix();
     let at = |path: &str| format!("{prefix}{path}");
-    Router::new()
-        .route(&at("/commit"), any(api!(commits::commit)))
-        .route(&at("/packages"), any(api!(commits::packages)))
-        .route(&at("/tag"), any(api!(commits::tag)))
-        .route(&at("/todo"), any(api!(todo::todo)))
-        .route(&at("/result"), any(api!(results::result)))
-        .route(&at("/building"), any(api!(results::building)))
-        .route(&at("/clear-results"), any(api!(results::clear)))
-        .route(&at("/perf-result"), any(api!(bench::perf_result)))
-        .route(&at("/key"), any(keys::key))
-        .route(&at("/log/{*key}"), any(logs::log))
-        .route(&at("/log/"), any(logs::none))
-        .route(&at("/"), any(overview::overview))
-        .route(&at(""), any(overview::overview))
+    Routes::new()
+        .route(&at("/commit"), keyed(api!(commits::commit)))
+        .route(&at("/packages"), keyed(api!(commits::packages)))
+        .route(&at("/tag"), keyed(api!(commits::tag)))
+        .route(&at("/todo"), keyed(api!(todo::todo)))
+        .route(&at("/result"), keyed(api!(results::result)))
+        .route(&at("/building"), keyed(api!(results::building)))
+        .route(&at("/clear-results"), keyed(api!(results::clear)))
+        .route(&at("/perf-result"), keyed(api!(bench::perf_result)))
+        .route(&at("/key"), any(Role::Admin, keys::key))
+        .route(&at("/log/{*key}"), keyed(logs::log))
+        .route(&at("/log/"), keyed(logs::none))
+        .route(&at("/"), keyed(overview::overview))
+        .route(&at(""), keyed(overview::overview))
         .with_state(desk)
 }

@@ -10,10 +10,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use store::logs::LogRow;
 use store::{AttemptId, BuildId};
+use transport::Viewer;
 
 use super::logstore::{self, NewChunk, Piece};
 use super::refusal::{Answer, Path, Query, Refusal};
-use super::{Dashboard, id};
+use super::{Dashboard, id, visible};
 use crate::api::{LogGap, LogInfo, LogSearch, LogState, SearchHit};
 
 /// Longest line that a search looks at, in bytes; what is longer is searched in parts.
@@ -93,13 +94,13 @@ pub(super) async fn put(
 }
 
 /// Finds the log of an attempt.
-pub(super) async fn log_of_attempt(dashboard: &Dashboard, attempt: &str) -> Answer<LogRow> {
-    logstore::existing(dashboard, id("attempt", attempt)?).await
+pub(super) async fn log_of_attempt(dashboard: &Dashboard, viewer: &Viewer, attempt: &str) -> Answer<LogRow> {
+    visible::attempt(dashboard, viewer, attempt).await
 }
 
 /// Finds the log of a build: its last attempt's.
-pub(super) async fn log_of_build(dashboard: &Dashboard, build: &str) -> Answer<LogRow> {
-    let build_id: BuildId = id("build", build)?;
+pub(super) async fn log_of_build(dashboard: &Dashboard, viewer: &Viewer, build: &str) -> Answer<LogRow> {
+    let build_id = visible::build(dashboard, viewer, build).await?;
     let mut logs = store::logs::of_build(&mut dashboard.db().read().await?, build_id).await?;
     logs.pop().ok_or_else(|| Refusal::not_found(format!("log of build {build}")))
 }
@@ -113,29 +114,32 @@ macro_rules! readers {
             /// `GET …/log`
             pub(in crate::server) async fn read(
                 State(dashboard): State<Dashboard>,
+                viewer: Viewer,
                 Path(of): Path<String>,
                 Query(query): Query<ReadQuery>,
                 headers: HeaderMap,
             ) -> Answer<Response> {
-                let log = $find(&dashboard, &of).await?;
+                let log = $find(&dashboard, &viewer, &of).await?;
                 super::read(&dashboard, log, &query, &headers).await
             }
 
             /// `GET …/log/info`
             pub(in crate::server) async fn info(
                 State(dashboard): State<Dashboard>,
+                viewer: Viewer,
                 Path(of): Path<String>,
             ) -> Answer<Json<LogInfo>> {
-                Ok(Json(super::info(&$find(&dashboard, &of).await?)))
+                Ok(Json(super::info(&$find(&dashboard, &viewer, &of).await?)))
             }
 
             /// `GET …/log/search`
             pub(in crate::server) async fn search(
                 State(dashboard): State<Dashboard>,
+                viewer: Viewer,
                 Path(of): Path<String>,
                 Query(query): Query<SearchQuery>,
             ) -> Answer<Json<LogSearch>> {
-                let log = $find(&dashboard, &of).await?;
+                let log = $find(&dashboard, &viewer, &of).await?;
                 super::search(&dashboard, &log, &query).await.map(Json)
             }
         }

@@ -55,7 +55,12 @@ fn count_lines(bytes: &[u8]) -> i64 {
 /// Returns a log that exists.
 pub(super) async fn existing(dashboard: &Dashboard, attempt: AttemptId) -> Answer<LogRow> {
     let row = logs::get(&mut dashboard.db().read().await?, attempt).await?;
-    row.ok_or_else(|| Refusal::not_found(format!("log of attempt {attempt}")))
+    row.ok_or_else(|| unknown(attempt))
+}
+
+/// Says that an attempt has no log, or none for whoever asks.
+pub(super) fn unknown(attempt: AttemptId) -> Refusal {
+    Refusal::not_found(format!("log of attempt {attempt}"))
 }
 
 /// Takes a chunk in.

@@ -10,36 +10,36 @@ mod statistics;
 mod tests;
 
 use askama::Template;
-use axum::Router;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use http::StatusCode;
 use jiff::Timestamp;
+use transport::routes::get;
+use transport::{Role, Routes};
 
 use super::Dashboard;
 use super::refusal::{Answer, Refusal};
 use crate::api::{BuildState, BuildSummary, Outcome};
 
 /// Routes of the pages.
-pub(super) fn routes() -> Router<Dashboard> {
-    Router::new()
-        .route("/", get(grid::grid))
-        .route("/grid", get(grid::grid))
-        .route("/grid.json", get(grid::twin))
-        .route("/grid/events", get(super::changes::events))
-        .route("/builds", get(lists::builds))
-        .route("/builds.json", get(super::builds::list))
-        .route("/builds/{id}", get(build::build))
-        .route("/builds/{id}/log", get(log::log))
-        .route("/builders/{name}", get(builders::builder))
-        .route("/commits/{repo}/{hash}", get(lists::commit))
-        .route("/failures", get(failures::groups))
-        .route("/failures.json", get(failures::groups_twin))
-        .route("/failures/{signature}", get(failures::alike))
-        .route("/statistics", get(statistics::statistics))
-        .route("/statistics.json", get(statistics::twin))
-        .route("/tests", get(tests::history))
-        .route("/tests.json", get(tests::twin))
+pub(super) fn routes() -> Routes<Dashboard> {
+    Routes::new()
+        .route("/", get(Role::Reader, grid::grid))
+        .route("/grid", get(Role::Reader, grid::grid))
+        .route("/grid.json", get(Role::Reader, grid::twin))
+        .route("/grid/events", get(Role::Reader, super::changes::events))
+        .route("/builds", get(Role::Reader, lists::builds))
+        .route("/builds.json", get(Role::Reader, super::builds::list))
+        .route("/builds/{id}", get(Role::Reader, build::build))
+        .route("/builds/{id}/log", get(Role::Reader, log::log))
+        .route("/builders/{name}", get(Role::Reader, builders::builder))
+        .route("/commits/{repo}/{hash}", get(Role::Reader, lists::commit))
+        .route("/failures", get(Role::Reader, failures::groups))
+        .route("/failures.json", get(Role::Reader, failures::groups_twin))
+        .route("/failures/{signature}", get(Role::Reader, failures::alike))
+        .route("/statistics", get(Role::Reader, statistics::statistics))
+        .route("/statistics.json", get(Role::Reader, statistics::twin))
+        .route("/tests", get(Role::Reader, tests::history))
+        .route("/tests.json", get(Role::Reader, tests::twin))
 }
 
 fn page(template: &impl Template) -> Answer<Response> {

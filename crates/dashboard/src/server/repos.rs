@@ -8,10 +8,11 @@ use store::branches::BranchRow;
 use store::commits::CommitRow;
 use store::repos::RepoRow;
 use store::{Conn, Micros, Tx};
+use transport::Viewer;
 
 use super::line::{Kept, Posted, merge};
 use super::refusal::{Answer, Input, Path, Refusal};
-use super::{Dashboard, check_branch, check_hash, check_name, time};
+use super::{Dashboard, check_branch, check_hash, check_name, time, visible};
 use crate::api::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };
@@ -60,18 +61,19 @@ pub(super) async fn put_repo(
     store::repos::put(&mut tx, &row).await?;
     tx.commit().await?;
     dashboard.cells().repos_changed();
-    dashboard.changed();
+    dashboard.changed(&name).await;
     Ok(Json(()))
 }
 
 /// `GET /api/v1/repos`
-pub(super) async fn list(State(dashboard): State<Dashboard>) -> Answer<Json<Vec<RepoInfo>>> {
-    Ok(Json(all(&dashboard).await?))
+pub(super) async fn list(State(dashboard): State<Dashboard>, viewer: Viewer) -> Answer<Json<Vec<RepoInfo>>> {
+    Ok(Json(all(&dashboard, &viewer).await?))
 }
 
-/// Lists the repos with their branches.
-pub(super) async fn all(dashboard: &Dashboard) -> Answer<Vec<RepoInfo>> {
+/// Lists the repos that exist for the viewer, with their branches.
+pub(super) async fn all(dashboard: &Dashboard, viewer: &Viewer) -> Answer<Vec<RepoInfo>> {
     let config = dashboard.config();
+    let eyes = visible::eyes(dashboard, viewer).await?;
     let bad = |repo: &RepoRow| config.project(&repo.name).and_then(|project| project.blocked.clone());
     let mut reader = dashboard.db().read().await?;
     let repos = store::repos::list(&mut reader).await?;
@@ -95,7 +97,7 @@ pub(super) async fn all(dashboard: &Dashboard) -> Answer<Vec<RepoInfo>> {
         updated: time(repo.updated),
         branches: of(&repo.name),
     };
-    Ok(repos.iter().map(info).collect())
+    Ok(repos.iter().filter(|repo| eyes.repo(&repo.name)).map(info).collect())
 }
 
 /// `PUT /api/v1/repos/{repo}/branches/{branch}`
@@ -145,7 +147,7 @@ pub(super) async fn put_branch(
     }
     if changed {
         dashboard.cells().branch_changed(&repo, &branch);
-        dashboard.changed();
+        dashboard.changed(&repo).await;
     }
     Ok(Json(BranchAnswer::default()))
 }

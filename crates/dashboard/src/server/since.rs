@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use store::{Reader, branch_commits, commits, failures, results};
 
 use super::refusal::Answer;
+use super::visible::Eyes;
 use crate::api::{Alike, CellRow, CommitBuild, Outcome, Since};
 
 /// So many commits below the window are looked at for the last green one.
@@ -30,9 +31,10 @@ struct Judged {
     by: HashMap<String, Verdict>,
 }
 
-/// Fills in `since` and `alike` of the red cells of a window. `last` is the place of its oldest commit.
+/// Fills in `since` and `alike` of the red cells of a window, from builds that exist for the viewer. `last` is the place of its oldest commit.
 pub(super) async fn find(
     reader: &mut Reader,
+    eyes: &Eyes,
     (repo, branch): (&str, &str),
     rows: &mut [CellRow],
     last: Option<i64>,
@@ -40,7 +42,7 @@ pub(super) async fn find(
     let mut line: Vec<Judged> = rows.iter().map(judged).collect();
     let open = unanswered(&line);
     if let Some(last) = last.filter(|_| !open.is_empty()) {
-        line.extend(deeper(reader, (repo, branch), last, &open).await?);
+        line.extend(deeper(reader, eyes, (repo, branch), last, &open).await?);
     }
     for (at, row) in rows.iter_mut().enumerate() {
         for cell in &mut row.cells {
@@ -50,7 +52,7 @@ pub(super) async fn find(
             }
         }
     }
-    alike(reader, repo, rows).await
+    alike(reader, eyes, repo, rows).await
 }
 
 fn title(message: &str) -> String {
@@ -94,6 +96,7 @@ fn unanswered(line: &[Judged]) -> Vec<String> {
 
 async fn deeper(
     reader: &mut Reader,
+    eyes: &Eyes,
     (repo, branch): (&str, &str),
     last: i64,
     builders: &[String],
@@ -108,7 +111,8 @@ async fn deeper(
         .map(|commit| (commit.hash, title(&commit.message)))
         .collect();
     let mut by: HashMap<String, HashMap<String, Verdict>> = HashMap::new();
-    for row in results::of_columns(reader, repo, &hashes, &builders).await? {
+    let rows = results::of_columns(reader, repo, &hashes, &builders).await?;
+    for row in rows.into_iter().filter(|row| eyes.revision(&row.revision)) {
         let of = by.entry(row.subject).or_default();
         note(of, &row.builder, &row.build.to_string(), row.outcome.as_deref());
     }
@@ -148,7 +152,7 @@ fn since(line: &[Judged], builder: &str) -> Since {
     since
 }
 
-async fn alike(reader: &mut Reader, repo: &str, rows: &mut [CellRow]) -> Answer<()> {
+async fn alike(reader: &mut Reader, eyes: &Eyes, repo: &str, rows: &mut [CellRow]) -> Answer<()> {
     let red = rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.since.is_some());
     let builds: Vec<String> =
         red.filter_map(|cell| cell.build.as_ref()).take(COMPARED).map(|build| build.id.clone()).collect();
@@ -160,7 +164,7 @@ async fn alike(reader: &mut Reader, repo: &str, rows: &mut [CellRow]) -> Answer<
     let mut signatures: Vec<&str> = found.iter().map(|failure| failure.signature.as_str()).collect();
     signatures.sort_unstable();
     signatures.dedup();
-    let counts = failures::counts(reader, repo, &signatures).await?;
+    let counts = failures::counts(reader, repo, &signatures, &eyes.hidden()).await?;
     let counts: HashMap<&str, _> = counts.iter().map(|group| (group.signature.as_str(), group)).collect();
     let found: HashMap<String, _> =
         found.iter().map(|failure| (failure.build.to_string(), failure)).collect();

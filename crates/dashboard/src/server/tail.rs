@@ -13,6 +13,7 @@ use store::AttemptId;
 use store::logs::LogRow;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use transport::Viewer;
 
 use super::Dashboard;
 use super::logs::{attempt, log_of_attempt, log_of_build};
@@ -75,22 +76,24 @@ pub(super) struct TailQuery {
 /// `GET /api/v1/builds/{id}/log/events`
 pub(super) async fn of_build(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(build): Path<String>,
     Query(query): Query<TailQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let log = log_of_build(&dashboard, &build).await?;
+    let log = log_of_build(&dashboard, &viewer, &build).await?;
     Ok(events(&dashboard, &log, &query, &headers))
 }
 
 /// `GET /api/v1/attempts/{attempt}/log/events`
 pub(super) async fn of_attempt(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(attempt): Path<String>,
     Query(query): Query<TailQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let log = log_of_attempt(&dashboard, &attempt).await?;
+    let log = log_of_attempt(&dashboard, &viewer, &attempt).await?;
     Ok(events(&dashboard, &log, &query, &headers))
 }
 

@@ -14,11 +14,13 @@ use store::branches::BranchRow;
 use store::commits::CommitRow;
 use store::results::ResultRow;
 use store::{Reader, branch_commits, commits, results};
+use transport::Viewer;
 
 use super::cells::{Heads, revision};
 use super::plan::{Pairing, Planned, plan};
 use super::refusal::{Answer, Query, Refusal};
-use super::{Dashboard, builds, repos, since};
+use super::visible::Eyes;
+use super::{Dashboard, builds, repos, since, visible};
 use crate::api::{Cell, CellRow, CellState, CellWindow, LeftOut};
 
 /// Commits, if not said otherwise.
@@ -84,10 +86,11 @@ pub(super) fn wanted(text: &Option<String>) -> String {
 /// `GET /api/v1/cells`
 pub(super) async fn window(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(mut query): Query<WindowQuery>,
 ) -> Answer<Json<CellWindow>> {
     query.left_out = query.left_out.or(Some(true));
-    Ok(Json(read_window(&dashboard, &query).await?))
+    Ok(Json(read_window(&dashboard, &viewer, &query).await?))
 }
 
 /// A commit's place in a window.
@@ -98,15 +101,20 @@ struct Row {
     at: Option<u32>,
 }
 
-/// Reads commits of a branch and their cells.
-pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> Answer<CellWindow> {
+/// Reads commits of a branch and their cells, as far as they exist for the viewer.
+pub(super) async fn read_window(
+    dashboard: &Dashboard,
+    viewer: &Viewer,
+    query: &WindowQuery,
+) -> Answer<CellWindow> {
     let config = dashboard.config();
+    let eyes = visible::eyes(dashboard, viewer).await?;
     let mut reader = dashboard.db().read().await?;
     let heads = Heads {
         repos: store::repos::list(&mut reader).await?,
         branches: store::branches::list(&mut reader).await?,
     };
-    let branch = chosen(&heads, query)?;
+    let branch = chosen(&heads, query, &eyes)?;
     let (repo, name) = (&*branch.repo, &*branch.branch);
     let (places, older) = read_places(&mut reader, branch, query).await?;
     let newer = newer(&mut reader, branch, query, &places).await?;
@@ -114,11 +122,16 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     let row = heads.repo(repo);
     let default = row.and_then(|repo| repo.default_branch.as_deref());
     let mut planned = plan(&config, repo, name, default, |repo| heads.live(repo));
+    if config.toolchain_of(repo).is_some_and(|toolchain| !eyes.repo(toolchain.name.as_str())) {
+        // Its builds are as hidden as what they are made with.
+        (planned.pairings, planned.blocked) = (Vec::new(), None);
+    }
     let mut names = configured(&planned, query.left_out.unwrap_or(false));
     let few = names.len() <= FEW;
     let mut found = Vec::new();
     if few {
         found = results::of_subjects(&mut reader, repo, &hashes).await?;
+        found.retain(|row| eyes.revision(&row.revision));
         names.extend(found.iter().map(|row| row.builder.clone()));
         names.sort();
         names.dedup();
@@ -135,6 +148,7 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     } else {
         let columns: Vec<&str> = page.iter().map(String::as_str).collect();
         found = results::of_columns(&mut reader, repo, &hashes, &columns).await?;
+        found.retain(|row| eyes.revision(&row.revision));
     }
     let mut builds: HashMap<String, Vec<ResultRow>> = HashMap::new();
     for row in found {
@@ -160,7 +174,7 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
             cells,
         });
     }
-    since::find(&mut reader, (repo, name), &mut rows, last).await?;
+    since::find(&mut reader, &eyes, (repo, name), &mut rows, last).await?;
     drop(reader);
     if let Some(state) = given(&query.state) {
         keep(&mut rows, &mut page, state);
@@ -179,11 +193,12 @@ pub(super) async fn read_window(dashboard: &Dashboard, query: &WindowQuery) -> A
     })
 }
 
-fn chosen<'a>(heads: &'a Heads, query: &WindowQuery) -> Answer<&'a BranchRow> {
+fn chosen<'a>(heads: &'a Heads, query: &WindowQuery, eyes: &Eyes) -> Answer<&'a BranchRow> {
     let both = given(&query.on).and_then(|on| on.split_once(' '));
     let wanted = both.map(|both| both.0).or(given(&query.repo));
     let name = both.map(|both| both.1).or(given(&query.branch));
-    let mut of_repo = heads.branches.iter().filter(|row| wanted.is_none_or(|repo| row.repo == *repo));
+    let seen = heads.branches.iter().filter(|row| eyes.repo(&row.repo));
+    let mut of_repo = seen.filter(|row| wanted.is_none_or(|repo| row.repo == *repo));
     let found = match name {
         Some(branch) => of_repo.find(|row| row.branch == *branch),
         None => of_repo.min_by_key(|row| (row.deleted, !row.is_default)),

@@ -15,6 +15,7 @@ mod pages;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod repos;
+mod visible;
 
 /// Runs each test of a list on each database.
 macro_rules! on_both {
@@ -46,6 +47,11 @@ on_both! {
         a_force_push_keeps_what_was_built,
         bad_posts_are_refused,
         awkward_texts_come_back;
+    visible:
+        a_stranger_finds_nothing_of_a_private_repo_by_any_route,
+        what_is_public_stays_and_developers_see_all,
+        a_repo_that_is_made_private_is_hidden_at_once,
+        who_is_signed_in_finds_the_forms_of_orders;
     cells:
         a_repo_by_itself,
         newest_first_then_back_to_the_horizon,

@@ -143,10 +143,11 @@ pub(crate) async fn a_log_opens_anywhere_in_little(on: Fixture) {
 
 pub(crate) async fn it_serves_over_tcp_until_it_is_told_to_end(on: Fixture) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = DashboardClient::new(Service::url(&format!("http://{}", listener.local_addr().unwrap())));
+    let service = Service::url(&format!("http://{}", listener.local_addr().unwrap()));
+    let client = DashboardClient::new(service.with_bearer("its token"));
     let shutdown = CancellationToken::new();
-    let (dashboard, told) = (on.dashboard(), shutdown.clone());
-    let server = tokio::spawn(async move { dashboard::serve(&dashboard, listener, told).await });
+    let (router, told) = (dashboard::routes(&on.dashboard()).behind_token("its token"), shutdown.clone());
+    let server = tokio::spawn(async move { dashboard::serve(router, listener, told).await });
     let content = vec![b'x'; 200_000];
     write_log(&client, &attempt_id(1), &build_id(1), &[&content, &content]).await;
     client.log_finish(&attempt_id(1), 1).await.unwrap();

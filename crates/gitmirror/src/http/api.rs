@@ -11,8 +11,9 @@ use git::{ObjectId, RefName};
 use http::{StatusCode, header};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
+use transport::Viewer;
 
-use super::{Refusal, commit, repo};
+use super::{Refusal, commit, repo, repo_to_order, seen};
 use crate::repo::SharedRepo;
 use crate::{Mirror, RepoState};
 
@@ -26,24 +27,26 @@ const BUNDLE_DEPTH: u32 = 50;
 
 type Parameters = Query<HashMap<String, String>>;
 
-pub(super) async fn states(State(mirror): State<Mirror>) -> Json<Vec<RepoState>> {
-    Json(mirror.states())
+pub(super) async fn states(State(mirror): State<Mirror>, viewer: Viewer) -> Json<Vec<RepoState>> {
+    Json(mirror.all().iter().filter(|repo| seen(repo, &viewer)).map(|repo| repo.state()).collect())
 }
 
 pub(super) async fn state(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
 ) -> Result<Json<RepoState>, Refusal> {
-    Ok(Json(repo(&mirror, &name)?.state()))
+    Ok(Json(repo(&mirror, &viewer, &name)?.state()))
 }
 
 /// Wakes the loop; with `wait=1` answers after the round, with the state it left.
 pub(super) async fn hint(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo_to_order(&mirror, &viewer, &name)?;
     if query.get("wait").is_none_or(|wait| wait == "0") {
         mirror.hint(&name);
         return Ok((StatusCode::ACCEPTED, Json(repo.state())).into_response());
@@ -59,19 +62,21 @@ pub(super) struct Resolved {
 
 pub(super) async fn resolve(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Json<Resolved>, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo(&mirror, &viewer, &name)?;
     Ok(Json(Resolved { commit: commit(&repo, query.get("rev")).await?.to_string() }))
 }
 
 pub(super) async fn file(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo(&mirror, &viewer, &name)?;
     let path = query.get("path").ok_or_else(|| Refusal::bad("the parameter path is missing"))?;
     let commit = commit(&repo, query.get("rev")).await?;
     match repo.repository().await?.read_file(commit, path, MAX_FILE).await? {
@@ -82,30 +87,33 @@ pub(super) async fn file(
 
 async fn listed(
     mirror: &Mirror,
+    viewer: &Viewer,
     name: &str,
     query: &HashMap<String, String>,
 ) -> Result<git::Listed, Refusal> {
-    let repo = repo(mirror, name)?;
+    let repo = repo(mirror, viewer, name)?;
     let commit = commit(&repo, query.get("rev")).await?;
     Ok(repo.repository().await?.list_tree(commit, DEPTH, MAX_PATHS).await?)
 }
 
 pub(super) async fn tree(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let listed = listed(&mirror, &name, &query).await?;
+    let listed = listed(&mirror, &viewer, &name, &query).await?;
     let truncated = [("Bw-Truncated", if listed.truncated { "1" } else { "0" })];
     Ok((truncated, Json(listed.paths)).into_response())
 }
 
 pub(super) async fn submodules(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Json<Vec<String>>, Refusal> {
-    Ok(Json(listed(&mirror, &name, &query).await?.submodules))
+    Ok(Json(listed(&mirror, &viewer, &name, &query).await?.submodules))
 }
 
 #[derive(Serialize)]
@@ -117,9 +125,10 @@ pub(super) struct Refs {
 
 pub(super) async fn refs(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
 ) -> Result<Json<Refs>, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo(&mirror, &viewer, &name)?;
     let state = repo.state();
     let refs = repo.view.borrow().refs.clone();
     let refs = refs.iter().map(|(name, id)| (name.to_string(), id.to_string())).collect();
@@ -133,10 +142,11 @@ pub(super) struct Ancestor {
 
 pub(super) async fn ancestor(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Json<Ancestor>, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo(&mirror, &viewer, &name)?;
     let below = commit(&repo, query.get("ancestor")).await?;
     let above = commit(&repo, query.get("commit")).await?;
     Ok(Json(Ancestor { ancestor: repo.repository().await?.is_ancestor(below, above).await? }))
@@ -146,10 +156,11 @@ pub(super) async fn ancestor(
 /// `Bw-Submodules` says whether the tree has any (1) or not (0).
 pub(super) async fn bundle(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo(&mirror, &viewer, &name)?;
     let depth = match query.get("depth").map(|depth| depth.parse::<u32>()) {
         None => Some(BUNDLE_DEPTH),
         Some(Ok(0)) => None,
@@ -173,11 +184,12 @@ pub(super) async fn bundle(
 /// Takes a bundle with a commit that no branch has: an uncommitted tree that someone wants built.
 pub(super) async fn import(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(name): Path<String>,
     Query(query): Parameters,
     body: Body,
 ) -> Result<Json<Resolved>, Refusal> {
-    let repo = repo(&mirror, &name)?;
+    let repo = repo_to_order(&mirror, &viewer, &name)?;
     let commit = query.get("commit").and_then(|hex| hex.parse::<ObjectId>().ok());
     let commit =
         commit.ok_or_else(|| Refusal::bad("the parameter commit is not an object name of 40 digits"))?;

@@ -6,18 +6,20 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
+use transport::Viewer;
 
 use super::{Refusal, commit, repo};
 use crate::Mirror;
 
 pub(super) async fn archive(
     State(mirror): State<Mirror>,
+    viewer: Viewer,
     Path(file): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    match answer(&mirror, &file, &query, &method, &headers).await {
+    match answer(&mirror, &viewer, &file, &query, &method, &headers).await {
         Ok(response) => response,
         Err(refusal) => refusal.plain(),
     }
@@ -25,6 +27,7 @@ pub(super) async fn archive(
 
 async fn answer(
     mirror: &Mirror,
+    viewer: &Viewer,
     file: &str,
     query: &HashMap<String, String>,
     method: &Method,
@@ -33,7 +36,7 @@ async fn answer(
     let Some(name) = file.strip_suffix(".tar.gz") else {
         return Err(Refusal::not_found("404 page not found"));
     };
-    let repo = repo(mirror, name)?;
+    let repo = repo(mirror, viewer, name)?;
     if method != Method::GET && method != Method::HEAD {
         return Err(Refusal::bad("only GET and HEAD are allowed"));
     }

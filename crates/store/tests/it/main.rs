@@ -82,6 +82,8 @@ on_both! {
     tables::log_chunks_by_byte_and_line,
     tables::tests_and_artifacts,
     tables::the_audit_chain_shows_any_change,
+    tables::tokens_by_their_hash,
+    tables::sessions_and_links_that_work_once,
     backup::a_backup_is_restored_into_either_database,
     backup::a_backup_shows_one_moment_while_others_write,
     backup::what_is_damaged_or_not_ours_is_refused_before_anything_is_written,

@@ -470,3 +470,64 @@ pub(crate) async fn old_events_go_and_the_newest_stays(on: Fixture) {
     events::insert(&mut tx, &all[4..]).await.unwrap();
     assert_eq!(events::after(&mut tx, 3, 99).await.unwrap(), all[3..]);
 }
+
+pub(crate) async fn tokens_by_their_hash(on: Fixture) {
+    use store::tokens::{self, TokenRow};
+    let token = |hash: &str, name: &str, expires: Option<i64>| TokenRow {
+        hash: hash.into(),
+        name: name.into(),
+        role: "developer".into(),
+        scope: "a b".into(),
+        maker: "ada".into(),
+        created: Micros(1),
+        used: None,
+        expires: expires.map(Micros),
+        revoked: None,
+    };
+    let mut tx = on.db.begin().await.unwrap();
+    tokens::insert(&mut tx, &token("h1", "ci", None)).await.unwrap();
+    tokens::insert(&mut tx, &token("h2", "bot", Some(50))).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.db.begin().await.unwrap();
+    let taken = tokens::insert(&mut tx, &token("h3", "ci", None)).await.unwrap_err();
+    assert!(matches!(taken, StoreError::Conflict(_)), "{taken}");
+    drop(tx);
+    let mut tx = on.db.begin().await.unwrap();
+    assert_eq!(tokens::valid(&mut tx, "h1", Micros(99)).await.unwrap(), Some(token("h1", "ci", None)));
+    assert!(tokens::valid(&mut tx, "h2", Micros(49)).await.unwrap().is_some());
+    assert!(tokens::valid(&mut tx, "h2", Micros(50)).await.unwrap().is_none(), "it is over");
+    assert!(tokens::valid(&mut tx, "h4", Micros(1)).await.unwrap().is_none());
+    tokens::used(&mut tx, "h1", Micros(7)).await.unwrap();
+    assert!(tokens::revoke(&mut tx, "ci", Micros(9)).await.unwrap());
+    assert!(!tokens::revoke(&mut tx, "ci", Micros(10)).await.unwrap());
+    assert!(tokens::valid(&mut tx, "h1", Micros(9)).await.unwrap().is_none(), "it is revoked");
+    tokens::insert(&mut tx, &token("h3", "ci", None)).await.unwrap();
+    let list = tokens::list(&mut tx).await.unwrap();
+    assert_eq!(list.len(), 3);
+    assert_eq!((list[0].used, list[0].revoked), (Some(Micros(7)), Some(Micros(9))));
+}
+
+pub(crate) async fn sessions_and_links_that_work_once(on: Fixture) {
+    use store::sessions::{self, SessionRow};
+    let row = |hash: &str, expires| SessionRow {
+        hash: hash.into(),
+        person: "ada".into(),
+        role: "admin".into(),
+        created: Micros(1),
+        expires: Micros(expires),
+    };
+    let mut tx = on.db.begin().await.unwrap();
+    sessions::insert_link(&mut tx, &row("l1", 10)).await.unwrap();
+    sessions::insert_link(&mut tx, &row("l2", 10)).await.unwrap();
+    assert_eq!(sessions::use_link(&mut tx, "l1", Micros(9)).await.unwrap(), Some(row("l1", 10)));
+    assert_eq!(sessions::use_link(&mut tx, "l1", Micros(9)).await.unwrap(), None, "it works once");
+    assert_eq!(sessions::use_link(&mut tx, "l2", Micros(10)).await.unwrap(), None, "it is over");
+    sessions::insert(&mut tx, &row("s1", 20)).await.unwrap();
+    sessions::insert(&mut tx, &row("s2", 30)).await.unwrap();
+    assert_eq!(sessions::valid(&mut tx, "s1", Micros(19)).await.unwrap(), Some(row("s1", 20)));
+    assert_eq!(sessions::valid(&mut tx, "s1", Micros(20)).await.unwrap(), None);
+    sessions::sweep(&mut tx, Micros(20)).await.unwrap();
+    assert_eq!(sessions::valid(&mut tx, "s1", Micros(1)).await.unwrap(), None, "it is gone");
+    sessions::end(&mut tx, "s2").await.unwrap();
+    assert_eq!(sessions::valid(&mut tx, "s2", Micros(1)).await.unwrap(), None);
+}

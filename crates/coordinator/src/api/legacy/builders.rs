@@ -9,7 +9,7 @@ use buildenv::{Builder, Config, Host, Pool};
 use serde::{Deserialize, Serialize};
 
 use super::super::{Api, Failure, ask};
-use super::{indented, is_public};
+use super::{indented, is_public, is_public_revision};
 use crate::core::Message;
 
 #[derive(Serialize)]
@@ -217,8 +217,8 @@ pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Fai
     };
     let expected = config.hosts().iter().filter(|host| host.pool == Pool::Reverse && host.expected > 0);
     let one = |host: &Host| {
-        let waits =
-            status.queued.iter().filter(|one| host_of(&one.repo, &one.builder).as_ref() == Some(&host.name));
+        let queued = status.queued.iter().filter(|one| is_public_revision(&config, &one.revision));
+        let waits = queued.filter(|one| host_of(&one.repo, &one.builder).as_ref() == Some(&host.name));
         let host_type = host.name.to_string();
         (
             host_type.clone(),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use transport::CallError;
 
 use super::super::{Api, Failure};
-use super::{is_public, text};
+use super::{is_public, is_public_revision, text};
 
 /// How many builds of a commit on a builder are looked through.
 const LOOKED_AT: u32 = 100;
@@ -113,7 +113,8 @@ async fn find(api: &Api, asked: &Asked) -> Result<Option<BuildReport>, Failure> 
             Err(error) => return Err(unavailable(&error)),
         };
         let is_meant = |id: &str, revision: &str| {
-            (asked.id.is_empty() || asked.id == id)
+            is_public_revision(&config, revision)
+                && (asked.id.is_empty() || asked.id == id)
                 && (asked.sub_name.is_empty() || revision.contains(&format!("@{}", asked.rev)))
         };
         let found = found

@@ -67,7 +67,7 @@ fn same(said: &str, key: &str) -> bool {
     !key.is_empty() && said.as_bytes().ct_eq(key.as_bytes()).into()
 }
 
-/// `/key`: a builder's key as bare text. Whoever serves this lets only administrators through.
+/// `/key`: a builder's key as bare text. Its route lets only administrators through.
 pub(super) async fn key(State(desk): State<Desk>, request: Request) -> Response {
     let call = Call::new(desk, request);
     let head = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];

@@ -28,6 +28,17 @@ async fn is_public_row(reader: &mut Reader, config: &Config, repo: &str) -> Resu
     Ok(is_public(config, repo) && row.is_none_or(|row| row.visibility == "public"))
 }
 
+/// Keeps builds all of whose repos everybody may see: one that was made with a private toolchain is as private as that.
+async fn keep_public(reader: &mut Reader, config: &Config, builds: &mut Vec<ResultRow>) -> Result<(), Fault> {
+    let posted = store::repos::list(reader).await?;
+    let private = |name: &str| posted.iter().any(|row| row.name == name && row.visibility != "public");
+    builds.retain(|build| {
+        let mut names = build.revision.split('+').map(|part| part.split('@').next().unwrap_or_default());
+        names.all(|name| is_public(config, name) && !private(name))
+    });
+    Ok(())
+}
+
 /// The repo that a package is, if it is one that is watched.
 fn repo_of(config: &Config, package: &str) -> Option<String> {
     if package.is_empty() {
@@ -123,6 +134,7 @@ async fn fill(reader: &mut Reader, config: &Config, repo: &str, rows: &mut [Row]
     let hashes: Vec<&str> = rows.iter().map(|row| row.hash.as_str()).collect();
     let mut builds = results::of_subjects(reader, repo, &hashes).await?;
     builds.retain(|build| build.class != TRY && is_over(build));
+    keep_public(reader, config, &mut builds).await?;
     // The newest build of a cell comes first, and stays.
     builds.sort_by_key(|build| std::cmp::Reverse(build.build));
     let failed: Vec<String> = builds
@@ -241,8 +253,10 @@ pub(super) async fn log(desk: &Desk, key: &str) -> Result<Option<LogRow>, Fault>
             .collect(),
     };
     for (build, attempt) in found {
-        let Some(result) = results::get(&mut reader, build).await? else { continue };
-        if result.class == TRY || !is_public_row(&mut reader, &config, &result.repo).await? {
+        let mut found: Vec<ResultRow> = results::get(&mut reader, build).await?.into_iter().collect();
+        found.retain(|result| result.class != TRY);
+        keep_public(&mut reader, &config, &mut found).await?;
+        if found.is_empty() {
             continue;
         }
         let log = match attempt {

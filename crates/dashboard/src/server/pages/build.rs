@@ -8,11 +8,12 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::BuildId;
+use transport::{Role, Viewer};
 use webui::Markup;
 use webui::chart::{self, Part};
 
 use super::super::refusal::{Answer, Path, Refusal};
-use super::super::{Dashboard, builds, files, logs};
+use super::super::{Dashboard, builds, files, logs, visible};
 use super::log::{Lines, tail};
 use super::{address, first_line, micros, page, short, shown, size, so_far, subject, took, until, word};
 use crate::api::{Artifact, AttemptReport, BuildReport, CommitInfo, LogInfo, TestResult};
@@ -33,6 +34,8 @@ struct BuildPage {
     tests: Vec<TestResult>,
     artifacts: Vec<Artifact>,
     log: Option<ShownLog>,
+    /// What the forms of orders carry, for those who may give them.
+    orders: Option<String>,
 }
 
 /// An attempt and its spans as a chart.
@@ -61,22 +64,27 @@ impl BuildPage {
 }
 
 /// `GET /builds/{id}` and its twin `GET /builds/{id}.json`
-pub(super) async fn build(State(dashboard): State<Dashboard>, Path(path): Path<String>) -> Response {
+pub(super) async fn build(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Path(path): Path<String>,
+) -> Response {
     if let Some(build) = path.strip_suffix(".json") {
-        return builds::with_failure(&dashboard, build).await.map(Json).into_response();
+        return builds::with_failure(&dashboard, &viewer, build).await.map(Json).into_response();
     }
-    shown(made(&dashboard, &path).await)
+    shown(made(&dashboard, &viewer, &path).await)
 }
 
-async fn made(dashboard: &Dashboard, path: &str) -> Answer<Response> {
-    let build = builds::with_failure(dashboard, path).await?;
+async fn made(dashboard: &Dashboard, viewer: &Viewer, path: &str) -> Answer<Response> {
+    let build = builds::with_failure(dashboard, viewer, path).await?;
     let id: BuildId = build.id.parse().map_err(|_| Refusal::internal("a build without an id"))?;
-    let log = match logs::log_of_build(dashboard, path).await {
+    let log = match logs::log_of_build(dashboard, viewer, path).await {
         Ok(log) => Some(ShownLog { info: logs::info(&log), lines: tail(dashboard, &log).await? }),
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
         Err(refusal) => return Err(refusal),
     };
     let artifacts = files::of_build(dashboard, id).await?;
+    let eyes = visible::eyes(dashboard, viewer).await?;
     let mut reader = dashboard.db().read().await?;
     let counts = store::test_results::outcomes(&mut reader, id).await?;
     let mut tests = Vec::new();
@@ -89,13 +97,21 @@ async fn made(dashboard: &Dashboard, path: &str) -> Answer<Response> {
     let signature = build.failure.as_ref().and_then(|failure| failure.signature.as_deref());
     let mut alike = 0;
     if let Some(signature) = signature {
-        let counts = store::failures::counts(&mut reader, &build.repo, &[signature]).await?;
+        let hidden = eyes.hidden();
+        let counts = store::failures::counts(&mut reader, &build.repo, &[signature], &hidden).await?;
         alike = counts.first().map_or(0, |group| u64::try_from(group.builds).unwrap_or(0));
     }
     drop(reader);
     let attempts = build.attempts.iter().rev().map(attempt).collect();
     let commit = commit.map(super::super::repos::commit_info);
-    page(&BuildPage { commit, alike, attempts, counts, tests, artifacts, log, build })
+    let orders = orders(viewer, &build);
+    page(&BuildPage { commit, alike, attempts, counts, tests, artifacts, log, orders, build })
+}
+
+/// What the forms of orders carry, if somebody who is signed in may give orders to a build.
+fn orders(viewer: &Viewer, build: &BuildReport) -> Option<String> {
+    let may = viewer.role.may(Role::Developer) && viewer.may_order(&build.repo);
+    viewer.csrf.as_deref().filter(|_| may).map(str::to_owned)
 }
 
 fn attempt(report: &AttemptReport) -> Attempt {

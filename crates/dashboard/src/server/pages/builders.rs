@@ -4,12 +4,13 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use transport::Viewer;
 use webui::Markup;
 use webui::chart::{self, Bar};
 
 use super::super::refusal::{Path, Query, Refusal};
 use super::super::window::given;
-use super::super::{Dashboard, builds};
+use super::super::{Dashboard, builds, visible};
 use super::lists::ListQuery;
 use super::{page, revision, shown, subject, took, until, word};
 use crate::api::BuildSummary;
@@ -40,19 +41,24 @@ impl BuilderPage {
 /// `GET /builders/{name}` and its twin `GET /builders/{name}.json`
 pub(super) async fn builder(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(path): Path<String>,
     Query(mut query): Query<ListQuery>,
 ) -> Response {
     let twin = path.strip_suffix(".json").map(str::to_owned);
     query.builder = Some(twin.clone().unwrap_or_else(|| path.clone()));
     let asked = query.read();
-    let list = async { builds::page(&dashboard, asked?).await };
+    let list = async { builds::page(&dashboard, &viewer, asked?).await };
     if twin.is_some() {
         return list.await.map(Json).into_response();
     }
     let answer = async {
         let list = list.await?;
-        let known = dashboard.config().builders().iter().any(|builder| builder.name.as_str() == path);
+        let eyes = visible::eyes(&dashboard, &viewer).await?;
+        let known = dashboard.config().builders().iter().any(|builder| {
+            let seen = builder.scope.as_ref().is_none_or(|repo| eyes.repo(repo.as_str()));
+            builder.name.as_str() == path && seen
+        });
         if list.builds.is_empty() && !known {
             return Err(Refusal::not_found(format!("builder {path:?}")));
         }

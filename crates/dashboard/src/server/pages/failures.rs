@@ -7,10 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use store::failures::FailureRow;
 use store::{BuildId, Conn, Micros, failures};
+use transport::Viewer;
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
 use super::super::window::{given, wanted};
-use super::super::{Dashboard, time};
+use super::super::{Dashboard, time, visible};
 use super::{address, page, short, shown};
 
 /// Failures of so many days are grouped.
@@ -60,11 +61,12 @@ impl GroupsPage {
     }
 }
 
-async fn read(dashboard: &Dashboard, query: &GroupsQuery) -> Answer<Vec<GroupInfo>> {
+async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &GroupsQuery) -> Answer<Vec<GroupInfo>> {
+    let hidden = visible::eyes(dashboard, viewer).await?.hidden();
     let since = Micros(Micros::now().0 - DAYS * 86_400_000_000);
     let since = BuildId::new(since, &mut |to| to.fill(0));
     let mut reader = dashboard.db().read().await?;
-    let groups = failures::groups(&mut reader, &wanted(&query.repo), since, LISTED).await?;
+    let groups = failures::groups(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
     let newest: Vec<String> = groups.iter().map(|group| group.last.to_string()).collect();
     let named = any_repo(&mut reader, &newest).await?;
     let shown = groups.into_iter().filter_map(|group| {
@@ -91,17 +93,22 @@ async fn any_repo(reader: &mut impl Conn, builds: &[String]) -> Answer<Vec<Failu
 }
 
 /// `GET /failures`
-pub(super) async fn groups(State(dashboard): State<Dashboard>, Query(query): Query<GroupsQuery>) -> Response {
-    let answer = async { page(&GroupsPage { groups: read(&dashboard, &query).await?, query }) };
+pub(super) async fn groups(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Query(query): Query<GroupsQuery>,
+) -> Response {
+    let answer = async { page(&GroupsPage { groups: read(&dashboard, &viewer, &query).await?, query }) };
     shown(answer.await)
 }
 
 /// `GET /failures.json`
 pub(super) async fn groups_twin(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<GroupsQuery>,
 ) -> Answer<Json<Vec<GroupInfo>>> {
-    Ok(Json(read(&dashboard, &query).await?))
+    Ok(Json(read(&dashboard, &viewer, &query).await?))
 }
 
 /// A build of a group.
@@ -129,11 +136,16 @@ struct AlikePage {
 }
 
 /// `GET /failures/{signature}` and its twin with `.json`
-pub(super) async fn alike(State(dashboard): State<Dashboard>, Path(path): Path<String>) -> Response {
+pub(super) async fn alike(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Path(path): Path<String>,
+) -> Response {
     let signature = path.strip_suffix(".json").unwrap_or(&path).replace('\0', "");
     let builds = async {
+        let hidden = visible::eyes(&dashboard, &viewer).await?.hidden();
         let mut reader = dashboard.db().read().await?;
-        let rows = failures::alike(&mut reader, &signature, None, LISTED).await?;
+        let rows = failures::alike(&mut reader, &signature, None, LISTED, &hidden).await?;
         if rows.is_empty() {
             return Err(Refusal::not_found(format!("failure {signature:?}")));
         }

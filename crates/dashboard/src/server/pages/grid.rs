@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use transport::Viewer;
 
 use super::super::refusal::{Answer, Query};
 use super::super::window::{COLUMNS, WindowQuery, given, read_window, word};
@@ -105,10 +106,14 @@ fn right(window: &CellWindow) -> Option<u32> {
 }
 
 /// `GET /` and `GET /grid`
-pub(super) async fn grid(State(dashboard): State<Dashboard>, Query(query): Query<WindowQuery>) -> Response {
+pub(super) async fn grid(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Query(query): Query<WindowQuery>,
+) -> Response {
     let answer = async {
-        let repos = repos::all(&dashboard).await?;
-        let window = match read_window(&dashboard, &query).await {
+        let repos = repos::all(&dashboard, &viewer).await?;
+        let window = match read_window(&dashboard, &viewer, &query).await {
             Ok(window) => Some(window),
             Err(refusal)
                 if refusal.status == StatusCode::NOT_FOUND
@@ -128,9 +133,10 @@ pub(super) async fn grid(State(dashboard): State<Dashboard>, Query(query): Query
 /// `GET /grid.json`
 pub(super) async fn twin(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<WindowQuery>,
 ) -> Answer<Json<CellWindow>> {
-    Ok(Json(read_window(&dashboard, &query).await?))
+    Ok(Json(read_window(&dashboard, &viewer, &query).await?))
 }
 
 #[cfg(test)]

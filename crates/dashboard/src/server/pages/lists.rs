@@ -5,10 +5,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use transport::Viewer;
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
 use super::super::window::given;
-use super::super::{Dashboard, builds, check_hash, check_name, repos};
+use super::super::{Dashboard, builds, check_hash, check_name, repos, visible};
 use super::{address, page, revision, short, shown, subject, took, until, word};
 use crate::api::{BuildQuery, BuildSummary, CommitInfo, UnknownWord};
 
@@ -71,9 +72,13 @@ impl BuildsPage {
 }
 
 /// `GET /builds`
-pub(super) async fn builds(State(dashboard): State<Dashboard>, Query(query): Query<ListQuery>) -> Response {
+pub(super) async fn builds(
+    State(dashboard): State<Dashboard>,
+    viewer: Viewer,
+    Query(query): Query<ListQuery>,
+) -> Response {
     let answer = async {
-        let list = builds::page(&dashboard, query.read()?).await?;
+        let list = builds::page(&dashboard, &viewer, query.read()?).await?;
         page(&BuildsPage { query, builds: list.builds, next: list.next_cursor })
     };
     shown(answer.await)
@@ -92,6 +97,7 @@ struct CommitPage {
 /// `GET /commits/{repo}/{hash}` and its twin with `.json`
 pub(super) async fn commit(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path((repo, path)): Path<(String, String)>,
 ) -> Response {
     let query = |hash: &str| BuildQuery {
@@ -101,17 +107,18 @@ pub(super) async fn commit(
         ..BuildQuery::default()
     };
     if let Some(hash) = path.strip_suffix(".json") {
-        return builds::page(&dashboard, query(hash)).await.map(Json).into_response();
+        return builds::page(&dashboard, &viewer, query(hash)).await.map(Json).into_response();
     }
     let answer = async {
         check_name("repo", &repo)?;
         check_hash(&path)?;
+        let seen = visible::eyes(&dashboard, &viewer).await?.repo(&repo);
         let mut reader = dashboard.db().read().await?;
-        let row = store::commits::many(&mut reader, &repo, &[&path]).await?.pop();
+        let row = store::commits::many(&mut reader, &repo, &[&path]).await?.pop().filter(|_| seen);
         let row = row.ok_or_else(|| Refusal::not_found(format!("commit {path} of {repo:?}")))?;
         let branches = store::branch_commits::of(&mut reader, &repo, &path).await?;
         drop(reader);
-        let mut builds = builds::page(&dashboard, query(&path)).await?.builds;
+        let mut builds = builds::page(&dashboard, &viewer, query(&path)).await?.builds;
         builds.sort_by(|a, b| a.builder.cmp(&b.builder));
         page(&CommitPage { commit: repos::commit_info(row), branches, builds, repo: repo.clone() })
     };

@@ -7,11 +7,12 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use store::logs::LogRow;
+use transport::Viewer;
 use webui::Markup;
 use webui::ansi::{self, Look};
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
-use super::super::{Dashboard, builds, logs, logstore};
+use super::super::{Dashboard, builds, logs, logstore, visible};
 use super::{address, page, shown, size, word};
 use crate::api::{BuildReport, LogInfo, LogSearch};
 
@@ -149,18 +150,19 @@ impl LogPage {
 /// `GET /builds/{id}/log`
 pub(super) async fn log(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Path(path): Path<String>,
     Query(query): Query<LogQuery>,
 ) -> Response {
-    shown(made(&dashboard, &path, query).await)
+    shown(made(&dashboard, &viewer, &path, query).await)
 }
 
-async fn made(dashboard: &Dashboard, path: &str, query: LogQuery) -> Answer<Response> {
-    let id = path.parse().map_err(|_| Refusal::not_found(format!("build {path:?}")))?;
+async fn made(dashboard: &Dashboard, viewer: &Viewer, path: &str, query: LogQuery) -> Answer<Response> {
+    let id = visible::build(dashboard, viewer, path).await?;
     let build = builds::load(dashboard, id).await?;
     let log = match query.attempt.as_str() {
-        "" => logs::log_of_build(dashboard, path).await?,
-        attempt => logs::log_of_attempt(dashboard, attempt).await?,
+        "" => logs::log_of_build(dashboard, viewer, path).await?,
+        attempt => logs::log_of_attempt(dashboard, viewer, attempt).await?,
     };
     if log.build != id {
         return Err(Refusal::not_found(format!("log of attempt {:?} in build {path}", query.attempt)));

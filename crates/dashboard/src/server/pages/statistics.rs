@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, results};
+use transport::Viewer;
 use webui::Markup;
 use webui::chart::{self, Row};
 
-use super::super::Dashboard;
 use super::super::refusal::{Answer, Query};
 use super::super::window::{given, wanted};
+use super::super::{Dashboard, visible};
 use super::{address, micros, page, shown};
 
 /// So many builders are listed.
@@ -73,11 +74,13 @@ struct StatisticsPage {
     retried: Markup,
 }
 
-async fn read(dashboard: &Dashboard, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
+async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
+    let hidden = visible::eyes(dashboard, viewer).await?.hidden();
     let since = Micros(Micros::now().0 - query.days() * 86_400_000_000);
     let since = BuildId::new(since, &mut |to| to.fill(0));
-    let rows =
-        results::statistics(&mut dashboard.db().read().await?, &wanted(&query.repo), since, LISTED).await?;
+    let mut reader = dashboard.db().read().await?;
+    let rows = results::statistics(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
+    drop(reader);
     let shown = rows.into_iter().map(|row| BuilderInfo {
         builder: row.builder,
         builds: row.builds,
@@ -94,10 +97,11 @@ async fn read(dashboard: &Dashboard, query: &StatisticsQuery) -> Answer<Vec<Buil
 /// `GET /statistics`
 pub(super) async fn statistics(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<StatisticsQuery>,
 ) -> Response {
     let answer = async {
-        let builders = read(&dashboard, &query).await?;
+        let builders = read(&dashboard, &viewer, &query).await?;
         let share = |one: &BuilderInfo, of: i64| of as f64 / one.builds.max(1) as f64;
         let took = rows("Mean time from begin to end, by builder", "running", &builders, |one| {
             (one.took_us as f64, webui::time::duration(one.took_us))
@@ -134,7 +138,8 @@ fn rows(
 /// `GET /statistics.json`
 pub(super) async fn twin(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<StatisticsQuery>,
 ) -> Answer<Json<Vec<BuilderInfo>>> {
-    Ok(Json(read(&dashboard, &query).await?))
+    Ok(Json(read(&dashboard, &viewer, &query).await?))
 }

@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use store::test_results;
+use transport::Viewer;
 
-use super::super::Dashboard;
 use super::super::refusal::{Answer, Query, Refusal};
 use super::super::window::{given, wanted};
+use super::super::{Dashboard, visible};
 use super::{address, micros, page, short, shown};
 
 /// So many results are listed.
@@ -50,12 +51,15 @@ impl HistoryPage {
     }
 }
 
-async fn read(dashboard: &Dashboard, query: &HistoryQuery) -> Answer<Vec<RunInfo>> {
+async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &HistoryQuery) -> Answer<Vec<RunInfo>> {
     let (repo, id, builder) = (wanted(&query.repo), wanted(&query.id), wanted(&query.builder));
     if repo.is_empty() || id.is_empty() {
         return Err(Refusal::bad("a test's history needs `repo` and `id`"));
     }
-    let rows = test_results::history(&mut dashboard.db().read().await?, &id, &builder, &repo, LISTED).await?;
+    let hidden = visible::eyes(dashboard, viewer).await?.hidden();
+    let mut reader = dashboard.db().read().await?;
+    let rows = test_results::history(&mut reader, &id, &builder, &repo, LISTED, &hidden).await?;
+    drop(reader);
     let shown = rows.into_iter().map(|row| RunInfo {
         build: row.build.to_string(),
         attempt: row.attempt.to_string(),
@@ -72,10 +76,11 @@ async fn read(dashboard: &Dashboard, query: &HistoryQuery) -> Answer<Vec<RunInfo
 /// `GET /tests`
 pub(super) async fn history(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<HistoryQuery>,
 ) -> Response {
     let answer = async {
-        let runs = read(&dashboard, &query).await?;
+        let runs = read(&dashboard, &viewer, &query).await?;
         let chart = durations(&runs);
         page(&HistoryPage { query, runs, chart })
     };
@@ -103,7 +108,8 @@ fn durations(runs: &[RunInfo]) -> webui::Markup {
 /// `GET /tests.json`
 pub(super) async fn twin(
     State(dashboard): State<Dashboard>,
+    viewer: Viewer,
     Query(query): Query<HistoryQuery>,
 ) -> Answer<Json<Vec<RunInfo>>> {
-    Ok(Json(read(&dashboard, &query).await?))
+    Ok(Json(read(&dashboard, &viewer, &query).await?))
 }

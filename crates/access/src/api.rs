@@ -1,0 +1,270 @@
+//! The API: who am I, which routes are there, tokens, login links.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::audit;
+use store::tokens::{self, TokenRow};
+use store::{Micros, StoreError};
+use transport::routes::refusal;
+use transport::{Role, Viewer};
+
+use crate::{Access, LINK, deed, make, secret};
+
+/// The longest name of a token.
+const LONGEST_NAME: usize = 64;
+
+/// Answer of `GET /api/v1/whoami`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAnswer {
+    /// A name; `anonymous` for a stranger.
+    pub who: String,
+    /// What they may do.
+    pub role: String,
+    /// Whether they said who they are.
+    pub known: bool,
+    /// The only repos that this is about; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repos: Vec<String>,
+}
+
+/// Body of `POST /api/v1/tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// A name for people.
+    pub name: String,
+    /// What it may do.
+    pub role: String,
+    /// The only repos that it is about; none for all.
+    #[serde(default)]
+    pub repos: Vec<String>,
+    /// Seconds until it ends by itself; never if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// A token that was made: the only time that it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The token.
+    pub token: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+}
+
+/// What is kept of a token, without the token. Times are microseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: String,
+    /// The only repos that it is about; none for all.
+    pub repos: Vec<String>,
+    /// Who made it.
+    pub maker: String,
+    /// When it was made.
+    pub created: Micros,
+    /// The last time it was shown, to the minute.
+    pub used: Option<Micros>,
+    /// When it ends by itself.
+    pub expires: Option<Micros>,
+    /// When it was revoked.
+    pub revoked: Option<Micros>,
+}
+
+/// Answer of `GET /api/v1/tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenList {
+    /// All tokens, the oldest first.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// Body of `POST /api/v1/login-links`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LinkRequest {
+    /// Who will be signed in by it; whoever asks, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// What they may do; `admin` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// A login link.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkAnswer {
+    /// Its path, below the server's address.
+    pub path: String,
+    /// For how many seconds it works.
+    pub seconds: u64,
+}
+
+/// A refusal of ours.
+pub(crate) struct Failure(Box<Response>);
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Failure(Box::new(refusal(status, code, message)))
+    }
+
+    fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request failed at the database");
+        let status = match error.is_transient() {
+            true => StatusCode::SERVICE_UNAVAILABLE,
+            false => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, "database", "the database could not do it; the server's log says why")
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(error: JsonRejection) -> Self {
+        Self::new(error.status(), "bad_request", error.body_text())
+    }
+}
+
+/// `GET /api/v1/whoami`
+pub(crate) async fn whoami(viewer: Viewer) -> Json<WhoAnswer> {
+    Json(WhoAnswer {
+        who: viewer.who.to_string(),
+        role: viewer.role.to_string(),
+        known: viewer.known,
+        repos: viewer.scope.map(|repos| repos.to_vec()).unwrap_or_default(),
+    })
+}
+
+/// `GET /api/v1/routes`
+pub(crate) async fn routes(State(access): State<Access>) -> Json<serde_json::Value> {
+    let table = access.0.table.get().map_or(&[][..], Vec::as_slice);
+    let row = |entry: &transport::routes::Entry| json!({"path": entry.path, "method": entry.method, "role": entry.role.as_str()});
+    Json(json!({ "routes": table.iter().map(row).collect::<Vec<_>>() }))
+}
+
+fn info(row: TokenRow) -> TokenInfo {
+    TokenInfo {
+        name: row.name,
+        role: row.role,
+        repos: row.scope.split_whitespace().map(str::to_owned).collect(),
+        maker: row.maker,
+        created: row.created,
+        used: row.used,
+        expires: row.expires,
+        revoked: row.revoked,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.bytes().next().is_some_and(fine)
+        && name.len() <= LONGEST_NAME
+        && name.bytes().all(|byte| fine(byte) || b"._-".contains(&byte))
+}
+
+fn role(text: &str, fit: &[Role]) -> Result<Role, Failure> {
+    let role = text.parse::<Role>().ok().filter(|role| fit.contains(role));
+    let names: Vec<_> = fit.iter().map(|role| role.as_str()).collect();
+    role.ok_or_else(|| Failure::bad(format!("{text:?} is not one of the roles {}", names.join(", "))))
+}
+
+/// `POST /api/v1/tokens`
+pub(crate) async fn create(
+    State(access): State<Access>,
+    viewer: Viewer,
+    body: Result<Json<TokenRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<TokenAnswer>), Failure> {
+    let Json(body) = body?;
+    use Role::*;
+    let role = role(&body.role, &[Reader, Developer, Builder, Admin, Service])?;
+    for name in body.repos.iter().chain([&body.name]) {
+        if !is_name(name) {
+            return Err(Failure::bad(format!("{name:?} is not a name: [a-z0-9][a-z0-9._-]{{0,63}}")));
+        }
+    }
+    let now = Micros::now();
+    let ends = |seconds: u64| i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(now.0);
+    let expires = match body.expires_in {
+        Some(seconds) => Some(Micros(ends(seconds).ok_or_else(|| Failure::bad("expires_in is too large"))?)),
+        None => None,
+    };
+    let token = make("bw_")?;
+    let row = TokenRow {
+        hash: secret::hash(&token),
+        name: body.name,
+        role: role.to_string(),
+        scope: body.repos.join(" "),
+        maker: viewer.who.to_string(),
+        created: now,
+        used: None,
+        expires,
+        revoked: None,
+    };
+    let mut tx = access.0.db.begin().await?;
+    match tokens::insert(&mut tx, &row).await {
+        Err(StoreError::Conflict(_)) => {
+            let message = format!("there is a token {:?} already; revoke it first", row.name);
+            return Err(Failure::new(StatusCode::CONFLICT, "exists", message));
+        }
+        written => written?,
+    }
+    let detail = format!("{} {}", row.role, row.scope);
+    audit::append(&mut tx, deed(&viewer.who, "token_create", &row.name, detail.trim_end())).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(TokenAnswer { token, info: info(row) })))
+}
+
+/// `GET /api/v1/tokens`
+pub(crate) async fn list(State(access): State<Access>) -> Result<Json<TokenList>, Failure> {
+    let rows = tokens::list(&mut access.0.db.read().await?).await?;
+    Ok(Json(TokenList { tokens: rows.into_iter().map(info).collect() }))
+}
+
+/// `DELETE /api/v1/tokens/{name}`
+pub(crate) async fn revoke(
+    State(access): State<Access>,
+    viewer: Viewer,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let mut tx = access.0.db.begin().await?;
+    if !tokens::revoke(&mut tx, &name, Micros::now()).await? {
+        let message = format!("no token {name:?} that is not revoked");
+        return Err(Failure::new(StatusCode::NOT_FOUND, "not_found", message));
+    }
+    audit::append(&mut tx, deed(&viewer.who, "token_revoke", &name, "")).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/login-links`
+pub(crate) async fn link(
+    State(access): State<Access>,
+    viewer: Viewer,
+    body: Option<Json<LinkRequest>>,
+) -> Result<Json<LinkAnswer>, Failure> {
+    let body = body.map(|Json(body)| body).unwrap_or_default();
+    let role = role(body.role.as_deref().unwrap_or("admin"), &[Role::Reader, Role::Developer, Role::Admin])?;
+    let person = body.person.unwrap_or_else(|| viewer.who.to_string());
+    if person.is_empty() || person.len() > 256 || person.chars().any(char::is_control) {
+        return Err(Failure::bad("not the name of a person"));
+    }
+    let path = access.login_link(&person, role).await?;
+    access.note(&viewer.who, "login_link", &person, role.as_str()).await;
+    Ok(Json(LinkAnswer { path, seconds: LINK.as_secs() }))
+}

@@ -1,0 +1,216 @@
+//! The layer before all routes.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use store::{Micros, StoreError, sessions, tokens};
+use transport::routes::refusal;
+use transport::{Role, Viewer};
+
+use crate::{Access, by_cookie, cookie, limit, secret};
+
+/// The largest form that is read.
+const FORM: usize = 64 << 10;
+/// A token's use is noted so often, in microseconds.
+const NOTED: i64 = 60_000_000;
+/// Of one stranger's refused orders so many go into the audit log.
+const REFUSALS: limit::Rate = limit::Rate { per_second: 1, burst: 10 };
+
+/// Says who asks, and lets nothing pass that the kind of asking does not allow.
+pub(crate) async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
+    let address = address(&access, &request);
+    let viewer = match access.viewer(request.headers()).await {
+        Ok(viewer) => viewer,
+        Err(refused) => return access.take(address).map_or_else(too_many, |()| *refused),
+    };
+    let health = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if !viewer.known
+        && !health
+        && let Err(wait) = access.take(address)
+    {
+        return too_many(wait);
+    }
+    let order = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let told = order.then(|| format!("{} {}", request.method(), request.uri().path()));
+    if order && by_cookie(&viewer) {
+        request = match form_of_ours(request, &viewer).await {
+            Ok(request) => request,
+            Err(refused) => {
+                access.note_refusal(&viewer, address, told.as_deref().unwrap_or_default()).await;
+                return *refused;
+            }
+        };
+    }
+    let page = page_asked(&request);
+    request.extensions_mut().insert(viewer.clone());
+    let response = next.run(request).await;
+    let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if let (true, Some(told)) = (denied, told) {
+        access.note_refusal(&viewer, address, &told).await;
+    }
+    match page {
+        // A person is shown where to sign in; a program gets the status.
+        Some(page) if response.status() == StatusCode::UNAUTHORIZED => {
+            Redirect::to(&format!("/login?next={}", transport::segment(&page))).into_response()
+        }
+        _ => response,
+    }
+}
+
+/// The address of a page that a person at a browser asks for.
+fn page_asked(request: &Request) -> Option<String> {
+    let accepts = request.headers().get(header::ACCEPT)?.to_str().ok()?;
+    let wanted = request.method() == Method::GET && accepts.contains("text/html");
+    let path = request.uri().path_and_query()?;
+    wanted.then(|| path.to_string())
+}
+
+fn too_many(wait: Duration) -> Response {
+    let seconds = wait.as_secs() + 1;
+    let message = "too many requests of somebody who does not say who they are";
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, "too_many", message);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// Where a request comes from: the connection's other end, or what a proxy that we trust says of it.
+fn address(access: &Access, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let mut at = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+    let config = access.config();
+    let ours =
+        |at: IpAddr| config.access().proxies.iter().any(|proxy| proxy.parse() == Ok(at.to_canonical()));
+    let said = request.headers().get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let said: Vec<&str> = said.flat_map(|line| line.split(',')).map(str::trim).collect();
+    for one in said.iter().rev() {
+        let (true, Ok(before)) = (ours(at), one.parse::<IpAddr>()) else { break };
+        at = before;
+    }
+    at
+}
+
+type Refused = Box<Response>;
+
+fn unknown_token() -> Refused {
+    let message = "this token is not known here, or its time is over; the server keeps one in admin-token of its \
+        data directory";
+    Box::new(refusal(StatusCode::UNAUTHORIZED, "unauthorized", message))
+}
+
+fn broken(error: &StoreError) -> Refused {
+    tracing::error!(%error, "who asks can't be found out");
+    let message = "the database does not say who you are; the server's log says why";
+    Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))
+}
+
+impl Access {
+    /// Finds out who asks.
+    async fn viewer(&self, headers: &HeaderMap) -> Result<Viewer, Refused> {
+        if let Some(token) = bearer(headers) {
+            return self.by_token(token).await;
+        }
+        let stranger = || Viewer::stranger(self.config().access().read == buildenv::Reading::Anonymous);
+        let Some(cookie) = cookie::value(headers, self.secure()) else { return Ok(stranger()) };
+        let found = async {
+            let mut reader = self.0.db.read().await?;
+            sessions::valid(&mut reader, &secret::hash(&cookie), Micros::now()).await
+        };
+        let Some(session) = found.await.map_err(|error| broken(&error))? else { return Ok(stranger()) };
+        let Ok(role) = session.role.parse::<Role>() else { return Ok(stranger()) };
+        Ok(Viewer { csrf: Some(secret::csrf(&cookie).into()), ..Viewer::known(&session.person, role) })
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Viewer, Refused> {
+        let hash = secret::hash(token);
+        if hash == self.0.admin {
+            return Ok(Viewer::known("admin", Role::Admin));
+        }
+        let now = Micros::now();
+        let found = async { tokens::valid(&mut self.0.db.read().await?, &hash, now).await };
+        let row = found.await.map_err(|error| broken(&error))?.ok_or_else(unknown_token)?;
+        let role = row.role.parse::<Role>().map_err(|_| unknown_token())?;
+        if row.used.is_none_or(|used| now.0 - used.0 > NOTED) {
+            let noted = async {
+                let mut tx = self.0.db.begin().await?;
+                tokens::used(&mut tx, &hash, now).await?;
+                tx.commit().await
+            };
+            if let Err(error) = noted.await {
+                tracing::warn!(%error, token = row.name, "the use of a token is not noted");
+            }
+        }
+        let viewer = Viewer::known(&row.name, role);
+        let scope: Vec<String> = row.scope.split_whitespace().map(str::to_owned).collect();
+        Ok(if scope.is_empty() { viewer } else { viewer.scoped(scope) })
+    }
+
+    /// Writes a refused order into the audit log; of strangers only so many.
+    async fn note_refusal(&self, viewer: &Viewer, address: IpAddr, told: &str) {
+        if !viewer.known {
+            let mut refusals = self.0.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // All strangers together: their addresses are cheap to come by.
+            let everybody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            if refusals.take(everybody, REFUSALS, Instant::now()).is_err() {
+                return;
+            }
+        }
+        self.note(&viewer.who, "refused", told, &address.to_string()).await;
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let said = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = said.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether a browser says that a request comes from a page of another site.
+pub(crate) fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(header::ORIGIN.as_str()) else { return false };
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.is_none() || authority != text(header::HOST.as_str())
+}
+
+/// Lets an order of a session pass if it comes from a form of ours: by the header `X-CSRF-Token`, or the field `csrf`.
+async fn form_of_ours(request: Request, viewer: &Viewer) -> Result<Request, Refused> {
+    let no = |message: &str| Box::new(refusal(StatusCode::FORBIDDEN, "csrf", message));
+    if from_elsewhere(request.headers()) {
+        return Err(no("this order comes from a page of another site"));
+    }
+    let matches =
+        |said: &str| viewer.csrf.as_deref().is_some_and(|csrf| secret::hash(said) == secret::hash(csrf));
+    let head = request.headers();
+    if let Some(said) = head.get("x-csrf-token") {
+        let fine = said.to_str().is_ok_and(matches);
+        return if fine { Ok(request) } else { Err(no("X-CSRF-Token is not of this session")) };
+    }
+    if !is_form(head) {
+        return Err(no("an order of a session carries the token of its form: the header X-CSRF-Token"));
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, FORM).await.map_err(|_| {
+        Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large"))
+    })?;
+    let fine = form_urlencoded::parse(&bytes).any(|(name, value)| name == "csrf" && matches(&value));
+    if !fine {
+        return Err(no("this form is not of this session; load its page again"));
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// Whether a body is a form's.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")
+    })
+}

@@ -1,0 +1,177 @@
+//! Who somebody is: the one layer before all routes, and the routes to sign in, to sign out and to make tokens.
+//!
+//! [`Access::before`] puts a [`transport::Viewer`] into each request, by a bearer token, by the cookie of a session, or
+//! as a stranger; what a role may do is said by the routes themselves. It also holds strangers to a rate, asks for the
+//! token of a form where a session gives an order, and writes refused orders into the audit log.
+
+mod api;
+mod cookie;
+mod github;
+mod guard;
+mod limit;
+mod oidc;
+mod out;
+mod page;
+mod provider;
+mod secret;
+mod sign_in;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::{Router, middleware};
+use store::audit::{self, Deed};
+use store::sessions::{self, SessionRow};
+use store::{Db, Micros, StoreError};
+use tokio::sync::watch;
+use transport::routes::{Entry, delete, get, post};
+use transport::{Role, Routes, Viewer};
+
+pub use api::{LinkAnswer, LinkRequest, TokenAnswer, TokenInfo, TokenList, TokenRequest, WhoAnswer};
+
+/// How long a login link works.
+const LINK: Duration = Duration::from_secs(600);
+
+/// What this is given.
+#[derive(Debug)]
+pub struct AccessParts {
+    /// The database.
+    pub db: Db,
+    /// The configuration, as it changes.
+    pub config: watch::Receiver<Arc<buildenv::Config>>,
+    /// The token of the command line beside the server.
+    pub admin_token: String,
+    /// The folder that files with secrets are relative to.
+    pub data: PathBuf,
+}
+
+/// Who somebody is. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    config: watch::Receiver<Arc<buildenv::Config>>,
+    admin: String,
+    buckets: Mutex<limit::Buckets>,
+    /// Refusals of strangers that may still go into the audit log.
+    refusals: Mutex<limit::Buckets>,
+    table: OnceLock<Vec<Entry>>,
+    data: PathBuf,
+    /// Who was sent away to sign in.
+    waiting: Mutex<provider::Waiting>,
+}
+
+impl Access {
+    /// Makes one. It does nothing by itself.
+    #[must_use]
+    pub fn new(parts: AccessParts) -> Access {
+        let AccessParts { db, config, admin_token, data } = parts;
+        Access(Arc::new(Inner {
+            db,
+            config,
+            admin: secret::hash(&admin_token),
+            buckets: Mutex::default(),
+            refusals: Mutex::default(),
+            table: OnceLock::new(),
+            data,
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// Adds its own routes to those of the services.
+    pub fn with(&self, services: Routes) -> Routes {
+        use Role::{Admin, Anonymous, Reader};
+        let own = Routes::new()
+            .route("/login", get(Anonymous, sign_in::page).post(Anonymous, sign_in::by_link))
+            .route("/login/oidc", get(Anonymous, oidc::away))
+            .route("/login/oidc/callback", get(Anonymous, oidc::back))
+            .route("/login/github", get(Anonymous, github::away))
+            .route("/login/github/callback", get(Anonymous, github::back))
+            .route("/logout", post(Anonymous, sign_in::out))
+            .route("/api/v1/whoami", get(Anonymous, api::whoami))
+            .route("/api/v1/routes", get(Reader, api::routes))
+            .route("/api/v1/tokens", get(Admin, api::list).post(Admin, api::create))
+            .route("/api/v1/tokens/{name}", delete(Admin, api::revoke))
+            .route("/api/v1/login-links", post(Admin, api::link))
+            .with_state(self.clone());
+        let all = services.merge(own);
+        let _ = self.0.table.set(all.table());
+        all
+    }
+
+    /// Puts the layer before routes.
+    pub fn before(&self, routes: Routes) -> Router {
+        routes.into_router().layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+    }
+
+    /// Makes a link by which somebody signs in once, within ten minutes: a path.
+    ///
+    /// # Errors
+    /// The database's; or without randomness.
+    pub async fn login_link(&self, person: &str, role: Role) -> Result<String, StoreError> {
+        let text = make("")?;
+        let now = Micros::now();
+        let link = session(&text, person, role, now, LINK);
+        let mut tx = self.0.db.begin().await?;
+        sessions::sweep(&mut tx, now).await?;
+        sessions::insert_link(&mut tx, &link).await?;
+        tx.commit().await?;
+        Ok(format!("/login?token={text}"))
+    }
+
+    fn config(&self) -> Arc<buildenv::Config> {
+        self.0.config.borrow().clone()
+    }
+
+    /// Whether browsers reach us by TLS only, so that a cookie can say so.
+    fn secure(&self) -> bool {
+        self.config().environment().url.starts_with("https://")
+    }
+
+    /// Takes a stranger's request out of the bucket of an address.
+    fn take(&self, address: std::net::IpAddr) -> Result<(), Duration> {
+        let config = self.config();
+        let access = config.access();
+        let rate = limit::Rate { per_second: access.strangers_per_second, burst: access.strangers_burst };
+        self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner).take(address, rate, Instant::now())
+    }
+
+    /// Writes into the audit log what somebody did; a failure is only logged.
+    async fn note(&self, who: &str, action: &str, target: &str, detail: &str) {
+        let noted = async {
+            let mut tx = self.0.db.begin().await?;
+            audit::append(&mut tx, deed(who, action, target, detail)).await?;
+            tx.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::error!(%error, who, action, target, "not in the audit log");
+        }
+    }
+}
+
+fn make(kind: &str) -> Result<String, StoreError> {
+    secret::make(kind).map_err(|error| StoreError::Other(error.to_string().into()))
+}
+
+fn session(text: &str, person: &str, role: Role, now: Micros, lasts: Duration) -> SessionRow {
+    SessionRow {
+        hash: secret::hash(text),
+        person: person.to_owned(),
+        role: role.to_string(),
+        created: now,
+        expires: Micros(now.0.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX))),
+    }
+}
+
+fn deed(who: &str, action: &str, target: &str, detail: &str) -> Deed {
+    let (actor, action) = (who.to_owned(), action.to_owned());
+    Deed { time: Micros::now(), actor, action, target: target.to_owned(), detail: detail.to_owned() }
+}
+
+/// Whether somebody is signed in by a cookie.
+fn by_cookie(viewer: &Viewer) -> bool {
+    viewer.csrf.is_some()
+}

@@ -1,0 +1,129 @@
+//! How much strangers may ask: a bucket of requests for each address, in bounded memory.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// The most addresses that are remembered; all others together share one bucket.
+const ADDRESSES: usize = 10_000;
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn filled(self, rate: Rate, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.left + since * f64::from(rate.per_second)).min(f64::from(rate.burst))
+    }
+}
+
+/// All buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Buckets {
+    known: HashMap<IpAddr, Bucket>,
+    /// Of those that no room was left for.
+    others: Option<Bucket>,
+}
+
+/// What stands for an address: a network of IPv6 is one household.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mut parts = address.octets();
+            parts[8..].fill(0);
+            IpAddr::from(parts)
+        }
+        address => address,
+    }
+}
+
+impl Buckets {
+    /// Takes one request out of an address's bucket.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub(crate) fn take(&mut self, address: IpAddr, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let address = household(address);
+        if self.known.len() >= ADDRESSES && !self.known.contains_key(&address) {
+            // Whose bucket is full again need not be remembered.
+            self.known.retain(|_, bucket| bucket.filled(rate, now) < f64::from(rate.burst));
+        }
+        let full = Bucket { left: f64::from(rate.burst), at: now };
+        let bucket = if self.known.len() < ADDRESSES || self.known.contains_key(&address) {
+            self.known.entry(address).or_insert(full)
+        } else {
+            self.others.get_or_insert(full)
+        };
+        let left = bucket.filled(rate, now);
+        *bucket = Bucket { left: if left >= 1.0 { left - 1.0 } else { left }, at: now };
+        if left >= 1.0 {
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - left) / f64::from(rate.per_second.max(1))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 2, burst: 3 };
+
+    fn v4(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
+
+    #[test]
+    fn a_bucket_empties_and_fills_again() {
+        let mut buckets = Buckets::default();
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(buckets.take(v4(1), RATE, now), Ok(()));
+        }
+        assert_eq!(buckets.take(v4(1), RATE, now), Err(Duration::from_millis(500)));
+        assert_eq!(buckets.take(v4(2), RATE, now), Ok(()), "another address");
+        let later = now + Duration::from_millis(500);
+        assert_eq!(buckets.take(v4(1), RATE, later), Ok(()));
+        assert!(buckets.take(v4(1), RATE, later).is_err());
+        let much_later = now + Duration::from_secs(1000);
+        for _ in 0..3 {
+            assert_eq!(buckets.take(v4(1), RATE, much_later), Ok(()), "no more than a burst is saved up");
+        }
+        assert!(buckets.take(v4(1), RATE, much_later).is_err());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let mut buckets = Buckets::default();
+        let now = Instant::now();
+        for n in 0..3 {
+            assert_eq!(buckets.take(format!("2001:db8::{n}").parse().unwrap(), RATE, now), Ok(()));
+        }
+        assert!(buckets.take("2001:db8::9".parse().unwrap(), RATE, now).is_err());
+        assert_eq!(buckets.take("2001:db8:0:1::9".parse().unwrap(), RATE, now), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_those_without_room_share_one_bucket() {
+        let mut buckets = Buckets::default();
+        let now = Instant::now();
+        for n in 0..ADDRESSES as u32 {
+            buckets.take(v4(n), RATE, now).unwrap();
+        }
+        let refused = (0..50).filter(|n| buckets.take(v4(1_000_000 + n), RATE, now).is_err()).count();
+        assert_eq!(refused, 47);
+        assert_eq!(buckets.known.len(), ADDRESSES);
+        buckets.take(v4(2_000_000), RATE, now + Duration::from_secs(60)).unwrap();
+        assert_eq!(buckets.known.len(), 1, "those that are full again are forgotten");
+    }
+}

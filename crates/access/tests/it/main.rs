@@ -1,0 +1,52 @@
+//! Signing in, tokens, forms and strangers, through the layer and over a real database: one list of tests, run on SQLite
+//! and (feature `postgres`) on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
+
+#[cfg(feature = "postgres")]
+#[path = "../../../store/tests/it/pg.rs"]
+mod pg;
+mod provider;
+mod sign_in;
+mod strangers;
+mod tokens;
+mod world;
+
+/// Runs each test of a list on each database.
+macro_rules! on_both {
+    ($($module:ident: $($name:ident),* ;)*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::world::World::new(store::Dialect::Sqlite).await).await;
+                })*
+            })*
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::world::World::new(store::Dialect::Postgres).await).await;
+                })*
+            })*
+        }
+    };
+}
+
+on_both! {
+    tokens:
+        a_token_is_shown_once_works_and_is_revoked,
+        a_token_ends_by_itself_and_is_about_its_repos_only,
+        what_is_no_token_is_refused;
+    sign_in:
+        a_link_signs_in_once_and_the_session_ends_with_signing_out,
+        signing_in_again_ends_the_session_before,
+        an_order_of_a_session_needs_the_token_of_its_form,
+        a_server_with_tls_says_so_in_its_cookie;
+    strangers:
+        where_reading_is_closed_a_stranger_gets_health_looks_and_the_page_to_sign_in,
+        strangers_are_held_to_a_rate_by_address,
+        refused_orders_are_in_the_audit_log;
+}

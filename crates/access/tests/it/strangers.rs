@@ -1,0 +1,73 @@
+use http::header;
+use serde_json::json;
+use transport::Role;
+
+use crate::world::{ADMIN, World, config};
+
+pub async fn where_reading_is_closed_a_stranger_gets_health_looks_and_the_page_to_sign_in(on: World) {
+    on.config.send_replace(config("[access]\nread = \"developer\"\n"));
+    for (path, status) in [
+        ("/", 401),
+        ("/healthz", 200),
+        ("/assets/style.css", 200),
+        ("/login", 200),
+        ("/api/v1/whoami", 200),
+        ("/api/v1/routes", 401),
+        ("/nothing", 401),
+    ] {
+        assert_eq!(on.get(path, &[]).await.status, status, "{path}");
+    }
+    // A person is shown where to sign in.
+    let page = on.get("/sees/a?x=y", &[("accept", "text/html")]).await;
+    assert_eq!((page.status, page.header(header::LOCATION)), (303, "/login?next=%2Fsees%2Fa%3Fx%3Dy"));
+    let cookie = on.sign_in("ada", Role::Reader).await;
+    assert_eq!(on.get("/", &[("cookie", &cookie)]).await.text, "ada reader");
+    assert_eq!(on.order("GET", "/", ADMIN, json!({})).await.text, "admin admin");
+    let routes = on.order("GET", "/api/v1/routes", ADMIN, json!({})).await.json();
+    let order = json!({"path": "/order", "method": "POST", "role": "developer"});
+    assert!(routes["routes"].as_array().unwrap().contains(&order), "{routes}");
+}
+
+pub async fn strangers_are_held_to_a_rate_by_address(on: World) {
+    let text = "[access]\nstrangers_per_second = 1\nstrangers_burst = 3\nproxies = [\"10.0.0.1\"]\n";
+    on.config.send_replace(config(text));
+    let mut last = 200;
+    for _ in 0..10 {
+        last = on.from("192.0.2.1", None).await.status;
+    }
+    let refused = on.from("192.0.2.1", Some("192.0.2.77")).await;
+    assert_eq!((last, refused.status), (429, 429), "who is no proxy says what it likes");
+    assert!(refused.header(header::RETRY_AFTER).parse::<u64>().unwrap() >= 1);
+    assert_eq!(refused.json()["code"], "too_many");
+    assert_eq!(on.from("192.0.2.2", None).await.status, 200, "another address");
+    assert_eq!(on.from("10.0.0.1", Some("192.0.2.3")).await.status, 200, "by the proxy, for another one");
+    assert_eq!(
+        on.from("10.0.0.1", Some("192.0.2.9, 192.0.2.1")).await.status,
+        429,
+        "by the proxy, for the first"
+    );
+    // Who says who they are is not held up, and a wrong token is no way around.
+    for _ in 0..10 {
+        assert_eq!(on.order("GET", "/", ADMIN, json!({})).await.status, 200);
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(on.order("GET", "/", "guess", json!({})).await.status);
+    }
+    assert_eq!((statuses[0], statuses[9]), (401, 429), "{statuses:?}");
+    assert_eq!(on.get("/healthz", &[]).await.status, 200, "health is always told");
+}
+
+pub async fn refused_orders_are_in_the_audit_log(on: World) {
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, json!({"name": "r", "role": "reader"})).await.json();
+    let token = made["token"].as_str().unwrap();
+    assert_eq!(on.order("POST", "/order", token, json!({})).await.status, 403);
+    for _ in 0..100 {
+        assert_eq!(on.ask("POST", "/order", &[], "").await.status, 401);
+    }
+    let audit = on.audit().await;
+    assert!(audit.contains(&"r refused POST /order 127.0.0.1".to_owned()), "{audit:?}");
+    let strangers = audit.iter().filter(|row| row.starts_with("anonymous refused")).count();
+    assert!((1..50).contains(&strangers), "bounded: {strangers}");
+    store::audit::verify(&mut on.db.read().await.unwrap(), None).await.unwrap();
+}

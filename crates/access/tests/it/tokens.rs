@@ -1,0 +1,56 @@
+use serde_json::json;
+
+use crate::world::{ADMIN, World};
+
+pub async fn a_token_is_shown_once_works_and_is_revoked(on: World) {
+    let body = json!({"name": "ada", "role": "developer"});
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, body.clone()).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(on.order("POST", "/api/v1/tokens", ADMIN, body).await.status, 409, "the name is taken");
+    assert_eq!(on.order("POST", "/order", &token, json!({})).await.text, "ada developer");
+    assert_eq!(on.order("GET", "/api/v1/tokens", &token, json!({})).await.status, 403);
+    let list = on.order("GET", "/api/v1/tokens", ADMIN, json!({})).await;
+    assert!(!list.text.contains(&token) && !list.text.contains("hash"), "{list:?}");
+    let first = &list.json()["tokens"][0];
+    assert_eq!((&first["name"], &first["maker"]), (&json!("ada"), &json!("admin")));
+    assert!(first["used"].is_i64(), "{first}");
+    assert_eq!(on.order("DELETE", "/api/v1/tokens/ada", ADMIN, json!({})).await.status, 204);
+    assert_eq!(on.order("DELETE", "/api/v1/tokens/ada", ADMIN, json!({})).await.status, 404);
+    assert_eq!(on.order("POST", "/order", &token, json!({})).await.status, 401);
+    let audit = on.audit().await;
+    assert!(audit.contains(&"admin token_create ada developer".to_owned()), "{audit:?}");
+    assert!(audit.contains(&"admin token_revoke ada ".to_owned()), "{audit:?}");
+    // Nothing of the database shows a token.
+    let rows = store::tokens::list(&mut on.db.read().await.unwrap()).await.unwrap();
+    assert!(rows.iter().all(|row| !format!("{row:?}").contains(&token)));
+}
+
+pub async fn a_token_ends_by_itself_and_is_about_its_repos_only(on: World) {
+    let body = json!({"name": "m1", "role": "builder", "repos": ["a", "b"], "expires_in": 3600});
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, body).await.json();
+    let token = made["token"].as_str().unwrap();
+    for (repo, sees) in [("a", "true"), ("b", "true"), ("c", "false")] {
+        assert_eq!(on.order("GET", &format!("/sees/{repo}"), token, json!({})).await.text, sees, "{repo}");
+    }
+    let who = on.order("GET", "/api/v1/whoami", token, json!({})).await.json();
+    assert_eq!(who, json!({"who": "m1", "role": "builder", "known": true, "repos": ["a", "b"]}));
+    let body = json!({"name": "old", "role": "developer", "expires_in": 0});
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, body).await.json();
+    assert_eq!(on.order("GET", "/", made["token"].as_str().unwrap(), json!({})).await.status, 401);
+}
+
+pub async fn what_is_no_token_is_refused(on: World) {
+    for (name, role) in
+        [("Ada", "developer"), ("a", "root"), ("a", "anonymous"), ("", "admin"), ("a b", "admin")]
+    {
+        let answer = on.order("POST", "/api/v1/tokens", ADMIN, json!({"name": name, "role": role})).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")), "{name} {role}");
+    }
+    let body = json!({"name": "a", "role": "admin", "expires_in": u64::MAX});
+    assert_eq!(on.order("POST", "/api/v1/tokens", ADMIN, body).await.status, 400);
+    for token in ["", "x", &ADMIN[1..], &format!("{ADMIN}0")] {
+        assert_eq!(on.order("GET", "/", token, json!({})).await.status, 401, "{token:?}");
+    }
+    assert_eq!(on.get("/", &[("authorization", "Basic eDp5")]).await.text, "anonymous reader");
+}

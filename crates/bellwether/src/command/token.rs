@@ -1,0 +1,103 @@
+//! `token` and `login`: who may speak to a server.
+
+use std::process::ExitCode;
+
+use access::{LinkAnswer, LinkRequest, TokenAnswer, TokenInfo, TokenList, TokenRequest};
+use anyhow::{Context as _, Result};
+use comfy_table::{Table, presets};
+use http::Method;
+use store::Micros;
+
+use super::client::{Remote, print_json};
+use crate::args::{Login, Token, TokenCreate, TokenRevoke};
+
+pub async fn run(args: &Token) -> Result<ExitCode> {
+    match args {
+        Token::Create(args) => create(args).await,
+        Token::List(args) => {
+            let remote = Remote::new(args)?;
+            let list: TokenList = remote.hint(remote.service.get_json("/api/v1/tokens").await)?;
+            match args.json {
+                true => print_json(&list.tokens)?,
+                false => table(&list.tokens),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Token::Revoke(args) => revoke(args).await,
+    }
+}
+
+async fn create(args: &TokenCreate) -> Result<ExitCode> {
+    let expires_in = match &args.expires {
+        Some(text) => {
+            Some(buildenv::parse_duration(text).context("--expires: such as 12h or 90d")?.as_secs())
+        }
+        None => None,
+    };
+    let (name, role, repos) = (args.name.clone(), args.role.clone(), args.repo.clone());
+    let body = TokenRequest { name, role, repos, expires_in };
+    let remote = Remote::new(&args.server)?;
+    let made: TokenAnswer =
+        remote.hint(remote.service.call_json(Method::POST, "/api/v1/tokens", Some(&body)).await)?;
+    if args.server.json {
+        print_json(&made)?;
+    } else {
+        eprintln!("{}, {}: it is shown this once", made.info.name, made.info.role);
+        println!("{}", made.token);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(args: &TokenRevoke) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let path = format!("/api/v1/tokens/{}", transport::segment(&args.name));
+    let _: Option<()> = remote.hint(remote.service.call_json::<(), _>(Method::DELETE, &path, None).await)?;
+    if args.server.json {
+        print_json(&serde_json::json!({"revoked": args.name}))?;
+    } else {
+        println!("{} is revoked", args.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(tokens: &[TokenInfo]) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NAME", "ROLE", "REPOS", "MADE", "LAST USED", "ENDS"]);
+    for token in tokens {
+        let time = |time: Option<Micros>| {
+            let time = time.and_then(|time| jiff::Timestamp::from_microsecond(time.0).ok());
+            time.map_or_else(|| "–".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+        };
+        let ends = match token.revoked {
+            Some(_) => format!("revoked {}", time(token.revoked)),
+            None => time(token.expires),
+        };
+        let repos = if token.repos.is_empty() { "all".to_owned() } else { token.repos.join(" ") };
+        table.add_row([
+            token.name.clone(),
+            token.role.clone(),
+            repos,
+            time(Some(token.created)),
+            time(token.used),
+            ends,
+        ]);
+    }
+    println!("{}", table.trim_fmt());
+}
+
+/// Prints a new link by which a browser signs in.
+pub async fn login(args: &Login) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let body = LinkRequest { person: args.person.clone(), role: args.role.clone() };
+    let link: LinkAnswer =
+        remote.hint(remote.service.call_json(Method::POST, "/api/v1/login-links", Some(&body)).await)?;
+    let url = format!("{}{}", remote.url, link.path);
+    if args.server.json {
+        print_json(&serde_json::json!({"url": url, "seconds": link.seconds}))?;
+    } else {
+        eprintln!("it works once, within {} minutes:", link.seconds / 60);
+        println!("{url}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,124 @@
+//! The table of routes × roles, held against docs/ACCESS.md and against every route.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use tower::ServiceExt as _;
+use transport::routes::Entry;
+use transport::{Role, Viewer};
+
+use super::System;
+use super::composed::Composer;
+use super::targets::Targets;
+
+const BEGIN: &str = "<!-- routes:begin -->\n";
+const END: &str = "<!-- routes:end -->";
+
+async fn system(dir: &Path) -> System {
+    let (os, arch) = buildenv::this_machine();
+    let server = "[repo.app]\nurl = \"nothing-there\"\n";
+    let sources = vec![buildenv::embedded(os, arch), buildenv::Source::server("server.toml", server)];
+    let composer = Composer::new(Targets { sources, base: dir.to_owned() }, None).unwrap();
+    System::start(composer, &dir.join("data"), None).await.unwrap()
+}
+
+fn shown(table: &[Entry]) -> String {
+    let mut text = String::from("| path | method |");
+    for role in Role::ALL {
+        let _ = write!(text, " {role} |");
+    }
+    text.push_str("\n|---|---|");
+    text.push_str(&"---|".repeat(Role::ALL.len()));
+    text.push('\n');
+    for entry in table {
+        let _ =
+            write!(text, "| `{}` | {} |", entry.path, if entry.method == "*" { "all" } else { entry.method });
+        for role in Role::ALL {
+            text.push_str(if role.may(entry.role) { " ✓ |" } else { " – |" });
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_manual_holds_the_table_of_routes_and_roles() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = system(dir.path()).await;
+    let table = shown(&system.routes.table());
+    system.stop().await;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ACCESS.md");
+    let manual = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = manual.split_once(BEGIN).expect("the table has a beginning");
+    let (written, after) = rest.split_once(END).expect("the table has an end");
+    if std::env::var_os("BELLWETHER_BLESS").is_some() {
+        std::fs::write(&file, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(written, table, "BELLWETHER_BLESS=1 writes it anew; read the difference");
+}
+
+/// A path of an entry, with something in place of each parameter.
+fn path(entry: &Entry) -> String {
+    let part = |part: &str| match part {
+        "{id}" | "{attempt}" => "01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
+        "{n}" => "1".to_owned(),
+        part if part.starts_with('{') => "x".to_owned(),
+        part => part.to_owned(),
+    };
+    entry.path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn every_route_answers_those_who_have_its_role_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = system(dir.path()).await;
+    let table = system.routes.table();
+    assert!(table.len() > 40, "the table is there");
+    let app = system.routes.clone().into_router();
+    let ask = |method: &str, path: &str, viewer: Option<Viewer>| {
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        if let Some(viewer) = viewer {
+            request.extensions_mut().insert(viewer);
+        }
+        let app = app.clone();
+        async move { app.oneshot(request).await.unwrap().status() }
+    };
+    for entry in &table {
+        let path = path(entry);
+        let methods =
+            if entry.method == "*" { vec!["GET", "POST", "PUT", "DELETE"] } else { vec![entry.method] };
+        for method in methods {
+            let strangers = [(None, Role::Anonymous), (Some(Viewer::stranger(true)), Role::Reader)];
+            let known = Role::ALL.map(|role| (Some(Viewer::known("somebody", role)), role));
+            for (viewer, role) in strangers.into_iter().chain(known) {
+                let refused = if viewer.as_ref().is_some_and(|viewer| viewer.known) {
+                    StatusCode::FORBIDDEN
+                } else {
+                    StatusCode::UNAUTHORIZED
+                };
+                let status = ask(method, &path, viewer.clone()).await;
+                if role.may(entry.role) {
+                    let kept = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                    assert!(!kept, "{method} {path} as {role}: {status}");
+                } else {
+                    assert_eq!(status, refused, "{method} {path} as {viewer:?}");
+                }
+            }
+        }
+    }
+    // What nobody registered.
+    for (method, path) in
+        [("GET", "/nothing/there"), ("GET", "/api/v1/nothing"), ("DELETE", "/"), ("POST", "/grid")]
+    {
+        assert_eq!(ask(method, path, None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+        let admin = ask(method, path, Some(Viewer::known("admin", Role::Admin))).await;
+        assert!(
+            matches!(admin, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
+            "{method} {path}: {admin}"
+        );
+    }
+    system.stop().await;
+}

@@ -5,7 +5,7 @@ use dashboard::{Dashboard, builder_key};
 use http::{Request, header};
 use serde_json::{Value, json};
 use testkit::legacy::sequence;
-use transport::Service;
+use transport::{Role, Service, Viewer};
 
 use dashboard::api::{Outcome, RepoState, RepoUpdate, Visibility};
 
@@ -41,6 +41,11 @@ impl Desk {
         let dashboard = on.dashboard();
         dashboard.set_builder_key(MASTER).unwrap();
         Self { service: Service::in_process(dashboard::router(&dashboard)), dashboard }
+    }
+
+    /// The same for somebody else: by itself it is asked by another service.
+    fn asking_as(&self, viewer: Viewer) -> Self {
+        Self { service: self.service.clone().asking_as(viewer), dashboard: self.dashboard.clone() }
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String, String) {
@@ -184,8 +189,15 @@ pub(crate) async fn nothing_is_posted_without_a_key(on: Fixture) {
         desk.get("/todo?kind=build-go-commit&builder=plan9-amd64-mischief").await,
         refused("builder key revoked; no work given")
     );
-    assert_eq!(desk.get("/key?builder=linux-386").await, key);
-    assert_eq!(desk.send("GET", "/key", None).await.0, 500);
+    for (viewer, posted) in [(Viewer::stranger(true), 401), (Viewer::known("ada", Role::Developer), 403)] {
+        let other = desk.asking_as(viewer);
+        assert_eq!(other.send("GET", "/key?builder=linux-386", None).await.0, posted);
+        // Who posts brings a key, and needs nothing else.
+        assert_eq!(other.post(&format!("/tag?{master}"), &tag).await, DONE);
+    }
+    let admin = desk.asking_as(Viewer::known("admin", Role::Admin));
+    assert_eq!(admin.get("/key?builder=linux-386").await, key);
+    assert_eq!(admin.send("GET", "/key", None).await.0, 500);
     assert!(format!("{:?}", desk.dashboard).contains("KeyRing(set)"));
     assert!(!format!("{:?}", desk.dashboard).contains(MASTER));
 }

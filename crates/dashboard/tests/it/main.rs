@@ -50,6 +50,8 @@ on_both! {
     visible:
         a_stranger_finds_nothing_of_a_private_repo_by_any_route,
         what_is_public_stays_and_developers_see_all,
+        counts_and_histories_leave_out_what_is_private,
+        changes_of_what_is_private_are_told_to_those_who_see_it,
         a_repo_that_is_made_private_is_hidden_at_once,
         who_is_signed_in_finds_the_forms_of_orders;
     cells:

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use dashboard::api::{BuildList, Outcome, RepoState, RepoUpdate, TestResult, Visibility};
+use dashboard::api::{BuildList, BuildReport, Outcome, RepoState, RepoUpdate, TestResult, Visibility};
 use dashboard::client::DashboardClient;
 use http::Request;
+use store::{BuildId, Micros};
 use transport::{Role, Service, Viewer};
 
 use crate::fixture::{CONFIG, Fixture, attempt_id, build_id, config, done, hash, line, report, revision};
@@ -58,13 +59,31 @@ async fn ask(service: &Service, path: &str) -> (u16, String) {
     (status, text)
 }
 
+const NO_SIGNATURE: &str = "0123456789abcdef";
+
+/// The signature of a build that failed.
+async fn signature(on: &Fixture, n: u8) -> String {
+    let build = on.client.build(&build_id(n)).await.unwrap();
+    build.failure.and_then(|failure| failure.signature).unwrap()
+}
+
 /// Paths of all reading routes, with these in place of their parameters.
-fn paths(on: &Fixture, repo: &str, commit: &str, build: &str, attempt: &str) -> Vec<String> {
+fn paths(
+    on: &Fixture,
+    repo: &str,
+    commit: &str,
+    (build, attempt): (&str, &str),
+    signature: &str,
+) -> Vec<String> {
     let table = dashboard::routes(&on.dashboard()).table();
-    let reading = table.iter().filter(|entry| entry.method == "GET" && entry.role == Role::Reader);
+    let reading = table.iter().filter(|entry| {
+        // What never ends is looked at by itself.
+        matches!(entry.method, "GET" | "*") && entry.role == Role::Reader && !entry.path.ends_with("/events")
+    });
     let mut paths: Vec<String> = reading
         .map(|entry| {
             let path = entry.path.replace("{id}", build).replace("{attempt}", attempt);
+            let path = path.replace("{signature}", signature).replace("{*key}", build);
             let path = path.replace("{repo}", repo).replace("{hash}", commit);
             let path = path.replace("{branch}", "main").replace("{name}", "a");
             assert!(!path.contains('{'), "{path}: say what is to be asked for");
@@ -82,6 +101,20 @@ fn paths(on: &Fixture, repo: &str, commit: &str, build: &str, attempt: &str) -> 
     paths.push(format!("/builds/{build}.json"));
     paths.push(format!("/commits/{repo}/{commit}.json"));
     paths.push("/builders/a.json".into());
+    paths.push(format!("/failures/{signature}.json"));
+    paths.push(format!("/grid?on={repo}%20main"));
+    paths.push(format!("/builds/{build}/log?attempt={attempt}"));
+    for path in ["/builds", "/builds.json", "/failures", "/failures.json", "/statistics", "/statistics.json"]
+    {
+        paths.push(format!("{path}?repo={repo}"));
+    }
+    for path in ["/tests", "/tests.json"] {
+        paths.push(format!("{path}?repo={repo}&id={SECRET}"));
+        paths.push(format!("{path}?repo={repo}&id={SECRET}&builder=a"));
+    }
+    for query in ["mode=json", "mode=failures", "mode=json&repo=lib&branch=main"] {
+        paths.push(format!("/dash/?{query}"));
+    }
     paths
 }
 
@@ -98,8 +131,9 @@ pub(crate) async fn a_stranger_finds_nothing_of_a_private_repo_by_any_route(on: 
         for n in [2, 3] {
             let ids = (build_id(n), attempt_id(n));
             let never = (build_id(9), attempt_id(9));
-            let hidden = paths(&on, "lib", &hash(8), &ids.0, &ids.1);
-            let unknown = paths(&on, "nil", &hash(9), &never.0, &never.1);
+            let signature = signature(&on, n).await;
+            let hidden = paths(&on, "lib", &hash(8), (&ids.0, &ids.1), &signature);
+            let unknown = paths(&on, "nil", &hash(9), (&never.0, &never.1), NO_SIGNATURE);
             for (hidden, unknown) in hidden.iter().zip(&unknown) {
                 if unknown.contains("expected") && !unknown.contains('?') {
                     continue;
@@ -107,12 +141,17 @@ pub(crate) async fn a_stranger_finds_nothing_of_a_private_repo_by_any_route(on: 
                 let (status, text) = ask(&service, hidden).await;
                 let (wanted, words) = ask(&service, unknown).await;
                 let words = words.replace("nil", "lib").replace(&never.0, &ids.0).replace(&never.1, &ids.1);
-                let words = words.replace(&hash(9), &hash(8));
+                let words = words.replace(&hash(9), &hash(8)).replace(NO_SIGNATURE, &signature);
                 assert_eq!((status, &text), (wanted, &words), "{hidden} as {viewer:?}");
-                assert!(!text.contains(SECRET), "{hidden} as {viewer:?}: {text}");
+                // A form says again what was asked for.
+                let asked = |part: &str| hidden.contains(part);
+                assert!(asked(SECRET) || !text.contains(SECRET), "{hidden} as {viewer:?}: {text}");
                 if !text.starts_with("{\"code\"") && !text.contains("That is not here") {
                     for part in ["lib", &ids.0, &ids.1, &hash(8)] {
-                        assert!(!text.contains(part), "{part} by {hidden} as {viewer:?}: {text}");
+                        assert!(
+                            asked(part) || !text.contains(part),
+                            "{part} by {hidden} as {viewer:?}: {text}"
+                        );
                     }
                 }
             }
@@ -144,13 +183,87 @@ pub(crate) async fn what_is_public_stays_and_developers_see_all(on: Fixture) {
         Viewer::known("m1", Role::Builder).scoped(vec!["lib".into()]),
     ] {
         let service = asking(&on, viewer.clone());
-        for path in paths(&on, "lib", &hash(8), &build_id(2), &attempt_id(2)) {
-            if path.contains("artifacts/") || (path.contains("expected") && !path.contains('?')) {
+        let signature = signature(&on, 2).await;
+        for path in paths(&on, "lib", &hash(8), (&build_id(2), &attempt_id(2)), &signature) {
+            // What is there for nobody, or only with a question.
+            let never = path.contains("artifacts/") || path.starts_with("/dash");
+            let bare = ["/tests", "/tests.json"].contains(&path.as_str());
+            if never || bare || (path.contains("expected") && !path.contains('?')) {
                 continue;
             }
             assert_eq!(ask(&service, &path).await.0, 200, "{path} as {viewer:?}");
         }
     }
+}
+
+async fn json(service: &Service, path: &str) -> serde_json::Value {
+    let (status, text) = ask(service, path).await;
+    assert_eq!(status, 200, "{path}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Posts a build of now that failed, because only the last days count.
+async fn failed_now(on: &Fixture, n: u8, of: &str, log: &str) -> String {
+    let id = BuildId::generate(Micros::now()).to_string();
+    on.log(&attempt_id(n), &id, &[format!("test x ... FAILED\n{log}\n").as_bytes()]).await;
+    on.client.log_finish(&attempt_id(n), 1).await.unwrap();
+    let failed = done(report(n, "a", &revision(of)), Outcome::Failed, 5);
+    on.client.put_build(&BuildReport { id: id.clone(), ..failed }).await.unwrap();
+    let test = TestResult { id: SECRET.into(), outcome: "failed".into(), ..TestResult::default() };
+    on.client.put_tests(&attempt_id(n), 1, vec![test]).await.unwrap();
+    id
+}
+
+/// Of `sub`, which is public, only builds with the private `lib` are there.
+pub(crate) async fn counts_and_histories_leave_out_what_is_private(on: Fixture) {
+    world(&on).await;
+    failed_now(&on, 4, "one@2", "public words").await;
+    failed_now(&on, 5, "one@1", "public words").await;
+    failed_now(&on, 6, "lib@8", SECRET).await;
+    let with = failed_now(&on, 7, "sub@5+lib@8", SECRET).await;
+    let alike = on.client.build(&with).await.unwrap().failure.and_then(|failure| failure.signature).unwrap();
+    let eve = Viewer::known("eve", Role::Developer).scoped(vec!["sub".into()]);
+    let stranger = Viewer::stranger(true);
+    let ada = Viewer::known("ada", Role::Developer);
+    for (viewer, all) in [(stranger, false), (eve, false), (ada, true)] {
+        let service = asking(&on, viewer.clone());
+        let counts = json(&service, "/statistics.json").await;
+        assert_eq!(counts[0]["builds"], if all { 4 } else { 2 }, "{viewer:?}: {counts}");
+        let of_sub = json(&service, "/statistics.json?repo=sub").await;
+        assert_eq!(of_sub.as_array().unwrap().len(), usize::from(all), "{viewer:?}: {of_sub}");
+        let groups = json(&service, "/failures.json").await;
+        assert_eq!(groups.as_array().unwrap().len(), if all { 3 } else { 1 }, "{viewer:?}: {groups}");
+        let history = json(&service, &format!("/tests.json?repo=sub&id={SECRET}")).await;
+        assert_eq!(history.as_array().unwrap().len(), if all { 2 } else { 0 }, "{viewer:?}: {history}");
+        let window = json(&service, "/grid.json?repo=sub").await.to_string();
+        assert_eq!(window.contains(&with), all, "{viewer:?}: {window}");
+        assert_eq!(window.contains(&hash(8)), all, "{viewer:?}: {window}");
+        let (status, _) = ask(&service, &format!("/failures/{alike}")).await;
+        assert_eq!(status, if all { 200 } else { 404 }, "{viewer:?}");
+    }
+}
+
+/// A page that is open for whoever may not see a change is not told of it.
+pub(crate) async fn changes_of_what_is_private_are_told_to_those_who_see_it(on: Fixture) {
+    use futures::StreamExt as _;
+    world(&on).await;
+    let count = async |viewer: Viewer| {
+        // Who comes back with a count that is no longer true is told the present one at once.
+        let request = Request::get("/grid/events").header("last-event-id", "999").body(Body::empty());
+        let answer = asking(&on, viewer).send(request.unwrap()).await.unwrap();
+        let first = answer.into_body().into_data_stream().next().await.unwrap().unwrap();
+        let first = String::from_utf8_lossy(&first).into_owned();
+        let id = first.lines().find_map(|line| line.strip_prefix("id: ")).expect("an event has an id");
+        id.parse::<u64>().unwrap()
+    };
+    let both =
+        async || (count(Viewer::stranger(true)).await, count(Viewer::known("ada", Role::Developer)).await);
+    let before = both().await;
+    on.client.put_build(&report(5, "a", &revision("lib@7"))).await.unwrap();
+    on.client.put_build(&report(6, "a", &revision("sub@4+lib@7"))).await.unwrap();
+    assert_eq!(both().await, (before.0, before.1 + 2));
+    on.client.put_build(&report(7, "a", &revision("one@1"))).await.unwrap();
+    assert_eq!(both().await, (before.0 + 1, before.1 + 3));
 }
 
 pub(crate) async fn a_repo_that_is_made_private_is_hidden_at_once(on: Fixture) {

@@ -23,7 +23,9 @@ impl Report {
         if !long {
             self.left_out
                 .push("4,096 cases of each random test (256 ran, of the scheduler's day 24): --long".into());
-            self.left_out.push("the soak, where a crate has one: --long".into());
+            self.left_out.push(
+                "12 minutes of each soak (10 rounds of random deaths and 4 of calm ran): --long".into(),
+            );
             self.left_out.push("the fixture with Go built by make.bash, about 15 minutes: --long".into());
         }
         for test in self.tests.iter().filter(|test| test.verdict == Verdict::Ignored) {

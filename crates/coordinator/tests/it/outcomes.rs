@@ -295,7 +295,7 @@ pub async fn what_waits_is_expected_when_what_runs_should_end(world: World) {
     let page = running.service.send_ok(request).await.unwrap();
     let page = axum::body::to_bytes(page.into_body(), 1 << 20).await.unwrap();
     let page = String::from_utf8_lossy(&page);
-    assert!(page.contains("Expected start") && page.contains("<td><time datetime=20"), "{page}");
+    assert!(page.contains("Expected start") && page.contains("<td><time datetime=\"20"), "{page}");
     std::fs::remove_file(&hold).unwrap();
     running.until(|status| status.queued.is_empty() && status.running.is_empty()).await;
 }

@@ -98,8 +98,10 @@ pub(super) async fn of(
         dashboard.failures().put(build, report, failure.clone());
         if let Some(failure) = &failure
             && report.outcome == Some(Outcome::Failed)
+            && let Err(refusal) = keep(dashboard, build, report, failure).await
         {
-            keep(dashboard, build, report, failure).await?;
+            // It was asked where the build failed, and that is known: a full disk is no reason not to say it.
+            tracing::warn!(%build, cause = refusal.message, "a failure is not kept for comparison");
         }
     }
     Ok(failure)

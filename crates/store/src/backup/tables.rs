@@ -5,8 +5,9 @@ use sqlx::Row as _;
 
 use crate::{Conn, Dialect, StoreError};
 
-/// The table that says which migrations were applied: a restore makes it anew.
-const MIGRATIONS: &str = "schema_version";
+/// What no backup holds: which migrations were applied, for a restore applies them anew; and who was signed in, for one who
+/// has signed out since must not be in again.
+const LEFT_OUT: [&str; 3] = ["schema_version", "sessions", "login_links"];
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ const POSTGRES_COLUMNS: &str = "SELECT CAST(column_name AS TEXT), CAST(data_type
     FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 \
     ORDER BY ordinal_position";
 
-/// Returns every table but that of the migrations, by name.
+/// Returns every table that a backup holds, by name.
 pub(super) async fn all(on: &mut impl Conn, dialect: Dialect) -> Result<Vec<Table>, StoreError> {
     let (tables, columns) = match dialect {
         Dialect::Sqlite => (SQLITE_TABLES, SQLITE_COLUMNS),
@@ -67,7 +68,7 @@ pub(super) async fn all(on: &mut impl Conn, dialect: Dialect) -> Result<Vec<Tabl
     let mut found = Vec::new();
     for row in sqlx::query(tables).fetch_all(on.conn()).await? {
         let name: String = row.try_get(0)?;
-        if name == MIGRATIONS {
+        if LEFT_OUT.contains(&&*name) {
             continue;
         }
         let rows = sqlx::query(columns).bind(&*name).fetch_all(on.conn()).await?;

@@ -92,6 +92,7 @@ pub(crate) async fn a_backup_is_restored_into_either_database(on: Fixture) {
     let manifest = back_up(&on, &kept, &first).await;
     assert_eq!((&*manifest.environment, manifest.objects.rows), ("prod", 2));
     assert_eq!(manifest.tables["audit"].rows, 41);
+    assert!(manifest.tables.contains_key("tokens") && !manifest.tables.contains_key("sessions"));
     let dialects = if cfg!(feature = "postgres") {
         vec![Dialect::Sqlite, Dialect::Postgres]
     } else {

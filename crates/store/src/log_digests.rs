@@ -9,7 +9,6 @@ use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
 statements! {
     INSERT = "log_digests.insert", "INSERT INTO log_digests (attempt, build_id, sha1) VALUES ($1, $2, $3) \
         ON CONFLICT (attempt) DO NOTHING";
-    GET = "log_digests.get", "SELECT attempt, build_id, sha1 FROM log_digests WHERE attempt = $1";
     BY_SHA1 = "log_digests.by_sha1", "SELECT attempt, build_id, sha1 FROM log_digests WHERE sha1 = $1 \
         ORDER BY attempt LIMIT 100";
     OF_BUILDS = "log_digests.of_builds", concat!("SELECT attempt, build_id, sha1 FROM log_digests \
@@ -39,14 +38,6 @@ pub async fn insert(tx: &mut Tx, digest: &DigestRow) -> Result<(), StoreError> {
     let query = INSERT.query().bind(digest.attempt).bind(digest.build).bind(&*digest.sha1);
     query.execute(tx.conn()).await?;
     Ok(())
-}
-
-/// Returns an attempt's digest.
-///
-/// # Errors
-/// The database's.
-pub async fn get(on: &mut impl Conn, attempt: AttemptId) -> Result<Option<DigestRow>, StoreError> {
-    GET.query().bind(attempt).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
 
 /// Returns up to a hundred logs that have a digest: those of equal text.

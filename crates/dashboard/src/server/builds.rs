@@ -36,6 +36,7 @@ pub(super) async fn put(
         tx.commit().await?;
         dashboard.cells().build_changed(&row);
         super::failures::reported(&dashboard, build, &report).await;
+        super::legacy::digest::reported(&dashboard, build, &report).await;
         dashboard.changed(&row.revision).await;
     }
     Ok(Json(()))

@@ -14,7 +14,6 @@ use store::logs::{self, Added, Gap, LogRow};
 use store::{AttemptId, Micros, ObjectError, StoreError, Tx};
 
 use super::Dashboard;
-use super::legacy::digest;
 use super::refusal::{Answer, Refusal};
 use crate::api::LogState;
 
@@ -374,17 +373,14 @@ pub(super) async fn open(
     Ok(state(&log))
 }
 
-/// Says that a log is whole, and notes the digest of its text.
+/// Says that a log is whole.
 pub(super) async fn finish(dashboard: &Dashboard, attempt: AttemptId, fence: i64) -> Answer<LogState> {
-    let before = existing(dashboard, attempt).await?;
-    let digest = digest::of(dashboard, &before).await;
     let mut tx = dashboard.db().begin().await?;
+    if logs::get(&mut tx, attempt).await?.is_none() {
+        return Err(unknown(attempt));
+    }
     logs::finish(&mut tx, attempt, fence, Micros::now()).await?;
     let log = logs::get(&mut tx, attempt).await?.ok_or_else(Refusal::stale)?;
-    // What came while it was read is not in the digest.
-    if let Some(digest) = digest.filter(|_| log.bytes == before.bytes) {
-        store::log_digests::insert(&mut tx, &digest).await?;
-    }
     tx.commit().await?;
     let _ = dashboard.news().send(attempt);
     Ok(state(&log))

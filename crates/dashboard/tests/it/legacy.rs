@@ -395,10 +395,11 @@ main = "go"
 async fn built(on: &Fixture, n: u8, builder: &str, of: &str, class: &str, outcome: Outcome) {
     let mut queued = report(n, builder, &revision(of));
     queued.class = class.into();
-    on.client.put_build(&done(queued, outcome, 5)).await.unwrap();
     let (attempt, build) = (attempt_id(n), build_id(n));
     on.log(&attempt, &build, &[format!("log {n}\n").as_bytes(), b"FAIL\n"]).await;
+    // In the coordinator's order: the log is whole before the build's end is reported.
     on.client.log_finish(&attempt, 1).await.unwrap();
+    on.client.put_build(&done(queued, outcome, 5)).await.unwrap();
 }
 
 fn rows(text: &str) -> Vec<String> {

@@ -17,30 +17,8 @@ mod pg;
 mod repos;
 mod visible;
 
-/// Runs each test of a list on each database.
-macro_rules! on_both {
-    ($($module:ident: $($name:ident),* ;)*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::fixture::Fixture::new(store::Dialect::Sqlite).await).await;
-                })*
-            })*
-        }
-        #[cfg(feature = "postgres")]
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::fixture::Fixture::new(store::Dialect::Postgres).await).await;
-                })*
-            })*
-        }
-    };
-}
-
-on_both! {
+testkit::on_both! {
+    in crate::fixture::Fixture;
     repos:
         a_branch_moves_only_with_its_commits,
         posting_again_changes_nothing,

@@ -2,6 +2,7 @@
 
 use futures::TryStreamExt as _;
 use sha1::{Digest as _, Sha1};
+use store::BuildId;
 use store::log_digests::{self, DigestRow};
 use store::logs::LogRow;
 
@@ -9,24 +10,38 @@ use super::super::Dashboard;
 use super::super::logstore;
 use super::super::refusal::Answer;
 use super::logs::hex;
+use crate::api::BuildReport;
 
-/// Reads a log once, piece by piece, as it is shown. `None` if its digest is known already, or it can't be read: then it has
+/// Notes the digests of a build's logs once its end was reported: no worker waits for that. A log that can't be read has
 /// none, and is known by its build only.
-pub(in crate::server) async fn of(dashboard: &Dashboard, log: &LogRow) -> Option<DigestRow> {
-    let known = async {
-        let mut reader = dashboard.db().read().await?;
-        log_digests::get(&mut reader, log.attempt).await
-    };
-    if log.finished && !matches!(known.await, Ok(None)) {
-        return None;
+pub(in crate::server) async fn reported(dashboard: &Dashboard, build: BuildId, report: &BuildReport) {
+    if report.outcome.is_none() {
+        return;
     }
-    match sha1(dashboard, log).await {
-        Ok(sha1) => Some(DigestRow { attempt: log.attempt, build: log.build, sha1 }),
-        Err(refusal) => {
-            tracing::warn!(attempt = %log.attempt, cause = refusal.message, "a log has no digest");
-            None
-        }
+    if let Err(refusal) = note(dashboard, build).await {
+        tracing::warn!(%build, cause = refusal.message, "a log has no digest");
     }
+}
+
+async fn note(dashboard: &Dashboard, build: BuildId) -> Answer<()> {
+    let mut reader = dashboard.db().read().await?;
+    let mut logs = store::logs::of_build(&mut reader, build).await?;
+    let known = log_digests::of_builds(&mut reader, &[build.to_string()]).await?;
+    drop(reader);
+    logs.retain(|log| log.finished && !known.iter().any(|digest| digest.attempt == log.attempt));
+    let mut digests = Vec::new();
+    for log in logs {
+        digests.push(DigestRow { attempt: log.attempt, build, sha1: sha1(dashboard, &log).await? });
+    }
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let mut tx = dashboard.db().begin().await?;
+    for digest in &digests {
+        log_digests::insert(&mut tx, digest).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn sha1(dashboard: &Dashboard, log: &LogRow) -> Answer<String> {

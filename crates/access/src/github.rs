@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::Access;
 use crate::api::Failure;
 use crate::out::json;
-use crate::provider::{Back, SignInError, bearer, form, post, role};
+use crate::provider::{Back, Known, SignInError, bearer, form, post};
 use crate::sign_in::{SignIn, safe_next};
 
 const WAY: &str = "github";
@@ -78,13 +78,9 @@ pub(crate) async fn back(
         let github = config.access().github.as_ref().ok_or(SignInError::NotConfigured("GitHub"))?;
         let pending = access.take_back(WAY, &headers, &back)?;
         let (person, groups) = who(&access, github, &back.code, &pending.verifier).await?;
-        let role = role(&github.client, groups.iter().map(String::as_str));
-        Ok::<_, SignInError>((person.clone(), role.ok_or(SignInError::NoRole(person))?, pending))
+        Known::of(&github.client, person, &groups, pending)
     };
-    match found.await {
-        Ok((person, role, pending)) => access.welcome(&headers, &person, role, &pending).await,
-        Err(error) => Ok(error.shown()),
-    }
+    access.welcome(&headers, found.await).await
 }
 
 /// Asks who somebody is, and where they belong.

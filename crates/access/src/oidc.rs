@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::Access;
 use crate::api::Failure;
 use crate::out::{is_safe, json};
-use crate::provider::{Back, SignInError, bearer, form, post, role};
+use crate::provider::{Back, Known, SignInError, bearer, form, post};
 use crate::sign_in::{SignIn, safe_next};
 
 const WAY: &str = "oidc";
@@ -96,15 +96,9 @@ pub(crate) async fn back(
         let oidc = config.access().oidc.as_ref().ok_or(SignInError::NotConfigured("OpenID Connect"))?;
         let pending = access.take_back(WAY, &headers, &back)?;
         let claims = claims(&access, oidc, &back.code, &pending.verifier, &pending.nonce).await?;
-        let person = person(&claims);
-        let groups = groups(&claims, &oidc.groups_claim);
-        let role = role(&oidc.client, groups.iter().map(String::as_str));
-        Ok::<_, SignInError>((person.clone(), role.ok_or(SignInError::NoRole(person))?, pending))
+        Known::of(&oidc.client, person(&claims), &groups(&claims, &oidc.groups_claim), pending)
     };
-    match found.await {
-        Ok((person, role, pending)) => access.welcome(&headers, &person, role, &pending).await,
-        Err(error) => Ok(error.shown()),
-    }
+    access.welcome(&headers, found.await).await
 }
 
 /// Asks for a person's claims: those of the id token, and what the provider adds to them.

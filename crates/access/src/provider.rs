@@ -114,8 +114,33 @@ pub(crate) fn bearer(url: &str, token: &str) -> Result<Request<Body>, SignInErro
     request.body(Body::empty()).map_err(|error| SignInError::Here(error.to_string()))
 }
 
+/// Somebody whom the other side knows, and who has a role here.
+pub(crate) struct Known {
+    person: String,
+    role: Role,
+    pending: Pending,
+}
+
+impl Known {
+    /// Finds the role that somebody's groups have.
+    ///
+    /// # Errors
+    /// [`SignInError::NoRole`] if they have none.
+    pub(crate) fn of(
+        client: &LoginClient,
+        person: String,
+        groups: &[String],
+        pending: Pending,
+    ) -> Result<Known, SignInError> {
+        match role(client, groups.iter().map(String::as_str)) {
+            Some(role) => Ok(Known { person, role, pending }),
+            None => Err(SignInError::NoRole(person)),
+        }
+    }
+}
+
 /// The highest of the roles that somebody's groups have.
-pub(crate) fn role<'a>(client: &LoginClient, groups: impl Iterator<Item = &'a str> + Clone) -> Option<Role> {
+fn role<'a>(client: &LoginClient, groups: impl Iterator<Item = &'a str> + Clone) -> Option<Role> {
     let fits = |group: &str| group == "*" || groups.clone().any(|of| of.eq_ignore_ascii_case(group));
     let roles =
         client.roles.iter().filter(|(group, _)| fits(group)).filter_map(|(_, role)| role.parse().ok());
@@ -174,15 +199,17 @@ impl Access {
         Ok(pending)
     }
 
-    /// Lets somebody in whom the other side knows, and takes the cookie of the way away.
+    /// Lets somebody in whom the other side knows, and takes the cookie of the way away; or shows why not.
     pub(crate) async fn welcome(
         &self,
         headers: &HeaderMap,
-        person: &str,
-        role: Role,
-        pending: &Pending,
+        found: Result<Known, SignInError>,
     ) -> Result<Response, Failure> {
-        let mut response = self.let_in(headers, person, role, pending.way, &pending.next).await?;
+        let Known { person, role, pending } = match found {
+            Ok(known) => known,
+            Err(error) => return Ok(error.shown()),
+        };
+        let mut response = self.let_in(headers, &person, role, pending.way, &pending.next).await?;
         response.headers_mut().append(header::SET_COOKIE, self.way_cookie("", 0));
         Ok(response)
     }

@@ -5,18 +5,14 @@ mod clients;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result};
 use testkit::legacy::{CONFIG, sequence};
 use testkit::{Postgres, Server, ServerOptions};
 
-use crate::metadata;
-use crate::process::{self, End, Line};
+use crate::server_binary;
 
-/// Longest build of the server.
-const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The key of servers that are started here.
 const KEY: &str = "gophers rule";
 
@@ -51,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn own_servers(program: Option<PathBuf>) -> Result<usize> {
     let program = match program {
         Some(program) => program,
-        None => built()?,
+        None => server_binary::build(&["--all-features"])?,
     };
     let dir = tempfile::tempdir().context("a folder for the servers")?;
     println!("SQLite");
@@ -117,37 +113,6 @@ fn address(base: &str) -> Result<(SocketAddr, String)> {
     let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     let address = host.to_socket_addrs().with_context(|| host.clone())?.next();
     Ok((address.with_context(|| format!("{host} has no address"))?, path.trim_end_matches('/').to_owned()))
-}
-
-/// Builds the server with PostgreSQL, and says where it is.
-fn built() -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args([
-            "build",
-            "--package",
-            "bellwether",
-            "--all-features",
-            "--message-format=json-render-diagnostics",
-        ])
-        .current_dir(metadata::root());
-    let mut found = None;
-    let end = process::stream(&mut command, LIMIT, |line| match line {
-        Line::Err(text) => eprintln!("{text}"),
-        Line::Out(text) => {
-            let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-            if message["target"]["name"] == "bellwether"
-                && let Some(path) = message["executable"].as_str()
-            {
-                found = Some(PathBuf::from(path));
-            }
-        }
-    })?;
-    match end {
-        End::Exited(status) if status.success() => found.context("cargo made no server"),
-        End::Exited(status) => bail!("`{}`: {status}", process::shown(&command)),
-        End::TimedOut => bail!("`{}` took more than {} min", process::shown(&command), LIMIT.as_secs() / 60),
-    }
 }
 
 #[cfg(test)]

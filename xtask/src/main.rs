@@ -13,6 +13,7 @@ mod licences;
 mod metadata;
 mod pages;
 mod process;
+mod server_binary;
 mod setup;
 mod tests;
 mod tidy;

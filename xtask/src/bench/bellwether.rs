@@ -1,16 +1,14 @@
 //! Bellwether as `up` runs it: the release binary, SQLite, one local worker, driven by its own API.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use testkit::{File, GitRepo, Server, ServerOptions};
 
 use super::{Job, Jobs, Side};
-use crate::metadata;
-use crate::process::{self, End, Line};
+use crate::server_binary;
 
 /// Between two questions whether a build is done, where its time is measured.
 const ASK_EVERY: Duration = Duration::from_millis(2);
@@ -30,7 +28,7 @@ pub(super) struct Bellwether {
 
 impl Bellwether {
     pub(super) fn start(dir: &Path, jobs: &Jobs, builds: usize) -> Result<Self> {
-        let program = release_binary()?;
+        let program = server_binary::build(&["--release"])?;
         let mut repo = GitRepo::create(&dir.join("repo"))?;
         let commit =
             |n| repo.commit("The work of the benchmark", &[("README", File::Text(&format!("{n}\n")))]);
@@ -124,30 +122,6 @@ impl Drop for Bellwether {
         if let Some(worker) = self.worker() {
             let _ = testkit::kill(worker, testkit::Kill::Crash);
         }
-    }
-}
-
-/// Builds the release binary and asks cargo where it is.
-fn release_binary() -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(["build", "--release", "--package", "bellwether", "--message-format=json-render-diagnostics"])
-        .current_dir(metadata::root());
-    let mut found = None;
-    let end = process::stream(&mut command, Duration::from_secs(30 * 60), |line| match line {
-        Line::Err(text) => eprintln!("{text}"),
-        Line::Out(text) => {
-            let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-            if message["target"]["name"] == "bellwether"
-                && let Some(path) = message["executable"].as_str()
-            {
-                found = Some(PathBuf::from(path));
-            }
-        }
-    })?;
-    match (end, found) {
-        (End::Exited(status), Some(path)) if status.success() => Ok(path),
-        _ => bail!("bellwether does not build"),
     }
 }
 

@@ -1,0 +1,39 @@
+//! The server's program, built by cargo.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::metadata;
+use crate::process::{self, End, Line};
+
+/// A build may take this long, from nothing.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Builds `bellwether` with more arguments for `cargo build`, and says where it is.
+pub fn build(arguments: &[&str]) -> Result<PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["build", "--package", "bellwether", "--message-format=json-render-diagnostics"])
+        .args(arguments)
+        .current_dir(metadata::root());
+    let mut found = None;
+    let end = process::stream(&mut command, LIMIT, |line| match line {
+        Line::Err(text) => eprintln!("{text}"),
+        Line::Out(text) => {
+            let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            if message["target"]["name"] == "bellwether"
+                && let Some(path) = message["executable"].as_str()
+            {
+                found = Some(PathBuf::from(path));
+            }
+        }
+    })?;
+    match end {
+        End::Exited(status) if status.success() => found.context("cargo made no server"),
+        End::Exited(status) => bail!("`{}`: {status}", process::shown(&command)),
+        End::TimedOut => bail!("`{}` took more than {} min", process::shown(&command), LIMIT.as_secs() / 60),
+    }
+}

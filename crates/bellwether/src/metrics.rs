@@ -23,8 +23,6 @@ use transport::{Role, Routes, Service};
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Seconds of a request.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
-/// Clock ticks of Linux in a second, as `/proc` counts them.
-const TICKS: f64 = 100.0;
 /// How long the services may take to say that they are ready.
 const READY: Duration = Duration::from_secs(3);
 
@@ -158,17 +156,11 @@ impl Collector for Process {
             )?;
             gauge.encode(place)?;
         }
-        if let Some(seconds) = cpu_seconds() {
-            let counter = ConstCounter::new(seconds);
-            let help = "User and system CPU time of this process";
-            let place = encoder.encode_descriptor(
-                "process_cpu",
-                help,
-                Some(&Unit::Seconds),
-                counter.metric_type(),
-            )?;
-            counter.encode(place)?;
-        }
+        let counter = ConstCounter::new(cpu_seconds());
+        let help = "User and system CPU time of this process";
+        let place =
+            encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), counter.metric_type())?;
+        counter.encode(place)?;
         if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
             let gauge = ConstGauge::new(i64::try_from(files.count()).unwrap_or(i64::MAX));
             let help = "Files, sockets and the like that this process has open";
@@ -180,14 +172,12 @@ impl Collector for Process {
 }
 
 fn resident_bytes() -> Option<i64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<i64>().ok()?.checked_mul(1024)
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: i64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    pages.checked_mul(i64::try_from(rustix::param::page_size()).ok()?)
 }
 
-fn cpu_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let ticks: u32 = fields.next()?.parse::<u32>().ok()?.checked_add(fields.next()?.parse().ok()?)?;
-    Some(f64::from(ticks) / TICKS)
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

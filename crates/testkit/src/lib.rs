@@ -10,6 +10,7 @@ mod git;
 mod http;
 pub mod legacy;
 mod no_space;
+mod on_both;
 mod postgres;
 mod process;
 mod server;

@@ -12,30 +12,8 @@ mod strangers;
 mod tokens;
 mod world;
 
-/// Runs each test of a list on each database.
-macro_rules! on_both {
-    ($($module:ident: $($name:ident),* ;)*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::world::World::new(store::Dialect::Sqlite).await).await;
-                })*
-            })*
-        }
-        #[cfg(feature = "postgres")]
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::world::World::new(store::Dialect::Postgres).await).await;
-                })*
-            })*
-        }
-    };
-}
-
-on_both! {
+testkit::on_both! {
+    in crate::world::World;
     tokens:
         a_token_is_shown_once_works_and_is_revoked,
         a_token_ends_by_itself_and_is_about_its_repos_only,

@@ -18,30 +18,8 @@ mod pools;
 mod sim_pool;
 mod world;
 
-/// Runs each test of a list on each database.
-macro_rules! on_both {
-    ($($module:ident: $($name:ident),* ;)*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::world::World::new(store::Dialect::Sqlite).await).await;
-                })*
-            })*
-        }
-        #[cfg(feature = "postgres")]
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::$module::$name(crate::world::World::new(store::Dialect::Postgres).await).await;
-                })*
-            })*
-        }
-    };
-}
-
-on_both! {
+testkit::on_both! {
+    in crate::world::World;
     legacy:
         the_original_s_programs_are_answered;
     orders:

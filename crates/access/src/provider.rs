@@ -16,7 +16,7 @@ use transport::Role;
 
 use crate::api::Failure;
 use crate::out::OutError;
-use crate::page::{escape, page};
+use crate::page::refused;
 use crate::{Access, make};
 
 /// How long somebody may take to come back.
@@ -87,8 +87,7 @@ impl SignInError {
             Self::Secret | Self::Here(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotBegun | Self::Denied(_) | Self::NoRole(_) => StatusCode::FORBIDDEN,
         };
-        let text = escape(&self.to_string());
-        page(status, &format!("<h1>Not signed in</h1><p>{text}</p><p><a href=\"/login\">Back</a></p>"))
+        refused(status, &self.to_string())
     }
 }
 

@@ -11,7 +11,7 @@ use transport::{Role, Viewer};
 
 use crate::api::Failure;
 use crate::guard::from_elsewhere;
-use crate::page::{escape, page as shown};
+use crate::page::{LoginPage, Way, refused};
 use crate::{Access, by_cookie, cookie, deed, make, secret, session};
 
 /// Query of the page, and its form.
@@ -40,32 +40,8 @@ pub(crate) async fn page(
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
     let next = safe_next(&query.next);
-    let mut middle = String::from("<h1>Sign in</h1>");
-    if viewer.known {
-        let (who, role) = (escape(&viewer.who), viewer.role);
-        middle.push_str(&format!("<p>You are <strong>{who}</strong>, {role}.</p>"));
-    }
-    if let Some(csrf) = &viewer.csrf {
-        middle.push_str(&format!(
-            "<form method=\"post\" action=\"/logout\"><input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\
-             <button>Sign out</button></form>"
-        ));
-    }
-    if !query.token.is_empty() {
-        // A click of a person, and not whoever looks at a link beforehand, uses it up.
-        middle.push_str(&format!(
-            "<form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"token\" value=\"{}\">\
-             <input type=\"hidden\" name=\"next\" value=\"{}\"><button>Sign in</button></form>",
-            escape(&query.token),
-            escape(next)
-        ));
-        return shown(StatusCode::OK, &middle);
-    }
-    middle.push_str(&access.other_ways(next));
-    middle.push_str(
-        "<p>Whoever runs this server gets a link that works once by <code>bellwether login</code>.</p>",
-    );
-    shown(StatusCode::OK, &middle)
+    let ways = access.other_ways(next);
+    LoginPage { viewer: &viewer, token: &query.token, next, ways }.shown()
 }
 
 /// `POST /login`
@@ -89,9 +65,8 @@ pub(crate) async fn by_link(
     let link = sessions::use_link(&mut tx, &secret::hash(&form.token), now).await?;
     tx.commit().await?;
     let Some(link) = link else {
-        let middle = "<h1>This link does not work any more</h1><p>A link works once, for ten minutes. \
-            <code>bellwether login</code> prints another.</p>";
-        return Ok(shown(StatusCode::UNAUTHORIZED, middle));
+        let why = "This link does not work any more: a link works once, for ten minutes. `bellwether login` prints another.";
+        return Ok(refused(StatusCode::UNAUTHORIZED, why));
     };
     let role = link.role.parse::<Role>().map_err(|error| StoreError::Corrupt(error.to_string()))?;
     access.let_in(&headers, &link.person, role, "link", &form.next).await
@@ -140,19 +115,15 @@ impl Access {
     }
 
     /// Links to those who sign people in for us.
-    fn other_ways(&self, next: &str) -> String {
+    fn other_ways(&self, next: &str) -> Vec<Way> {
         let config = self.config();
         let next = transport::segment(next);
-        let mut text = String::new();
-        for (name, path, set) in [
-            ("OpenID Connect", "/login/oidc", config.access().oidc.is_some()),
-            ("GitHub", "/login/github", config.access().github.is_some()),
-        ] {
-            if set {
-                text.push_str(&format!("<p><a href=\"{path}?next={next}\">Sign in with {name}</a></p>"));
-            }
-        }
-        text
+        let all = [
+            ("OpenID Connect", "oidc", config.access().oidc.is_some()),
+            ("GitHub", "github", config.access().github.is_some()),
+        ];
+        let way = |name, path| Way { name, address: format!("/login/{path}?next={next}") };
+        all.into_iter().filter(|(_, _, set)| *set).map(|(name, path, _)| way(name, path)).collect()
     }
 }
 

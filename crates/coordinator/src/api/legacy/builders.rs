@@ -180,6 +180,11 @@ pub(super) async fn builders(
     super::super::pages::shown(&BuildersPage { config: &config, all: &all })
 }
 
+/// A builder's name without that of the repo whose project file has it: so its page knows it.
+fn own_name(full: &str) -> &str {
+    full.rsplit(':').next().unwrap_or(full)
+}
+
 /// The page of them.
 #[derive(askama::Template)]
 #[template(path = "builders.html")]
@@ -234,4 +239,29 @@ pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Fai
         )
     };
     indented(&Reverse { host_types: expected.map(one).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template as _;
+
+    use super::*;
+
+    #[test]
+    fn a_builder_of_a_project_file_leads_to_its_page() {
+        let server =
+            buildenv::Source::server("server.toml", "[repo.app]\nurl = \"https://example.com/app\"\n");
+        let project =
+            "[builder.slow]\nrecipe = \"r\"\n[recipe.r]\n[[recipe.r.step]]\nname = \"s\"\nrun = \"true\"\n";
+        let name: buildenv::RepoName = "app".parse().unwrap();
+        let sources = [
+            buildenv::embedded("linux", "amd64"),
+            server,
+            buildenv::Source::project(name, "app:bellwether.toml", project),
+        ];
+        let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let config = buildenv::load(&sources, &none, None).unwrap_or_else(|problems| panic!("{problems}"));
+        let page = BuildersPage { config: &config, all: &all(&config) }.render().unwrap();
+        assert!(page.contains("<a href=\"/builders/slow\">app:slow</a>"), "{page}");
+    }
 }

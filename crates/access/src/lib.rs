@@ -15,6 +15,7 @@ mod page;
 mod provider;
 mod secret;
 mod sign_in;
+mod signature;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

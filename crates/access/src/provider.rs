@@ -17,6 +17,7 @@ use transport::Role;
 use crate::api::Failure;
 use crate::out::OutError;
 use crate::page::refused;
+use crate::signature::SignatureError;
 use crate::{Access, make};
 
 /// How long somebody may take to come back.
@@ -69,6 +70,8 @@ pub(crate) enum SignInError {
     NoRole(String),
     #[error("the other side's answer is not to be believed: {0}")]
     Unbelievable(&'static str),
+    #[error("the other side's answer is not to be believed: {0}")]
+    Signature(#[from] SignatureError),
     #[error(transparent)]
     Out(#[from] OutError),
     #[error("our secret there can't be read; the server's log says why")]
@@ -83,7 +86,7 @@ impl SignInError {
         tracing::warn!(error = %self, "nobody is signed in");
         let status = match self {
             Self::NotConfigured(_) => StatusCode::NOT_FOUND,
-            Self::Out(_) | Self::Unbelievable(_) => StatusCode::BAD_GATEWAY,
+            Self::Out(_) | Self::Unbelievable(_) | Self::Signature(_) => StatusCode::BAD_GATEWAY,
             Self::Secret | Self::Here(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotBegun | Self::Denied(_) | Self::NoRole(_) => StatusCode::FORBIDDEN,
         };

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use axum::extract::{Form, State};
 use axum::http::HeaderMap as Headers;
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Request, header};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use transport::Service;
@@ -168,6 +171,87 @@ async fn a_person_signs_in_by_a_real_openid_provider_and_gets_the_role_of_their_
     let away = on.get("/login/oidc", &[]).await;
     let back = Browser::new(&provider).sign_in(away.header(header::LOCATION), "ada").await;
     assert_eq!(on.get(&way_back(&back), &[("cookie", &away.cookie())]).await.status, 502);
+}
+
+/// Stands where a provider should: everything is as it should be, and the token is signed with one of two keys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_token_counts_only_with_the_signature_of_the_provider() {
+    let on = World::new(store::Dialect::Sqlite).await;
+    let (published, other) = (Signer::new("a"), Signer::new("a"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let discovery = json!({
+        "issuer": issuer, "authorization_endpoint": format!("{issuer}/auth"), "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/keys"), "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+    });
+    let keys = json!({"keys": [published.key()]});
+    let id_token = Arc::new(Mutex::new(String::new()));
+    let answered = Arc::clone(&id_token);
+    let token = async move || {
+        Json(
+            json!({"access_token": "x", "id_token": answered.lock().unwrap().clone(), "token_type": "bearer"}),
+        )
+    };
+    let routes = Router::new()
+        .route("/.well-known/openid-configuration", axum::routing::get(async move || Json(discovery)))
+        .route("/keys", axum::routing::get(async move || Json(keys)))
+        .route("/token", axum::routing::post(token));
+    let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "s").unwrap();
+    on.config.send_replace(config(&format!(
+        "[access.oidc]\nissuer = {issuer:?}\nclient_id = \"ci\"\nclient_secret_file = {:?}\nroles = {{ \"*\" = \"reader\" }}\n",
+        secret.display().to_string()
+    )));
+    let sign_in = async |sign: &dyn Fn(&Value) -> String| {
+        let away = on.get("/login/oidc", &[]).await;
+        let to = away.header(header::LOCATION).to_owned();
+        let query: BTreeMap<String, String> =
+            axum::extract::Query::try_from_uri(&to.parse().unwrap()).map(|query| query.0).unwrap();
+        let claims =
+            json!({"iss": issuer, "aud": "ci", "exp": 1u64 << 40, "nonce": query["nonce"], "sub": "eve"});
+        *id_token.lock().unwrap() = sign(&claims);
+        let back = format!("/login/oidc/callback?code=c&state={}", query["state"]);
+        on.get(&back, &[("cookie", &away.cookie())]).await
+    };
+    let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let fine = sign_in(&|claims| published.sign(claims)).await;
+    assert_eq!(fine.status, 303, "{fine:?}");
+    let forged = sign_in(&|claims| other.sign(claims)).await;
+    assert!(forged.status == 502 && forged.text.contains("signature of its id token is wrong"), "{forged:?}");
+    let plain =
+        |claims: &Value| format!("{}.{}.", encoded("{\"alg\":\"none\"}"), encoded(&claims.to_string()));
+    let plain = sign_in(&plain).await;
+    assert!(plain.status == 502 && plain.text.contains("is signed by"), "{plain:?}");
+    let foreign = sign_in(&|claims| Signer::new("b").sign(claims)).await;
+    assert!(foreign.status == 502 && foreign.text.contains("a key that it does not publish"), "{foreign:?}");
+    server.abort();
+}
+
+/// A pair of keys.
+struct Signer {
+    pair: Ed25519KeyPair,
+    kid: &'static str,
+}
+
+impl Signer {
+    fn new(kid: &'static str) -> Signer {
+        let document = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+        Signer { pair: Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap(), kid }
+    }
+
+    fn key(&self) -> Value {
+        let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": self.kid, "use": "sig", "x": x})
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let head = json!({"alg": "EdDSA", "kid": self.kid}).to_string();
+        let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = self.pair.sign(text.as_bytes());
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
 }
 
 /// What the other side was asked, and what is known there.

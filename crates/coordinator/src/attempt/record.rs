@@ -177,14 +177,15 @@ impl Record {
             span.end = Some(now);
         }
         let values = shared.secrets.of(&job);
-        let steps = steps_before(&job, &spans, attempt.step);
+        let secrets = shared.secrets.compiled(&values);
+        let steps = steps_before(&job, &spans, attempt.step, &secrets);
         Ok(Record {
             build: BuildRow { fence, ..build },
             attempt: AttemptRow { fence, ..attempt },
             job,
             fence,
             resumed: true,
-            secrets: shared.secrets.compiled(&values),
+            secrets,
             values,
             clock: Arc::clone(ledger.clock()),
             tests: Vec::new(),
@@ -254,7 +255,7 @@ impl Record {
         let span = SpanRow {
             n: self.spans.len() as i64,
             name: name.to_owned(),
-            detail: detail.to_owned(),
+            detail: self.secrets.clean(detail),
             start: self.spans.last().and_then(|span| span.end).unwrap_or_default(),
             end: None,
             error: None,
@@ -325,7 +326,7 @@ impl Record {
         self.steps.push(StepReport {
             name: step.name.clone(),
             index: u32::try_from(index).ok(),
-            command: Some(step.run.clone()),
+            command: Some(self.secrets.clean(&step.run)),
             started: timestamp(self.spans.last().map(|span| span.start)),
             ended: None,
             exit: None,
@@ -563,11 +564,12 @@ fn between(from: store::Micros, to: store::Micros) -> Duration {
 }
 
 /// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
-fn steps_before(job: &Job, spans: &[SpanRow], current: i64) -> Vec<StepReport> {
+fn steps_before(job: &Job, spans: &[SpanRow], current: i64, secrets: &Secrets) -> Vec<StepReport> {
     let done = job.steps.iter().enumerate().take(usize::try_from(current).unwrap_or(0));
     done.filter_map(|(index, step)| {
         let same = |span: &&SpanRow| {
-            span.name == step.name && (span.detail == step.run || step.run.contains("{tests}"))
+            span.name == step.name
+                && (span.detail == secrets.clean(&step.run) || step.run.contains("{tests}"))
         };
         let span = spans.iter().find(same)?;
         Some(StepReport {

@@ -7,6 +7,8 @@ mod command;
 mod metrics;
 mod server;
 mod system;
+#[cfg(feature = "full")]
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -60,6 +60,8 @@ pub struct System {
     composer: Arc<Composer>,
     compositions: watch::Sender<Arc<Composition>>,
     configs: watch::Sender<Arc<buildenv::Config>>,
+    #[cfg(feature = "full")]
+    _traces: Option<tokio_util::task::AbortOnDropHandle<()>>,
     _owner: DataDir,
 }
 
@@ -157,6 +159,9 @@ impl System {
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let coordinator_service = Service::in_process(coordinator.router());
+        #[cfg(feature = "full")]
+        let traces = crate::telemetry::Target::from_env(|name| std::env::var(name).ok())?
+            .map(|target| crate::telemetry::start(target, environment.url.clone(), coordinator.ended()));
         let metrics =
             Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
         let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
@@ -185,6 +190,8 @@ impl System {
             composer,
             compositions,
             configs,
+            #[cfg(feature = "full")]
+            _traces: traces,
             _owner: owner,
         };
         system.others.push(system.reconfigure_task(mirror_service));

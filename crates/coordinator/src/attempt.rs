@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::BuildletClient;
-use dashboard::api::Cause;
+use dashboard::api::{BuildReport, Cause};
 use dashboard::client::DashboardClient;
 use futures::StreamExt as _;
 use store::attempts::AttemptRow;
 use store::builds::BuildRow;
 use store::{BuildId, Objects, StoreError, WorkerId};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
@@ -53,6 +53,8 @@ pub struct Shared {
     pub measures: Measures,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
     pub snapshots: mpsc::Sender<BuildId>,
+    /// Told of each build that is done, as it was reported.
+    pub ended: broadcast::Sender<Arc<BuildReport>>,
     /// How long a worker may be out of reach.
     pub patience: Duration,
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use dashboard::api::Wait as ReportedWait;
+use dashboard::api::{BuildReport, Wait as ReportedWait};
 use dashboard::client::DashboardClient;
 use store::{BuildId, Db, Objects, StoreError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use transport::{Routes, Service};
@@ -26,6 +26,9 @@ use crate::sweep;
 use crate::usual::Usual;
 use crate::vault::Vault;
 use crate::work::Finder;
+
+/// The most ended builds that wait for somebody who follows them; a slower one misses the oldest.
+const ENDED: usize = 256;
 
 /// What a coordinator is given.
 pub struct Handles {
@@ -119,6 +122,7 @@ impl Coordinator {
             usual: Usual::default(),
             measures: Measures::default(),
             snapshots,
+            ended: broadcast::Sender::new(ENDED),
             patience: options.patience,
         });
         let (to_core, messages) = mpsc::channel(1024);
@@ -144,6 +148,11 @@ impl Coordinator {
     /// What it counts.
     pub fn measures(&self) -> Measures {
         self.shared.measures.clone()
+    }
+
+    /// Each build that ends from now on, as it was reported; one whose report is sent again comes again.
+    pub fn ended(&self) -> broadcast::Receiver<Arc<BuildReport>> {
+        self.shared.ended.subscribe()
     }
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).

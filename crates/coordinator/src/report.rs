@@ -162,6 +162,8 @@ async fn send(
         Err(error) => return Err(error.into()),
     }
     if done {
+        // Nobody needs to follow.
+        let _ = shared.ended.send(Arc::new(report));
         shared.usual.forget_unknown(&build.builder, &build.repo).await;
     }
     Ok((done && !build.reported).then_some(build.version))

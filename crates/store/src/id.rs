@@ -50,6 +50,12 @@ macro_rules! ids {
             pub fn time(self) -> Micros {
                 Micros(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX / 1000) * 1000)
             }
+
+            /// Returns its 128 bits, big end first.
+            #[must_use]
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
         }
 
         impl std::fmt::Display for $name {

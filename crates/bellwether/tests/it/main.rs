@@ -7,3 +7,5 @@ mod faults;
 mod input;
 mod metrics;
 mod sources;
+#[cfg(feature = "full")]
+mod telemetry;

@@ -5,8 +5,8 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use store::audit;
 use store::tokens::{self, TokenRow};
 use store::{Micros, StoreError};
@@ -19,7 +19,7 @@ use crate::{Access, LINK, deed, make, secret};
 const LONGEST_NAME: usize = 64;
 
 /// Answer of `GET /api/v1/whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAnswer {
     /// A name; `anonymous` for a stranger.
     pub who: String,
@@ -33,7 +33,7 @@ pub struct WhoAnswer {
 }
 
 /// Body of `POST /api/v1/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenRequest {
     /// A name for people.
     pub name: String,
@@ -48,7 +48,7 @@ pub struct TokenRequest {
 }
 
 /// A token that was made: the only time that it is shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenAnswer {
     /// The token.
     pub token: String,
@@ -58,7 +58,7 @@ pub struct TokenAnswer {
 }
 
 /// What is kept of a token, without the token. Times are microseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenInfo {
     /// Its name.
     pub name: String,
@@ -69,24 +69,28 @@ pub struct TokenInfo {
     /// Who made it.
     pub maker: String,
     /// When it was made.
+    #[schemars(with = "i64")]
     pub created: Micros,
     /// The last time it was shown, to the minute.
+    #[schemars(with = "Option<i64>")]
     pub used: Option<Micros>,
     /// When it ends by itself.
+    #[schemars(with = "Option<i64>")]
     pub expires: Option<Micros>,
     /// When it was revoked.
+    #[schemars(with = "Option<i64>")]
     pub revoked: Option<Micros>,
 }
 
 /// Answer of `GET /api/v1/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenList {
     /// All tokens, the oldest first.
     pub tokens: Vec<TokenInfo>,
 }
 
 /// Body of `POST /api/v1/login-links`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LinkRequest {
     /// Who will be signed in by it; whoever asks, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,7 +101,7 @@ pub struct LinkRequest {
 }
 
 /// A login link.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LinkAnswer {
     /// Its path, below the server's address.
     pub path: String,
@@ -151,11 +155,39 @@ pub(crate) async fn whoami(viewer: Viewer) -> Json<WhoAnswer> {
     })
 }
 
+/// A path and a method with who may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteInfo {
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// The method, or `*` for all.
+    pub method: String,
+    /// The role that it is for.
+    pub role: String,
+}
+
+/// Answer of `GET /api/v1/routes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteList {
+    /// All of them, by path.
+    pub routes: Vec<RouteInfo>,
+}
+
 /// `GET /api/v1/routes`
-pub(crate) async fn routes(State(access): State<Access>) -> Json<serde_json::Value> {
+pub(crate) async fn routes(State(access): State<Access>) -> Json<RouteList> {
     let table = access.0.table.get().map_or(&[][..], Vec::as_slice);
-    let row = |entry: &transport::routes::Entry| json!({"path": entry.path, "method": entry.method, "role": entry.role.as_str()});
-    Json(json!({ "routes": table.iter().map(row).collect::<Vec<_>>() }))
+    let row = |entry: &transport::routes::Entry| RouteInfo {
+        path: entry.path.clone(),
+        method: entry.method.to_owned(),
+        role: entry.role.to_string(),
+    };
+    Json(RouteList { routes: table.iter().map(row).collect() })
+}
+
+/// `GET /api/v1/openapi.json`
+pub(crate) async fn document(State(access): State<Access>) -> Response {
+    let text = access.0.document.get().cloned().unwrap_or_default();
+    ([(http::header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 fn info(row: TokenRow) -> TokenInfo {

@@ -28,6 +28,14 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
+    /// Reads how many are asked for.
+    pub(crate) fn limit(asked: Option<u32>, usual: u32, most: u32) -> Answer<u32> {
+        match asked.unwrap_or(usual) {
+            limit if (1..=most).contains(&limit) => Ok(limit),
+            limit => Err(Self::bad(format!("`limit` is {limit}, and is from 1 to {most}"))),
+        }
+    }
+
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("no {what}"))
     }

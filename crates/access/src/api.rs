@@ -1,8 +1,7 @@
 //! The API: who am I, which routes are there, tokens, login links.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::audit;
 use store::tokens::{self, TokenRow};
 use store::{Micros, StoreError};
+use transport::extract::{Input, Path};
 use transport::routes::refusal;
 use transport::{Role, Viewer};
 
@@ -139,12 +139,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<JsonRejection> for Failure {
-    fn from(error: JsonRejection) -> Self {
-        Self::new(error.status(), "bad_request", error.body_text())
-    }
-}
-
 /// `GET /api/v1/whoami`
 pub(crate) async fn whoami(viewer: Viewer) -> Json<WhoAnswer> {
     Json(WhoAnswer {
@@ -220,9 +214,8 @@ fn role(text: &str, fit: &[Role]) -> Result<Role, Failure> {
 pub(crate) async fn create(
     State(access): State<Access>,
     viewer: Viewer,
-    body: Result<Json<TokenRequest>, JsonRejection>,
+    Input(body): Input<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Failure> {
-    let Json(body) = body?;
     use Role::*;
     let role = role(&body.role, &[Reader, Developer, Builder, Admin, Service])?;
     for name in body.repos.iter().chain([&body.name]) {
@@ -288,9 +281,9 @@ pub(crate) async fn revoke(
 pub(crate) async fn link(
     State(access): State<Access>,
     viewer: Viewer,
-    body: Option<Json<LinkRequest>>,
+    body: Option<Input<LinkRequest>>,
 ) -> Result<Json<LinkAnswer>, Failure> {
-    let body = body.map(|Json(body)| body).unwrap_or_default();
+    let body = body.map(|Input(body)| body).unwrap_or_default();
     let role = role(body.role.as_deref().unwrap_or("admin"), &[Role::Reader, Role::Developer, Role::Admin])?;
     let person = body.person.unwrap_or_else(|| viewer.who.to_string());
     if person.is_empty() || person.len() > 256 || person.chars().any(char::is_control) {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -19,6 +19,7 @@ use store::audit::{self, Deed};
 use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
+use transport::extract::{Input, Path};
 use transport::operation::{Operation, UlidText, operation};
 use transport::routes::{get, post};
 use transport::{ApiError, CallError, Role, Routes, Viewer};
@@ -156,20 +157,6 @@ impl IntoResponse for Failure {
         tracing::debug!(request_id, status = %self.status, message = self.message, "a request was refused");
         let body = ApiError { code: self.code.to_owned(), message: self.message, request_id };
         (self.status, Json(body)).into_response()
-    }
-}
-
-/// A JSON body whose mistakes are answered in our shape.
-struct Input<T>(T);
-
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Input<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Failure> {
-        let body = Json::<T>::from_request(request, state).await;
-        let Json(body) =
-            body.map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
-        Ok(Self(body))
     }
 }
 

@@ -105,7 +105,7 @@ fn operation(one: &Described, path: &str, of: &mut SchemaGenerator, used: &mut V
     for (status, description, content) in answers {
         let mut answer = json!({ "description": description });
         if let Some(content) = content {
-            answer["content"] = shown(&[content.clone()], of);
+            answer["content"] = shown(std::slice::from_ref(content), of);
         }
         responses.insert(status.to_string(), answer);
     }

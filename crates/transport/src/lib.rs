@@ -8,6 +8,7 @@
 mod call;
 mod document;
 mod escape;
+pub mod extract;
 pub mod operation;
 pub mod routes;
 mod service;

@@ -62,8 +62,9 @@ async fn the_manual_holds_the_table_of_routes_and_roles() {
 
 /// Pages and what the original's programs ask for are no part of our API.
 fn is_api(entry: &Entry) -> bool {
-    let original = ["/status/", "/try.json", "/mirror/"].iter().any(|path| entry.path.starts_with(path));
-    entry.path.starts_with("/api/v1/") || (entry.path.ends_with(".json") && !original)
+    let original = ["/status/", "/try.json"].iter().any(|path| entry.path.starts_with(path));
+    let ours = ["/api/v1/", "/mirror/{repo}/"].iter().any(|path| entry.path.starts_with(path));
+    ours || (entry.path.ends_with(".json") && !original)
 }
 
 #[tokio::test]

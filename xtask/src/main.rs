@@ -3,6 +3,7 @@
 //! Not shipped. It may call the tools of the machine (cargo, git, go, pip, npm, apt-get); no crate of the product may
 //! depend on it.
 
+mod api;
 mod bench;
 mod expect;
 mod fixture;
@@ -46,6 +47,8 @@ enum Command {
     Legacy(legacy::Args),
     /// Look at the pages in Chromium: widths, themes, scripts on and off; counts what axe-core and the console say
     Pages(pages::Args),
+    /// Ask every operation of the API with good and bad data (schemathesis), or write the command line's client
+    Api(api::Args),
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -71,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Legacy(args) => legacy::run(&args),
         Command::Pages(args) => pages::run(&args),
+        Command::Api(args) => api::run(&args),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

@@ -1,15 +1,15 @@
 //! The API: who am I, which routes are there, tokens, login links.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use store::audit;
 use store::tokens::{self, TokenRow};
 use store::{Micros, StoreError};
+use transport::extract::{Input, Path};
 use transport::routes::refusal;
 use transport::{Role, Viewer};
 
@@ -19,7 +19,7 @@ use crate::{Access, LINK, deed, make, secret};
 const LONGEST_NAME: usize = 64;
 
 /// Answer of `GET /api/v1/whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAnswer {
     /// A name; `anonymous` for a stranger.
     pub who: String,
@@ -33,7 +33,7 @@ pub struct WhoAnswer {
 }
 
 /// Body of `POST /api/v1/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenRequest {
     /// A name for people.
     pub name: String,
@@ -48,7 +48,7 @@ pub struct TokenRequest {
 }
 
 /// A token that was made: the only time that it is shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenAnswer {
     /// The token.
     pub token: String,
@@ -58,7 +58,7 @@ pub struct TokenAnswer {
 }
 
 /// What is kept of a token, without the token. Times are microseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenInfo {
     /// Its name.
     pub name: String,
@@ -69,24 +69,28 @@ pub struct TokenInfo {
     /// Who made it.
     pub maker: String,
     /// When it was made.
+    #[schemars(with = "i64")]
     pub created: Micros,
     /// The last time it was shown, to the minute.
+    #[schemars(with = "Option<i64>")]
     pub used: Option<Micros>,
     /// When it ends by itself.
+    #[schemars(with = "Option<i64>")]
     pub expires: Option<Micros>,
     /// When it was revoked.
+    #[schemars(with = "Option<i64>")]
     pub revoked: Option<Micros>,
 }
 
 /// Answer of `GET /api/v1/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenList {
     /// All tokens, the oldest first.
     pub tokens: Vec<TokenInfo>,
 }
 
 /// Body of `POST /api/v1/login-links`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LinkRequest {
     /// Who will be signed in by it; whoever asks, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,7 +101,7 @@ pub struct LinkRequest {
 }
 
 /// A login link.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LinkAnswer {
     /// Its path, below the server's address.
     pub path: String,
@@ -135,12 +139,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<JsonRejection> for Failure {
-    fn from(error: JsonRejection) -> Self {
-        Self::new(error.status(), "bad_request", error.body_text())
-    }
-}
-
 /// `GET /api/v1/whoami`
 pub(crate) async fn whoami(viewer: Viewer) -> Json<WhoAnswer> {
     Json(WhoAnswer {
@@ -151,11 +149,39 @@ pub(crate) async fn whoami(viewer: Viewer) -> Json<WhoAnswer> {
     })
 }
 
+/// A path and a method with who may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteInfo {
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// The method, or `*` for all.
+    pub method: String,
+    /// The role that it is for.
+    pub role: String,
+}
+
+/// Answer of `GET /api/v1/routes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteList {
+    /// All of them, by path.
+    pub routes: Vec<RouteInfo>,
+}
+
 /// `GET /api/v1/routes`
-pub(crate) async fn routes(State(access): State<Access>) -> Json<serde_json::Value> {
+pub(crate) async fn routes(State(access): State<Access>) -> Json<RouteList> {
     let table = access.0.table.get().map_or(&[][..], Vec::as_slice);
-    let row = |entry: &transport::routes::Entry| json!({"path": entry.path, "method": entry.method, "role": entry.role.as_str()});
-    Json(json!({ "routes": table.iter().map(row).collect::<Vec<_>>() }))
+    let row = |entry: &transport::routes::Entry| RouteInfo {
+        path: entry.path.clone(),
+        method: entry.method.to_owned(),
+        role: entry.role.to_string(),
+    };
+    Json(RouteList { routes: table.iter().map(row).collect() })
+}
+
+/// `GET /api/v1/openapi.json`
+pub(crate) async fn document(State(access): State<Access>) -> Response {
+    let text = access.0.document.get().cloned().unwrap_or_default();
+    ([(http::header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 fn info(row: TokenRow) -> TokenInfo {
@@ -188,9 +214,8 @@ fn role(text: &str, fit: &[Role]) -> Result<Role, Failure> {
 pub(crate) async fn create(
     State(access): State<Access>,
     viewer: Viewer,
-    body: Result<Json<TokenRequest>, JsonRejection>,
+    Input(body): Input<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Failure> {
-    let Json(body) = body?;
     use Role::*;
     let role = role(&body.role, &[Reader, Developer, Builder, Admin, Service])?;
     for name in body.repos.iter().chain([&body.name]) {
@@ -256,9 +281,9 @@ pub(crate) async fn revoke(
 pub(crate) async fn link(
     State(access): State<Access>,
     viewer: Viewer,
-    body: Option<Json<LinkRequest>>,
+    body: Option<Input<LinkRequest>>,
 ) -> Result<Json<LinkAnswer>, Failure> {
-    let body = body.map(|Json(body)| body).unwrap_or_default();
+    let body = body.map(|Input(body)| body).unwrap_or_default();
     let role = role(body.role.as_deref().unwrap_or("admin"), &[Role::Reader, Role::Developer, Role::Admin])?;
     let person = body.person.unwrap_or_else(|| viewer.who.to_string());
     if person.is_empty() || person.len() > 256 || person.chars().any(char::is_control) {

@@ -26,13 +26,23 @@ use store::audit::{self, Deed};
 use store::sessions::{self, SessionRow};
 use store::{Db, Micros, StoreError};
 use tokio::sync::watch;
+use transport::operation::{NameText, operation};
 use transport::routes::{Entry, delete, get, post};
 use transport::{Role, Routes, Viewer};
 
-pub use api::{LinkAnswer, LinkRequest, TokenAnswer, TokenInfo, TokenList, TokenRequest, WhoAnswer};
+pub use api::{
+    LinkAnswer, LinkRequest, RouteInfo, RouteList, TokenAnswer, TokenInfo, TokenList, TokenRequest, WhoAnswer,
+};
 
 /// How long a login link works.
 const LINK: Duration = Duration::from_secs(600);
+
+/// What the document of the API is of.
+const TITLE: &str = "Bellwether";
+/// What it says about all of it.
+const ABOUT: &str = "Everything a page shows and everything a person may do. Names are `snake_case`; times are RFC 3339 \
+    in UTC, except where a name ends in `_us` (microseconds since 1970). Lists go on at `next_cursor`. Every refusal has \
+    one shape. Within v1 fields are only added, and one without a value may be left out: pass over those you do not know.";
 
 /// What this is given.
 #[derive(Debug)]
@@ -60,6 +70,8 @@ struct Inner {
     /// Refusals of strangers that may still go into the audit log.
     refusals: Mutex<limit::Buckets>,
     table: OnceLock<Vec<Entry>>,
+    /// The OpenAPI document of all routes.
+    document: OnceLock<String>,
     data: PathBuf,
     /// Who was sent away to sign in.
     waiting: Mutex<provider::Waiting>,
@@ -77,6 +89,7 @@ impl Access {
             buckets: Mutex::default(),
             refusals: Mutex::default(),
             table: OnceLock::new(),
+            document: OnceLock::new(),
             data,
             waiting: Mutex::default(),
         }))
@@ -92,14 +105,63 @@ impl Access {
             .route("/login/github", get(Anonymous, github::away))
             .route("/login/github/callback", get(Anonymous, github::back))
             .route("/logout", post(Anonymous, sign_in::out))
-            .route("/api/v1/whoami", get(Anonymous, api::whoami))
-            .route("/api/v1/routes", get(Reader, api::routes))
-            .route("/api/v1/tokens", get(Admin, api::list).post(Admin, api::create))
-            .route("/api/v1/tokens/{name}", delete(Admin, api::revoke))
-            .route("/api/v1/login-links", post(Admin, api::link))
+            .route(
+                "/api/v1/whoami",
+                get(Anonymous, api::whoami)
+                    .about(operation("whoami", "Says who asks, and what they may.").answers::<WhoAnswer>()),
+            )
+            .route(
+                "/api/v1/routes",
+                get(Reader, api::routes).about(
+                    operation("list_routes", "Lists all routes with their roles.").answers::<RouteList>(),
+                ),
+            )
+            .route(
+                "/api/v1/openapi.json",
+                get(Anonymous, api::document).about(
+                    operation("get_document", "Returns this document.")
+                        .answers::<serde_json::Map<String, serde_json::Value>>(),
+                ),
+            )
+            .route(
+                "/api/v1/tokens",
+                get(Admin, api::list)
+                    .about(
+                        operation("list_tokens", "Lists all tokens, the oldest first.")
+                            .answers::<TokenList>(),
+                    )
+                    .post(Admin, api::create)
+                    .about(
+                        operation(
+                            "create_token",
+                            "Makes a token; this answer is the only one that shows it.",
+                        )
+                        .takes::<TokenRequest>()
+                        .answers_with::<TokenAnswer>(201, "Made.")
+                        .may_refuse(&[409]),
+                    ),
+            )
+            .route(
+                "/api/v1/tokens/{name}",
+                delete(Admin, api::revoke).about(
+                    operation("revoke_token", "Revokes a token.")
+                        .part::<NameText>("name", "The token's name.")
+                        .answers_nothing(204, "Revoked."),
+                ),
+            )
+            .route(
+                "/api/v1/login-links",
+                post(Admin, api::link).about(
+                    operation("create_login_link", "Makes a link by which somebody signs in once.")
+                        .takes::<LinkRequest>()
+                        .or_nothing()
+                        .answers::<LinkAnswer>(),
+                ),
+            )
             .with_state(self.clone());
         let all = services.merge(own);
         let _ = self.0.table.set(all.table());
+        let _ = self.0.document.set(all.document(TITLE, ABOUT).to_string());
         all
     }
 

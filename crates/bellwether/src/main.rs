@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod terminal;
+mod api;
 mod args;
 mod command;
 mod metrics;

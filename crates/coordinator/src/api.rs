@@ -9,15 +9,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::audit::{self, Deed};
 use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
+use transport::extract::{Input, Path};
+use transport::operation::{Operation, UlidText, operation};
 use transport::routes::{get, post};
 use transport::{ApiError, CallError, Role, Routes, Viewer};
 
@@ -36,7 +39,7 @@ pub(crate) struct Api {
 }
 
 /// Body of `POST /api/v1/builds`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BuildRequest {
     /// The repo.
     pub repo: String,
@@ -53,7 +56,7 @@ pub struct BuildRequest {
 }
 
 /// Body of `POST /api/v1/builds/{id}/cancel`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CancelRequest {
     /// Why.
     #[serde(default)]
@@ -61,7 +64,7 @@ pub struct CancelRequest {
 }
 
 /// What became of a build that was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BuildAnswer {
     /// The build.
     pub id: String,
@@ -77,7 +80,7 @@ pub struct BuildAnswer {
 }
 
 /// Why a build waits, or what became of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
     /// The build.
     pub id: String,
@@ -97,11 +100,12 @@ pub struct WhyAnswer {
     pub wait: Option<Wait>,
     /// When it may start, if it waits for a machine and that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
     pub expected_start: Option<Micros>,
 }
 
 /// Answer of `POST /api/v1/work`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WorkAnswer {
     /// Builds that were queued by this.
     pub found: usize,
@@ -156,29 +160,64 @@ impl IntoResponse for Failure {
     }
 }
 
-/// A JSON body whose mistakes are answered in our shape.
-struct Input<T>(T);
-
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Input<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Failure> {
-        let body = Json::<T>::from_request(request, state).await;
-        let Json(body) =
-            body.map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
-        Ok(Self(body))
-    }
+/// Says that an operation is about a build.
+fn of_build(operation: Operation) -> Operation {
+    operation.part::<UlidText>("id", "The build's id.")
 }
 
 pub(crate) fn routes(api: Api) -> Routes {
     Routes::new()
-        .route("/api/v1/builds", post(Role::Developer, submit))
-        .route("/api/v1/builds/{id}/retry", post(Role::Developer, retry))
-        .route("/api/v1/builds/{id}/cancel", post(Role::Developer, cancel))
-        .route("/api/v1/builds/{id}/why", get(Role::Reader, why))
-        .route("/api/v1/work", post(Role::Developer, work))
-        .route("/api/v1/status", get(Role::Reader, status))
-        .route("/status.json", get(Role::Reader, status))
+        .route(
+            "/api/v1/builds",
+            post(Role::Developer, submit).about(
+                operation("request_build", "Asks for a build of any commit that the mirrors can find.")
+                    .takes::<BuildRequest>()
+                    .answers::<BuildAnswer>()
+                    .may_refuse(&[404, 502, 504, 507]),
+            ),
+        )
+        .route(
+            "/api/v1/builds/{id}/retry",
+            post(Role::Developer, retry).about(of_build(
+                operation("retry_build", "Queues a build that is done once more.")
+                    .takes_order::<serde_json::Map<String, serde_json::Value>>()
+                    .answers::<BuildAnswer>()
+                    .may_refuse(&[409]),
+            )),
+        )
+        .route(
+            "/api/v1/builds/{id}/cancel",
+            post(Role::Developer, cancel).about(of_build(
+                operation("cancel_build", "Takes a build out of the queue, or ends it.")
+                    .takes_order::<CancelRequest>()
+                    .answers::<BuildAnswer>(),
+            )),
+        )
+        .route(
+            "/api/v1/builds/{id}/why",
+            get(Role::Reader, why).about(of_build(
+                operation("why_build", "Says why a build waits, or what became of it.")
+                    .answers::<WhyAnswer>(),
+            )),
+        )
+        .route(
+            "/api/v1/work",
+            post(Role::Developer, work).about(
+                operation("find_work", "Looks for what is due now, and queues it.").answers::<WorkAnswer>(),
+            ),
+        )
+        .route(
+            "/api/v1/status",
+            get(Role::Reader, status).about(
+                operation("get_status", "Says what runs, what waits and why, and which machines there are.")
+                    .answers::<Status>(),
+            ),
+        )
+        .route(
+            "/status.json",
+            get(Role::Reader, status)
+                .about(operation("get_status_page", "The same as `/api/v1/status`.").answers::<Status>()),
+        )
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
         .merge(legacy::routes())

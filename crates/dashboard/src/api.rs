@@ -7,6 +7,7 @@
 mod build;
 mod cell;
 mod log;
+mod page;
 mod repo;
 
 pub use build::{
@@ -18,6 +19,7 @@ pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
 };
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
+pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, TestRun};
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };

@@ -1,5 +1,6 @@
 //! The service: a core that owns database, objects and caches, and a router over it.
 
+mod api;
 mod builds;
 mod cells;
 mod changes;
@@ -22,11 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use store::{Db, Micros, Objects};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
-use transport::routes::{get, post, put};
+use transport::routes::get;
 use transport::{Role, Routes, Viewer};
 
 use cells::CellCache;
@@ -160,59 +160,10 @@ impl Dashboard {
     }
 }
 
-/// Largest body of a branch's post: 500 commits with messages of 64 KiB.
-const LARGEST_BRANCH: usize = 40 << 20;
-/// Largest list of test results.
-const LARGEST_TESTS: usize = 64 << 20;
-
 /// Returns the pages and the API of a dashboard, each route with its role.
 pub fn routes(dashboard: &Dashboard) -> Routes {
-    let api = Routes::new()
-        .route("/repos", get(Role::Reader, repos::list))
-        .route("/repos/{repo}", put(Role::Service, repos::put_repo))
-        .route(
-            "/repos/{repo}/branches/{branch}",
-            put(Role::Service, repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
-        )
-        .route("/cells", get(Role::Reader, window::window))
-        .route("/cells/empty", get(Role::Service, cells::empty))
-        .route("/builds", get(Role::Reader, builds::list))
-        .route(
-            "/builds/{id}",
-            get(Role::Reader, builds::get)
-                .put(Role::Service, builds::put)
-                .layer(DefaultBodyLimit::max(8 << 20)),
-        )
-        .route("/builds/{id}/failure", get(Role::Reader, failures::get))
-        .route("/builds/{id}/tests", get(Role::Reader, files::tests))
-        .route("/builds/{id}/artifacts", get(Role::Reader, files::artifacts))
-        .route("/builds/{id}/log", get(Role::Reader, logs::of_build::read))
-        .route("/builds/{id}/log/info", get(Role::Reader, logs::of_build::info))
-        .route("/builds/{id}/log/search", get(Role::Reader, logs::of_build::search))
-        .route("/builds/{id}/log/events", get(Role::Reader, tail::of_build))
-        .route("/expected", get(Role::Reader, builds::expected))
-        .route("/attempts/{attempt}/log", get(Role::Reader, logs::of_attempt::read))
-        .route("/attempts/{attempt}/log/info", get(Role::Reader, logs::of_attempt::info))
-        .route("/attempts/{attempt}/log/search", get(Role::Reader, logs::of_attempt::search))
-        .route("/attempts/{attempt}/log/events", get(Role::Reader, tail::of_attempt))
-        .route("/attempts/{attempt}/log/open", post(Role::Service, logs::open))
-        .route("/attempts/{attempt}/log/finish", post(Role::Service, logs::finish))
-        .route(
-            "/attempts/{attempt}/log/{n}",
-            put(Role::Service, logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
-        )
-        .route(
-            "/attempts/{attempt}/tests",
-            put(Role::Service, files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)),
-        )
-        .route(
-            "/attempts/{attempt}/artifacts/{name}",
-            put(Role::Service, files::put_artifact)
-                .get(Role::Reader, files::artifact)
-                .layer(DefaultBodyLimit::disable()),
-        );
     Routes::new()
-        .nest("/api/v1", api)
+        .nest("/api/v1", api::routes(dashboard.limits().chunk))
         .merge(pages::routes())
         .route(webui::assets::PATH, get(Role::Anonymous, webui::assets::asset))
         .with_state(dashboard.clone())

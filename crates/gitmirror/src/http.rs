@@ -4,16 +4,17 @@ mod api;
 mod archive;
 mod pages;
 
+pub use api::{Ancestor, Refs, Resolved};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Serialize;
-use transport::routes::{any, get, post};
+use transport::operation::{NameText, operation};
+use transport::routes::{any, get, post, refusal};
 use transport::{Role, Routes, Viewer};
 
-use crate::Mirror;
 use crate::demand::DemandError;
 use crate::repo::SharedRepo;
+use crate::{Mirror, RepoState};
 
 /// Gives all pages and the API of a mirror that is a service of its own.
 pub fn router(mirror: &Mirror) -> Router {
@@ -29,6 +30,9 @@ pub fn routes(mirror: &Mirror) -> Routes {
 /// Gives the pages and the API of a mirror within a larger service, which has its own `/healthz`.
 pub fn routes_within(mirror: &Mirror) -> Routes {
     use Role::{Anonymous, Developer, Reader};
+    let of = |id, summary| operation(id, summary).part::<NameText>("repo", "The repository.");
+    // Whatever looks up a revision may have to fetch it.
+    let looks = |id, summary| of(id, summary).may_refuse(&[502, 504, 507]);
     Routes::new()
         .route("/{file}", any(Reader, archive::archive))
         .route("/debug/watcher/", get(Reader, pages::watcher))
@@ -36,16 +40,93 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
         .route("/mirror", get(Reader, pages::list))
         .route("/mirror/", get(Reader, pages::list))
         .route("/mirror/healthz", get(Anonymous, pages::healthz))
-        .route("/mirror/status.json", get(Reader, api::states))
-        .route("/mirror/{repo}/status.json", get(Reader, api::state))
-        .route("/mirror/{repo}/hint", post(Developer, api::hint))
-        .route("/mirror/{repo}/resolve", get(Reader, api::resolve))
-        .route("/mirror/{repo}/file", get(Reader, api::file))
-        .route("/mirror/{repo}/tree", get(Reader, api::tree))
-        .route("/mirror/{repo}/submodules", get(Reader, api::submodules))
-        .route("/mirror/{repo}/refs", get(Reader, api::refs))
-        .route("/mirror/{repo}/ancestor", get(Reader, api::ancestor))
-        .route("/mirror/{repo}/bundle", get(Reader, api::bundle).put(Developer, api::import))
+        .route(
+            "/mirror/status.json",
+            get(Reader, api::states).about(
+                operation("list_mirrors", "Lists the mirrors and their states.").answers::<Vec<RepoState>>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/status.json",
+            get(Reader, api::state)
+                .about(of("get_mirror", "Returns the state of a mirror.").answers::<RepoState>()),
+        )
+        .route(
+            "/mirror/{repo}/hint",
+            post(Developer, api::hint).about(
+                of("hint_mirror", "Says that the source may have news; it is looked at now.")
+                    .query::<api::HintQuery>()
+                    .answers::<RepoState>()
+                    .answers_with::<RepoState>(202, "It will be looked at.")
+                    .may_refuse(&[504]),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/resolve",
+            get(Reader, api::resolve).about(
+                looks("resolve_revision", "Finds the commit of a branch, a tag or a short name of a commit.")
+                    .query::<api::RevQuery>()
+                    .answers::<api::Resolved>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/file",
+            get(Reader, api::file).about(
+                looks("get_file", "Reads a file of at most 1 MiB as it is at a revision.")
+                    .query::<api::FileQuery>()
+                    .answers_bytes(200, "application/octet-stream", "The file.")
+                    .may_refuse(&[413]),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/tree",
+            get(Reader, api::tree).about(
+                looks("list_tree", "Lists the files of a revision, three folders deep, at most 5000.")
+                    .query::<api::RevQuery>()
+                    .answers::<Vec<String>>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/submodules",
+            get(Reader, api::submodules).about(
+                looks("list_submodules", "Lists the paths of the submodules of a revision.")
+                    .query::<api::RevQuery>()
+                    .answers::<Vec<String>>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/refs",
+            get(Reader, api::refs).about(of("list_refs", "Lists branches and tags.").answers::<api::Refs>()),
+        )
+        .route(
+            "/mirror/{repo}/ancestor",
+            get(Reader, api::ancestor).about(
+                looks("is_ancestor", "Says whether a commit is in the history of another.")
+                    .query::<api::AncestorQuery>()
+                    .answers::<api::Ancestor>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/bundle",
+            get(Reader, api::bundle)
+                .about(
+                    looks("get_bundle", "Returns the history of a revision as a git bundle.")
+                        .query::<api::BundleQuery>()
+                        .answers_bytes(200, "application/x-git-bundle", "The bundle.")
+                        .may_refuse(&[413]),
+                )
+                .put(Developer, api::import)
+                .about(
+                    of(
+                        "put_bundle",
+                        "Takes a git bundle with a commit that no branch has, so that it can be built.",
+                    )
+                    .query::<api::ImportQuery>()
+                    .takes_bytes()
+                    .answers::<api::Resolved>()
+                    .may_refuse(&[413, 422, 507]),
+                ),
+        )
         .with_state(mirror.clone())
 }
 
@@ -77,14 +158,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Shape {
-            code: &'static str,
-            message: String,
-            request_id: &'static str,
-        }
-        let shape = Shape { code: self.code, message: self.message, request_id: "" };
-        (self.status, axum::Json(shape)).into_response()
+        refusal(self.status, self.code, self.message)
     }
 }
 

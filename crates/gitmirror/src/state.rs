@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use git::{ObjectId, RefName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether a repository can be built from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// The first round has not ended.
@@ -19,7 +20,8 @@ pub enum Health {
 }
 
 /// What is known of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MirrorState")]
 pub struct RepoState {
     /// The repository.
     pub name: String,
@@ -44,7 +46,7 @@ pub struct RepoState {
 }
 
 /// What is known of a place that is pushed to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationState {
     /// The address, without credentials.
     pub url: String,

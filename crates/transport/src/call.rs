@@ -1,9 +1,10 @@
 //! What can go wrong in a call, and the error shape that services answer with.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The one error shape of the JSON API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiError {
     /// A stable word for programs, `snake_case`.
     pub code: String,

@@ -2,10 +2,14 @@
 //!
 //! A Bellwether service talks to another only over HTTP; whether the other runs in the same process is a matter of
 //! wiring. [`Service`] hides that difference and nothing else: it knows no path, no product type and no retry policy.
-//! [`Routes`] is the other side: nothing is served that was not registered together with who may ask for it.
+//! [`Routes`] is the other side: nothing is served that was not registered together with who may ask for it, and what is
+//! described there is in the OpenAPI document.
 
 mod call;
+mod document;
 mod escape;
+pub mod extract;
+pub mod operation;
 pub mod routes;
 mod service;
 mod viewer;

@@ -14,6 +14,8 @@ use axum::routing::{MethodFilter, MethodRouter, Route};
 use axum::{Extension, Json};
 use http::{Method, StatusCode, header};
 
+use crate::document::{self, Described};
+use crate::operation::Operation;
 use crate::viewer::of;
 use crate::{ApiError, Role, Viewer};
 
@@ -32,6 +34,7 @@ pub struct Entry {
 pub struct Methods<S = ()> {
     router: MethodRouter<S, Infallible>,
     roles: Vec<(&'static str, Role)>,
+    about: Vec<(&'static str, Role, Operation)>,
 }
 
 macro_rules! methods {
@@ -43,7 +46,7 @@ macro_rules! methods {
             T: 'static,
             S: Clone + Send + Sync + 'static,
         {
-            Methods { router: MethodRouter::new(), roles: Vec::new() }.$name(role, handler)
+            Methods { router: MethodRouter::new(), roles: Vec::new(), about: Vec::new() }.$name(role, handler)
         }
     )*
         impl<S: Clone + Send + Sync + 'static> Methods<S> {$(
@@ -73,10 +76,19 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let router = axum::routing::any(handler.layer(middleware::from_fn_with_state(role, check)));
-    Methods { router, roles: vec![("*", role)] }
+    Methods { router, roles: vec![("*", role)], about: Vec::new() }
 }
 
 impl<S: Clone + Send + Sync + 'static> Methods<S> {
+    /// Describes the last method as an operation of the API. A method may be described more than once: a page and its twin
+    /// are one route.
+    #[must_use]
+    pub fn about(mut self, operation: Operation) -> Self {
+        let last = self.roles.last().copied();
+        self.about.extend(last.map(|(method, role)| (method, role, operation)));
+        self
+    }
+
     /// Puts a layer around all handlers so far, as axum's `MethodRouter::layer`.
     #[must_use]
     pub fn layer<L>(self, layer: L) -> Self
@@ -87,7 +99,7 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
         <L::Service as tower::Service<Request>>::Error: Into<Infallible> + 'static,
         <L::Service as tower::Service<Request>>::Future: Send + 'static,
     {
-        Methods { router: self.router.layer(layer), roles: self.roles }
+        Methods { router: self.router.layer(layer), ..self }
     }
 }
 
@@ -97,6 +109,7 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
 pub struct Routes<S = ()> {
     router: Router<S>,
     table: Vec<Entry>,
+    described: Vec<Described>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -108,7 +121,7 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Makes an empty one.
     pub fn new() -> Self {
-        Routes { router: Router::new(), table: Vec::new() }
+        Routes { router: Router::new(), table: Vec::new(), described: Vec::new() }
     }
 
     /// Registers a path.
@@ -116,6 +129,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let entry =
             |(method, role): &(&'static str, Role)| Entry { path: path.to_owned(), method, role: *role };
         self.table.extend(methods.roles.iter().map(entry));
+        let described =
+            |(method, role, operation)| Described { path: path.to_owned(), method, role, operation };
+        self.described.extend(methods.about.into_iter().map(described));
         self.router = self.router.route(path, methods.router);
         self
     }
@@ -123,6 +139,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Takes in other routes.
     pub fn merge(mut self, other: Routes<S>) -> Self {
         self.table.extend(other.table);
+        self.described.extend(other.described);
         self.router = self.router.merge(other.router);
         self
     }
@@ -131,13 +148,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn nest(mut self, prefix: &str, other: Routes<S>) -> Self {
         let below = |entry: Entry| Entry { path: format!("{prefix}{}", entry.path), ..entry };
         self.table.extend(other.table.into_iter().map(below));
+        let below = |one: Described| Described { path: format!("{prefix}{}", one.path), ..one };
+        self.described.extend(other.described.into_iter().map(below));
         self.router = self.router.nest(prefix, other.router);
         self
     }
 
     /// Gives the handlers their state.
     pub fn with_state<T>(self, state: S) -> Routes<T> {
-        Routes { router: self.router.with_state(state), table: self.table }
+        Routes { router: self.router.with_state(state), table: self.table, described: self.described }
     }
 }
 
@@ -162,6 +181,12 @@ impl Routes {
         let mut table = self.table.clone();
         table.sort();
         table
+    }
+
+    /// The OpenAPI document of what is described.
+    #[must_use]
+    pub fn document(&self, title: &str, description: &str) -> serde_json::Value {
+        document::document(title, description, &self.described)
     }
 
     /// The router, in which what is not registered is refused.

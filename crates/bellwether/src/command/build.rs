@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use coordinator::{BuildAnswer, BuildRequest};
+use coordinator::BuildRequest;
 use dashboard::api::Outcome;
-use http::Method;
 
 use super::client::{Remote, print_json};
 use super::follow::{self, Logs};
+use crate::api::PutBundleQuery;
 use crate::args::Build;
 use crate::terminal::duration;
 
@@ -23,8 +23,7 @@ pub async fn run(args: &Build) -> Result<ExitCode> {
         (None, _) => dirty(args, &remote).await?,
     };
     let body = BuildRequest { repo, rev, builder: args.builder.clone(), toolchain: None, again: args.again };
-    let answer: BuildAnswer =
-        remote.hint(remote.service.call_json(Method::POST, "/api/v1/builds", Some(&body)).await)?;
+    let answer = remote.hint(remote.api.request_build(&body).await)?;
     let what = if answer.new { "queued" } else { "there already" };
     eprintln!("build {} of {} {what}: {}/builds/{}", answer.id, answer.revision, remote.url, answer.id);
     if args.no_wait {
@@ -88,9 +87,8 @@ async fn dirty(args: &Build, remote: &Remote) -> Result<(String, String)> {
     if !output.status.success() {
         bail!("git bundle: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let request = http::Request::put(format!("/mirror/{repo}/bundle?commit={commit}"))
-        .body(axum::body::Body::from(output.stdout))?;
-    remote.hint(remote.service.send_ok(request).await)?;
+    let query = PutBundleQuery { commit: commit.clone() };
+    remote.hint(remote.api.put_bundle(&repo, &query, output.stdout.into()).await)?;
     Ok((repo, commit))
 }
 

@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use coordinator::{BuildAnswer, CancelRequest, WhyAnswer};
-use dashboard::api::BuildQuery;
-use http::Method;
-use transport::segment;
+use coordinator::CancelRequest;
 
 use super::client::{Remote, print_json, short_revision};
+use crate::api::ListBuildsQuery;
 use crate::args::{Builds, Cancel, OneBuild};
 use crate::terminal::duration;
 
@@ -20,15 +18,15 @@ pub async fn run(args: &Builds) -> Result<ExitCode> {
         .map(str::parse)
         .transpose()
         .map_err(|error| anyhow::anyhow!("--outcome: {error}"))?;
-    let query = BuildQuery {
+    let query = ListBuildsQuery {
         repo: args.repo.clone(),
         builder: args.builder.clone(),
         commit: args.commit.clone(),
         outcome,
         limit: Some(args.limit),
-        ..BuildQuery::default()
+        ..ListBuildsQuery::default()
     };
-    let list = remote.hint(remote.dashboard.builds(&query).await)?;
+    let list = remote.hint(remote.api.list_builds(&query).await)?;
     if args.server.json {
         print_json(&list)?;
         return Ok(ExitCode::SUCCESS);
@@ -61,9 +59,7 @@ pub async fn run(args: &Builds) -> Result<ExitCode> {
 
 pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let path = format!("/api/v1/builds/{}/retry", segment(&args.build));
-    let answer: BuildAnswer =
-        remote.hint(remote.service.call_json::<(), _>(Method::POST, &path, None).await)?;
+    let answer = remote.hint(remote.api.retry_build(&args.build, None).await)?;
     if args.server.json {
         print_json(&answer)?;
     } else {
@@ -74,15 +70,12 @@ pub async fn retry(args: &OneBuild) -> Result<ExitCode> {
 
 pub async fn cancel(args: &Cancel) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let path = format!("/api/v1/builds/{}/cancel", segment(&args.build));
     let body = CancelRequest { reason: args.reason.clone() };
-    let answer: BuildAnswer =
-        remote.hint(remote.service.call_json(Method::POST, &path, Some(&body)).await)?;
+    let answer = remote.hint(remote.api.cancel_build(&args.build, Some(&body)).await)?;
     let mut over = None;
     if answer.state == "done" {
         // It was taken out of the queue, or it had ended before.
-        let path = format!("/api/v1/builds/{}/why", answer.id);
-        over = Some(remote.hint(remote.service.get_json::<WhyAnswer>(&path).await)?.reason);
+        over = Some(remote.hint(remote.api.why_build(&answer.id).await)?.reason);
     }
     let late = over.as_deref().is_some_and(|reason| !reason.starts_with("done: cancelled"));
     if args.server.json {

@@ -1,19 +1,17 @@
 //! The command line's way to a running server.
 
 use anyhow::{Context as _, Result};
-use dashboard::client::DashboardClient;
 use transport::Service;
 
+use crate::api::Client;
 use crate::args::Server;
 use crate::server::TOKEN_FILE;
 use crate::system::data;
 
 /// A running server.
 pub struct Remote {
-    /// All of it.
-    pub service: Service,
-    /// Its dashboard.
-    pub dashboard: DashboardClient,
+    /// Its API.
+    pub api: Client,
     /// Its address.
     pub url: String,
 }
@@ -37,8 +35,7 @@ impl Remote {
         if let Some(token) = token {
             service = service.with_bearer(token.trim());
         }
-        let dashboard = DashboardClient::new(service.clone());
-        Ok(Remote { service, dashboard, url })
+        Ok(Remote { api: Client::new(service), url })
     }
 
     /// Says what to do about a server that can't be reached.

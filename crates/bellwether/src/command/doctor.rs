@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
-use coordinator::Status;
+
 use serde::Serialize;
 
 use super::client::{Remote, print_json};
@@ -105,7 +105,7 @@ fn control_groups() -> Finding {
 
 async fn server(args: &Doctor) -> Result<Vec<Finding>> {
     let remote = Remote::new(&args.server)?;
-    let status = match remote.service.get_json::<Status>("/api/v1/status").await {
+    let status = match remote.api.get_status().await {
         Ok(status) => status,
         Err(transport::CallError::Unreachable { .. }) => {
             return Ok(vec![note("server", format!("none answers at {}", remote.url))]);
@@ -130,7 +130,7 @@ async fn server(args: &Doctor) -> Result<Vec<Finding>> {
             "end its process; a new one is made when it is needed",
         ));
     }
-    for repo in remote.dashboard.repos().await.unwrap_or_default() {
+    for repo in remote.api.list_repos().await.unwrap_or_default() {
         if repo.state == dashboard::api::RepoState::Blocked {
             findings.push(bad(
                 "repo",

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coordinator::WhyAnswer;
-use dashboard::api::{AttemptReport, BuildReport, BuildState, LogRange};
-use dashboard::client::LogOf;
+use dashboard::api::{AttemptReport, BuildReport, BuildState};
 use http::StatusCode;
-use transport::segment;
 
 use super::client::Remote;
 use super::log::{Copied, copy};
+use crate::api::GetAttemptLogQuery;
 
 /// How often is asked.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -27,7 +26,7 @@ pub enum Logs {
 
 /// The coordinator's word on a build.
 pub async fn why(remote: &Remote, id: &str) -> Result<WhyAnswer, transport::CallError> {
-    remote.service.get_json(&format!("/api/v1/builds/{}/why", segment(id))).await
+    remote.api.why_build(id).await
 }
 
 /// Follows all attempts after `before` until the build is done, or whoever reads has seen enough; returns the last word.
@@ -43,7 +42,8 @@ pub async fn attempts(remote: &Remote, id: &str, before: u32, logs: Logs) -> Res
         if now.attempts > seen && logs == Logs::Shown {
             match log_of(remote, id, now.attempts).await? {
                 Found::Log(attempt) => {
-                    let body = remote.dashboard.log(LogOf::Attempt(&attempt), LogRange::Follow(0)).await;
+                    let all = GetAttemptLogQuery { follow: Some(true), ..GetAttemptLogQuery::default() };
+                    let body = remote.api.get_attempt_log(&attempt, &all).await;
                     if copy(remote.hint(body)?).await? == Copied::ReaderGone {
                         return Ok(now);
                     }
@@ -71,12 +71,12 @@ enum Found {
 
 /// The log of an attempt by its number.
 async fn log_of(remote: &Remote, id: &str, number: u32) -> Result<Found> {
-    let build = match remote.dashboard.build(id).await {
+    let build = match remote.api.get_build(id).await {
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => return Ok(Found::NotYet),
         build => remote.hint(build)?,
     };
     let Some(attempt) = by_number(&build, number) else { return Ok(Found::NotYet) };
-    match remote.dashboard.log_info(LogOf::Attempt(&attempt.id)).await {
+    match remote.api.get_attempt_log_info(&attempt.id).await {
         Ok(_) => Ok(Found::Log(attempt.id.clone())),
         // One that is over in the report, too, opens no log any more.
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => match attempt.outcome {
@@ -95,7 +95,7 @@ pub fn by_number(build: &BuildReport, number: u32) -> Option<&AttemptReport> {
 /// The report of a build that is done, once it is as new as the coordinator's word.
 pub async fn report(remote: &Remote, id: &str, word: &WhyAnswer) -> Result<BuildReport> {
     loop {
-        match remote.dashboard.build(id).await {
+        match remote.api.get_build(id).await {
             Ok(build) if build.state == BuildState::Done && build.version >= word.version => {
                 return Ok(build);
             }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use axum::body::Body;
-use dashboard::api::LogRange;
-use dashboard::client::LogOf;
+use dashboard::api::LogSearch;
 use futures::StreamExt as _;
 
 use super::client::{Remote, print_json};
 use super::follow::{self, Logs};
+use crate::api::{Answer, GetAttemptLogQuery, GetBuildLogQuery, SearchAttemptLogQuery, SearchBuildLogQuery};
 use crate::args::Log;
 
 /// The most bytes of a log that are printed as JSON.
@@ -33,9 +33,8 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
         Some(attempt) => Some(attempt_of(&remote, &args.build, attempt).await?),
         None => None,
     };
-    let of = attempt.as_deref().map_or(LogOf::Build(&args.build), LogOf::Attempt);
     if let Some(text) = &args.search {
-        let found = remote.hint(remote.dashboard.log_search(of, text, args.regex, 1000).await)?;
+        let found = remote.hint(search(&remote, args, attempt.as_deref(), text).await)?;
         if args.server.json {
             print_json(&found)?;
         } else {
@@ -48,12 +47,7 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
         }
         return Ok(if found.hits.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS });
     }
-    let range = match (&args.lines, args.follow) {
-        (Some(lines), _) => lines_range(lines)?,
-        (None, true) => LogRange::Follow(0),
-        (None, false) => LogRange::All,
-    };
-    let body = remote.hint(remote.dashboard.log(of, range).await)?;
+    let body = remote.hint(read(&remote, args, attempt.as_deref()).await?)?;
     if args.server.json {
         let bytes =
             axum::body::to_bytes(body, WHOLE).await.context("the log is too long for JSON: use --lines")?;
@@ -64,6 +58,31 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Searches the log of an attempt, or of the build's last one.
+async fn search(remote: &Remote, args: &Log, attempt: Option<&str>, text: &str) -> Answer<LogSearch> {
+    let (q, regex, limit) = (text.to_owned(), Some(args.regex), Some(1000));
+    match attempt {
+        Some(id) => remote.api.search_attempt_log(id, &SearchAttemptLogQuery { q, regex, limit }).await,
+        None => remote.api.search_build_log(&args.build, &SearchBuildLogQuery { q, regex, limit }).await,
+    }
+}
+
+/// Reads what is asked for of the log of an attempt, or of the build's last one.
+async fn read(remote: &Remote, args: &Log, attempt: Option<&str>) -> Result<Answer<Body>> {
+    let (line, lines) = args.lines.as_deref().map(lines_range).transpose()?.unzip();
+    let follow = (args.follow && line.is_none()).then_some(true);
+    let (from, to) = (None, None);
+    Ok(match attempt {
+        Some(id) => {
+            remote.api.get_attempt_log(id, &GetAttemptLogQuery { from, to, line, lines, follow }).await
+        }
+        None => {
+            let query = GetBuildLogQuery { from, to, line, lines, follow };
+            remote.api.get_build_log(&args.build, &query).await
+        }
+    })
+}
+
 async fn followed(remote: &Remote, args: &Log, before: u32) -> Result<ExitCode> {
     follow::attempts(remote, &args.build, before, Logs::Shown).await?;
     Ok(ExitCode::SUCCESS)
@@ -71,7 +90,7 @@ async fn followed(remote: &Remote, args: &Log, before: u32) -> Result<ExitCode> 
 
 /// The id of an attempt, by its number or itself.
 async fn attempt_of(remote: &Remote, build: &str, wanted: &str) -> Result<String> {
-    let report = remote.hint(remote.dashboard.build(build).await)?;
+    let report = remote.hint(remote.api.get_build(build).await)?;
     let found = match wanted.parse() {
         Ok(number) => follow::by_number(&report, number),
         Err(_) => report.attempts.iter().find(|attempt| attempt.id.eq_ignore_ascii_case(wanted)),
@@ -86,7 +105,8 @@ async fn attempt_of(remote: &Remote, build: &str, wanted: &str) -> Result<String
     }
 }
 
-fn lines_range(text: &str) -> Result<LogRange> {
+/// The first line, from 0, and how many.
+fn lines_range(text: &str) -> Result<(u64, u64)> {
     let number = |text: &str| text.trim().parse::<u64>().ok().filter(|n| *n > 0);
     let ends = match text.trim().split_once("..") {
         Some(("", to)) => (Some(1), number(to)),
@@ -95,7 +115,7 @@ fn lines_range(text: &str) -> Result<LogRange> {
         None => (number(text), number(text)),
     };
     match ends {
-        (Some(from), Some(to)) if from <= to => Ok(LogRange::Lines(from - 1, to - from + 1)),
+        (Some(from), Some(to)) if from <= to => Ok((from - 1, to - from + 1)),
         _ => bail!("--lines wants FROM..TO, counted from 1, such as 10..20, or 10.. for all from there on"),
     }
 }
@@ -129,10 +149,10 @@ mod tests {
 
     #[test]
     fn lines_count_from_one() {
-        assert_eq!(lines_range("10..20").unwrap(), LogRange::Lines(9, 11));
-        assert_eq!(lines_range("7").unwrap(), LogRange::Lines(6, 1));
-        assert_eq!(lines_range("2..").unwrap(), LogRange::Lines(1, MOST_LINES - 1));
-        assert_eq!(lines_range("..5").unwrap(), LogRange::Lines(0, 5));
+        assert_eq!(lines_range("10..20").unwrap(), (9, 11));
+        assert_eq!(lines_range("7").unwrap(), (6, 1));
+        assert_eq!(lines_range("2..").unwrap(), (1, MOST_LINES - 1));
+        assert_eq!(lines_range("..5").unwrap(), (0, 5));
         assert!(lines_range("..").is_err() && lines_range("").is_err() && lines_range("0..").is_err());
         assert!(lines_range("0..2").is_err() && lines_range("5..4").is_err() && lines_range("x").is_err());
     }

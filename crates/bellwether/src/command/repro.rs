@@ -12,7 +12,7 @@ use crate::args::Repro;
 
 pub async fn run(args: &Repro) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let build = remote.hint(remote.dashboard.build(&args.build).await)?;
+    let build = remote.hint(remote.api.get_build(&args.build).await)?;
     let script = script(&build, &remote.url)?;
     if args.server.json {
         print_json(&serde_json::json!({"build": build.id, "script": script}))?;

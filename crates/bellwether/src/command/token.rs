@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use access::{LinkAnswer, LinkRequest, TokenAnswer, TokenInfo, TokenList, TokenRequest};
+use access::{LinkRequest, TokenInfo, TokenRequest};
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
-use http::Method;
 use store::Micros;
 
 use super::client::{Remote, print_json};
@@ -16,7 +15,7 @@ pub async fn run(args: &Token) -> Result<ExitCode> {
         Token::Create(args) => create(args).await,
         Token::List(args) => {
             let remote = Remote::new(args)?;
-            let list: TokenList = remote.hint(remote.service.get_json("/api/v1/tokens").await)?;
+            let list = remote.hint(remote.api.list_tokens().await)?;
             match args.json {
                 true => print_json(&list.tokens)?,
                 false => table(&list.tokens),
@@ -37,8 +36,7 @@ async fn create(args: &TokenCreate) -> Result<ExitCode> {
     let (name, role, repos) = (args.name.clone(), args.role.clone(), args.repo.clone());
     let body = TokenRequest { name, role, repos, expires_in };
     let remote = Remote::new(&args.server)?;
-    let made: TokenAnswer =
-        remote.hint(remote.service.call_json(Method::POST, "/api/v1/tokens", Some(&body)).await)?;
+    let made = remote.hint(remote.api.create_token(&body).await)?;
     if args.server.json {
         print_json(&made)?;
     } else {
@@ -50,8 +48,7 @@ async fn create(args: &TokenCreate) -> Result<ExitCode> {
 
 async fn revoke(args: &TokenRevoke) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
-    let path = format!("/api/v1/tokens/{}", transport::segment(&args.name));
-    let _: Option<()> = remote.hint(remote.service.call_json::<(), _>(Method::DELETE, &path, None).await)?;
+    remote.hint(remote.api.revoke_token(&args.name).await)?;
     if args.server.json {
         print_json(&serde_json::json!({"revoked": args.name}))?;
     } else {
@@ -90,8 +87,7 @@ fn table(tokens: &[TokenInfo]) {
 pub async fn login(args: &Login) -> Result<ExitCode> {
     let remote = Remote::new(&args.server)?;
     let body = LinkRequest { person: args.person.clone(), role: args.role.clone() };
-    let link: LinkAnswer =
-        remote.hint(remote.service.call_json(Method::POST, "/api/v1/login-links", Some(&body)).await)?;
+    let link = remote.hint(remote.api.create_login_link(Some(&body)).await)?;
     let url = format!("{}{}", remote.url, link.path);
     if args.server.json {
         print_json(&serde_json::json!({"url": url, "seconds": link.seconds}))?;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use coordinator::WhyAnswer;
 use coordinator::schedule::Reason;
-use coordinator::{Status, WhyAnswer};
 use dashboard::api::BuildSummary;
 
 use super::client::{Remote, print_json, short_revision};
+use crate::api::ListBuildsQuery;
 use crate::args::Why;
 
 pub async fn run(args: &Why) -> Result<ExitCode> {
@@ -16,7 +17,7 @@ pub async fn run(args: &Why) -> Result<ExitCode> {
     }
     let remote = Remote::new(&args.server)?;
     if let Ok(id) = args.what.parse::<store::BuildId>() {
-        match remote.service.get_json::<WhyAnswer>(&format!("/api/v1/builds/{id}/why")).await {
+        match remote.api.why_build(&id.to_string()).await {
             Ok(answer) => return of_build(args, &answer),
             Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => {}
             other => {
@@ -55,20 +56,20 @@ async fn of_builder(args: &Why, remote: &Remote) -> Result<ExitCode> {
         Some((repo, builder)) => (Some(repo), builder),
         None => (None, args.what.as_str()),
     };
-    let status: Status = remote.hint(remote.service.get_json("/api/v1/status").await)?;
+    let status = remote.hint(remote.api.get_status().await)?;
     let meant = |of: &str, name: &str| name == builder && repo.is_none_or(|repo| repo == of);
     let waiting: Vec<_> = status.queued.iter().filter(|one| meant(&one.repo, &one.builder)).collect();
     let running: Vec<_> = status.running.iter().filter(|one| meant(&one.repo, &one.builder)).collect();
     let mut last: Vec<BuildSummary> = Vec::new();
     if waiting.is_empty() && running.is_empty() {
-        let query = dashboard::api::BuildQuery {
+        let query = ListBuildsQuery {
             builder: Some(builder.to_owned()),
             repo: repo.map(str::to_owned),
             limit: Some(200),
             ..Default::default()
         };
         // The newest first: of each repository that has such a builder, its last.
-        for build in remote.hint(remote.dashboard.builds(&query).await)?.builds {
+        for build in remote.hint(remote.api.list_builds(&query).await)?.builds {
             if last.iter().all(|known| known.repo != build.repo) {
                 last.push(build);
             }

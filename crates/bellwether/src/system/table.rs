@@ -60,6 +60,71 @@ async fn the_manual_holds_the_table_of_routes_and_roles() {
     assert_eq!(written, table, "BELLWETHER_BLESS=1 writes it anew; read the difference");
 }
 
+/// Pages and what the original's programs ask for are no part of our API.
+fn is_api(entry: &Entry) -> bool {
+    let original = ["/status/", "/try.json"].iter().any(|path| entry.path.starts_with(path));
+    let ours = ["/api/v1/", "/mirror/{repo}/"].iter().any(|path| entry.path.starts_with(path));
+    ours || (entry.path.ends_with(".json") && !original)
+}
+
+#[tokio::test]
+async fn the_document_of_the_api_is_what_the_routes_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = system(dir.path()).await;
+    let (table, app) = (system.routes.table(), system.access.before(system.routes.clone()));
+    let request = Request::get("/api/v1/openapi.json").body(Body::empty()).unwrap();
+    let answer = app.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let bytes = axum::body::to_bytes(answer.into_body(), 16 << 20).await.unwrap();
+    system.stop().await;
+    let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    for entry in table.iter().filter(|entry| is_api(entry)) {
+        let described = &document["paths"][&entry.path][entry.method.to_lowercase()];
+        assert!(
+            described.is_object(),
+            "{} {} has no description: .about(operation(…))",
+            entry.method,
+            entry.path
+        );
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, one) in methods.as_object().unwrap() {
+            assert!(ids.insert(one["operationId"].to_string()), "{method} {path}: its id is taken");
+            let summary = one["summary"].as_str().unwrap();
+            assert!(summary.ends_with('.'), "{method} {path}: a summary is a sentence");
+            let parts = one["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let named: Vec<_> = parts.iter().filter(|part| part["in"] == "path").collect();
+            assert_eq!(
+                named.len(),
+                path.matches('{').count(),
+                "{method} {path}: each part of the path is described"
+            );
+            assert!(
+                named.iter().all(|part| path.contains(&format!("{{{}}}", part["name"].as_str().unwrap())))
+            );
+            assert!(
+                parts.iter().all(|part| part["description"].is_string()),
+                "{method} {path}: a parameter says what it is"
+            );
+        }
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let double = schemas.keys().find(|name| name.ends_with(|last: char| last.is_ascii_digit()));
+    assert_eq!(double, None, "two types have one name: #[schemars(rename = …)]");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
+    if std::env::var_os("BELLWETHER_BLESS").is_some() {
+        std::fs::write(&file, text).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        written == text,
+        "docs/openapi.json is another: BELLWETHER_BLESS=1 writes it anew; read the difference"
+    );
+}
+
 /// A path of an entry, with something in place of each parameter.
 fn path(entry: &Entry) -> String {
     let part = |part: &str| match part {

@@ -33,8 +33,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_owned();
         match kind.as_str() {
             "application/x-www-form-urlencoded" => {
-                let body = Form::<T>::from_request(request, state).await.ok().map(|Form(body)| body);
-                Ok(Order { body, form: true })
+                let Form(body) = Form::<T>::from_request(request, state)
+                    .await
+                    .map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
+                Ok(Order { body: Some(body), form: true })
             }
             "" => Ok(Order { body: None, form: false }),
             _ => {

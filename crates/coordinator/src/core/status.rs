@@ -1,12 +1,14 @@
 //! How things stand, for pages and programs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, WorkerId};
+use transport::operation::UlidText;
 
 use crate::schedule::Wait;
 
 /// How things stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Builds that wait for a machine.
     pub queued: Vec<WaitingBuild>,
@@ -22,7 +24,7 @@ pub struct Status {
 }
 
 /// A repository of which nothing is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockedRepo {
     /// Its name.
     pub repo: String,
@@ -31,9 +33,10 @@ pub struct BlockedRepo {
 }
 
 /// A build that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingBuild {
     /// The build.
+    #[schemars(with = "UlidText")]
     pub build: BuildId,
     /// Its builder.
     pub builder: String,
@@ -47,13 +50,15 @@ pub struct WaitingBuild {
     pub wait: Wait,
     /// When it may start, if that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
     pub expected_start: Option<Micros>,
 }
 
 /// A build that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningBuild {
     /// The build.
+    #[schemars(with = "UlidText")]
     pub build: BuildId,
     /// Its builder.
     pub builder: String,
@@ -62,16 +67,19 @@ pub struct RunningBuild {
     /// Its revision.
     pub revision: String,
     /// On which machine.
+    #[schemars(with = "UlidText")]
     pub worker: WorkerId,
     /// Since when.
     #[serde(default)]
+    #[schemars(with = "i64")]
     pub started: Micros,
 }
 
 /// A machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStatus {
     /// Its name.
+    #[schemars(with = "UlidText")]
     pub worker: WorkerId,
     /// Its host.
     pub host: String,
@@ -84,5 +92,6 @@ pub struct WorkerStatus {
     /// The pool's words: a pid, a pod.
     pub detail: String,
     /// Since when it exists, in microseconds since 1970.
+    #[schemars(with = "i64")]
     pub since: Micros,
 }

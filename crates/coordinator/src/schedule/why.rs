@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros};
 
@@ -9,7 +10,7 @@ use super::items::{Item, Place, Slot};
 use super::state::Scheduler;
 
 /// Why a build waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reason {
     /// It does not wait: it holds a machine.
@@ -59,16 +60,19 @@ pub enum Reason {
     /// It failed for reasons of the machines, and is tried again later.
     BackOff {
         /// When.
+        #[schemars(with = "i64")]
         until: Micros,
     },
 }
 
 /// A build's wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Waiting")]
 pub struct Wait {
     /// Why.
     pub reason: Reason,
     /// Since when for this reason.
+    #[schemars(with = "i64")]
     pub since: Micros,
     /// How many builds stand before it in the same queue.
     pub ahead: usize,

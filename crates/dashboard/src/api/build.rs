@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use transport::operation::{HashText, UlidText};
 
 /// How far a build is. Each step onwards is durable at its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildState {
     /// It waits for a worker.
@@ -24,7 +26,7 @@ pub enum BuildState {
 }
 
 /// How a build or an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every step exited 0.
@@ -88,7 +90,7 @@ words! {
 }
 
 /// Why an outcome is what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// A word: `exit`, `timeout`, `limit`, `worker_lost`, …
     pub kind: String,
@@ -98,7 +100,7 @@ pub struct Cause {
 }
 
 /// What a build waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Wait {
     /// A sentence for people.
     pub reason: String,
@@ -111,7 +113,7 @@ pub struct Wait {
 }
 
 /// Body of `PUT /api/v1/builds/{id}`, and what is kept of a build.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildReport {
     /// The build's id.
     pub id: String,
@@ -169,7 +171,7 @@ pub struct BuildReport {
 }
 
 /// One try at a build on one worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptReport {
     /// Its id.
     pub id: String,
@@ -222,7 +224,7 @@ impl AttemptReport {
 }
 
 /// What an attempt was to do. No secret's value is in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct JobReport {
     /// What is unpacked into the work directory first.
     pub sources: Vec<JobSource>,
@@ -237,7 +239,7 @@ pub struct JobReport {
 }
 
 /// A tree in the work directory.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct JobSource {
     /// The repo.
     pub repo: String,
@@ -251,7 +253,7 @@ pub struct JobSource {
 }
 
 /// A command of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct JobStep {
     /// Its name.
     pub name: String,
@@ -271,7 +273,7 @@ pub struct JobStep {
 }
 
 /// A timed part of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// `source`, `unpack`, …
     pub name: String,
@@ -289,7 +291,7 @@ pub struct Span {
 }
 
 /// A step of a recipe that ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepReport {
     /// Its name.
     pub name: String,
@@ -317,7 +319,7 @@ pub struct StepReport {
 }
 
 /// The test that failed, or the first error, with a few lines around it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Which rule found it: `libtest`, `go-test`, `pytest`, …, `error`, or `tail` if none did.
     pub rule: String,
@@ -336,7 +338,7 @@ pub struct Failure {
 }
 
 /// A line of a [`Failure`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureLine {
     /// Its number in the log, from 0.
     pub line: u64,
@@ -345,7 +347,7 @@ pub struct FailureLine {
 }
 
 /// A build in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildSummary {
     /// The build's id.
     pub id: String,
@@ -378,7 +380,7 @@ pub struct BuildSummary {
 }
 
 /// Query of `GET /api/v1/builds`; what is given must match.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BuildQuery {
     /// Of this repo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -391,6 +393,7 @@ pub struct BuildQuery {
     pub branch: Option<String>,
     /// Of this commit of the repo (40 digits).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<HashText>")]
     pub commit: Option<String>,
     /// As far as this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -400,14 +403,16 @@ pub struct BuildQuery {
     pub outcome: Option<Outcome>,
     /// At most so many, 50 if not given, never more than 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// `next_cursor` of the list before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<UlidText>")]
     pub cursor: Option<String>,
 }
 
 /// Answer of `GET /api/v1/builds`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BuildList {
     /// The newest first.
     pub builds: Vec<BuildSummary>,
@@ -417,7 +422,7 @@ pub struct BuildList {
 }
 
 /// What a test result is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TestKind {
     /// It passes or fails.
@@ -428,7 +433,7 @@ pub enum TestKind {
 }
 
 /// One test in one attempt.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TestResult {
     /// Its name, unique with `variant` and `kind` in an attempt.
     pub id: String,
@@ -464,14 +469,14 @@ pub struct TestResult {
 }
 
 /// Body of `PUT /api/v1/attempts/{attempt}/tests`, and answer of `GET /api/v1/builds/{id}/tests`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TestList {
     /// The results.
     pub tests: Vec<TestResult>,
 }
 
 /// A file that a build made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// The attempt that made it.
     pub attempt: String,
@@ -486,14 +491,14 @@ pub struct Artifact {
 }
 
 /// Answer of `GET /api/v1/builds/{id}/artifacts`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactList {
     /// The artefacts, by attempt and name.
     pub artifacts: Vec<Artifact>,
 }
 
 /// Answer of `GET /api/v1/expected`: how long a build should take.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// Median of the last builds that were ok, from start to end, milliseconds.
     pub median_ms: Option<u64>,

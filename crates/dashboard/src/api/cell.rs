@@ -1,11 +1,12 @@
 //! Cells: builder × revision. They are computed, never stored.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BuildSummary, CommitInfo};
 
 /// A cell that is due and has no build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EmptyCell {
     /// The builder's name. A project's builders are its repo's own: look them up by (repo, builder).
     pub builder: String,
@@ -27,7 +28,7 @@ pub struct EmptyCell {
 }
 
 /// Answer of `GET /api/v1/cells/empty`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EmptyCells {
     /// Newest commit of each branch first, then back to the horizon.
     pub cells: Vec<EmptyCell>,
@@ -37,7 +38,7 @@ pub struct EmptyCells {
 }
 
 /// What a cell shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CellState {
     /// There is a build; see it.
@@ -53,7 +54,7 @@ pub enum CellState {
 }
 
 /// One cell of the grid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     /// The builder's name.
     pub builder: String,
@@ -80,7 +81,7 @@ pub struct Cell {
 }
 
 /// A commit, and its build on the builder that is spoken of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CommitBuild {
     /// The commit, 40 digits.
     pub commit: String,
@@ -92,7 +93,7 @@ pub struct CommitBuild {
 }
 
 /// Since when a builder has been failing on a branch.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Since {
     /// The newest commit before that was ok; none if none was found near enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +109,7 @@ pub struct Since {
 }
 
 /// What failed, and how many others failed alike.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Alike {
     /// The same for builds that failed alike.
     pub signature: String,
@@ -121,7 +122,7 @@ pub struct Alike {
 }
 
 /// A builder that the configuration leaves out.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// Its name.
     pub builder: String,
@@ -130,7 +131,7 @@ pub struct LeftOut {
 }
 
 /// A commit and its cells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CellRow {
     /// The commit.
     pub commit: CommitInfo,
@@ -143,7 +144,7 @@ pub struct CellRow {
 }
 
 /// Answer of `GET /api/v1/cells`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CellWindow {
     /// The repo.
     pub repo: String,

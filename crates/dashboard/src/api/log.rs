@@ -1,9 +1,10 @@
 //! Logs: written in numbered chunks under a fence, read as bytes, lines or events.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the log of an attempt stands. Answer to opening it and to every chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogState {
     /// Number of the next chunk, from 0.
     pub next_n: u64,
@@ -19,7 +20,7 @@ pub struct LogState {
 }
 
 /// A part of a log that is not kept, because the log is longer than the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogGap {
     /// First byte that is left out.
     pub first_byte: u64,
@@ -30,7 +31,7 @@ pub struct LogGap {
 }
 
 /// What is known of an attempt's log without reading it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogInfo {
     /// The attempt.
     pub attempt: String,
@@ -62,7 +63,7 @@ pub enum LogRange {
 }
 
 /// A line that was searched for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
     /// Its number, from 0.
     pub line: u64,
@@ -73,7 +74,7 @@ pub struct SearchHit {
 }
 
 /// Answer of a search.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogSearch {
     /// The lines, in order.
     pub hits: Vec<SearchHit>,
@@ -82,7 +83,7 @@ pub struct LogSearch {
 }
 
 /// Data of an event `log` of the live tail. The event's id is the offset after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogEvent {
     /// Offset of its first byte.
     pub byte: u64,

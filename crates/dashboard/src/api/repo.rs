@@ -1,9 +1,10 @@
 //! Repos, branches and commits, as gitmirror posts them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether a repo can be fetched and its configuration read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RepoState {
     /// It can.
@@ -13,7 +14,7 @@ pub enum RepoState {
 }
 
 /// Who may see a repo's results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Whoever may read the dashboard.
@@ -23,7 +24,7 @@ pub enum Visibility {
 }
 
 /// Body of `PUT /api/v1/repos/{repo}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoUpdate {
     /// Whether it can be built.
     pub state: RepoState,
@@ -42,7 +43,7 @@ pub struct RepoUpdate {
 }
 
 /// A repo with its branches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoInfo {
     /// Its name.
     pub name: String,
@@ -61,7 +62,7 @@ pub struct RepoInfo {
 }
 
 /// A branch of a repo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BranchInfo {
     /// Its name.
     pub name: String,
@@ -74,7 +75,7 @@ pub struct BranchInfo {
 }
 
 /// Body of `PUT /api/v1/repos/{repo}/branches/{branch}`: where a branch is, and its first-parent line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BranchUpdate {
     /// Its commit, or none if it was deleted.
     pub head: Option<String>,
@@ -96,14 +97,14 @@ pub struct BranchUpdate {
 }
 
 /// Answer to a [`BranchUpdate`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BranchAnswer {
     /// Commits whose details are needed. If there are any, the branch has not moved: post again with them.
     pub missing: Vec<String>,
 }
 
 /// What is shown of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitInfo {
     /// 40 hexadecimal digits.
     pub hash: String,

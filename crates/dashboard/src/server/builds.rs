@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::BuildId;
 use store::results::{Filter, Put, ResultRow};
@@ -131,7 +132,7 @@ pub(super) async fn list(
 
 /// Lists builds that exist for the viewer.
 pub(super) async fn page(dashboard: &Dashboard, viewer: &Viewer, query: BuildQuery) -> Answer<BuildList> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 1000);
+    let limit = Refusal::limit(query.limit, 50, 1000)?;
     if query.commit.is_some() && query.repo.is_none() {
         return Err(Refusal::bad("`commit` needs `repo`"));
     }
@@ -200,10 +201,13 @@ pub(super) fn summary(row: ResultRow) -> Answer<BuildSummary> {
 }
 
 /// Query of `GET /api/v1/expected`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ExpectedQuery {
+    /// The builder's name.
     builder: String,
+    /// The repo.
     repo: String,
+    /// The recipe's digest; of every recipe if not given.
     #[serde(default)]
     recipe: String,
 }

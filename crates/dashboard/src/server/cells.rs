@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::State;
 use buildenv::Config;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::branches::BranchRow;
 use store::repos::RepoRow;
@@ -19,7 +20,7 @@ use store::{Reader, branch_commits, commits, results};
 
 use super::Dashboard;
 use super::plan::{Planned, plan};
-use super::refusal::{Answer, Query};
+use super::refusal::{Answer, Query, Refusal};
 use crate::api::{EmptyCell, EmptyCells};
 
 /// Another dashboard on the same database may have written: nothing is believed for longer.
@@ -120,9 +121,11 @@ impl CellCache {
 }
 
 /// Query of the empty cells.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct EmptyQuery {
-    limit: Option<usize>,
+    /// At most so many, 100 if not given.
+    #[schemars(range(min = 1, max = 100_000))]
+    limit: Option<u32>,
 }
 
 /// `GET /api/v1/cells/empty`
@@ -130,7 +133,7 @@ pub(super) async fn empty(
     State(dashboard): State<Dashboard>,
     Query(query): Query<EmptyQuery>,
 ) -> Answer<Json<EmptyCells>> {
-    let limit = query.limit.unwrap_or(100).min(100_000);
+    let limit = Refusal::limit(query.limit, 100, 100_000)? as usize;
     let all = all_empty(&dashboard).await?;
     let cells: Vec<_> = all.iter().take(limit).cloned().collect();
     let more = (all.len() - cells.len()) as u64;

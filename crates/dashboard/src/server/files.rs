@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{StatusCode, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use store::artifacts::ArtifactRow;
@@ -24,9 +25,11 @@ const MOST_TESTS: u32 = 100_000;
 const LARGEST_ARTIFACT: u64 = 4 << 30;
 
 /// Query of what an attempt's owner writes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OwnerQuery {
+    /// The owner's fencing token.
     fence: i64,
+    /// The digest of what is sent, hexadecimal; needed for an artefact.
     #[serde(default)]
     sha256: String,
 }

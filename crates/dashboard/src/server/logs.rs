@@ -7,10 +7,12 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::logs::LogRow;
 use store::{AttemptId, BuildId};
 use transport::Viewer;
+use transport::operation::UlidText;
 
 use super::logstore::{self, NewChunk, Piece};
 use super::refusal::{Answer, Path, Query, Refusal};
@@ -29,10 +31,13 @@ fn number(value: u64, what: &str) -> Answer<i64> {
 }
 
 /// Query of opening and finishing a log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct OwnerQuery {
+    /// The owner's fencing token.
     fence: u64,
+    /// The attempt's build; needed where a log is opened.
     #[serde(default)]
+    #[schemars(with = "UlidText")]
     build: String,
 }
 
@@ -57,10 +62,13 @@ pub(super) async fn finish(
 }
 
 /// Query of a chunk.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ChunkQuery {
+    /// The owner's fencing token.
     fence: u64,
+    /// Offset of the chunk's first byte in the log.
     first_byte: u64,
+    /// How far the worker's own output is in the log with it.
     raw_end: u64,
 }
 
@@ -168,12 +176,17 @@ pub(super) fn info(log: &LogRow) -> LogInfo {
 }
 
 /// Query of reading a log: bytes, or lines, or all.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct ReadQuery {
+    /// The first byte.
     from: Option<u64>,
+    /// The first byte that is not wanted any more.
     to: Option<u64>,
+    /// The first line, counted from 0; instead of bytes.
     line: Option<u64>,
+    /// How many lines; all if not given.
     lines: Option<u64>,
+    /// Whether to go on with what is written until the log is finished.
     #[serde(default)]
     follow: bool,
 }
@@ -263,16 +276,20 @@ fn text(pieces: impl Stream<Item = Answer<Piece>> + Send + 'static) -> Response 
 }
 
 /// Query of a search.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct SearchQuery {
+    /// What is searched for.
     q: String,
+    /// Whether that is a regular expression.
     #[serde(default)]
     regex: bool,
-    limit: Option<usize>,
+    /// At most so many lines, 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
 }
 
 async fn search(dashboard: &Dashboard, log: &LogRow, query: &SearchQuery) -> Answer<LogSearch> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let limit = Refusal::limit(query.limit, 100, 1000)? as usize;
     find(dashboard, log, &query.q, query.regex, limit).await
 }
 

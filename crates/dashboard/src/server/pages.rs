@@ -13,33 +13,115 @@ use askama::Template;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use transport::operation::{HashText, NameText, SegmentText, UlidText, operation};
 use transport::routes::get;
 use transport::{Role, Routes};
 
 use super::Dashboard;
 use super::refusal::{Answer, Refusal};
-use crate::api::{BuildState, BuildSummary, Outcome};
+use super::window::WindowQuery;
+use crate::api::{
+    AlikeBuild, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuilderStatistics, CellWindow,
+    FailureGroup, Outcome, TestRun,
+};
 
 /// Routes of the pages.
 pub(super) fn routes() -> Routes<Dashboard> {
     Routes::new()
         .route("/", get(Role::Reader, grid::grid))
         .route("/grid", get(Role::Reader, grid::grid))
-        .route("/grid.json", get(Role::Reader, grid::twin))
+        .route(
+            "/grid.json",
+            get(Role::Reader, grid::twin).about(
+                operation(
+                    "get_grid",
+                    "Returns what the grid shows: `/api/v1/cells` without columns that are left out.",
+                )
+                .query::<WindowQuery>()
+                .answers::<CellWindow>()
+                .may_refuse(&[404]),
+            ),
+        )
         .route("/grid/events", get(Role::Reader, super::changes::events))
         .route("/builds", get(Role::Reader, lists::builds))
-        .route("/builds.json", get(Role::Reader, super::builds::list))
-        .route("/builds/{id}", get(Role::Reader, build::build))
+        .route(
+            "/builds.json",
+            get(Role::Reader, super::builds::list).about(
+                operation("get_builds_page", "The same as `/api/v1/builds`.")
+                    .query::<BuildQuery>()
+                    .answers::<BuildList>(),
+            ),
+        )
+        .route(
+            "/builds/{id}",
+            get(Role::Reader, build::build).about(
+                operation("get_build_page", "The same as `/api/v1/builds/{id}`.")
+                    .at("/builds/{id}.json")
+                    .part::<UlidText>("id", "The build's id.")
+                    .answers::<BuildReport>(),
+            ),
+        )
         .route("/builds/{id}/log", get(Role::Reader, log::log))
-        .route("/builders/{name}", get(Role::Reader, builders::builder))
-        .route("/commits/{repo}/{hash}", get(Role::Reader, lists::commit))
+        .route(
+            "/builders/{name}",
+            get(Role::Reader, builders::builder).about(
+                operation("get_builder_page", "Lists the builds of a builder, the newest first.")
+                    .at("/builders/{name}.json")
+                    .part::<NameText>("name", "The builder's name.")
+                    .query::<lists::ListQuery>()
+                    .answers::<BuildList>(),
+            ),
+        )
+        .route(
+            "/commits/{repo}/{hash}",
+            get(Role::Reader, lists::commit).about(
+                operation("get_commit_page", "Lists the builds of a commit.")
+                    .at("/commits/{repo}/{hash}.json")
+                    .part::<NameText>("repo", "The repo.")
+                    .part::<HashText>("hash", "The commit.")
+                    .answers::<BuildList>()
+                    .may_refuse(&[400]),
+            ),
+        )
         .route("/failures", get(Role::Reader, failures::groups))
-        .route("/failures.json", get(Role::Reader, failures::groups_twin))
-        .route("/failures/{signature}", get(Role::Reader, failures::alike))
+        .route(
+            "/failures.json",
+            get(Role::Reader, failures::groups_twin).about(
+                operation("list_failures", "Lists failures of 30 days, those that look alike together.")
+                    .query::<failures::GroupsQuery>()
+                    .answers::<Vec<FailureGroup>>(),
+            ),
+        )
+        .route(
+            "/failures/{signature}",
+            get(Role::Reader, failures::alike).about(
+                operation("list_alike", "Lists the builds that failed alike.")
+                    .at("/failures/{signature}.json")
+                    .part::<SegmentText>("signature", "What they have in common.")
+                    .answers::<Vec<AlikeBuild>>(),
+            ),
+        )
         .route("/statistics", get(Role::Reader, statistics::statistics))
-        .route("/statistics.json", get(Role::Reader, statistics::twin))
+        .route(
+            "/statistics.json",
+            get(Role::Reader, statistics::twin).about(
+                operation(
+                    "get_statistics",
+                    "Says how long builds wait and take by builder, and how often they fail.",
+                )
+                .query::<statistics::StatisticsQuery>()
+                .answers::<Vec<BuilderStatistics>>(),
+            ),
+        )
         .route("/tests", get(Role::Reader, tests::history))
-        .route("/tests.json", get(Role::Reader, tests::twin))
+        .route(
+            "/tests.json",
+            get(Role::Reader, tests::twin).about(
+                operation("list_test_runs", "Lists a test's results, the newest first.")
+                    .query::<tests::HistoryQuery>()
+                    .answers::<Vec<TestRun>>(),
+            ),
+        )
 }
 
 fn page(template: &impl Template) -> Answer<Response> {

@@ -1,13 +1,11 @@
 //! What a handler answers when it can't do what was asked: one JSON shape, causes logged and never shown.
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::request::Parts;
-use serde::de::DeserializeOwned;
 use store::{EventId, Micros, ObjectError, StoreError};
 use transport::ApiError;
+pub(crate) use transport::extract::{Input, Path, Query};
 
 /// A refusal.
 #[derive(Debug)]
@@ -26,6 +24,14 @@ impl Refusal {
 
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// Reads how many are asked for.
+    pub(crate) fn limit(asked: Option<u32>, usual: u32, most: u32) -> Answer<u32> {
+        match asked.unwrap_or(usual) {
+            limit if (1..=most).contains(&limit) => Ok(limit),
+            limit => Err(Self::bad(format!("`limit` is {limit}, and is from 1 to {most}"))),
+        }
     }
 
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
@@ -78,48 +84,6 @@ impl From<ObjectError> for Refusal {
         match error {
             ObjectError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", error.to_string()),
             other => Self::internal(other.to_string()),
-        }
-    }
-}
-
-/// A JSON body whose mistakes are answered in our shape.
-pub(crate) struct Input<T>(pub(crate) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(error) => Err(Refusal::new(error.status(), "bad_request", error.body_text())),
-        }
-    }
-}
-
-/// A query whose mistakes are answered in our shape.
-pub(crate) struct Query<T>(pub(crate) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(error) => Err(Refusal::new(error.status(), "bad_request", error.body_text())),
-        }
-    }
-}
-
-/// The parameters of a path whose mistakes are answered in our shape; an id that is none is not found.
-pub(crate) struct Path<T>(pub(crate) T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(path)) => Ok(Self(path)),
-            Err(error) => Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", error.body_text())),
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::AttemptId;
 use store::logs::LogRow;
@@ -68,8 +69,9 @@ async fn wait(news: &mut broadcast::Receiver<AttemptId>, attempt: AttemptId, pol
 }
 
 /// Query of a live tail.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct TailQuery {
+    /// The first byte, for who has no `Last-Event-ID`.
     from: Option<u64>,
 }
 

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use axum::Json;
 use axum::extract::State;
 use buildenv::Config;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::branch_commits::Place;
 use store::branches::BranchRow;
@@ -25,6 +26,8 @@ use crate::api::{Cell, CellRow, CellState, CellWindow, LeftOut};
 
 /// Commits, if not said otherwise.
 const COMMITS: u32 = 30;
+/// The most commits of a window.
+const MOST_COMMITS: u32 = 500;
 /// The most columns of a window.
 pub(super) const COLUMNS: usize = 100;
 /// Up to so many configured builders, those that are no longer configured and have builds get a column as well.
@@ -35,7 +38,7 @@ const LOOKED_AT: usize = 2000;
 const LEFT_OUT: usize = 200;
 
 /// Query of a window of cells. What is empty is as if it were not given, because that is how a form sends it.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub(super) struct WindowQuery {
     /// The repo; the first one with commits if not given.
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -57,6 +60,7 @@ pub(super) struct WindowQuery {
     pub(super) state: Option<String>,
     /// Commits, 30 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
     pub(super) limit: Option<u32>,
     /// Commits older than this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,7 +221,7 @@ async fn read_places(
     query: &WindowQuery,
 ) -> Answer<(Vec<Row>, Option<i64>)> {
     let (repo, name) = (&*branch.repo, &*branch.branch);
-    let limit = query.limit.unwrap_or(COMMITS).clamp(1, 500) as usize;
+    let limit = Refusal::limit(query.limit, COMMITS, MOST_COMMITS)? as usize;
     let author = given(&query.author).map(str::to_lowercase);
     let is_theirs = |commit: &CommitRow| {
         author.as_ref().is_none_or(|author| {
@@ -272,7 +276,7 @@ async fn newer(
         (Some(_), Some(first), None) => first.place.position + 1,
         _ => return Ok(None),
     };
-    let limit = query.limit.unwrap_or(COMMITS).clamp(1, 500);
+    let limit = Refusal::limit(query.limit, COMMITS, MOST_COMMITS)?;
     let above = branch_commits::after(reader, &branch.repo, &branch.branch, from, limit).await?;
     Ok(above.last().map(|place| place.position + 1))
 }

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use git::{ObjectId, RefName};
 use http::{StatusCode, header};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use transport::Viewer;
+use transport::extract::{Path, Query};
+use transport::operation::HashText;
 
 use super::{Refusal, commit, repo, repo_to_order, seen};
 use crate::repo::SharedRepo;
@@ -26,6 +29,80 @@ const MAX_PATHS: usize = 5000;
 const BUNDLE_DEPTH: u32 = 50;
 
 type Parameters = Query<HashMap<String, String>>;
+
+// Queries, as they are described. What is given is read one by one, so that each mistake has its own words.
+
+/// A revision.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct RevQuery {
+    /// A branch, a tag or a commit.
+    #[schemars(length(min = 1))]
+    rev: String,
+}
+
+/// A file of a revision.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct FileQuery {
+    /// A branch, a tag or a commit.
+    #[schemars(length(min = 1))]
+    rev: String,
+    /// Its path from the top.
+    path: String,
+}
+
+/// Two commits.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct AncestorQuery {
+    /// The one that may be in the history of the other.
+    #[schemars(length(min = 1))]
+    ancestor: String,
+    /// The other.
+    #[schemars(length(min = 1))]
+    commit: String,
+}
+
+/// How much of a history.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct BundleQuery {
+    /// A branch, a tag or a commit.
+    #[schemars(length(min = 1))]
+    rev: String,
+    /// How many commits, 50 if not given; 0 for all.
+    depth: Option<u32>,
+}
+
+/// Whether to wait.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct HintQuery {
+    /// `1` answers after the round.
+    #[schemars(with = "Option<Switch>")]
+    wait: Option<String>,
+}
+
+/// 0 or 1.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Switch {
+    #[schemars(rename = "0")]
+    Off,
+    #[schemars(rename = "1")]
+    On,
+}
+
+/// What a bundle brings.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ImportQuery {
+    /// The commit.
+    #[schemars(with = "HashText")]
+    commit: String,
+}
 
 pub(super) async fn states(State(mirror): State<Mirror>, viewer: Viewer) -> Json<Vec<RepoState>> {
     Json(mirror.all().iter().filter(|repo| seen(repo, &viewer)).map(|repo| repo.state()).collect())
@@ -47,7 +124,11 @@ pub(super) async fn hint(
     Query(query): Parameters,
 ) -> Result<Response, Refusal> {
     let repo = repo_to_order(&mirror, &viewer, &name)?;
-    if query.get("wait").is_none_or(|wait| wait == "0") {
+    let wait = query.get("wait").map_or("0", String::as_str);
+    if !matches!(wait, "0" | "1") {
+        return Err(Refusal::bad("the parameter wait is neither 0 nor 1"));
+    }
+    if wait == "0" {
         mirror.hint(&name);
         return Ok((StatusCode::ACCEPTED, Json(repo.state())).into_response());
     }
@@ -55,9 +136,11 @@ pub(super) async fn hint(
     mirror.hint_and_wait(&name).await.map(|state| Json(state).into_response()).ok_or_else(late)
 }
 
-#[derive(Serialize)]
-pub(super) struct Resolved {
-    commit: String,
+/// A revision, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resolved {
+    /// The commit, 40 digits.
+    pub commit: String,
 }
 
 pub(super) async fn resolve(
@@ -116,11 +199,15 @@ pub(super) async fn submodules(
     Ok(Json(listed(&mirror, &viewer, &name, &query).await?.submodules))
 }
 
-#[derive(Serialize)]
-pub(super) struct Refs {
-    default_branch: Option<String>,
-    head: Option<String>,
-    refs: BTreeMap<String, String>,
+/// Branches and tags of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refs {
+    /// The branch of the source's `HEAD`.
+    pub default_branch: Option<String>,
+    /// Its commit.
+    pub head: Option<String>,
+    /// Full names and what they point to.
+    pub refs: BTreeMap<String, String>,
 }
 
 pub(super) async fn refs(
@@ -135,9 +222,11 @@ pub(super) async fn refs(
     Ok(Json(Refs { default_branch: state.default_branch, head: state.head, refs }))
 }
 
-#[derive(Serialize)]
-pub(super) struct Ancestor {
-    ancestor: bool,
+/// Whether a commit is in the history of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ancestor {
+    /// It is.
+    pub ancestor: bool,
 }
 
 pub(super) async fn ancestor(

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use store::failures::FailureRow;
 use store::{BuildId, Conn, Micros, failures};
 use transport::Viewer;
@@ -13,6 +14,7 @@ use super::super::refusal::{Answer, Path, Query, Refusal};
 use super::super::window::{given, wanted};
 use super::super::{Dashboard, time, visible};
 use super::{address, page, short, shown};
+use crate::api::{AlikeBuild, FailureGroup};
 
 /// Failures of so many days are grouped.
 const DAYS: i64 = 30;
@@ -20,38 +22,16 @@ const DAYS: i64 = 30;
 const LISTED: u32 = 100;
 
 /// Query of the groups.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct GroupsQuery {
+    /// Of this repo.
     repo: Option<String>,
-}
-
-/// Builds that failed alike.
-#[derive(Debug, Serialize)]
-pub(super) struct GroupInfo {
-    /// What they have in common.
-    signature: String,
-    /// The repo.
-    repo: String,
-    /// The test that failed, or the line that says it.
-    headline: String,
-    /// How many builds.
-    builds: i64,
-    /// On how many builders.
-    builders: i64,
-    /// On how many branches.
-    branches: i64,
-    /// When the first of them was made.
-    first: jiff::Timestamp,
-    /// When the last of them was made.
-    last: jiff::Timestamp,
-    /// That one.
-    build: String,
 }
 
 #[derive(Template)]
 #[template(path = "failures.html")]
 struct GroupsPage {
-    groups: Vec<GroupInfo>,
+    groups: Vec<FailureGroup>,
     query: GroupsQuery,
 }
 
@@ -61,7 +41,7 @@ impl GroupsPage {
     }
 }
 
-async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &GroupsQuery) -> Answer<Vec<GroupInfo>> {
+async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &GroupsQuery) -> Answer<Vec<FailureGroup>> {
     let hidden = visible::eyes(dashboard, viewer).await?.hidden();
     let since = Micros(Micros::now().0 - DAYS * 86_400_000_000);
     let since = BuildId::new(since, &mut |to| to.fill(0));
@@ -71,7 +51,7 @@ async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &GroupsQuery) -> An
     let named = any_repo(&mut reader, &newest).await?;
     let shown = groups.into_iter().filter_map(|group| {
         let of = named.iter().find(|failure| failure.build == group.last)?;
-        Some(GroupInfo {
+        Some(FailureGroup {
             signature: group.signature,
             repo: of.repo.clone(),
             headline: of.test.clone().unwrap_or_else(|| of.headline.clone()),
@@ -107,23 +87,8 @@ pub(super) async fn groups_twin(
     State(dashboard): State<Dashboard>,
     viewer: Viewer,
     Query(query): Query<GroupsQuery>,
-) -> Answer<Json<Vec<GroupInfo>>> {
+) -> Answer<Json<Vec<FailureGroup>>> {
     Ok(Json(read(&dashboard, &viewer, &query).await?))
-}
-
-/// A build of a group.
-#[derive(Debug, Serialize)]
-struct AlikeInfo {
-    build: String,
-    repo: String,
-    branch: String,
-    builder: String,
-    commit: String,
-    test: Option<String>,
-    headline: String,
-    /// Number of that line in the log, from 0.
-    line: i64,
-    made: jiff::Timestamp,
 }
 
 #[derive(Template)]
@@ -131,7 +96,7 @@ struct AlikeInfo {
 struct AlikePage {
     signature: String,
     headline: String,
-    builds: Vec<AlikeInfo>,
+    builds: Vec<AlikeBuild>,
     whole: bool,
 }
 
@@ -163,8 +128,8 @@ pub(super) async fn alike(
     shown(answer.await)
 }
 
-fn info(row: FailureRow) -> AlikeInfo {
-    AlikeInfo {
+fn info(row: FailureRow) -> AlikeBuild {
+    AlikeBuild {
         made: time(row.build.time()),
         build: row.build.to_string(),
         repo: row.repo,

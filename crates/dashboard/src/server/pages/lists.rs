@@ -4,26 +4,37 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use transport::Viewer;
+use transport::operation::UlidText;
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
 use super::super::window::given;
 use super::super::{Dashboard, builds, check_hash, check_name, repos, visible};
 use super::{address, page, revision, short, shown, subject, took, until, word};
-use crate::api::{BuildQuery, BuildSummary, CommitInfo, UnknownWord};
+use crate::api::{BuildQuery, BuildState, BuildSummary, CommitInfo, Outcome, UnknownWord};
 
 pub(super) const OUTCOMES: [&str; 5] = ["ok", "failed", "infra_failed", "cancelled", "skipped"];
 const STATES: [&str; 6] = ["queued", "leased", "preparing", "running", "reporting", "done"];
 
 /// What the form of the list sends; what is empty is as if it were not given.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct ListQuery {
+    /// Of this repo.
     pub(super) repo: Option<String>,
+    /// Of this branch.
     pub(super) branch: Option<String>,
+    /// Of this builder, where the path names none.
     pub(super) builder: Option<String>,
+    /// As far as this.
+    #[schemars(with = "Option<BuildState>")]
     pub(super) state: Option<String>,
+    /// Ended like this.
+    #[schemars(with = "Option<Outcome>")]
     pub(super) outcome: Option<String>,
+    /// `next_cursor` of the list before.
+    #[schemars(with = "Option<UlidText>")]
     pub(super) cursor: Option<String>,
 }
 

@@ -4,16 +4,18 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use store::{BuildId, Micros, results};
 use transport::Viewer;
 use webui::Markup;
 use webui::chart::{self, Row};
 
-use super::super::refusal::{Answer, Query};
+use super::super::refusal::{Answer, Query, Refusal};
 use super::super::window::{given, wanted};
 use super::super::{Dashboard, visible};
 use super::{address, micros, page, shown};
+use crate::api::BuilderStatistics;
 
 /// So many builders are listed.
 const LISTED: u32 = 500;
@@ -23,16 +25,25 @@ const DAYS: [i64; 4] = [1, 7, 30, 90];
 const ROWS: usize = 60;
 
 /// Query of the statistics.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct StatisticsQuery {
+    /// Of this repo.
     repo: Option<String>,
-    /// How far back, 7 if not given.
+    /// How many days back, 7 if not given.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 90))]
     days: Option<String>,
 }
 
 impl StatisticsQuery {
+    /// How many days back; 7 where that is not given, or can't be read.
     fn days(&self) -> i64 {
-        given(&self.days).and_then(|days| days.parse().ok()).unwrap_or(7).clamp(1, 90)
+        self.asked().unwrap_or(7)
+    }
+
+    fn asked(&self) -> Answer<i64> {
+        let Some(days) = given(&self.days) else { return Ok(7) };
+        let known = days.parse().ok().filter(|days| (1..=90).contains(days));
+        known.ok_or_else(|| Refusal::bad(format!("`days` is {days:?}, and is from 1 to 90")))
     }
 
     fn repo(&self) -> &str {
@@ -40,48 +51,35 @@ impl StatisticsQuery {
     }
 }
 
-/// What became of a builder's builds.
-#[derive(Debug, Serialize)]
-pub(super) struct BuilderInfo {
-    builder: String,
-    builds: i64,
-    ok: i64,
-    failed: i64,
-    infra_failed: i64,
-    /// With more than one attempt.
-    retried: i64,
-    /// From made to begun on average, microseconds.
-    queued_us: i64,
-    /// From begun to ended on average, microseconds.
-    took_us: i64,
-}
-
-impl BuilderInfo {
-    fn rate(&self, of: &i64) -> String {
-        let tenths = of * 1000 / self.builds.max(1);
-        format!("{}.{} %", tenths / 10, tenths % 10)
-    }
+/// A part of a builder's builds.
+fn rate(one: &BuilderStatistics, of: &i64) -> String {
+    let tenths = of * 1000 / one.builds.max(1);
+    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 #[derive(Template)]
 #[template(path = "statistics.html")]
 struct StatisticsPage {
     query: StatisticsQuery,
-    builders: Vec<BuilderInfo>,
+    builders: Vec<BuilderStatistics>,
     took: Markup,
     queued: Markup,
     failed: Markup,
     retried: Markup,
 }
 
-async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
+async fn read(
+    dashboard: &Dashboard,
+    viewer: &Viewer,
+    query: &StatisticsQuery,
+) -> Answer<Vec<BuilderStatistics>> {
     let hidden = visible::eyes(dashboard, viewer).await?.hidden();
-    let since = Micros(Micros::now().0 - query.days() * 86_400_000_000);
+    let since = Micros(Micros::now().0 - query.asked()? * 86_400_000_000);
     let since = BuildId::new(since, &mut |to| to.fill(0));
     let mut reader = dashboard.db().read().await?;
     let rows = results::statistics(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
     drop(reader);
-    let shown = rows.into_iter().map(|row| BuilderInfo {
+    let shown = rows.into_iter().map(|row| BuilderStatistics {
         builder: row.builder,
         builds: row.builds,
         ok: row.ok,
@@ -102,7 +100,7 @@ pub(super) async fn statistics(
 ) -> Response {
     let answer = async {
         let builders = read(&dashboard, &viewer, &query).await?;
-        let share = |one: &BuilderInfo, of: i64| of as f64 / one.builds.max(1) as f64;
+        let share = |one: &BuilderStatistics, of: i64| of as f64 / one.builds.max(1) as f64;
         let took = rows("Mean time from begin to end, by builder", "running", &builders, |one| {
             (one.took_us as f64, webui::time::duration(one.took_us))
         });
@@ -110,11 +108,11 @@ pub(super) async fn statistics(
             (one.queued_us as f64, webui::time::duration(one.queued_us))
         });
         let failed = rows("Share of builds that failed, by builder", "failed", &builders, |one| {
-            (share(one, one.failed), one.rate(&one.failed))
+            (share(one, one.failed), rate(one, &one.failed))
         });
         let retried =
             rows("Share of builds that were tried again, by builder", "infra_failed", &builders, |one| {
-                (share(one, one.retried), one.rate(&one.retried))
+                (share(one, one.retried), rate(one, &one.retried))
             });
         page(&StatisticsPage { query, took, queued, failed, retried, builders })
     };
@@ -124,10 +122,10 @@ pub(super) async fn statistics(
 fn rows(
     label: &str,
     class: &str,
-    builders: &[BuilderInfo],
-    value: impl Fn(&BuilderInfo) -> (f64, String),
+    builders: &[BuilderStatistics],
+    value: impl Fn(&BuilderStatistics) -> (f64, String),
 ) -> Markup {
-    let row = |one: &BuilderInfo| {
+    let row = |one: &BuilderStatistics| {
         let (value, text) = value(one);
         Row { name: one.builder.clone(), value, text }
     };
@@ -140,6 +138,6 @@ pub(super) async fn twin(
     State(dashboard): State<Dashboard>,
     viewer: Viewer,
     Query(query): Query<StatisticsQuery>,
-) -> Answer<Json<Vec<BuilderInfo>>> {
+) -> Answer<Json<Vec<BuilderStatistics>>> {
     Ok(Json(read(&dashboard, &viewer, &query).await?))
 }

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use store::test_results;
 use transport::Viewer;
 
@@ -12,36 +13,29 @@ use super::super::refusal::{Answer, Query, Refusal};
 use super::super::window::{given, wanted};
 use super::super::{Dashboard, visible};
 use super::{address, micros, page, short, shown};
+use crate::api::TestRun;
 
 /// So many results are listed.
 const LISTED: u32 = 200;
 
 /// Query of a test's history.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct HistoryQuery {
+    /// Of this repo.
+    #[schemars(required, length(min = 1), pattern(r"\S"))]
     repo: Option<String>,
+    /// On this builder; on all if not given.
     builder: Option<String>,
+    /// The test's name.
+    #[schemars(required, length(min = 1), pattern(r"\S"))]
     id: Option<String>,
-}
-
-/// A result of the test.
-#[derive(Debug, Serialize)]
-pub(super) struct RunInfo {
-    build: String,
-    attempt: String,
-    variant: String,
-    outcome: String,
-    duration_us: Option<i64>,
-    repo: String,
-    branch: String,
-    commit: String,
 }
 
 #[derive(Template)]
 #[template(path = "test.html")]
 struct HistoryPage {
     query: HistoryQuery,
-    runs: Vec<RunInfo>,
+    runs: Vec<TestRun>,
     chart: webui::Markup,
 }
 
@@ -51,7 +45,7 @@ impl HistoryPage {
     }
 }
 
-async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &HistoryQuery) -> Answer<Vec<RunInfo>> {
+async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &HistoryQuery) -> Answer<Vec<TestRun>> {
     let (repo, id, builder) = (wanted(&query.repo), wanted(&query.id), wanted(&query.builder));
     if repo.is_empty() || id.is_empty() {
         return Err(Refusal::bad("a test's history needs `repo` and `id`"));
@@ -60,7 +54,7 @@ async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &HistoryQuery) -> A
     let mut reader = dashboard.db().read().await?;
     let rows = test_results::history(&mut reader, &id, &builder, &repo, LISTED, &hidden).await?;
     drop(reader);
-    let shown = rows.into_iter().map(|row| RunInfo {
+    let shown = rows.into_iter().map(|row| TestRun {
         build: row.build.to_string(),
         attempt: row.attempt.to_string(),
         variant: row.variant,
@@ -87,7 +81,7 @@ pub(super) async fn history(
     shown(answer.await)
 }
 
-fn durations(runs: &[RunInfo]) -> webui::Markup {
+fn durations(runs: &[TestRun]) -> webui::Markup {
     let most = runs.iter().filter_map(|run| run.duration_us).max().unwrap_or(0);
     let bars: Vec<_> = runs
         .iter()
@@ -110,6 +104,6 @@ pub(super) async fn twin(
     State(dashboard): State<Dashboard>,
     viewer: Viewer,
     Query(query): Query<HistoryQuery>,
-) -> Answer<Json<Vec<RunInfo>>> {
+) -> Answer<Json<Vec<TestRun>>> {
     Ok(Json(read(&dashboard, &viewer, &query).await?))
 }

@@ -1,0 +1,1037 @@
+// Made from docs/openapi.json by `BELLWETHER_BLESS=1 cargo test -p xtask client`. Not to be edited.
+
+//! Every operation of the API as a typed call.
+
+use access::*;
+use axum::body::Body;
+use coordinator::*;
+use dashboard::api::*;
+use gitmirror::*;
+use http::Method;
+
+use super::{Answer, Client, MirrorState, Query};
+
+/// Query of [`Client::put_artifact`].
+#[derive(Debug, Clone, Default)]
+pub struct PutArtifactQuery {
+    /// The owner's fencing token.
+    pub fence: i64,
+    /// The digest of what is sent, hexadecimal; needed for an artefact.
+    pub sha256: Option<String>,
+}
+
+impl PutArtifactQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("fence", Some(&self.fence));
+        query.add("sha256", self.sha256.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_attempt_log`].
+#[derive(Debug, Clone, Default)]
+pub struct GetAttemptLogQuery {
+    /// Whether to go on with what is written until the log is finished.
+    pub follow: Option<bool>,
+    /// The first byte.
+    pub from: Option<u64>,
+    /// The first line, counted from 0; instead of bytes.
+    pub line: Option<u64>,
+    /// How many lines; all if not given.
+    pub lines: Option<u64>,
+    /// The first byte that is not wanted any more.
+    pub to: Option<u64>,
+}
+
+impl GetAttemptLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("follow", self.follow.as_ref());
+        query.add("from", self.from.as_ref());
+        query.add("line", self.line.as_ref());
+        query.add("lines", self.lines.as_ref());
+        query.add("to", self.to.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::follow_attempt_log`].
+#[derive(Debug, Clone, Default)]
+pub struct FollowAttemptLogQuery {
+    /// The first byte, for who has no `Last-Event-ID`.
+    pub from: Option<u64>,
+}
+
+impl FollowAttemptLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("from", self.from.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::finish_log`].
+#[derive(Debug, Clone, Default)]
+pub struct FinishLogQuery {
+    /// The attempt's build; needed where a log is opened.
+    pub build: Option<String>,
+    /// The owner's fencing token.
+    pub fence: u64,
+}
+
+impl FinishLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("build", self.build.as_ref());
+        query.add("fence", Some(&self.fence));
+        query.text()
+    }
+}
+
+/// Query of [`Client::open_log`].
+#[derive(Debug, Clone, Default)]
+pub struct OpenLogQuery {
+    /// The attempt's build; needed where a log is opened.
+    pub build: Option<String>,
+    /// The owner's fencing token.
+    pub fence: u64,
+}
+
+impl OpenLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("build", self.build.as_ref());
+        query.add("fence", Some(&self.fence));
+        query.text()
+    }
+}
+
+/// Query of [`Client::search_attempt_log`].
+#[derive(Debug, Clone, Default)]
+pub struct SearchAttemptLogQuery {
+    /// At most so many lines, 100 if not given.
+    pub limit: Option<u32>,
+    /// What is searched for.
+    pub q: String,
+    /// Whether that is a regular expression.
+    pub regex: Option<bool>,
+}
+
+impl SearchAttemptLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("limit", self.limit.as_ref());
+        query.add("q", Some(&self.q));
+        query.add("regex", self.regex.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::put_log_chunk`].
+#[derive(Debug, Clone, Default)]
+pub struct PutLogChunkQuery {
+    /// The owner's fencing token.
+    pub fence: u64,
+    /// Offset of the chunk's first byte in the log.
+    pub first_byte: u64,
+    /// How far the worker's own output is in the log with it.
+    pub raw_end: u64,
+}
+
+impl PutLogChunkQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("fence", Some(&self.fence));
+        query.add("first_byte", Some(&self.first_byte));
+        query.add("raw_end", Some(&self.raw_end));
+        query.text()
+    }
+}
+
+/// Query of [`Client::put_tests`].
+#[derive(Debug, Clone, Default)]
+pub struct PutTestsQuery {
+    /// The owner's fencing token.
+    pub fence: i64,
+    /// The digest of what is sent, hexadecimal; needed for an artefact.
+    pub sha256: Option<String>,
+}
+
+impl PutTestsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("fence", Some(&self.fence));
+        query.add("sha256", self.sha256.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_builds`].
+#[derive(Debug, Clone, Default)]
+pub struct ListBuildsQuery {
+    /// Of this branch.
+    pub branch: Option<String>,
+    /// Of this builder.
+    pub builder: Option<String>,
+    /// Of this commit of the repo (40 digits).
+    pub commit: Option<String>,
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 1000.
+    pub limit: Option<u32>,
+    /// Ended like this.
+    pub outcome: Option<Outcome>,
+    /// Of this repo.
+    pub repo: Option<String>,
+    /// As far as this.
+    pub state: Option<BuildState>,
+}
+
+impl ListBuildsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("commit", self.commit.as_ref());
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_build_log`].
+#[derive(Debug, Clone, Default)]
+pub struct GetBuildLogQuery {
+    /// Whether to go on with what is written until the log is finished.
+    pub follow: Option<bool>,
+    /// The first byte.
+    pub from: Option<u64>,
+    /// The first line, counted from 0; instead of bytes.
+    pub line: Option<u64>,
+    /// How many lines; all if not given.
+    pub lines: Option<u64>,
+    /// The first byte that is not wanted any more.
+    pub to: Option<u64>,
+}
+
+impl GetBuildLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("follow", self.follow.as_ref());
+        query.add("from", self.from.as_ref());
+        query.add("line", self.line.as_ref());
+        query.add("lines", self.lines.as_ref());
+        query.add("to", self.to.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::follow_build_log`].
+#[derive(Debug, Clone, Default)]
+pub struct FollowBuildLogQuery {
+    /// The first byte, for who has no `Last-Event-ID`.
+    pub from: Option<u64>,
+}
+
+impl FollowBuildLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("from", self.from.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::search_build_log`].
+#[derive(Debug, Clone, Default)]
+pub struct SearchBuildLogQuery {
+    /// At most so many lines, 100 if not given.
+    pub limit: Option<u32>,
+    /// What is searched for.
+    pub q: String,
+    /// Whether that is a regular expression.
+    pub regex: Option<bool>,
+}
+
+impl SearchBuildLogQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("limit", self.limit.as_ref());
+        query.add("q", Some(&self.q));
+        query.add("regex", self.regex.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_cells`].
+#[derive(Debug, Clone, Default)]
+pub struct GetCellsQuery {
+    /// Only commits in whose author's name or address this is.
+    pub author: Option<String>,
+    /// Commits older than this place.
+    pub before: Option<i64>,
+    /// The branch; the default one if not given.
+    pub branch: Option<String>,
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    pub builder: Option<String>,
+    /// The first column.
+    pub column: Option<u64>,
+    /// Whether builders that the configuration leaves out have columns.
+    pub left_out: Option<bool>,
+    /// Commits, 30 if not given.
+    pub limit: Option<u32>,
+    /// Repo and branch in one, with a space between, as the form's list has them.
+    pub on: Option<String>,
+    /// The repo; the first one with commits if not given.
+    pub repo: Option<String>,
+    /// Only cells in this state.
+    pub state: Option<String>,
+}
+
+impl GetCellsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("author", self.author.as_ref());
+        query.add("before", self.before.as_ref());
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("column", self.column.as_ref());
+        query.add("left_out", self.left_out.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("on", self.on.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_empty_cells`].
+#[derive(Debug, Clone, Default)]
+pub struct ListEmptyCellsQuery {
+    /// At most so many, 100 if not given.
+    pub limit: Option<u32>,
+}
+
+impl ListEmptyCellsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("limit", self.limit.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_expected`].
+#[derive(Debug, Clone, Default)]
+pub struct GetExpectedQuery {
+    /// The builder's name.
+    pub builder: String,
+    /// The recipe's digest; of every recipe if not given.
+    pub recipe: Option<String>,
+    /// The repo.
+    pub repo: String,
+}
+
+impl GetExpectedQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("builder", Some(&self.builder));
+        query.add("recipe", self.recipe.as_ref());
+        query.add("repo", Some(&self.repo));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_builder_page`].
+#[derive(Debug, Clone, Default)]
+pub struct GetBuilderPageQuery {
+    /// Of this branch.
+    pub branch: Option<String>,
+    /// Of this builder, where the path names none.
+    pub builder: Option<String>,
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// Ended like this.
+    pub outcome: Option<Outcome>,
+    /// Of this repo.
+    pub repo: Option<String>,
+    /// As far as this.
+    pub state: Option<BuildState>,
+}
+
+impl GetBuilderPageQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("cursor", self.cursor.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_builds_page`].
+#[derive(Debug, Clone, Default)]
+pub struct GetBuildsPageQuery {
+    /// Of this branch.
+    pub branch: Option<String>,
+    /// Of this builder.
+    pub builder: Option<String>,
+    /// Of this commit of the repo (40 digits).
+    pub commit: Option<String>,
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 1000.
+    pub limit: Option<u32>,
+    /// Ended like this.
+    pub outcome: Option<Outcome>,
+    /// Of this repo.
+    pub repo: Option<String>,
+    /// As far as this.
+    pub state: Option<BuildState>,
+}
+
+impl GetBuildsPageQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("commit", self.commit.as_ref());
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_failures`].
+#[derive(Debug, Clone, Default)]
+pub struct ListFailuresQuery {
+    /// Of this repo.
+    pub repo: Option<String>,
+}
+
+impl ListFailuresQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_grid`].
+#[derive(Debug, Clone, Default)]
+pub struct GetGridQuery {
+    /// Only commits in whose author's name or address this is.
+    pub author: Option<String>,
+    /// Commits older than this place.
+    pub before: Option<i64>,
+    /// The branch; the default one if not given.
+    pub branch: Option<String>,
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    pub builder: Option<String>,
+    /// The first column.
+    pub column: Option<u64>,
+    /// Whether builders that the configuration leaves out have columns.
+    pub left_out: Option<bool>,
+    /// Commits, 30 if not given.
+    pub limit: Option<u32>,
+    /// Repo and branch in one, with a space between, as the form's list has them.
+    pub on: Option<String>,
+    /// The repo; the first one with commits if not given.
+    pub repo: Option<String>,
+    /// Only cells in this state.
+    pub state: Option<String>,
+}
+
+impl GetGridQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("author", self.author.as_ref());
+        query.add("before", self.before.as_ref());
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("column", self.column.as_ref());
+        query.add("left_out", self.left_out.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("on", self.on.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::is_ancestor`].
+#[derive(Debug, Clone, Default)]
+pub struct IsAncestorQuery {
+    /// The one that may be in the history of the other.
+    pub ancestor: String,
+    /// The other.
+    pub commit: String,
+}
+
+impl IsAncestorQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("ancestor", Some(&self.ancestor));
+        query.add("commit", Some(&self.commit));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_bundle`].
+#[derive(Debug, Clone, Default)]
+pub struct GetBundleQuery {
+    /// How many commits, 50 if not given; 0 for all.
+    pub depth: Option<u32>,
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl GetBundleQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("depth", self.depth.as_ref());
+        query.add("rev", Some(&self.rev));
+        query.text()
+    }
+}
+
+/// Query of [`Client::put_bundle`].
+#[derive(Debug, Clone, Default)]
+pub struct PutBundleQuery {
+    /// The commit.
+    pub commit: String,
+}
+
+impl PutBundleQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("commit", Some(&self.commit));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_file`].
+#[derive(Debug, Clone, Default)]
+pub struct GetFileQuery {
+    /// Its path from the top.
+    pub path: String,
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl GetFileQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("path", Some(&self.path));
+        query.add("rev", Some(&self.rev));
+        query.text()
+    }
+}
+
+/// Query of [`Client::hint_mirror`].
+#[derive(Debug, Clone, Default)]
+pub struct HintMirrorQuery {
+    /// `1` answers after the round.
+    pub wait: Option<String>,
+}
+
+impl HintMirrorQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("wait", self.wait.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::resolve_revision`].
+#[derive(Debug, Clone, Default)]
+pub struct ResolveRevisionQuery {
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl ResolveRevisionQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("rev", Some(&self.rev));
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_submodules`].
+#[derive(Debug, Clone, Default)]
+pub struct ListSubmodulesQuery {
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl ListSubmodulesQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("rev", Some(&self.rev));
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_tree`].
+#[derive(Debug, Clone, Default)]
+pub struct ListTreeQuery {
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl ListTreeQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("rev", Some(&self.rev));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_statistics`].
+#[derive(Debug, Clone, Default)]
+pub struct GetStatisticsQuery {
+    /// How many days back, 7 if not given.
+    pub days: Option<u32>,
+    /// Of this repo.
+    pub repo: Option<String>,
+}
+
+impl GetStatisticsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("days", self.days.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_test_runs`].
+#[derive(Debug, Clone, Default)]
+pub struct ListTestRunsQuery {
+    /// On this builder; on all if not given.
+    pub builder: Option<String>,
+    /// The test's name.
+    pub id: String,
+    /// Of this repo.
+    pub repo: String,
+}
+
+impl ListTestRunsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("builder", self.builder.as_ref());
+        query.add("id", Some(&self.id));
+        query.add("repo", Some(&self.repo));
+        query.text()
+    }
+}
+
+impl Client {
+    /// Reads an artefact. `GET /api/v1/attempts/{attempt}/artifacts/{name}`
+    pub async fn get_artifact(&self, attempt: &str, name: &str) -> Answer<Body> {
+        let path = format!(
+            "/api/v1/attempts/{}/artifacts/{}",
+            transport::segment(attempt),
+            transport::segment(name)
+        );
+        self.bytes(Method::GET, &path, &[]).await
+    }
+
+    /// Stores an artefact; refused as `digest` if its content has another. `PUT /api/v1/attempts/{attempt}/artifacts/{name}`
+    pub async fn put_artifact(
+        &self,
+        attempt: &str,
+        name: &str,
+        query: &PutArtifactQuery,
+        body: Body,
+    ) -> Answer<Artifact> {
+        let path = query.add_to(format!(
+            "/api/v1/attempts/{}/artifacts/{}",
+            transport::segment(attempt),
+            transport::segment(name)
+        ));
+        self.send(Method::PUT, &path, body).await
+    }
+
+    /// Reads the log of an attempt: bytes, or lines, or all. `GET /api/v1/attempts/{attempt}/log`
+    pub async fn get_attempt_log(&self, attempt: &str, query: &GetAttemptLogQuery) -> Answer<Body> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log", transport::segment(attempt)));
+        self.bytes(Method::GET, &path, &[]).await
+    }
+
+    /// Sends the log of an attempt as it is written. `GET /api/v1/attempts/{attempt}/log/events`
+    pub async fn follow_attempt_log(
+        &self,
+        attempt: &str,
+        query: &FollowAttemptLogQuery,
+        last_event_id: Option<&str>,
+    ) -> Answer<Body> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log/events", transport::segment(attempt)));
+        self.bytes(Method::GET, &path, &[("last-event-id", last_event_id)]).await
+    }
+
+    /// Says that an attempt's log is whole. `POST /api/v1/attempts/{attempt}/log/finish`
+    pub async fn finish_log(&self, attempt: &str, query: &FinishLogQuery) -> Answer<LogState> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log/finish", transport::segment(attempt)));
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Says what is known of the log of an attempt. `GET /api/v1/attempts/{attempt}/log/info`
+    pub async fn get_attempt_log_info(&self, attempt: &str) -> Answer<LogInfo> {
+        let path = format!("/api/v1/attempts/{}/log/info", transport::segment(attempt));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Opens an attempt's log for a fence; chunks of lower ones are refused then. `POST /api/v1/attempts/{attempt}/log/open`
+    pub async fn open_log(&self, attempt: &str, query: &OpenLogQuery) -> Answer<LogState> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log/open", transport::segment(attempt)));
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Finds lines of the log of an attempt. `GET /api/v1/attempts/{attempt}/log/search`
+    pub async fn search_attempt_log(
+        &self,
+        attempt: &str,
+        query: &SearchAttemptLogQuery,
+    ) -> Answer<LogSearch> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log/search", transport::segment(attempt)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Writes a chunk of a log. The same chunk again is fine. `PUT /api/v1/attempts/{attempt}/log/{n}`
+    pub async fn put_log_chunk(
+        &self,
+        attempt: &str,
+        n: u64,
+        query: &PutLogChunkQuery,
+        body: Body,
+    ) -> Answer<LogState> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/log/{}", transport::segment(attempt), n));
+        self.send(Method::PUT, &path, body).await
+    }
+
+    /// Writes an attempt's test results, replacing those of the same name. `PUT /api/v1/attempts/{attempt}/tests`
+    pub async fn put_tests(&self, attempt: &str, query: &PutTestsQuery, body: &TestList) -> Answer<()> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/tests", transport::segment(attempt)));
+        self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Lists builds, the newest first. `GET /api/v1/builds`
+    pub async fn list_builds(&self, query: &ListBuildsQuery) -> Answer<BuildList> {
+        let path = query.add_to(format!("/api/v1/builds"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Asks for a build of any commit that the mirrors can find. `POST /api/v1/builds`
+    pub async fn request_build(&self, body: &BuildRequest) -> Answer<BuildAnswer> {
+        let path = format!("/api/v1/builds");
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Returns a build, with where it failed if it did. `GET /api/v1/builds/{id}`
+    pub async fn get_build(&self, id: &str) -> Answer<BuildReport> {
+        let path = format!("/api/v1/builds/{}", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Reports a build. An older report than is known is refused as `stale`. `PUT /api/v1/builds/{id}`
+    pub async fn put_build(&self, id: &str, body: &BuildReport) -> Answer<()> {
+        let path = format!("/api/v1/builds/{}", transport::segment(id));
+        self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Lists the artefacts of a build. `GET /api/v1/builds/{id}/artifacts`
+    pub async fn list_artifacts(&self, id: &str) -> Answer<ArtifactList> {
+        let path = format!("/api/v1/builds/{}/artifacts", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Takes a build out of the queue, or ends it. `POST /api/v1/builds/{id}/cancel`
+    pub async fn cancel_build(&self, id: &str, body: Option<&CancelRequest>) -> Answer<BuildAnswer> {
+        let path = format!("/api/v1/builds/{}/cancel", transport::segment(id));
+        self.call(Method::POST, &path, body).await
+    }
+
+    /// Returns where a build failed; `null` if it did not or has no log. `GET /api/v1/builds/{id}/failure`
+    pub async fn get_failure(&self, id: &str) -> Answer<Option<Failure>> {
+        let path = format!("/api/v1/builds/{}/failure", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Reads the log of a build's last attempt: bytes, or lines, or all. `GET /api/v1/builds/{id}/log`
+    pub async fn get_build_log(&self, id: &str, query: &GetBuildLogQuery) -> Answer<Body> {
+        let path = query.add_to(format!("/api/v1/builds/{}/log", transport::segment(id)));
+        self.bytes(Method::GET, &path, &[]).await
+    }
+
+    /// Sends the log of a build's last attempt as it is written. `GET /api/v1/builds/{id}/log/events`
+    pub async fn follow_build_log(
+        &self,
+        id: &str,
+        query: &FollowBuildLogQuery,
+        last_event_id: Option<&str>,
+    ) -> Answer<Body> {
+        let path = query.add_to(format!("/api/v1/builds/{}/log/events", transport::segment(id)));
+        self.bytes(Method::GET, &path, &[("last-event-id", last_event_id)]).await
+    }
+
+    /// Says what is known of the log of a build's last attempt. `GET /api/v1/builds/{id}/log/info`
+    pub async fn get_build_log_info(&self, id: &str) -> Answer<LogInfo> {
+        let path = format!("/api/v1/builds/{}/log/info", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Finds lines of the log of a build's last attempt. `GET /api/v1/builds/{id}/log/search`
+    pub async fn search_build_log(&self, id: &str, query: &SearchBuildLogQuery) -> Answer<LogSearch> {
+        let path = query.add_to(format!("/api/v1/builds/{}/log/search", transport::segment(id)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Queues a build that is done once more. `POST /api/v1/builds/{id}/retry`
+    pub async fn retry_build(
+        &self,
+        id: &str,
+        body: Option<&serde_json::Map<String, serde_json::Value>>,
+    ) -> Answer<BuildAnswer> {
+        let path = format!("/api/v1/builds/{}/retry", transport::segment(id));
+        self.call(Method::POST, &path, body).await
+    }
+
+    /// Lists the test results of a build. `GET /api/v1/builds/{id}/tests`
+    pub async fn list_tests(&self, id: &str) -> Answer<TestList> {
+        let path = format!("/api/v1/builds/{}/tests", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says why a build waits, or what became of it. `GET /api/v1/builds/{id}/why`
+    pub async fn why_build(&self, id: &str) -> Answer<WhyAnswer> {
+        let path = format!("/api/v1/builds/{}/why", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns commits of a branch, newest first, with their cells. `GET /api/v1/cells`
+    pub async fn get_cells(&self, query: &GetCellsQuery) -> Answer<CellWindow> {
+        let path = query.add_to(format!("/api/v1/cells"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists cells that are due and have no build. `GET /api/v1/cells/empty`
+    pub async fn list_empty_cells(&self, query: &ListEmptyCellsQuery) -> Answer<EmptyCells> {
+        let path = query.add_to(format!("/api/v1/cells/empty"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says how long a build of a builder and repo should take. `GET /api/v1/expected`
+    pub async fn get_expected(&self, query: &GetExpectedQuery) -> Answer<Expected> {
+        let path = query.add_to(format!("/api/v1/expected"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Makes a link by which somebody signs in once. `POST /api/v1/login-links`
+    pub async fn create_login_link(&self, body: Option<&LinkRequest>) -> Answer<LinkAnswer> {
+        let path = format!("/api/v1/login-links");
+        self.call(Method::POST, &path, body).await
+    }
+
+    /// Returns this document. `GET /api/v1/openapi.json`
+    pub async fn get_document(&self) -> Answer<serde_json::Map<String, serde_json::Value>> {
+        let path = format!("/api/v1/openapi.json");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the repos with their branches. `GET /api/v1/repos`
+    pub async fn list_repos(&self) -> Answer<Vec<RepoInfo>> {
+        let path = format!("/api/v1/repos");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Posts a repo's state. `PUT /api/v1/repos/{repo}`
+    pub async fn put_repo(&self, repo: &str, body: &RepoUpdate) -> Answer<()> {
+        let path = format!("/api/v1/repos/{}", transport::segment(repo));
+        self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Posts where a branch is, and its first-parent line. `PUT /api/v1/repos/{repo}/branches/{branch}`
+    pub async fn put_branch(&self, repo: &str, branch: &str, body: &BranchUpdate) -> Answer<BranchAnswer> {
+        let path =
+            format!("/api/v1/repos/{}/branches/{}", transport::segment(repo), transport::segment(branch));
+        self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Lists all routes with their roles. `GET /api/v1/routes`
+    pub async fn list_routes(&self) -> Answer<RouteList> {
+        let path = format!("/api/v1/routes");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says what runs, what waits and why, and which machines there are. `GET /api/v1/status`
+    pub async fn get_status(&self) -> Answer<Status> {
+        let path = format!("/api/v1/status");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists all tokens, the oldest first. `GET /api/v1/tokens`
+    pub async fn list_tokens(&self) -> Answer<TokenList> {
+        let path = format!("/api/v1/tokens");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Makes a token; this answer is the only one that shows it. `POST /api/v1/tokens`
+    pub async fn create_token(&self, body: &TokenRequest) -> Answer<TokenAnswer> {
+        let path = format!("/api/v1/tokens");
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Revokes a token. `DELETE /api/v1/tokens/{name}`
+    pub async fn revoke_token(&self, name: &str) -> Answer<()> {
+        let path = format!("/api/v1/tokens/{}", transport::segment(name));
+        self.call(Method::DELETE, &path, None::<&()>).await
+    }
+
+    /// Says who asks, and what they may. `GET /api/v1/whoami`
+    pub async fn whoami(&self) -> Answer<WhoAnswer> {
+        let path = format!("/api/v1/whoami");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Looks for what is due now, and queues it. `POST /api/v1/work`
+    pub async fn find_work(&self) -> Answer<WorkAnswer> {
+        let path = format!("/api/v1/work");
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Lists the builds of a builder, the newest first. `GET /builders/{name}.json`
+    pub async fn get_builder_page(&self, name: &str, query: &GetBuilderPageQuery) -> Answer<BuildList> {
+        let path = query.add_to(format!("/builders/{}.json", transport::segment(name)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/builds`. `GET /builds.json`
+    pub async fn get_builds_page(&self, query: &GetBuildsPageQuery) -> Answer<BuildList> {
+        let path = query.add_to(format!("/builds.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/builds/{id}`. `GET /builds/{id}.json`
+    pub async fn get_build_page(&self, id: &str) -> Answer<BuildReport> {
+        let path = format!("/builds/{}.json", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the builds of a commit. `GET /commits/{repo}/{hash}.json`
+    pub async fn get_commit_page(&self, repo: &str, hash: &str) -> Answer<BuildList> {
+        let path = format!("/commits/{}/{}.json", transport::segment(repo), transport::segment(hash));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists failures of 30 days, those that look alike together. `GET /failures.json`
+    pub async fn list_failures(&self, query: &ListFailuresQuery) -> Answer<Vec<FailureGroup>> {
+        let path = query.add_to(format!("/failures.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the builds that failed alike. `GET /failures/{signature}.json`
+    pub async fn list_alike(&self, signature: &str) -> Answer<Vec<AlikeBuild>> {
+        let path = format!("/failures/{}.json", transport::segment(signature));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns what the grid shows: `/api/v1/cells` without columns that are left out. `GET /grid.json`
+    pub async fn get_grid(&self, query: &GetGridQuery) -> Answer<CellWindow> {
+        let path = query.add_to(format!("/grid.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the mirrors and their states. `GET /mirror/status.json`
+    pub async fn list_mirrors(&self) -> Answer<Vec<MirrorState>> {
+        let path = format!("/mirror/status.json");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says whether a commit is in the history of another. `GET /mirror/{repo}/ancestor`
+    pub async fn is_ancestor(&self, repo: &str, query: &IsAncestorQuery) -> Answer<Ancestor> {
+        let path = query.add_to(format!("/mirror/{}/ancestor", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns the history of a revision as a git bundle. `GET /mirror/{repo}/bundle`
+    pub async fn get_bundle(&self, repo: &str, query: &GetBundleQuery) -> Answer<Body> {
+        let path = query.add_to(format!("/mirror/{}/bundle", transport::segment(repo)));
+        self.bytes(Method::GET, &path, &[]).await
+    }
+
+    /// Takes a git bundle with a commit that no branch has, so that it can be built. `PUT /mirror/{repo}/bundle`
+    pub async fn put_bundle(&self, repo: &str, query: &PutBundleQuery, body: Body) -> Answer<Resolved> {
+        let path = query.add_to(format!("/mirror/{}/bundle", transport::segment(repo)));
+        self.send(Method::PUT, &path, body).await
+    }
+
+    /// Reads a file of at most 1 MiB as it is at a revision. `GET /mirror/{repo}/file`
+    pub async fn get_file(&self, repo: &str, query: &GetFileQuery) -> Answer<Body> {
+        let path = query.add_to(format!("/mirror/{}/file", transport::segment(repo)));
+        self.bytes(Method::GET, &path, &[]).await
+    }
+
+    /// Says that the source may have news; it is looked at now. `POST /mirror/{repo}/hint`
+    pub async fn hint_mirror(&self, repo: &str, query: &HintMirrorQuery) -> Answer<MirrorState> {
+        let path = query.add_to(format!("/mirror/{}/hint", transport::segment(repo)));
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Lists branches and tags. `GET /mirror/{repo}/refs`
+    pub async fn list_refs(&self, repo: &str) -> Answer<Refs> {
+        let path = format!("/mirror/{}/refs", transport::segment(repo));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Finds the commit of a branch, a tag or a short name of a commit. `GET /mirror/{repo}/resolve`
+    pub async fn resolve_revision(&self, repo: &str, query: &ResolveRevisionQuery) -> Answer<Resolved> {
+        let path = query.add_to(format!("/mirror/{}/resolve", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns the state of a mirror. `GET /mirror/{repo}/status.json`
+    pub async fn get_mirror(&self, repo: &str) -> Answer<MirrorState> {
+        let path = format!("/mirror/{}/status.json", transport::segment(repo));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the paths of the submodules of a revision. `GET /mirror/{repo}/submodules`
+    pub async fn list_submodules(&self, repo: &str, query: &ListSubmodulesQuery) -> Answer<Vec<String>> {
+        let path = query.add_to(format!("/mirror/{}/submodules", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the files of a revision, three folders deep, at most 5000. `GET /mirror/{repo}/tree`
+    pub async fn list_tree(&self, repo: &str, query: &ListTreeQuery) -> Answer<Vec<String>> {
+        let path = query.add_to(format!("/mirror/{}/tree", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says how long builds wait and take by builder, and how often they fail. `GET /statistics.json`
+    pub async fn get_statistics(&self, query: &GetStatisticsQuery) -> Answer<Vec<BuilderStatistics>> {
+        let path = query.add_to(format!("/statistics.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/status`. `GET /status.json`
+    pub async fn get_status_page(&self) -> Answer<Status> {
+        let path = format!("/status.json");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists a test's results, the newest first. `GET /tests.json`
+    pub async fn list_test_runs(&self, query: &ListTestRunsQuery) -> Answer<Vec<TestRun>> {
+        let path = query.add_to(format!("/tests.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+}

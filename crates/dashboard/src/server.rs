@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use store::{Db, Micros, Objects};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -161,9 +160,9 @@ impl Dashboard {
 }
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
-const LARGEST_BRANCH: usize = 40 << 20;
+const LARGEST_BRANCH: u64 = 40 << 20;
 /// Largest list of test results.
-const LARGEST_TESTS: usize = 64 << 20;
+const LARGEST_TESTS: u64 = 64 << 20;
 
 /// Returns the pages and the API of a dashboard, each route with its role.
 pub fn routes(dashboard: &Dashboard) -> Routes {
@@ -172,16 +171,14 @@ pub fn routes(dashboard: &Dashboard) -> Routes {
         .route("/repos/{repo}", put(Role::Service, repos::put_repo))
         .route(
             "/repos/{repo}/branches/{branch}",
-            put(Role::Service, repos::put_branch).layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
+            put(Role::Service, repos::put_branch).body_limit(LARGEST_BRANCH),
         )
         .route("/cells", get(Role::Reader, window::window))
         .route("/cells/empty", get(Role::Service, cells::empty))
         .route("/builds", get(Role::Reader, builds::list))
         .route(
             "/builds/{id}",
-            get(Role::Reader, builds::get)
-                .put(Role::Service, builds::put)
-                .layer(DefaultBodyLimit::max(8 << 20)),
+            get(Role::Reader, builds::get).put(Role::Service, builds::put).body_limit(8 << 20),
         )
         .route("/builds/{id}/failure", get(Role::Reader, failures::get))
         .route("/builds/{id}/tests", get(Role::Reader, files::tests))
@@ -199,17 +196,12 @@ pub fn routes(dashboard: &Dashboard) -> Routes {
         .route("/attempts/{attempt}/log/finish", post(Role::Service, logs::finish))
         .route(
             "/attempts/{attempt}/log/{n}",
-            put(Role::Service, logs::put).layer(DefaultBodyLimit::max(dashboard.limits().chunk + 1)),
+            put(Role::Service, logs::put).body_limit(dashboard.limits().chunk as u64 + 1),
         )
-        .route(
-            "/attempts/{attempt}/tests",
-            put(Role::Service, files::put_tests).layer(DefaultBodyLimit::max(LARGEST_TESTS)),
-        )
+        .route("/attempts/{attempt}/tests", put(Role::Service, files::put_tests).body_limit(LARGEST_TESTS))
         .route(
             "/attempts/{attempt}/artifacts/{name}",
-            put(Role::Service, files::put_artifact)
-                .get(Role::Reader, files::artifact)
-                .layer(DefaultBodyLimit::disable()),
+            put(Role::Service, files::put_artifact).get(Role::Reader, files::artifact).streams_its_body(),
         );
     Routes::new()
         .nest("/api/v1", api)

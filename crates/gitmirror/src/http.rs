@@ -45,7 +45,10 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
         .route("/mirror/{repo}/submodules", get(Reader, api::submodules))
         .route("/mirror/{repo}/refs", get(Reader, api::refs))
         .route("/mirror/{repo}/ancestor", get(Reader, api::ancestor))
-        .route("/mirror/{repo}/bundle", get(Reader, api::bundle).put(Developer, api::import))
+        .route(
+            "/mirror/{repo}/bundle",
+            get(Reader, api::bundle).put(Developer, api::import).streams_its_body(),
+        )
         .with_state(mirror.clone())
 }
 

@@ -5,6 +5,7 @@
 //! [`Routes`] is the other side: nothing is served that was not registered together with who may ask for it.
 
 mod call;
+mod connect;
 mod escape;
 pub mod routes;
 mod service;

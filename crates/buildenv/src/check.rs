@@ -3,6 +3,7 @@
 mod access;
 mod jobs;
 mod shared;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -94,6 +95,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     shared::environments(checker, all, builders);
     shared::secrets(checker, all, builders);
     access::sign_in(checker, all);
+    tls::tls(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

@@ -125,7 +125,8 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
                     .takes_bytes()
                     .answers::<api::Resolved>()
                     .may_refuse(&[413, 422, 507]),
-                ),
+                )
+                .streams_its_body(),
         )
         .with_state(mirror.clone())
 }

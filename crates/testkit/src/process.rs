@@ -14,6 +14,8 @@ pub enum Kill {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: read the configuration again.
+    Hangup,
     /// SIGQUIT: PostgreSQL's immediate shutdown.
     Quit,
     /// SIGSTOP: alive, and doing nothing.
@@ -32,6 +34,7 @@ pub fn kill(pid: u32, how: Kill) -> Result<()> {
         Kill::Crash => Signal::KILL,
         Kill::Interrupt => Signal::INT,
         Kill::Terminate => Signal::TERM,
+        Kill::Hangup => Signal::HUP,
         Kill::Quit => Signal::QUIT,
         Kill::Pause => Signal::STOP,
         Kill::Resume => Signal::CONT,

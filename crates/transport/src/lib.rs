@@ -6,6 +6,7 @@
 //! described there is in the OpenAPI document.
 
 mod call;
+mod connect;
 mod document;
 mod escape;
 pub mod extract;

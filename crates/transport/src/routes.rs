@@ -6,7 +6,8 @@
 use std::convert::Infallible;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,13 @@ use crate::document::{self, Described};
 use crate::operation::Operation;
 use crate::viewer::of;
 use crate::{ApiError, Role, Viewer};
+
+/// The largest body of a request whose route says nothing else, in bytes.
+const LARGEST_BODY: u64 = 2 << 20;
+
+/// The largest body that a route takes.
+#[derive(Debug, Clone, Copy)]
+struct BodyLimit(u64);
 
 /// A row of the table of routes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +95,20 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
         let last = self.roles.last().copied();
         self.about.extend(last.map(|(method, role)| (method, role, operation)));
         self
+    }
+
+    /// Takes bodies of at most so many bytes at all handlers so far, where else they would be 2 MiB at most. A larger one is
+    /// answered with 413 before any of it is read, where its length is said.
+    #[must_use]
+    pub fn body_limit(self, bytes: u64) -> Self {
+        let extracted = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.layer(DefaultBodyLimit::max(extracted)).layer(Extension(BodyLimit(bytes)))
+    }
+
+    /// Takes bodies of any size at all handlers so far: they read them piece by piece, and have a limit of their own.
+    #[must_use]
+    pub fn streams_its_body(self) -> Self {
+        self.layer(DefaultBodyLimit::disable()).layer(Extension(BodyLimit(u64::MAX)))
     }
 
     /// Puts a layer around all handlers so far, as axum's `MethodRouter::layer`.
@@ -201,13 +223,22 @@ fn same(said: &str, token: &str) -> bool {
     said.len() == token.len() && !token.is_empty() && differs == 0
 }
 
-/// Refuses whoever has not the role.
+/// Refuses whoever has not the role, and what is too large.
 async fn check(State(needed): State<Role>, request: Request, next: Next) -> Response {
     let viewer = of(request.extensions());
-    if viewer.role.may(needed) {
-        return next.run(request).await;
+    if !viewer.role.may(needed) {
+        return denied(&viewer, needed);
     }
-    denied(&viewer, needed)
+    let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(LARGEST_BODY));
+    let size = request.body().size_hint();
+    if size.lower() > limit {
+        let message = format!("the body is larger than the {limit} bytes that are taken here");
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
+    }
+    let within = size.upper().is_some_and(|upper| upper <= limit) || limit == u64::MAX;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let bounded = |body| if within { body } else { Body::new(http_body_util::Limited::new(body, limit)) };
+    next.run(request.map(bounded)).await
 }
 
 /// The answer to whoever has not the role: 401 for those who did not say who they are, else 403.
@@ -266,14 +297,12 @@ fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
-    use axum::extract::DefaultBodyLimit;
     use tower::ServiceExt as _;
 
     fn app() -> Routes {
         let ok = || async { "ok" };
         let inner = Routes::new()
-            .route("/a/{id}", get(Role::Reader, ok).put(Role::Service, ok).layer(DefaultBodyLimit::max(8)))
+            .route("/a/{id}", get(Role::Reader, ok).put(Role::Service, ok).body_limit(8))
             .with_state(());
         Routes::new()
             .nest("/api", inner)
@@ -346,6 +375,46 @@ mod tests {
         let empty = Request::put("/api/a/1").header(header::AUTHORIZATION, "Bearer ");
         let answer = app().behind_token("").oneshot(empty.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 401, "no token is nobody's");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_refused_whether_its_length_is_said_or_not() {
+        let echo = |body: axum::body::Bytes| async move { body.len().to_string() };
+        let ignore = || async { "ok" };
+        let streamed = |body: Body| async move {
+            axum::body::to_bytes(body, usize::MAX).await.map_or(0, |bytes| bytes.len()).to_string()
+        };
+        let app = Routes::new()
+            .route("/usual", post(Role::Anonymous, echo))
+            .route("/ignores", get(Role::Anonymous, ignore))
+            .route("/small", post(Role::Anonymous, echo).body_limit(8))
+            .route("/large", post(Role::Anonymous, echo).body_limit(3 << 20))
+            .route("/streamed", post(Role::Anonymous, streamed).streams_its_body())
+            .into_router();
+        let small = 8;
+        let (usual, large) = (2 << 20, 3 << 20);
+        for (method, path, size, status) in [
+            ("POST", "/usual", usual, 200),
+            ("POST", "/usual", usual + 1, 413),
+            ("GET", "/ignores", usual + 1, 413),
+            ("POST", "/small", small, 200),
+            ("POST", "/small", small + 1, 413),
+            ("POST", "/large", large, 200),
+            ("POST", "/large", large + 1, 413),
+            ("POST", "/streamed", large + 1, 200),
+        ] {
+            let said = Body::from(vec![0; size]);
+            // A stream says nothing of its length.
+            let unsaid = Body::from_stream(Body::from(vec![0; size]).into_data_stream());
+            for (body, is_said) in [(said, true), (unsaid, false)] {
+                if !is_said && path == "/ignores" {
+                    continue;
+                }
+                let request = Request::builder().method(method).uri(path).body(body).unwrap();
+                let answer = app.clone().oneshot(request).await.unwrap();
+                assert_eq!(answer.status(), status, "{method} {path} {size} said {is_said}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -6,13 +6,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
+use crate::connect::{self, Client};
 use crate::{ApiError, CallError, Viewer};
 
 /// The limit of a call that has none of its own: head of the answer, and whole body where the call reads it.
@@ -31,7 +29,7 @@ pub struct Service {
 #[derive(Clone)]
 enum Reach {
     InProcess(Router, Viewer),
-    Url { base: Arc<str>, client: Client<HttpConnector, Body> },
+    Url { base: Arc<str>, client: Client },
 }
 
 impl Service {
@@ -50,9 +48,21 @@ impl Service {
         self
     }
 
-    /// Reaches a service at `base`, such as `http://127.0.0.1:8119`; a path at its end is put before every path asked.
+    /// Reaches a service at `base`, such as `http://127.0.0.1:8119`; a path at its end is put before every path asked. One
+    /// at an https address is known by the well-known authorities.
     pub fn url(base: &str) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self::by(base, connect::client())
+    }
+
+    /// Reaches a service at an https address whose certificate, or whose authority's, may also be one of these in PEM.
+    ///
+    /// # Errors
+    /// When none of them can be used; or this was built without TLS.
+    pub fn url_trusting(base: &str, certificates: &[u8]) -> Result<Self, CallError> {
+        Ok(Self::by(base, connect::client_trusting(certificates)?))
+    }
+
+    fn by(base: &str, client: Client) -> Self {
         let base = base.trim_end_matches('/').into();
         Service { reach: Reach::Url { base, client }, bearer: None, timeout: DEFAULT_TIMEOUT }
     }
@@ -103,6 +113,7 @@ impl Service {
                     *request.uri_mut() = uri
                         .parse()
                         .map_err(|error| CallError::BadRequest(format!("{uri:?} is not a URI: {error}")))?;
+                    connect::possible(base)?;
                     let response = client.request(request).await.map_err(|error| CallError::Unreachable {
                         target: base.to_string(),
                         source: error.into(),

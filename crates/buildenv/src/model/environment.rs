@@ -19,6 +19,10 @@ pub struct Environment {
     pub url: String,
     /// Address and port to listen on.
     pub listen: String,
+    /// At most so many connections at once.
+    pub connections: usize,
+    /// TLS on the same port.
+    pub tls: Option<Tls>,
     /// `sqlite:FILE` or `postgres://…`.
     pub database: String,
     /// `file:DIR`, `s3://…` or `gs://…`.
@@ -45,6 +49,8 @@ impl Environment {
         Self {
             url: text("url", "http://localhost:8119"),
             listen: text("listen", "127.0.0.1:8119"),
+            connections: f.int("connections").unwrap_or(10_000),
+            tls: f.table("tls").map(Tls::read),
             database: text("database", "sqlite:bellwether.db"),
             objects: text("objects", "file:objects"),
             push_mirrors: f.bool("push_mirrors").unwrap_or(production),
@@ -57,6 +63,84 @@ impl Environment {
             at,
             facts,
         }
+    }
+}
+
+/// TLS on the one port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Where the certificate comes from.
+    pub certificate: Certificate,
+    /// Who is answered without TLS, besides this machine and known proxies.
+    pub plain: PlainHttp,
+}
+
+/// Where a certificate comes from. Files are absolute, or under the data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certificate {
+    /// From files that somebody else renews.
+    Files {
+        /// The chain.
+        cert: String,
+        /// Its key.
+        key: String,
+    },
+    /// Of our own making.
+    SelfSigned,
+    /// Issued by an authority.
+    Acme(Acme),
+}
+
+/// What an authority is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The names.
+    pub domains: Vec<String>,
+    /// Whom it may write to.
+    pub contact: Vec<String>,
+    /// Its directory.
+    pub directory: String,
+    /// By which the directory itself is known, if not by the well-known authorities.
+    pub ca_file: Option<String>,
+}
+
+/// Who is answered without TLS where there is TLS, besides this machine and known proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PlainHttp {
+    /// Nobody.
+    #[default]
+    Loopback,
+    /// Everybody.
+    Everywhere,
+    /// Nobody; they are sent to the environment's address.
+    Redirect,
+}
+
+impl Tls {
+    /// That there is one source, with all that it needs, was checked.
+    fn read(f: Fields<'_>) -> Self {
+        let directory = "https://acme-v02.api.letsencrypt.org/directory";
+        let files = || Certificate::Files {
+            cert: f.owned("cert_file").unwrap_or_default(),
+            key: f.owned("key_file").unwrap_or_default(),
+        };
+        let acme = |acme: Fields<'_>| Acme {
+            domains: acme.texts("domains"),
+            contact: acme.texts("contact"),
+            directory: acme.owned("directory").unwrap_or_else(|| directory.into()),
+            ca_file: acme.owned("ca_file"),
+        };
+        let certificate = match f.table("acme") {
+            Some(table) => Certificate::Acme(acme(table)),
+            None if f.flag("self_signed") => Certificate::SelfSigned,
+            None => files(),
+        };
+        let plain = match f.text("plain") {
+            Some("everywhere") => PlainHttp::Everywhere,
+            Some("redirect") => PlainHttp::Redirect,
+            _ => PlainHttp::Loopback,
+        };
+        Self { certificate, plain }
     }
 }
 

@@ -126,6 +126,20 @@ static ENVIRONMENT: Section = Section {
             "Address and port to listen on.",
         ),
         key(
+            "connections",
+            Int(1, 1_000_000),
+            "10000",
+            "connections = 20000",
+            "At most so many connections at once, and no more than three quarters of the files that the process may open. One more takes the place of the one that waited longest for its next request; where none waits, it is answered with 503.",
+        ),
+        key(
+            "tls",
+            Table(&TLS),
+            "none",
+            r#"tls = { cert_file = "/etc/letsencrypt/live/ci/fullchain.pem", key_file = "/etc/letsencrypt/live/ci/privkey.pem" }"#,
+            "TLS on the same port: see docs/OPERATING.md.",
+        ),
+        key(
             "database",
             Text,
             r#""sqlite:bellwether.db""#,
@@ -173,6 +187,81 @@ static ENVIRONMENT: Section = Section {
             "none",
             r#"cloud = { project = "my-project", zones = "us-central1-a,us-central1-b" }"#,
             "Settings of machine pools: project, zones, buckets, accounts, by the pool's own names.",
+        ),
+    ],
+};
+
+static TLS: Section = Section {
+    name: "tls",
+    header: "[environment.NAME.tls]",
+    doc: "Where the certificate comes from: from files, of our own making, or from an authority by ACME. One of the three.",
+    project: false,
+    keys: &[
+        key(
+            "cert_file",
+            Path,
+            "none",
+            r#"cert_file = "/etc/letsencrypt/live/ci/fullchain.pem""#,
+            "The certificate in PEM, followed by those between it and its authority. Read again when it changes.",
+        ),
+        key(
+            "key_file",
+            Path,
+            "none",
+            r#"key_file = "/etc/letsencrypt/live/ci/privkey.pem""#,
+            "The certificate's key in PEM.",
+        ),
+        key(
+            "self_signed",
+            Bool,
+            "false",
+            "self_signed = true",
+            "A certificate that nobody vouches for, made at the first start and kept in the data directory: for development. Its fingerprint is printed at each start.",
+        ),
+        key(
+            "acme",
+            Table(&ACME),
+            "none",
+            r#"acme = { domains = ["ci.example.org"] }"#,
+            "A certificate that an authority issues, and issues again in time.",
+        ),
+        key(
+            "plain",
+            OneOf(&["loopback", "everywhere", "redirect"]),
+            r#""loopback""#,
+            r#"plain = "redirect""#,
+            "Who is answered without TLS on the same port. This machine and the addresses in `access.proxies` always are; others are refused, answered (`everywhere`), or sent to the environment's `url` (`redirect`).",
+        ),
+    ],
+};
+
+static ACME: Section = Section {
+    name: "acme",
+    header: "[environment.NAME.tls.acme]",
+    doc: "The authority looks by TLS-ALPN-01 whether the names are ours: it connects to port 443 of each, which must lead to this server. Whoever sets this agrees to the authority's terms.",
+    project: false,
+    keys: &[
+        key("domains", Texts, "required", r#"domains = ["ci.example.org"]"#, "The names of the certificate."),
+        key(
+            "contact",
+            Texts,
+            "none",
+            r#"contact = ["mailto:ops@example.org"]"#,
+            "Whom the authority may write to.",
+        ),
+        key(
+            "directory",
+            Text,
+            r#""https://acme-v02.api.letsencrypt.org/directory""#,
+            r#"directory = "https://acme-staging-v02.api.letsencrypt.org/directory""#,
+            "The authority's directory.",
+        ),
+        key(
+            "ca_file",
+            Path,
+            "the well-known authorities",
+            r#"ca_file = "pebble.pem""#,
+            "Certificates in PEM by which the directory itself is known, in place of the well-known ones.",
         ),
     ],
 };

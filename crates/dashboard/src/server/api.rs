@@ -1,6 +1,5 @@
 //! The routes of the API, each with its role and its description.
 
-use axum::extract::DefaultBodyLimit;
 use transport::operation::{NameText, Operation, SegmentText, UlidText, operation};
 use transport::routes::{get, post, put};
 use transport::{Role, Routes};
@@ -12,11 +11,11 @@ use crate::api::{
 };
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
-const LARGEST_BRANCH: usize = 40 << 20;
+const LARGEST_BRANCH: u64 = 40 << 20;
 /// Largest report of a build.
-const LARGEST_BUILD: usize = 8 << 20;
+const LARGEST_BUILD: u64 = 8 << 20;
 /// Largest list of test results.
-const LARGEST_TESTS: usize = 64 << 20;
+const LARGEST_TESTS: u64 = 64 << 20;
 
 /// Says that an operation is about a build.
 fn of_build(operation: Operation) -> Operation {
@@ -86,7 +85,7 @@ fn repositories() -> Routes<Dashboard> {
                         .takes::<BranchUpdate>()
                         .answers::<BranchAnswer>(),
                 )
-                .layer(DefaultBodyLimit::max(LARGEST_BRANCH)),
+                .body_limit(LARGEST_BRANCH),
         )
 }
 
@@ -134,7 +133,7 @@ fn results() -> Routes<Dashboard> {
                     .answers::<()>()
                     .may_refuse(&[409]),
                 ))
-                .layer(DefaultBodyLimit::max(LARGEST_BUILD)),
+                .body_limit(LARGEST_BUILD),
         )
         .route(
             "/builds/{id}/failure",
@@ -257,7 +256,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                         .answers::<LogState>()
                         .may_refuse(&[413]),
                 ))
-                .layer(DefaultBodyLimit::max(chunk + 1)),
+                .body_limit(chunk as u64 + 1),
         )
         .route(
             "/attempts/{attempt}/tests",
@@ -271,7 +270,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                     .takes::<TestList>()
                     .answers::<()>(),
                 ))
-                .layer(DefaultBodyLimit::max(LARGEST_TESTS)),
+                .body_limit(LARGEST_TESTS),
         )
         .route(
             "/attempts/{attempt}/artifacts/{name}",
@@ -293,6 +292,6 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                         .part::<SegmentText>("name", "The artefact's name.")
                         .answers_bytes(200, "application/octet-stream", "The artefact."),
                 ))
-                .layer(DefaultBodyLimit::disable()),
+                .streams_its_body(),
         )
 }

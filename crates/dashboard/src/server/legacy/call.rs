@@ -11,7 +11,7 @@ use super::Dash;
 use super::answer::{Fault, Outcome};
 
 /// Largest body, in bytes: that of the original's host.
-const LARGEST_BODY: usize = 32 << 20;
+pub(super) const LARGEST_BODY: usize = 32 << 20;
 /// Builders whose own keys are not taken any more.
 const REVOKED: [&str; 2] = ["plan9-amd64-mischief", "linux-arm-onlinenet"];
 

@@ -1,0 +1,22 @@
+//! The edge of a server: one port, the connections on it and what each of them may cost, TLS.
+//!
+//! [`Edge`] takes a listener and a router, and owns every connection until its end. It knows no path and no person: who
+//! may ask for what, and how large a request's body may be, is said by the router behind it.
+//!
+//! What a connection may do without asking for anything is limited in time; what many of them may do together is limited
+//! in number, and the one that waited longest gives way. So whoever opens connections and sends nothing, or a byte now and
+//! then, keeps nobody else out.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod connection;
+mod limits;
+mod serve;
+mod stream;
+mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
+
+pub use limits::Limits;
+pub use serve::{Edge, Plain, PlainRule};

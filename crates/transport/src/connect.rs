@@ -1,0 +1,50 @@
+//! Connections to services at URLs, with TLS where that is built in.
+
+#[cfg(feature = "tls")]
+mod tls;
+
+use axum::body::Body;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+#[cfg(not(feature = "tls"))]
+use crate::CallError;
+
+#[cfg(not(feature = "tls"))]
+type Connector = HttpConnector;
+#[cfg(feature = "tls")]
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+
+/// What requests are sent by.
+pub(crate) type Client = legacy::Client<Connector, Body>;
+
+fn with(connector: Connector) -> Client {
+    legacy::Client::builder(TokioExecutor::new()).build(connector)
+}
+
+#[cfg(feature = "tls")]
+pub(crate) use tls::{client, client_trusting, possible};
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn client() -> Client {
+    with(HttpConnector::new())
+}
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn client_trusting(_: &[u8]) -> Result<Client, CallError> {
+    Err(without_tls())
+}
+
+/// Whether an address can be reached at all by what is built in.
+#[cfg(not(feature = "tls"))]
+pub(crate) fn possible(base: &str) -> Result<(), CallError> {
+    if base.starts_with("https:") { Err(without_tls()) } else { Ok(()) }
+}
+
+#[cfg(not(feature = "tls"))]
+fn without_tls() -> CallError {
+    let message =
+        "this program was built without TLS and can't reach https addresses; build it with --features full";
+    CallError::BadRequest(message.into())
+}

@@ -54,6 +54,8 @@ pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snaps
 pub use error::StoreError;
 pub use id::{AttemptId, BuildId, EventId, LeaseId, WorkerId};
 pub use migrate::{MIGRATIONS, Migration, newest_version};
-pub use objects::{ObjectError, ObjectMeta, Objects, ObjectsUrl};
+pub use objects::{
+    AccessKey, Bucket, CloudOptions, ObjectError, ObjectLimits, ObjectMeta, Objects, ObjectsUrl,
+};
 pub use statement::{Hidden, Statement, all as statements};
 pub use time::Micros;

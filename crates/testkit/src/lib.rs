@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod buckets;
+mod forwarder;
 mod git;
 mod http;
 pub mod legacy;
@@ -17,6 +19,8 @@ mod server;
 mod wait;
 mod worker;
 
+pub use buckets::{Buckets, Cloud};
+pub use forwarder::{Forwarder, Way};
 pub use git::{File, GitRepo};
 pub use http::{Answer, request};
 pub use no_space::{Cut, NoSpace, Point, Role};

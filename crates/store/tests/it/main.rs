@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
 mod backup;
+#[cfg(feature = "cloud")]
+mod bucket_faults;
+mod objects;
 #[cfg(feature = "postgres")]
 mod pg;
 mod tables;

@@ -16,4 +16,4 @@ pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};
 pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};
-pub use repo::{Pair, Repo, SourceKind, Visibility};
+pub use repo::{Pair, Repo, SourceKind, TreeRules, Visibility};

@@ -14,6 +14,11 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     AFTER = "audit.after", "SELECT seq, time_us, actor, action, target, detail, prev_hash, hash FROM audit \
         WHERE seq > $1 ORDER BY seq LIMIT $2";
+    BEFORE = "audit.before", "SELECT seq, time_us, actor, action, target, detail, prev_hash, hash FROM audit \
+        WHERE seq > 0 AND seq < $1 AND ($2 = '' OR actor = $2) AND ($3 = '' OR action = $3) \
+        AND ($4 = '' OR REPLACE(' ' || target || ' ', ' ' || $4 || ' ', '') <> ' ' || target || ' ' \
+        OR EXISTS (SELECT 1 FROM results WHERE results.build_id = audit.target AND results.repo = $4)) ORDER BY seq DESC LIMIT $5";
+    ACTIONS = "audit.actions", "SELECT DISTINCT action FROM audit WHERE seq > 0 ORDER BY action LIMIT $1";
 }
 
 /// What somebody did.
@@ -93,6 +98,41 @@ pub async fn append(tx: &mut Tx, deed: Deed) -> Result<AuditRow, StoreError> {
 pub async fn after(on: &mut impl Conn, seq: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
     let query = AFTER.query().bind(seq).bind(i64::from(limit));
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// What a list of rows is restricted to; an empty text lets everything through.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Who.
+    pub actor: String,
+    /// The word of what was done.
+    pub action: String,
+    /// To what: a word of the target, or the repo of the build that it is.
+    pub target: String,
+}
+
+/// Returns up to `limit` rows with lower numbers than `seq`, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn before(
+    on: &mut impl Conn,
+    filter: &Filter,
+    seq: i64,
+    limit: u32,
+) -> Result<Vec<AuditRow>, StoreError> {
+    let query = BEFORE.query().bind(seq).bind(&*filter.actor).bind(&*filter.action);
+    let query = query.bind(&*filter.target).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns the words of what was done, by name.
+///
+/// # Errors
+/// The database's.
+pub async fn actions(on: &mut impl Conn, limit: u32) -> Result<Vec<String>, StoreError> {
+    let rows = ACTIONS.query().bind(i64::from(limit)).fetch_all(on.conn()).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// A chain that was checked.

@@ -6,6 +6,7 @@ pub mod bench_results;
 pub mod building;
 pub mod commits;
 pub mod logs;
+pub mod noise;
 pub mod notices;
 pub mod packages;
 pub mod results;

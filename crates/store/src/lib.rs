@@ -47,7 +47,10 @@ pub mod log_digests;
 pub mod logs;
 pub mod repos;
 pub mod results;
+pub mod step_times;
 pub mod test_results;
+pub mod tree_changes;
+pub mod tree_orders;
 
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};

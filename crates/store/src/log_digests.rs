@@ -11,6 +11,8 @@ statements! {
         ON CONFLICT (attempt) DO NOTHING";
     BY_SHA1 = "log_digests.by_sha1", "SELECT attempt, build_id, sha1 FROM log_digests WHERE sha1 = $1 \
         ORDER BY attempt LIMIT 100";
+    BY_BEGINNING = "log_digests.by_beginning", "SELECT attempt, build_id, sha1 FROM log_digests \
+        WHERE sha1 >= $1 AND sha1 < $2 ORDER BY attempt LIMIT 100";
     OF_BUILDS = "log_digests.of_builds", concat!("SELECT attempt, build_id, sha1 FROM log_digests \
         WHERE $1 = '' AND build_id IN ", among_list!());
 }
@@ -46,6 +48,17 @@ pub async fn insert(tx: &mut Tx, digest: &DigestRow) -> Result<(), StoreError> {
 /// The database's.
 pub async fn by_sha1(on: &mut impl Conn, sha1: &str) -> Result<Vec<DigestRow>, StoreError> {
     BY_SHA1.query().bind(sha1).fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns up to a hundred logs whose digest begins with these hexadecimal digits.
+///
+/// # Errors
+/// The database's.
+pub async fn by_beginning(on: &mut impl Conn, digits: &str) -> Result<Vec<DigestRow>, StoreError> {
+    // After every digit, by any collation.
+    let end = format!("{digits}g");
+    let rows = BY_BEGINNING.query().bind(digits).bind(end).fetch_all(on.conn()).await?;
+    rows.iter().map(row).collect()
 }
 
 /// Returns the digests of all attempts of some builds, in no order.

@@ -53,6 +53,7 @@ statements! {
         CAST(AVG(started_us - created_us) AS BIGINT), CAST(AVG(ended_us - started_us) AS BIGINT) \
         FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
         AND ", seen!("revision"), " GROUP BY builder ORDER BY builder LIMIT $3");
+    QUEUED = "results.queued", "SELECT COUNT(*) FROM results WHERE repo = $1 AND branch = $2 AND state = 'queued'";
     EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
         AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
         ORDER BY ended_us DESC LIMIT $4";
@@ -261,6 +262,14 @@ pub async fn of_columns(
         }
     }
     Ok(found)
+}
+
+/// Counts the builds of a branch that wait.
+///
+/// # Errors
+/// The database's.
+pub async fn queued(on: &mut impl Conn, repo: &str, branch: &str) -> Result<i64, StoreError> {
+    Ok(QUEUED.query().bind(repo).bind(branch).fetch_one(on.conn()).await?.try_get(0)?)
 }
 
 /// What became of a builder's builds, in numbers.

@@ -147,6 +147,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::legacy::building::STATEMENTS,
         crate::legacy::commits::STATEMENTS,
         crate::legacy::logs::STATEMENTS,
+        crate::legacy::noise::STATEMENTS,
         crate::legacy::notices::STATEMENTS,
         crate::legacy::packages::STATEMENTS,
         crate::legacy::results::STATEMENTS,
@@ -157,7 +158,10 @@ pub fn all() -> Vec<&'static Statement> {
         crate::logs::STATEMENTS,
         crate::repos::STATEMENTS,
         crate::results::STATEMENTS,
+        crate::step_times::STATEMENTS,
         crate::test_results::STATEMENTS,
+        crate::tree_changes::STATEMENTS,
+        crate::tree_orders::STATEMENTS,
     ]
     .concat()
 }

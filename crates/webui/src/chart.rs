@@ -90,6 +90,52 @@ pub fn rows(label: &str, class: &str, rows: &[Row]) -> Markup {
     Safe(svg)
 }
 
+/// A row of a [`ranges`] chart.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    /// Its name.
+    pub name: String,
+    /// How long the part of its bar is that stands out.
+    pub usual: f64,
+    /// How long its whole bar is.
+    pub most: f64,
+    /// The values, for people.
+    pub text: String,
+}
+
+/// Draws bars below one another whose beginning stands out, the longest as long as the chart, each with its name before
+/// and its values after it.
+#[must_use]
+pub fn ranges(label: &str, rows: &[Range]) -> Markup {
+    const NAMES: f64 = 235.0;
+    const AFTER: f64 = 150.0;
+    let longest = rows.iter().map(|row| row.most.max(row.usual)).fold(0.0, f64::max);
+    let width = |value: f64| {
+        let share = if longest > 0.0 { value / longest } else { 0.0 };
+        (share * (WIDTH - NAMES - AFTER)).max(2.0)
+    };
+    let mut svg = open("chart", label, WIDTH, ROW * rows.len() as f64 + 4.0);
+    for (n, row) in rows.iter().enumerate() {
+        let y = ROW * n as f64 + 2.0;
+        let (usual, most) = (width(row.usual), width(row.most.max(row.usual)));
+        let _ = write!(svg, "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">", NAMES - 8.0, y + 14.0);
+        visible(&mut svg, &cut(&row.name, 34));
+        let _ = write!(
+            svg,
+            "</text><rect class=\"bar most\" x=\"{NAMES:.1}\" y=\"{y:.1}\" width=\"{most:.1}\" height=\"{0:.0}\"/><rect \
+             class=\"bar running\" x=\"{NAMES:.1}\" y=\"{y:.1}\" width=\"{usual:.1}\" height=\"{0:.0}\"/><text \
+             class=\"took\" x=\"{1:.1}\" y=\"{2:.1}\">",
+            ROW - 4.0,
+            NAMES + most + 6.0,
+            y + 14.0,
+        );
+        visible(&mut svg, &row.text);
+        svg.push_str("</text>");
+    }
+    svg.push_str("</svg></figure>");
+    Safe(svg)
+}
+
 /// Height of a row, width before the bars for names, and after them for values.
 const ROW: f64 = 22.0;
 const NAMES: f64 = 150.0;
@@ -193,7 +239,11 @@ fn rule(svg: &mut String, text: &str, y: f64) {
 }
 
 fn short(name: &str) -> String {
-    match name.char_indices().nth(20) {
+    cut(name, 20)
+}
+
+fn cut(name: &str, most: usize) -> String {
+    match name.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
     }
@@ -231,6 +281,8 @@ mod tests {
             bars("none", "", &[]),
             line("none", "", &[]),
             spans("none", &[]),
+            ranges(evil, &[Range { name: evil.into(), usual: 0.0, most: 0.0, text: evil.into() }]),
+            ranges("none", &[]),
             rows(evil, "ok", &[Row { name: evil.into(), value: 0.0, text: evil.into() }]),
         ];
         for Safe(svg) in all {

@@ -51,6 +51,33 @@ impl Pair {
     }
 }
 
+/// When the tree of a branch is open, throttled or closed, as far as nobody sets it by hand.
+#[derive(Debug, Clone)]
+pub struct TreeRules {
+    /// Builders of which a red one closes it; empty means all.
+    pub closers: Patterns,
+    /// From this share of red builders on it is throttled, in percent.
+    pub throttle_red: Option<u32>,
+    /// With more waiting builds than this it is throttled.
+    pub throttle_queued: Option<u32>,
+}
+
+impl TreeRules {
+    fn read(f: Option<Fields<'_>>) -> Self {
+        const THROTTLE_RED: u32 = 25;
+        let Some(f) = f else {
+            let (closers, throttle_red) = (Patterns::default(), Some(THROTTLE_RED));
+            return Self { closers, throttle_red, throttle_queued: None };
+        };
+        let throttle_red = f.int("throttle_red").unwrap_or(THROTTLE_RED);
+        Self {
+            closers: f.patterns("closers"),
+            throttle_red: (throttle_red > 0).then_some(throttle_red),
+            throttle_queued: f.limit("throttle_queued"),
+        }
+    }
+}
+
 /// A watched git repository.
 #[derive(Debug, Clone)]
 pub struct Repo {
@@ -80,6 +107,8 @@ pub struct Repo {
     pub poll: Duration,
     /// Who may see it.
     pub visibility: Visibility,
+    /// When its trees are open, throttled or closed.
+    pub tree: TreeRules,
     /// Whether overview pages leave it off.
     pub hidden: bool,
     /// Free text for people.
@@ -124,6 +153,7 @@ impl Repo {
                 Some("private") => Visibility::Private,
                 _ => Visibility::Public,
             },
+            tree: TreeRules::read(f.table("tree")),
             hidden: f.flag("hidden"),
             notes: f.owned("notes").unwrap_or_default(),
             name,

@@ -363,6 +363,13 @@ static REPO: Section = Section {
             r#"visibility = "private""#,
             "Who may see its commits, builds and logs: all readers, or developers only. To others a private one does not exist, nor does a build that was made with it.",
         ),
+        key(
+            "tree",
+            Table(&TREE),
+            "every builder closes it",
+            r#"tree = { closers = ["linux-*", "!*-race"], throttle_red = 20 }"#,
+            "When the trees of its branches are open, throttled or closed.",
+        ),
         key("hidden", Bool, "false", "hidden = true", "Leaves it off the overview pages."),
         key("notes", Text, "none", r#"notes = "moved in 2024""#, "Free text for people."),
     ],
@@ -375,6 +382,36 @@ static REPO_TEMPLATE: Section = Section {
     doc: "Keys that several repositories share; `template` names others it builds on.",
     project: false,
     keys: REPO.keys,
+};
+
+static TREE: Section = Section {
+    name: "tree",
+    header: "[repo.NAME.tree]",
+    doc: "The tree status of each branch, as far as nobody sets it by hand. A builder is red if it failed the newest commit that it judged, of the newest 32.",
+    project: false,
+    keys: &[
+        key(
+            "closers",
+            Patterns,
+            "all",
+            r#"closers = ["linux-*", "!*-race"]"#,
+            "Builders of which a red one closes the tree; `\"!*\"` for none.",
+        ),
+        key(
+            "throttle_red",
+            Int(0, 100),
+            "25",
+            "throttle_red = 50",
+            "From this share of red builders on, in percent of those that judged something, the tree is throttled; 0 for never.",
+        ),
+        key(
+            "throttle_queued",
+            Int(0, 1_000_000),
+            "0",
+            "throttle_queued = 500",
+            "If more of the branch's builds wait than this, the tree is throttled; 0 for never.",
+        ),
+    ],
 };
 
 static PAIR: Section = Section {

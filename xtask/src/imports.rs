@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "dashboard",
             "git",
             "gitmirror",
+            "import",
             "store",
             "transport",
             "webui",
@@ -27,6 +28,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("access", &["buildenv", "store", "transport", "webui"]),
     ("buildenv", &[]),
+    // Whoever comes from elsewhere needs names, patterns and the check of what was written, and nothing of the services.
+    ("import", &["buildenv"]),
     ("git", &[]),
     ("store", &[]),
     ("transport", &[]),

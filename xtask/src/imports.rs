@@ -21,6 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "edge",
             "git",
             "gitmirror",
+            "import",
             "store",
             "transport",
             "webui",
@@ -28,6 +29,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("access", &["buildenv", "store", "transport", "webui"]),
     ("buildenv", &[]),
+    // Whoever comes from elsewhere needs names, patterns and the check of what was written, and nothing of the services.
+    ("import", &["buildenv"]),
     ("git", &[]),
     ("store", &[]),
     ("transport", &[]),

@@ -1,14 +1,16 @@
 //! Prints what a dispatch costs with ever more builds queued and 10,000 machines, as ratios:
-//! `cargo run --release -p coordinator --example dispatch`.
-
-use std::time::Instant;
+//! `cargo run --release -p coordinator --example dispatch`; with `--json` a line for programs.
 
 use coordinator::schedule::{Action, Class, Event, Request, Scheduler};
 use store::{BuildId, Micros, WorkerId};
 
 const WORKERS: u64 = 10_000;
 const HOSTS: u64 = 20;
-const DISPATCHES: u64 = 50_000;
+/// Dispatches of a batch, batches of a round, rounds.
+const DISPATCHES: u64 = 10_000;
+const BATCHES: usize = 5;
+const ROUNDS: usize = 3;
+const QUEUED: [u64; 3] = [1_000, 100_000, 1_000_000];
 
 fn bytes(n: u64) -> impl FnMut(&mut [u8]) {
     move |to: &mut [u8]| {
@@ -50,7 +52,14 @@ fn queued(n: u64) -> Event {
     })
 }
 
-/// Microseconds per dispatch: a build ends, its machine is clean, the next build gets it, another is queued.
+/// CPU time of this thread: what else runs on the machine counts only by the caches that it takes.
+fn cpu() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e6 + now.tv_nsec as f64 / 1e3
+}
+
+/// Microseconds per dispatch (a build ends, its machine is clean, the next build gets it, another is queued), the least
+/// of some batches; and of a status, per build.
 fn measure(count: u64) -> (f64, f64) {
     let now = Micros(1);
     let mut scheduler = Scheduler::default();
@@ -76,35 +85,46 @@ fn measure(count: u64) -> (f64, f64) {
         scheduler.step(now, Event::MachineStarting { worker: worker(n), host: host(n) });
         leased(scheduler.step(now, Event::MachineIdle { worker: worker(n), host: host(n) }), &mut running);
     }
-    let begun = Instant::now();
-    for _ in 0..DISPATCHES {
-        let Some((build, worker, host)) = running.pop_front() else { break };
-        leased(scheduler.step(now, Event::Released { build }), &mut running);
-        leased(scheduler.step(now, Event::MachineIdle { worker, host }), &mut running);
-        leased(scheduler.step(now, queued(next)), &mut running);
-        next += 1;
+    let mut each = f64::INFINITY;
+    for _ in 0..BATCHES {
+        let begun = cpu();
+        for _ in 0..DISPATCHES {
+            let Some((build, worker, host)) = running.pop_front() else { break };
+            leased(scheduler.step(now, Event::Released { build }), &mut running);
+            leased(scheduler.step(now, Event::MachineIdle { worker, host }), &mut running);
+            leased(scheduler.step(now, queued(next)), &mut running);
+            next += 1;
+        }
+        each = each.min((cpu() - begun) / DISPATCHES as f64);
     }
-    let each = begun.elapsed().as_secs_f64() * 1e6 / DISPATCHES as f64;
-    let begun = Instant::now();
+    let begun = cpu();
     let waits = scheduler.waits();
-    (each, begun.elapsed().as_secs_f64() * 1e6 / waits.len() as f64)
+    (each, (cpu() - begun) / waits.len() as f64)
 }
 
 fn main() {
+    // In turn, and the best of each: other work on the machine only ever adds.
+    let mut best = [(f64::INFINITY, f64::INFINITY); QUEUED.len()];
+    for _ in 0..ROUNDS {
+        for (best, count) in best.iter_mut().zip(QUEUED) {
+            let (dispatch, status) = measure(count);
+            *best = (best.0.min(dispatch), best.1.min(status));
+        }
+    }
+    if std::env::args().any(|word| word == "--json") {
+        let figure = |((dispatch, status), queued): (&(f64, f64), u64)| serde_json::json!({"queued": queued, "dispatch_us": dispatch, "status_us_per_build": status});
+        let figures: Vec<_> = best.iter().zip(QUEUED).map(figure).collect();
+        println!("{}", serde_json::json!({"workers": WORKERS, "hosts": HOSTS, "figures": figures}));
+        return;
+    }
     println!(
         "{WORKERS} machines on {HOSTS} hosts; budget: a dispatch costs at most 2 times that at 1000 queued"
     );
-    let mut first = None;
-    for count in [1_000, 100_000, 1_000_000] {
-        // The best of three: other work on the machine only ever adds.
-        let runs: Vec<_> = (0..3).map(|_| measure(count)).collect();
-        let least = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).fold(f64::INFINITY, f64::min);
-        let (dispatch, status) = (least(|run| run.0), least(|run| run.1));
-        let (base, status_base) = *first.get_or_insert((dispatch, status));
+    for ((dispatch, status), count) in best.iter().zip(QUEUED) {
         println!(
             "{count:>9} queued: {dispatch:.2} us a dispatch ({:.2} times), {status:.2} us of a status per build ({:.2} times)",
-            dispatch / base,
-            status / status_base,
+            dispatch / best[0].0,
+            status / best[0].1,
         );
     }
 }

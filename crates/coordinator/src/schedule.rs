@@ -3,7 +3,7 @@
 //! A plain synchronous state machine, `(state, now, event) -> actions`, with no clock, no I/O and no randomness of its
 //! own, so that the simulator and a replay of recorded events reach the same decisions as the live coordinator.
 //!
-//! * Each host keeps its ready builds in one ordered set; a build that may run on several hosts stands in each.
+//! * Each host keeps its ready builds in one queue; a build that may run on several hosts stands in each.
 //! * A build that can't start for a reason of its own (a full limit, a back-off, a missing need) is *parked* at that
 //!   reason and stands in no ready set, so no dispatch ever steps over it: the cost of a dispatch is logarithmic in the
 //!   number of queued builds.
@@ -11,6 +11,7 @@
 //!   idle machine or no ready build.
 
 mod items;
+mod queue;
 mod state;
 mod why;
 

@@ -26,6 +26,13 @@ pub(super) struct Rank {
     pub(super) slot: Slot,
 }
 
+#[cfg(test)]
+impl Rank {
+    pub(super) fn numbered(number: u16) -> Self {
+        Self { head: 0, order: i64::from(number), sequence: 0, slot: 0 }
+    }
+}
+
 const PRIORITY: i64 = 1 << 55;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

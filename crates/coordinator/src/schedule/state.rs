@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use store::{BuildId, Micros, WorkerId};
 
 use super::items::{Item, Items, Kind, Named, Place, Rank, Rare, Slot};
+use super::queue::Queue;
 use super::{Action, Event, Request};
 
 /// How many ready builds a dispatch looks at for one that accepts the idle machine. More than a few means that
@@ -26,7 +27,7 @@ enum Machine {
 pub(super) struct Host {
     pub(super) capacity: u32,
     pub(super) blocked: Option<String>,
-    pub(super) ready: BTreeSet<Rank>,
+    pub(super) ready: Queue,
     idle: BTreeSet<WorkerId>,
     pub(super) starting: u32,
     pub(super) busy: u32,
@@ -46,7 +47,7 @@ impl Host {
 pub(super) struct Limit {
     pub(super) max: Option<u32>,
     pub(super) used: u32,
-    parked: BTreeSet<Rank>,
+    parked: Queue,
 }
 
 impl Limit {
@@ -213,9 +214,17 @@ impl Scheduler {
 
     /// Adds a build that is not known yet, at no place yet.
     fn insert(&mut self, now: Micros, request: &Request) -> Slot {
+        let mut hosts = Vec::with_capacity(request.hosts.len());
+        for host in &request.hosts {
+            let host = self.hosts.number(host);
+            // Named twice, it would stand twice in the host's queue.
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
         let kind = Kind {
             builder: request.builder.clone(),
-            hosts: request.hosts.iter().map(|host| self.hosts.number(host)).collect(),
+            hosts,
             limits: request.limits.iter().map(|limit| self.limits.number(limit)).collect(),
         };
         let rare = Rare {
@@ -400,15 +409,14 @@ impl Scheduler {
     /// The first ready build of the host that accepts one of its idle machines. Ready builds whose limit filled up in
     /// the meantime are parked on the way.
     fn pick(&mut self, now: Micros, host: u32, touched: &mut Touched) -> Option<(Slot, WorkerId)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let mut from = Unbounded;
+        let mut from = None;
         let mut scanned = 0;
         loop {
-            let entry = &self.hosts[host];
+            let entry = &mut self.hosts[host];
             if entry.idle.is_empty() || entry.blocked.is_some() || scanned == AVOID_SCAN {
                 return None;
             }
-            let rank = *entry.ready.range((from, Unbounded)).next()?;
+            let rank = entry.ready.after(from.as_ref())?;
             let slot = rank.slot;
             let item = self.items.get(slot)?;
             let kind = self.items.kind(item);
@@ -425,7 +433,7 @@ impl Scheduler {
             if let Some(worker) = entry.idle.iter().find(|worker| !avoid.contains(worker)) {
                 return Some((slot, *worker));
             }
-            from = Excluded(rank);
+            from = Some(rank);
             scanned += 1;
         }
     }

@@ -66,6 +66,14 @@ fn lease(b: u64, w: u64) -> Action {
 }
 
 #[test]
+fn a_host_that_is_named_twice_is_one() {
+    let mut world = World::new(2);
+    world.tell(Event::Queued(Request { hosts: vec!["h".into(), "h".into()], ..request(1) }));
+    assert_eq!(world.idle(7), [lease(1, 7)]);
+    assert_eq!(world.idle(8), [], "it has a machine");
+}
+
+#[test]
 fn a_queued_build_asks_for_a_machine_and_gets_it() {
     let mut world = World::new(1);
     assert_eq!(world.tell(Event::Queued(request(1))), [Action::Create { host: "h".into(), count: 1 }]);

@@ -124,7 +124,7 @@ impl Scheduler {
     /// Why the build waits, since when, and how many stand before it; `None` where the build is not known here.
     pub fn why(&self, build: BuildId) -> Option<Wait> {
         let slot = self.items.slot(build)?;
-        self.wait(slot, |host, item| self.hosts[host].ready.range(..item.rank(slot)).count())
+        self.wait(slot, |host, item| self.hosts[host].ready.before(&item.rank(slot)))
     }
 
     /// The same of everything that is queued or running, at the cost of looking at each once.

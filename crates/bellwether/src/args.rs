@@ -228,6 +228,9 @@ pub struct Server {
     /// The server's data directory, for its token [default: as for up; or set BELLWETHER_TOKEN]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Certificates in PEM that an https server may have, or be vouched for by, beside the well-known authorities
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

@@ -268,6 +268,11 @@ impl System {
         self.mirroring.cancel();
     }
 
+    /// The configuration, as it changes.
+    pub fn config(&self) -> watch::Receiver<Arc<buildenv::Config>> {
+        self.configs.subscribe()
+    }
+
     /// Finishes what runs and starts nothing new.
     pub fn drain(&self) {
         self.drain.cancel();

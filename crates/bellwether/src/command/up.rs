@@ -13,7 +13,7 @@ use transport::Role;
 use super::{demo, news, once};
 use crate::args::Up;
 use crate::metrics::measured;
-use crate::server::{self, Taken};
+use crate::server::{self, Door, Taken};
 use crate::system::composed::{Composer, Composition};
 use crate::system::{System, data, targets};
 
@@ -37,9 +37,18 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let (listener, address) = server::listen(&wanted, taken).await?;
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
     let stop = CancellationToken::new();
+    let door = match Door::open(&system.config(), &data, address) {
+        Ok(door) => door,
+        Err(error) => {
+            system.stop().await;
+            return Err(error);
+        }
+    };
+    system.metrics.connections(&door.edge);
+    let told = door.told.clone();
     let router = measured(system.access.before(system.routes.clone()), &system.metrics);
-    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
-    announce(&first, &data, &address.to_string());
+    let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
+    announce(&first, &data, &address.to_string(), told.as_deref());
     if !args.once && std::io::stderr().is_terminal() {
         let path = system.access.login_link("admin", Role::Admin).await.context("making a login link")?;
         let url = first.config.environment().url.trim_end_matches('/');
@@ -53,7 +62,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     code
 }
 
-fn announce(composition: &Composition, data: &Path, address: &str) {
+fn announce(composition: &Composition, data: &Path, address: &str, tls: Option<&str>) {
     let config = &composition.config;
     eprintln!(
         "bellwether {} · environment {} · http://{address}",
@@ -61,6 +70,9 @@ fn announce(composition: &Composition, data: &Path, address: &str) {
         config.environment().name
     );
     eprintln!("  state     {}", data.display());
+    if let Some(tls) = tls {
+        eprintln!("  tls       https://{address}, certificate {tls}");
+    }
     for repo in config.repos().iter().take(12) {
         eprintln!("  repo      {} from {}", repo.name, shown_url(&repo.url));
     }

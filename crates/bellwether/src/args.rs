@@ -166,6 +166,8 @@ pub enum Config {
     },
     /// Prints which builds a commit on a branch would get, and why each other builder is left out
     Plan(Plan),
+    /// Has a running server read its files again; if anything in them is wrong, it says all of it and changes nothing
+    Reload(Server),
 }
 
 /// Arguments of `config plan`.

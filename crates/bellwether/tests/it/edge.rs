@@ -2,4 +2,5 @@
 //! TLS; files that are read again while it runs.
 
 mod many;
+mod reload;
 mod tls;

@@ -166,6 +166,8 @@ pub enum Config {
     },
     /// Prints which builds a commit on a branch would get, and why each other builder is left out
     Plan(Plan),
+    /// Has a running server read its files again; if anything in them is wrong, it says all of it and changes nothing
+    Reload(Server),
 }
 
 /// Arguments of `config plan`.
@@ -228,6 +230,9 @@ pub struct Server {
     /// The server's data directory, for its token [default: as for up; or set BELLWETHER_TOKEN]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Certificates in PEM that an https server may have, or be vouched for by, beside the well-known authorities
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

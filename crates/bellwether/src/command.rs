@@ -29,7 +29,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => up::run(args).await,
         Command::Init(args) => init::run(&args),
-        Command::Config(args) => config::run(&args),
+        Command::Config(args) => config::run(&args).await,
         Command::Builds(args) => builds::run(&args).await,
         Command::Log(args) => log::run(&args).await,
         Command::Build(args) => build::run(&args).await,

@@ -1,6 +1,6 @@
 //! `/metrics` for Prometheus and `/readyz`: what the services count, requests by route, and this process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use coordinator::{Measures, Status};
+use edge::Edge;
 use http::{StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -46,6 +47,7 @@ pub struct Metrics {
     dashboard: Service,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabel, Histogram>,
+    edge: Arc<OnceLock<Edge>>,
 }
 
 impl Metrics {
@@ -64,7 +66,15 @@ impl Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
-        Arc::new(Metrics { registry, measures, coordinator, dashboard, requests, seconds })
+        let edge = Arc::default();
+        ours.register_collector(Box::new(Connections(Arc::clone(&edge))));
+        Arc::new(Metrics { registry, measures, coordinator, dashboard, requests, seconds, edge })
+    }
+
+    /// Counts the connections of the server's edge from now on.
+    pub fn connections(&self, edge: &Edge) {
+        // There is one edge, and it is opened once.
+        let _ = self.edge.set(edge.clone());
     }
 
     async fn text(&self) -> Result<String, String> {
@@ -136,6 +146,35 @@ async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
     let labels = RequestLabels { method, route, status: response.status().as_u16() };
     metrics.requests.get_or_create(&labels).inc();
     response
+}
+
+/// The connections of the edge, once it is open.
+#[derive(Debug)]
+struct Connections(Arc<OnceLock<Edge>>);
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(edge) = self.0.get() else { return Ok(()) };
+        let gauge = ConstGauge::new(i64::try_from(edge.open()).unwrap_or(i64::MAX));
+        let help = "Connections that are open now";
+        gauge.encode(encoder.encode_descriptor("connections", help, None, gauge.metric_type())?)?;
+        let counter = ConstCounter::new(edge.cut());
+        let help = "Connections that were cut while they waited, or turned away, because there were too many";
+        counter.encode(encoder.encode_descriptor("connections_cut", help, None, counter.metric_type())?)?;
+        #[cfg(feature = "full")]
+        if let Some(until) = edge.certificate_until() {
+            let gauge = ConstGauge::new(until);
+            let help = "When the certificate's time is over, since 1970";
+            let unit = Some(&Unit::Seconds);
+            gauge.encode(encoder.encode_descriptor(
+                "certificate_until",
+                help,
+                unit,
+                gauge.metric_type(),
+            )?)?;
+        }
+        Ok(())
+    }
 }
 
 /// What Prometheus wants to know of each process, read when it is asked for.

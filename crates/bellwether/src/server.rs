@@ -1,11 +1,18 @@
-//! The one port: the command line's token, and the connections.
+//! The one port: the command line's token, where is listened, and TLS.
+
+#[cfg(feature = "full")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
+use buildenv::Config;
+use edge::{Edge, Limits};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The file with the command line's token, in the data directory.
@@ -41,6 +48,73 @@ pub fn admin_token(data: &Path) -> Result<String> {
     Ok(token)
 }
 
+/// The edge of the server, and what is to run beside it.
+pub struct Door {
+    /// What serves connections.
+    pub edge: Edge,
+    /// Keeps the certificate as it should be.
+    #[cfg(feature = "full")]
+    keeper: Option<edge::tls::Keeper>,
+    /// What people are to know of the certificate.
+    pub told: Option<String>,
+}
+
+impl Door {
+    /// Opens what the configuration says of TLS and connections; files are below `data`.
+    pub fn open(config: &watch::Receiver<Arc<Config>>, data: &Path, local: SocketAddr) -> Result<Door> {
+        let environment = config.borrow().environment().clone();
+        let limits = limits(environment.connections);
+        match &environment.tls {
+            None => {
+                if !local.ip().is_loopback() {
+                    tracing::warn!(address = %local, "listening beyond this machine, without TLS: tokens and logs can be read on the way");
+                }
+                Ok(Door {
+                    edge: Edge::new(limits),
+                    #[cfg(feature = "full")]
+                    keeper: None,
+                    told: None,
+                })
+            }
+            #[cfg(feature = "full")]
+            Some(tls) => tls::open(limits, tls, config.clone(), data),
+            #[cfg(not(feature = "full"))]
+            Some(_) => {
+                let _ = data;
+                bail!(
+                    "environment.{}.tls: this program was built without TLS; build it with --features full, or put a proxy before it",
+                    environment.name
+                )
+            }
+        }
+    }
+
+    /// Serves until `stop`.
+    pub async fn serve(self, listener: TcpListener, router: Router, stop: CancellationToken) {
+        let serving = self.edge.serve(listener, router, stop.clone());
+        #[cfg(feature = "full")]
+        if let Some(keeper) = self.keeper {
+            tokio::join!(serving, keeper.run(stop));
+            return;
+        }
+        serving.await;
+    }
+}
+
+/// Limits of connections: as many as are asked for, and no more than leave files for all else.
+pub fn limits(connections: usize) -> Limits {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let room = files.map_or(connections, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
+    if room < connections {
+        tracing::info!(
+            connections = room,
+            asked = connections,
+            "as many connections as three quarters of the files that this process may open (ulimit -n)"
+        );
+    }
+    Limits { connections: room.min(connections), ..Limits::default() }
+}
+
 /// How an address that can't be had is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -68,24 +142,7 @@ pub async fn listen(address: &str, taken: Taken) -> Result<(TcpListener, SocketA
         Err(error) => return Err(error).with_context(|| format!("listening on {address}")),
     };
     let local = listener.local_addr()?;
-    if !local.ip().is_loopback() {
-        tracing::warn!(address = %local, "listening beyond this machine, without TLS: tokens and logs can be read on the way");
-    }
     Ok((listener, local))
-}
-
-/// Serves until `stop`.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> Result<()> {
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, router).with_graceful_shutdown({
-        let stop = stop.clone();
-        async move { stop.cancelled().await }
-    });
-    tokio::select! {
-        served = served => served.context("serving"),
-        // Live tails never end by themselves.
-        () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_millis(200)).await } => Ok(()),
-    }
 }
 
 #[cfg(test)]

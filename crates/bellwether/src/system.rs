@@ -5,6 +5,8 @@ pub mod data;
 #[cfg(test)]
 mod hidden;
 pub mod hooks;
+mod reconfigure;
+pub mod reload;
 #[cfg(test)]
 mod table;
 pub mod targets;
@@ -27,11 +29,11 @@ use tokio_util::sync::CancellationToken;
 use transport::{Routes, Service};
 
 use composed::{Composer, Composition};
+use reconfigure::{AtStart, Reconfigure};
+use reload::Reload;
 
 use crate::metrics::{self, Metrics};
 
-/// How often the mirrors are asked whether a project file may have changed.
-const RECONFIGURE: Duration = Duration::from_millis(200);
 /// The most bytes of archives kept on disk.
 const ARCHIVES: u64 = 4 << 30;
 
@@ -57,9 +59,9 @@ pub struct System {
     mirroring: CancellationToken,
     coordinating: JoinHandle<Stopped>,
     others: Vec<JoinHandle<()>>,
-    composer: Arc<Composer>,
-    compositions: watch::Sender<Arc<Composition>>,
-    configs: watch::Sender<Arc<buildenv::Config>>,
+    config: watch::Receiver<Arc<buildenv::Config>>,
+    /// Takes orders to read the configuration again.
+    pub reload: Reload,
     #[cfg(feature = "full")]
     _traces: Option<tokio_util::task::AbortOnDropHandle<()>>,
     _owner: DataDir,
@@ -116,6 +118,7 @@ impl System {
             dashboard.set_builder_key(&master)?;
         }
         let dashboard_routes = dashboard::routes(&dashboard);
+        let dashboard_handle = dashboard.clone();
         let dashboard_service = Service::in_process(dashboard_routes.clone().into_router());
 
         let pool = LocalPool::open(LocalPoolConfig {
@@ -128,6 +131,11 @@ impl System {
         .context("opening the local pool")?;
         let secrets = data::secrets(&first.config, data);
         let values = secrets.values.clone();
+        let at_start = AtStart {
+            environment: environment.clone(),
+            data: data.to_owned(),
+            secrets: first.config.secrets().to_vec(),
+        };
         let blocked = {
             let composition = composition.clone();
             Arc::new(move |repo: &str, builder: &str| {
@@ -135,12 +143,13 @@ impl System {
                 now.missing_tool(repo, builder).or_else(|| secrets.lacks(&now.config, repo, builder))
             })
         };
+        let (reload, orders) = Reload::new(db.clone(), environment.name.to_string());
         let handles = Handles {
             db,
             objects,
             dashboard: dashboard_service.clone(),
             mirror: mirror_service.clone(),
-            config,
+            config: config.clone(),
             pools: vec![Arc::new(pool)],
             clock: Arc::new(SystemClock),
             hooks: hooks::of(die_at)?,
@@ -165,7 +174,7 @@ impl System {
         let metrics =
             Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
         let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
-        let routes = access.with(services.merge(metrics::routes(&metrics)));
+        let routes = access.with(services.merge(metrics::routes(&metrics)).merge(reload::routes(&reload)));
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let looking = stop.child_token();
@@ -174,7 +183,19 @@ impl System {
             async move { mirror.run(dashboard, looking).await }
         });
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
-        let mut system = System {
+        let reconfigure = Reconfigure {
+            composer,
+            mirrors: mirror.clone(),
+            mirror: mirror_service,
+            dashboard: dashboard_handle,
+            compositions,
+            configs,
+            at_start,
+            orders,
+            stop: stop.clone(),
+        };
+        let reconfiguring = tokio::spawn(reconfigure.run());
+        Ok(System {
             routes,
             access,
             metrics,
@@ -186,57 +207,12 @@ impl System {
             stop,
             mirroring: looking,
             coordinating,
-            others: vec![mirroring],
-            composer,
-            compositions,
-            configs,
+            others: vec![mirroring, reconfiguring],
+            config,
+            reload,
             #[cfg(feature = "full")]
             _traces: traces,
             _owner: owner,
-        };
-        system.others.push(system.reconfigure_task(mirror_service));
-        Ok(system)
-    }
-
-    /// Follows the project files of the mirrors.
-    fn reconfigure_task(&self, mirror: Service) -> JoinHandle<()> {
-        let (composer, mirrors) = (Arc::clone(&self.composer), self.mirror.clone());
-        let (compositions, configs) = (self.compositions.clone(), self.configs.clone());
-        let stop = self.stop.clone();
-        tokio::spawn(async move {
-            let mut seen: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
-            while !stop.is_cancelled() {
-                let heads: BTreeMap<_, _> = mirrors
-                    .states()
-                    .into_iter()
-                    .filter(|state| state.rounds > 0)
-                    .map(|state| (state.name, (state.head, state.reason)))
-                    .collect();
-                if heads != seen {
-                    match composer.with_projects(&mirror, &heads).await {
-                        Ok(composition) => {
-                            if let Err(error) =
-                                mirrors.set_repos(composed::mirrored(&composition.config, &composer.base))
-                            {
-                                tracing::error!(%error, "the mirrors can't take the configuration");
-                            }
-                            for (repo, problems) in &composition.problems {
-                                // Whoever follows the compositions says what is wrong.
-                                tracing::info!(%repo, problems = problems.0.len(), "its configuration is bad");
-                            }
-                            let composition = Arc::new(composition);
-                            configs.send_replace(Arc::clone(&composition.config));
-                            compositions.send_replace(composition);
-                            seen = heads;
-                        }
-                        Err(error) => tracing::error!("the configuration can't be composed: {error:#}"),
-                    }
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(if seen.is_empty() { RECONFIGURE / 4 } else { RECONFIGURE }) => {}
-                    () = stop.cancelled() => {}
-                }
-            }
         })
     }
 
@@ -273,6 +249,11 @@ impl System {
     /// Looks for no more news: what is due now is all that is built.
     pub fn freeze(&self) {
         self.mirroring.cancel();
+    }
+
+    /// The configuration, as it changes.
+    pub fn config(&self) -> watch::Receiver<Arc<buildenv::Config>> {
+        self.config.clone()
     }
 
     /// Finishes what runs and starts nothing new.

@@ -29,7 +29,7 @@ impl Default for Limits {
             connections: 10_000,
             head: Duration::from_secs(15),
             head_bytes: 64 << 10,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_secs(75),
             body_wait: Duration::from_secs(20),
             body_rate: 1024,
             stalled: Duration::from_secs(60),

@@ -24,7 +24,14 @@ impl Remote {
             // An address as `up --listen` takes it.
             false => format!("http://{}", args.server.trim_end_matches('/')),
         };
-        let mut service = Service::url(&url);
+        let mut service = match &args.ca_file {
+            Some(file) => {
+                let said = || format!("--ca-file {}", file.display());
+                let certificates = std::fs::read(file).with_context(said)?;
+                Service::url_trusting(&url, &certificates).with_context(said)?
+            }
+            None => Service::url(&url),
+        };
         let token = match std::env::var("BELLWETHER_TOKEN") {
             Ok(token) => Some(token),
             Err(_) => {

@@ -1,24 +1,67 @@
-//! `config check`, `config explain`, `config plan`.
+//! `config check`, `config explain`, `config plan`, `config reload`.
 
 mod plan;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use buildenv::{Config, Explained, Problems, RepoName, Source};
 use serde_json::json;
 
-use super::client::print_json;
-use crate::args::{Config as Asked, ConfigFiles};
+use super::client::{Remote, print_json};
+use crate::args::{Config as Asked, ConfigFiles, Server};
 use crate::system::composed::PROJECT_FILE;
 
-pub fn run(asked: &Asked) -> Result<ExitCode> {
+/// How long a server may take to read its files again, and those of its repositories.
+const RELOAD: Duration = Duration::from_secs(90);
+
+pub async fn run(asked: &Asked) -> Result<ExitCode> {
     match asked {
+        Asked::Reload(server) => reload(server).await,
         Asked::Check(files) => check(files),
         Asked::Explain { what, files } => explain(what, files),
         Asked::Plan(args) => plan::run(args),
+    }
+}
+
+/// What the server answers.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Reloaded {
+    lines: Vec<String>,
+    changes: Vec<serde_json::Value>,
+    restart: Vec<String>,
+}
+
+async fn reload(server: &Server) -> Result<ExitCode> {
+    let remote = Remote::new(server)?;
+    let service = remote.service.clone().with_timeout(RELOAD);
+    let reloaded: Reloaded =
+        match service.call_json::<(), _>(http::Method::POST, "/api/v1/reload", None).await {
+            Err(transport::CallError::Refused { error, .. }) if error.code == "bad_configuration" => {
+                eprintln!("the configuration is as before; what was read can't be used:\n{}", error.message);
+                return Ok(ExitCode::from(1));
+            }
+            answer => remote.hint(answer)?,
+        };
+    match server.json {
+        true => print_json(&reloaded)?,
+        false => {
+            reloaded.lines.iter().for_each(|line| println!("{line}"));
+            tell(&[], &reloaded.restart);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on stderr what is different after a reload.
+pub fn tell(lines: &[String], restart: &[String]) {
+    eprintln!("the configuration was read again and is in effect");
+    lines.iter().for_each(|line| eprintln!("  {line}"));
+    if !restart.is_empty() {
+        eprintln!("  needs a restart: {}", restart.join(", "));
     }
 }
 

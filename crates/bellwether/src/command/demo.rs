@@ -28,6 +28,8 @@ use history::{Branch, Made, Repo};
 
 /// Where it listens if nothing else is asked for; any other port will do, because nothing is expected to find it.
 const DEFAULT: &str = "127.0.0.1:8119";
+/// How many connections it takes.
+const DEMO_CONNECTIONS: usize = 1000;
 /// How many builds are posted at once.
 const AT_ONCE: usize = 4;
 
@@ -77,7 +79,10 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
         dir.0.display(),
     );
     // Told of before it answers: whoever waits for an answer finds the address said.
-    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
+    let serving = tokio::spawn({
+        let (edge, stop) = (edge::Edge::new(server::limits(DEMO_CONNECTIONS)), stop.clone());
+        async move { edge.serve(listener, router, stop).await }
+    });
     signals.next().await;
     stop.cancel();
     let _ = serving.await;

@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use transport::Role;
 
-use super::{demo, news, once};
+use super::{config, demo, news, once};
 use crate::args::Up;
 use crate::metrics::measured;
-use crate::server::{self, Taken};
+use crate::server::{self, Door, Taken};
 use crate::system::composed::{Composer, Composition};
-use crate::system::{System, data, targets};
+use crate::system::reload::Reload;
+use crate::system::targets::Named;
+use crate::system::{System, data};
 
 /// The address where none is given and the configuration names none.
 const DEFAULT: &str = "127.0.0.1:8119";
@@ -28,8 +30,9 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         Some(dir) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
         None => data::default_dir()?,
     };
-    let targets = targets::read(&args.repos, args.sources.config.as_deref(), args.horizon)?;
-    let composer = Composer::new(targets, args.sources.environment.as_deref())?;
+    let named =
+        Named { repos: args.repos.clone(), config: args.sources.config.clone(), horizon: args.horizon };
+    let composer = Composer::new(named.read()?, args.sources.environment.as_deref())?.named(named);
     let first = composer.without_projects()?;
     let wanted = args.listen.clone().unwrap_or_else(|| first.config.environment().listen.clone());
     let wanted = if wanted.is_empty() { DEFAULT.to_owned() } else { wanted };
@@ -37,9 +40,18 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let (listener, address) = server::listen(&wanted, taken).await?;
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
     let stop = CancellationToken::new();
+    let door = match Door::open(&system.config(), &data, address) {
+        Ok(door) => door,
+        Err(error) => {
+            system.stop().await;
+            return Err(error);
+        }
+    };
+    system.metrics.connections(&door.edge);
+    let told = door.told.clone();
     let router = measured(system.access.before(system.routes.clone()), &system.metrics);
-    let serving = tokio::spawn(server::serve(listener, router, stop.clone()));
-    announce(&first, &data, &address.to_string());
+    let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
+    announce(&first, &data, &address.to_string(), told.as_deref());
     if !args.once && std::io::stderr().is_terminal() {
         let path = system.access.login_link("admin", Role::Admin).await.context("making a login link")?;
         let url = first.config.environment().url.trim_end_matches('/');
@@ -53,7 +65,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     code
 }
 
-fn announce(composition: &Composition, data: &Path, address: &str) {
+fn announce(composition: &Composition, data: &Path, address: &str, tls: Option<&str>) {
     let config = &composition.config;
     eprintln!(
         "bellwether {} · environment {} · http://{address}",
@@ -61,6 +73,9 @@ fn announce(composition: &Composition, data: &Path, address: &str) {
         config.environment().name
     );
     eprintln!("  state     {}", data.display());
+    if let Some(tls) = tls {
+        eprintln!("  tls       https://{address}, certificate {tls}");
+    }
     for repo in config.repos().iter().take(12) {
         eprintln!("  repo      {} from {}", repo.name, shown_url(&repo.url));
     }
@@ -136,6 +151,7 @@ async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
     let dashboard = DashboardClient::new(system.dashboard.clone());
     let news = AbortOnDropHandle::new(tokio::spawn(news::tell(dashboard, address.to_owned())));
     let mut signals = Signals::new()?;
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload_at(hangups()?, system.reload.clone())));
     tokio::select! {
         () = signals.next() => {}
         stopped = system.coordinator_ended() => {
@@ -156,6 +172,26 @@ async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
     drop(news);
     system.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP, where it is an order. At a terminal it says that the terminal is gone, and ends the server as ever.
+fn hangups() -> Result<Option<tokio::signal::unix::Signal>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    if std::io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    signal(SignalKind::hangup()).map(Some).context("listening for the order to read the files again")
+}
+
+/// Reads the files again at each hangup.
+async fn reload_at(hangups: Option<tokio::signal::unix::Signal>, reload: Reload) {
+    let Some(mut hangups) = hangups else { return };
+    while hangups.recv().await.is_some() {
+        match reload.order("SIGHUP").await {
+            Ok(reloaded) => config::tell(&reloaded.lines, &reloaded.restart),
+            Err(bad) => eprintln!("the configuration is as before; what was read can't be used:\n{bad}"),
+        }
+    }
 }
 
 /// Ctrl-C and the order to end.

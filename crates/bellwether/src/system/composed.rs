@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
 use buildenv::{Config, EnvironmentName, Found, Problems, Project, RepoName, Source};
@@ -11,7 +11,7 @@ use gitmirror::RepoConfig;
 use transport::{Service, segment};
 
 use super::data::has_program;
-use super::targets::Targets;
+use super::targets::{Named, Targets};
 
 /// The name of a project's own file.
 pub const PROJECT_FILE: &str = "bellwether.toml";
@@ -46,9 +46,20 @@ impl Composition {
     }
 }
 
+/// What a composition is made from: the server's files as they were when they were read.
+#[derive(Debug)]
+pub struct Files {
+    targets: Targets,
+    environment: Option<EnvironmentName>,
+    /// Included files by name. Each is read once, so that a file which somebody edits has no effect by the way.
+    included: Mutex<BTreeMap<String, String>>,
+}
+
 /// Makes compositions.
 pub struct Composer {
-    targets: Targets,
+    files: RwLock<Arc<Files>>,
+    /// What the files are read from again.
+    named: Option<Named>,
     environment: Option<EnvironmentName>,
     /// The folder of the server file, whole.
     pub base: PathBuf,
@@ -57,14 +68,53 @@ pub struct Composer {
 impl Composer {
     /// From these targets, in this environment.
     pub fn new(targets: Targets, environment: Option<&str>) -> Result<Composer> {
-        let environment = environment.map(str::parse).transpose().context("--env")?;
+        let environment: Option<EnvironmentName> =
+            environment.map(str::parse).transpose().context("--env")?;
         let base = std::fs::canonicalize(&targets.base).unwrap_or_else(|_| targets.base.clone());
-        Ok(Composer { targets, environment, base })
+        let files = Files { targets, environment: environment.clone(), included: Mutex::default() };
+        Ok(Composer { files: RwLock::new(Arc::new(files)), named: None, environment, base })
     }
 
-    fn includes(&self) -> impl Fn(&str) -> std::io::Result<String> + use<> {
-        let base = self.targets.base.clone();
-        move |name: &str| std::fs::read_to_string(base.join(name))
+    /// Says what its files can be read from again.
+    pub fn named(mut self, named: Named) -> Composer {
+        self.named = Some(named);
+        self
+    }
+
+    /// The files that are in effect.
+    pub fn files(&self) -> Arc<Files> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the files again; nothing is in effect by that.
+    pub fn read_again(&self) -> Result<Files> {
+        let named = self.named.as_ref().context("this server was not started from files")?;
+        let environment = self.environment.clone();
+        Ok(Files { targets: named.read()?, environment, included: Mutex::default() })
+    }
+
+    /// Makes others the files that are in effect.
+    pub fn adopt(&self, files: Files) {
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(files);
+    }
+
+    /// The configuration before any repository was looked at.
+    pub fn without_projects(&self) -> Result<Composition> {
+        self.files().without_projects()
+    }
+}
+
+impl Files {
+    fn includes(&self) -> impl Fn(&str) -> std::io::Result<String> {
+        |name: &str| {
+            let mut included = self.included.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(text) = included.get(name) {
+                return Ok(text.clone());
+            }
+            let text = std::fs::read_to_string(self.targets.base.join(name))?;
+            included.insert(name.to_owned(), text.clone());
+            Ok(text)
+        }
     }
 
     /// The configuration before any repository was looked at.

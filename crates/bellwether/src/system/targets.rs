@@ -37,6 +37,24 @@ impl Targets {
     }
 }
 
+/// What the targets are read from, to read them again.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Repositories of the command line.
+    pub repos: Vec<String>,
+    /// The server file.
+    pub config: Option<PathBuf>,
+    /// How many commits back, for repositories that do not say.
+    pub horizon: u32,
+}
+
+impl Named {
+    /// Reads what is there now.
+    pub fn read(&self) -> Result<Targets> {
+        read(&self.repos, self.config.as_deref(), self.horizon)
+    }
+}
+
 /// Reads the targets.
 pub fn read(repos: &[String], config: Option<&Path>, horizon: u32) -> Result<Targets> {
     let mut repos = repos.to_vec();

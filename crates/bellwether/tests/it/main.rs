@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
 mod demo;
+mod edge;
 mod faults;
 mod input;
 mod metrics;

@@ -1,0 +1,196 @@
+//! The one task that changes the configuration: after the files of repositories, and when it is told to read the server's
+//! files again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells};
+use dashboard::Dashboard;
+use gitmirror::Mirror;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use transport::Service;
+
+use super::composed::{self, Composer, Composition};
+use super::data;
+use super::reload::{Bad, Order, Reloaded};
+
+/// How often the mirrors are asked whether a project file may have changed.
+const RECONFIGURE: Duration = Duration::from_millis(200);
+
+/// A repository's head, and why there is none.
+type Heads = BTreeMap<String, (Option<String>, Option<String>)>;
+
+/// What was taken from the configuration at the start, and stays.
+pub(super) struct AtStart {
+    pub environment: Environment,
+    pub data: PathBuf,
+    pub secrets: Vec<Secret>,
+}
+
+/// Whoever follows the configuration's sources.
+pub(super) struct Reconfigure {
+    pub composer: Arc<Composer>,
+    pub mirrors: Mirror,
+    pub mirror: Service,
+    pub dashboard: Dashboard,
+    pub compositions: watch::Sender<Arc<Composition>>,
+    pub configs: watch::Sender<Arc<Config>>,
+    pub at_start: AtStart,
+    pub orders: mpsc::Receiver<Order>,
+    pub stop: CancellationToken,
+}
+
+impl Reconfigure {
+    pub async fn run(mut self) {
+        let mut seen = Heads::new();
+        while !self.stop.is_cancelled() {
+            let heads = self.heads();
+            if heads != seen {
+                match self.composer.files().with_projects(&self.mirror, &heads).await {
+                    Ok(composition) => {
+                        if let Err(error) = self.watch(&composition) {
+                            tracing::error!(%error, "the mirrors can't take the configuration");
+                        }
+                        for (repo, problems) in &composition.problems {
+                            // Whoever follows the compositions says what is wrong.
+                            tracing::info!(%repo, problems = problems.0.len(), "its configuration is bad");
+                        }
+                        self.show(composition);
+                        seen = heads;
+                    }
+                    Err(error) => tracing::error!("the configuration can't be composed: {error:#}"),
+                }
+            }
+            let order = tokio::select! {
+                () = tokio::time::sleep(if seen.is_empty() { RECONFIGURE / 4 } else { RECONFIGURE }) => None,
+                order = self.orders.recv() => order,
+                () = self.stop.cancelled() => None,
+            };
+            if let Some(order) = order {
+                let reloaded = self.reload().await;
+                // Whoever asked may have gone.
+                let _ = order.answer.send(reloaded);
+            }
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        let states = self.mirrors.states().into_iter().filter(|state| state.rounds > 0);
+        states.map(|state| (state.name, (state.head, state.reason))).collect()
+    }
+
+    fn watch(&self, composition: &Composition) -> Result<(), gitmirror::OpenError> {
+        self.mirrors.set_repos(composed::mirrored(&composition.config, &self.composer.base))
+    }
+
+    fn show(&self, composition: Composition) {
+        let composition = Arc::new(composition);
+        self.configs.send_replace(Arc::clone(&composition.config));
+        self.compositions.send_replace(composition);
+    }
+
+    /// Reads the server's files again. Where anything is wrong with them, nothing changes.
+    async fn reload(&self) -> Result<Reloaded, Bad> {
+        let files = self.composer.read_again()?;
+        let server = files.without_projects()?;
+        let environment = server.config.environment();
+        if environment.name != self.at_start.environment.name {
+            return Err(Bad(format!(
+                "this server is environment {}, and the files are of {}: another environment is another server",
+                self.at_start.environment.name, environment.name
+            )));
+        }
+        let key = data::builder_key(&server.config, &self.at_start.data)?;
+        let composition = files.with_projects(&self.mirror, &self.heads()).await?;
+        let old = self.configs.borrow().clone();
+        let reloaded = Reloaded {
+            restart: self.needs_restart(&old, &composition.config),
+            ..difference(&old, &composition.config)
+        };
+        // From here on it is in effect. The mirrors refuse only what the check of the files has refused before.
+        if let Some(key) = key {
+            self.dashboard.set_builder_key(&key).map_err(|error| Bad(error.to_string()))?;
+        }
+        self.watch(&composition).map_err(|error| Bad(error.to_string()))?;
+        self.composer.adopt(files);
+        self.show(composition);
+        Ok(reloaded)
+    }
+
+    /// What the files say otherwise than at the start, and is taken up at the next start only.
+    fn needs_restart(&self, old: &Config, new: &Config) -> Vec<String> {
+        let (was, is) = (&self.at_start.environment, new.environment());
+        let name = &was.name;
+        let mut found = Vec::new();
+        for (key, differs) in [
+            ("database", was.database != is.database),
+            ("objects", was.objects != is.objects),
+            ("listen", was.listen != is.listen),
+            ("connections", was.connections != is.connections),
+            ("tls", was.tls != is.tls),
+        ] {
+            if differs {
+                found.push(format!("environment.{name}.{key}"));
+            }
+        }
+        let known = |secret: &&Secret| {
+            self.at_start
+                .secrets
+                .iter()
+                .any(|known| (&known.name, &known.source) == (&secret.name, &secret.source))
+        };
+        found.extend(
+            new.secrets()
+                .iter()
+                .filter(|secret| !known(secret))
+                .map(|secret| format!("secret.{}", secret.name)),
+        );
+        if data::worker_environment(old) != data::worker_environment(new) {
+            found.push("env_pass, for workers".into());
+        }
+        if old.dashboard().builder_key_file.is_some() && new.dashboard().builder_key_file.is_none() {
+            found.push("dashboard.builder_key_file, to take the key away".into());
+        }
+        found
+    }
+}
+
+/// What differs between two configurations.
+fn difference(old: &Config, new: &Config) -> Reloaded {
+    let asked = Asked { repos: vec![], branch: None, toolchain_branches: vec![], class: Class::PostSubmit };
+    let changes = diff_cells(old, new, &asked);
+    let mut lines = Vec::new();
+    for (kind, names) in
+        [("repo", repos as fn(&Config) -> BTreeSet<String>), ("host", hosts), ("builder", builders)]
+    {
+        let (was, is) = (names(old), names(new));
+        lines.extend(is.difference(&was).map(|name| format!("+ {kind} {name}")));
+        lines.extend(was.difference(&is).map(|name| format!("- {kind} {name}")));
+    }
+    for (what, differs) in [
+        ("access", old.access() != new.access()),
+        ("environment.url", old.environment().url != new.environment().url),
+        ("environment.max_builds", old.environment().max_builds != new.environment().max_builds),
+    ] {
+        if differs {
+            lines.push(format!("~ {what}"));
+        }
+    }
+    lines.extend(changes.iter().map(ToString::to_string));
+    Reloaded { lines, changes, restart: Vec::new() }
+}
+
+fn repos(config: &Config) -> BTreeSet<String> {
+    config.repos().iter().map(|repo| repo.name.to_string()).collect()
+}
+
+fn hosts(config: &Config) -> BTreeSet<String> {
+    config.hosts().iter().map(|host| host.name.to_string()).collect()
+}
+
+fn builders(config: &Config) -> BTreeSet<String> {
+    config.builders().iter().map(|builder| builder.full_name()).collect()
+}

@@ -40,8 +40,9 @@ pub use facts::Fact;
 pub use load::{load, load_with_projects};
 pub use model::{
     Access, Ancestor, Builder, Class, Classes, Dashboard, Environment, GithubLogin, Host, Isolation, Job,
-    Limit, Limits, LoginClient, Oidc, Pair, Part, Pool, Reading, Recipe, Repo, Results, Role, Rule, Secret,
-    SecretSource, SourceKind, Step, StepWhen, Trust, TryPolicy, Visibility, When,
+    Limit, Limits, LoginClient, ObjectStore, Oidc, Pair, Part, Pool, Reading, Recipe, Repo, Results,
+    Retention, Role, Rule, Secret, SecretSource, SourceKind, Step, StepWhen, Trust, TryPolicy, Visibility,
+    When,
 };
 pub use name::{
     BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,

@@ -9,7 +9,8 @@ mod repo;
 
 pub use builder::{Ancestor, Builder};
 pub use environment::{
-    Access, Dashboard, Environment, GithubLogin, Limit, LoginClient, Oidc, Reading, Secret, SecretSource,
+    Access, Dashboard, Environment, GithubLogin, Limit, LoginClient, ObjectStore, Oidc, Reading, Retention,
+    Secret, SecretSource,
 };
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub(crate) use policy::Subject;

@@ -135,6 +135,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::events::STATEMENTS,
         crate::leader::STATEMENTS,
         crate::leases::STATEMENTS,
+        crate::snapshots::STATEMENTS,
         crate::spans::STATEMENTS,
         crate::workers::STATEMENTS,
         crate::artifacts::STATEMENTS,
@@ -157,6 +158,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::logs::STATEMENTS,
         crate::repos::STATEMENTS,
         crate::results::STATEMENTS,
+        crate::retention::STATEMENTS,
         crate::test_results::STATEMENTS,
     ]
     .concat()

@@ -38,6 +38,7 @@ pub(super) fn follow(
     let parts = futures::stream::try_unfold(start, move |mut follow| async move {
         loop {
             let log = logstore::existing(&follow.dashboard, attempt).await?;
+            logstore::kept(&log)?;
             let end = log.bytes as u64;
             if end > follow.at {
                 let part = logstore::read(&follow.dashboard, attempt, follow.at, end);

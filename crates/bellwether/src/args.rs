@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod state;
 
-pub use state::{Audit, AuditList, AuditVerify, Backup, Restore, State};
+pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
 #[derive(Debug, Parser)]
@@ -64,6 +64,8 @@ pub enum Command {
     Backup(Backup),
     /// Puts a backup into an empty database
     Restore(Restore),
+    /// Lets go what is kept no more by the rules of `[retention]`, or says what would go
+    Gc(Gc),
     /// Checks and prints the log of who did what
     #[command(subcommand)]
     Audit(Audit),

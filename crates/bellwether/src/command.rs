@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod doctor;
 mod follow;
+mod gc;
 mod init;
 mod log;
 mod news;
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,
+        Command::Gc(args) => gc::run(&args).await,
         Command::Audit(args) => state::audit(&args).await,
         Command::Token(args) => token::run(&args).await,
         Command::Login(args) => token::login(&args).await,

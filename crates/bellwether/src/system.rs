@@ -22,7 +22,7 @@ use coordinator::{
 };
 use dashboard::{Dashboard, DashboardParts};
 use gitmirror::{Mirror, MirrorConfig};
-use store::{DataDir, Db, Objects};
+use store::{DataDir, Db};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ use reload::Reload;
 
 use crate::metrics::{self, Metrics};
 
+/// When what is kept no more is looked for first, and how often then.
+const FIRST_GC: Duration = Duration::from_secs(600);
+const EACH_GC: Duration = Duration::from_secs(24 * 3600);
 /// The most bytes of archives kept on disk.
 const ARCHIVES: u64 = 4 << 30;
 
@@ -80,9 +83,8 @@ impl System {
         let db = Db::open(&url, data).await.context("opening the database")?;
         data::claim_database(&db, environment.name.as_str()).await?;
         let admin_token = crate::server::admin_token(data)?;
-        let objects_url =
-            environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
-        let objects = Objects::open(&objects_url, data).context("opening the object store")?;
+        let objects = data::objects(&environment, data)?;
+        data::probe(&environment, &objects).await?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
 
@@ -114,6 +116,7 @@ impl System {
             logs: dashboard::LogLimits::default(),
         };
         let dashboard = Dashboard::new(parts);
+        let (kept, kept_in) = (dashboard.clone(), db.clone());
         if let Some(master) = data::builder_key(&first.config, data)? {
             dashboard.set_builder_key(&master)?;
         }
@@ -182,6 +185,7 @@ impl System {
             let (mirror, dashboard, looking) = (mirror.clone(), dashboard_service.clone(), looking.clone());
             async move { mirror.run(dashboard, looking).await }
         });
+        let letting_go = tokio::spawn(let_go(kept, kept_in, stop.child_token()));
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let reconfigure = Reconfigure {
             composer,
@@ -207,7 +211,7 @@ impl System {
             stop,
             mirroring: looking,
             coordinating,
-            others: vec![mirroring, reconfiguring],
+            others: vec![mirroring, reconfiguring, letting_go],
             config,
             reload,
             #[cfg(feature = "full")]
@@ -275,6 +279,33 @@ impl System {
         for other in &mut self.others {
             let _ = tokio::time::timeout(Duration::from_secs(5), &mut *other).await;
             other.abort();
+        }
+    }
+}
+
+/// Lets go what is kept no more: soon after the start, and then once a day.
+async fn let_go(dashboard: Dashboard, db: Db, stop: CancellationToken) {
+    let mut wait = FIRST_GC;
+    loop {
+        let round = async {
+            tokio::time::sleep(wait).await;
+            let round = dashboard::Round { now: store::Micros::now(), dry_run: false };
+            let gone = dashboard.gc(round).await?;
+            if !gone.is_nothing() {
+                tracing::info!(gone = ?gone.kinds, "what is kept no more is gone");
+            }
+            data::note_gc(&db, "server", &gone).await
+        };
+        tokio::select! {
+            done = round => match done {
+                Ok(()) => wait = EACH_GC,
+                // What was done is done; the next round goes on.
+                Err(error) => {
+                    tracing::warn!("not all that is kept no more is gone: {error:#}");
+                    wait = FIRST_GC;
+                }
+            },
+            () = stop.cancelled() => return,
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Rule, Secret, SecretSource,
-    Visibility,
+    Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Retention, Rule, Secret,
+    SecretSource, Visibility,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -44,6 +44,7 @@ pub struct Config {
     known_missing: Vec<BuilderName>,
     access: Access,
     dashboard: Dashboard,
+    retention: Retention,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -154,6 +155,12 @@ impl Config {
     #[must_use]
     pub fn dashboard_main(&self) -> Option<&RepoName> {
         self.dashboard.main.as_ref()
+    }
+
+    /// Says how long what is kept.
+    #[must_use]
+    pub fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// Gives the settings of the original's dashboard API.
@@ -343,6 +350,7 @@ impl Maker<'_> {
             hidden_branches: Fields(t).patterns("hidden_branches"),
             builder_key_file: Fields(t).owned("builder_key_file"),
         });
+        let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -364,6 +372,7 @@ impl Maker<'_> {
             secrets,
             access,
             dashboard,
+            retention,
         }
     }
 
@@ -375,7 +384,7 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard"].into_iter().flat_map(of).collect()
+        ["secret", "limit", "access", "dashboard", "retention"].into_iter().flat_map(of).collect()
     }
 
     fn recipes(&self) -> Vec<Arc<Recipe>> {

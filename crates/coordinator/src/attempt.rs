@@ -4,6 +4,7 @@
 //! again from a clean work directory, a step that runs is found by its id and read on, a report is sent again.
 
 mod artifacts;
+mod kept;
 mod prepare;
 mod record;
 mod retry;

@@ -43,7 +43,22 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
             removed += 1;
         }
     }
+    // A tree that was uploaded, and no row came to say that it is a snapshot.
+    for object in shared.objects.list("snapshots").await.unwrap_or_default() {
+        if is_old_upload(&object.path, before(STAGED))
+            && !store::snapshots::is_named(&mut ledger.db().read().await?, &object.path).await?
+            && shared.objects.delete(&object.path).await.is_ok()
+        {
+            removed += 1;
+        }
+    }
     Ok((expired, removed))
+}
+
+/// Whether the path is that of an upload (`…/DIGEST-ATTEMPT-FENCE.tar.gz`) by an attempt that began before that moment.
+fn is_old_upload(path: &str, before: Micros) -> bool {
+    let attempt = path.rsplit('/').next().and_then(|name| name.split('-').nth(1));
+    attempt.and_then(|text| text.parse::<AttemptId>().ok()).is_some_and(|attempt| attempt.time() < before)
 }
 
 /// Whether the upload belongs to an attempt that began before that moment.
@@ -64,5 +79,9 @@ mod tests {
         assert!(!is_left(&path, Micros(5_000_000)));
         assert!(!is_left("staged/else", Micros(i64::MAX)));
         assert!(!is_left("logs/x", Micros(i64::MAX)));
+        let path = format!("snapshots/trusted/b/go@1/0a-{attempt}-12.tar.gz");
+        assert!(is_old_upload(&path, Micros(6_000_000)));
+        assert!(!is_old_upload(&path, Micros(5_000_000)));
+        assert!(!is_old_upload("snapshots/trusted/b/go@1/0a.tar.gz", Micros(i64::MAX)));
     }
 }

@@ -13,4 +13,7 @@ pub mod extract;
 mod server;
 
 #[cfg(feature = "server")]
-pub use server::{BadKey, Dashboard, DashboardParts, LogLimits, builder_key, router, routes, serve};
+pub use server::{
+    Amount, BadKey, Dashboard, DashboardParts, GcError, Gone, Item, LogLimits, Round, builder_key, router,
+    routes, serve,
+};

@@ -14,6 +14,7 @@ mod pages;
 mod plan;
 mod refusal;
 mod repos;
+mod retention;
 mod since;
 mod tail;
 mod visible;
@@ -34,6 +35,7 @@ use cells::CellCache;
 use failures::FailureCache;
 pub use legacy::{BadKey, builder_key};
 use refusal::{Answer, Refusal};
+pub use retention::{Amount, GcError, Gone, Item, Round};
 
 /// Limits of the log store. Tests make them small.
 #[derive(Debug, Clone)]

@@ -8,14 +8,15 @@ use crate::{AttemptId, BuildId, Conn, Micros, StoreError, Tx};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT attempt, name, size, sha256, object, time_us FROM artifacts ", $rest)
+        concat!("SELECT attempt, name, size, sha256, object, time_us, expired_us FROM artifacts ", $rest)
     };
 }
 
 statements! {
     PUT = "artifacts.put", "INSERT INTO artifacts (attempt, name, build_id, size, sha256, object, time_us) \
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (attempt, name) DO UPDATE SET size = excluded.size, \
-        sha256 = excluded.sha256, object = excluded.object, time_us = excluded.time_us";
+        sha256 = excluded.sha256, object = excluded.object, time_us = excluded.time_us, \
+        expired_us = NULL, cleared = 0";
     GET = "artifacts.get", select!("WHERE attempt = $1 AND name = $2");
     OF_BUILD = "artifacts.of_build", select!("WHERE build_id = $1 ORDER BY attempt, name");
 }
@@ -35,6 +36,8 @@ pub struct ArtifactRow {
     pub object: String,
     /// When it came in.
     pub time: Micros,
+    /// When it came to its end by the rules of retention.
+    pub expired: Option<Micros>,
 }
 
 fn row(row: &AnyRow) -> Result<ArtifactRow, StoreError> {
@@ -45,6 +48,7 @@ fn row(row: &AnyRow) -> Result<ArtifactRow, StoreError> {
         sha256: row.try_get(3)?,
         object: row.try_get(4)?,
         time: row.try_get(5)?,
+        expired: row.try_get(6)?,
     })
 }
 

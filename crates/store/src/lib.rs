@@ -25,6 +25,7 @@ pub mod events;
 pub mod failures;
 pub mod leader;
 pub mod leases;
+pub mod snapshots;
 pub mod spans;
 pub mod workers;
 
@@ -47,6 +48,7 @@ pub mod log_digests;
 pub mod logs;
 pub mod repos;
 pub mod results;
+pub mod retention;
 pub mod step_times;
 pub mod test_results;
 pub mod tree_changes;

@@ -10,7 +10,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT attempt, build_id, fence, next_n, bytes, lines, raw_end, finished, gap_first, gap_end, \
-             gap_first_line, gap_end_line, updated_us FROM logs ",
+             gap_first_line, gap_end_line, updated_us, expired_us FROM logs ",
             $rest
         )
     };
@@ -26,7 +26,8 @@ statements! {
     OF_BUILD = "logs.of_build", select!("WHERE build_id = $1 ORDER BY created_us, attempt");
     GUARD = "logs.guard", "UPDATE logs SET fence = fence WHERE attempt = $1 AND fence = $2";
     APPEND = "logs.append", "UPDATE logs SET next_n = next_n + 1, bytes = bytes + $4, lines = lines + $5, \
-        raw_end = $6, updated_us = $7 WHERE attempt = $1 AND fence = $2 AND next_n = $3 AND finished = 0";
+        raw_end = $6, updated_us = $7 WHERE attempt = $1 AND fence = $2 AND next_n = $3 AND finished = 0 \
+        AND expired_us IS NULL";
     FINISH = "logs.finish", "UPDATE logs SET finished = 1, updated_us = $3 WHERE attempt = $1 AND fence = $2";
     GAP = "logs.gap", "UPDATE logs SET gap_first = $3, gap_end = $4, gap_first_line = $5, gap_end_line = $6 \
         WHERE attempt = $1 AND fence = $2";
@@ -55,6 +56,8 @@ pub struct LogRow {
     pub gap: Gap,
     /// The last change.
     pub updated: Micros,
+    /// When it came to its end by the rules of retention.
+    pub expired: Option<Micros>,
 }
 
 /// A part of a log that is not kept, as bytes and ends of lines. Empty if `first` is `end`.
@@ -95,6 +98,7 @@ fn row(row: &AnyRow) -> Result<LogRow, StoreError> {
             end_line: row.try_get(11)?,
         },
         updated: row.try_get(12)?,
+        expired: row.try_get(13)?,
     })
 }
 

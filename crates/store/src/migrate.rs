@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     5 "0005_pages",
     6 "0006_access",
     7 "0007_tree",
+    8 "0008_retention",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -268,6 +268,15 @@ impl Objects {
         }
     }
 
+    /// Returns what a list shows of one object.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`].
+    pub async fn meta(&self, path: &str) -> Result<ObjectMeta, ObjectError> {
+        let at = checked(path)?;
+        Ok(shown(&within(self.limits.call, self.store.head(&at)).await?))
+    }
+
     /// Returns the whole of an object.
     ///
     /// # Errors
@@ -343,11 +352,7 @@ impl Objects {
         let walked = futures::stream::unfold(Some(listed), move |listed| async move {
             let mut listed = listed?;
             match tokio::time::timeout(limit, listed.next()).await {
-                Ok(Some(Ok(meta))) => {
-                    let made = Micros(meta.last_modified.timestamp_micros());
-                    let meta = ObjectMeta { path: meta.location.to_string(), size: meta.size, made };
-                    Some((Ok(meta), Some(listed)))
-                }
+                Ok(Some(Ok(meta))) => Some((Ok(shown(&meta)), Some(listed))),
                 Ok(Some(Err(error))) => Some((Err(error.into()), None)),
                 Ok(None) => None,
                 Err(_) => Some((Err(ObjectError::TimedOut(limit)), None)),
@@ -387,6 +392,11 @@ impl Objects {
         }
         Ok(size)
     }
+}
+
+fn shown(meta: &object_store::ObjectMeta) -> ObjectMeta {
+    let made = Micros(meta.last_modified.timestamp_micros());
+    ObjectMeta { path: meta.location.to_string(), size: meta.size, made }
 }
 
 async fn within<T>(

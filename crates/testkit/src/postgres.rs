@@ -64,6 +64,67 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Makes a standby of this server and starts it. From then on this one acknowledges no commit that the standby does
+    /// not have, so that nothing is lost where the standby takes its place.
+    ///
+    /// # Errors
+    /// When the copy fails, or the standby does not start and follow within a minute.
+    pub fn standby(&self) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("bw-pg-").tempdir().context("a folder for PostgreSQL")?;
+        if let Some((uid, gid)) = self.user {
+            chown(dir.path(), Some(uid), Some(gid)).context("giving the folder to PostgreSQL's user")?;
+        }
+        let copied = self
+            .command("pg_basebackup")
+            .args([
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "-X",
+                "stream",
+                "-d",
+                &self.url(),
+                "-D",
+            ])
+            .arg(dir.path().join("data"))
+            .output()
+            .context("pg_basebackup")?;
+        if !copied.status.success() {
+            bail!("pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr).trim());
+        }
+        let (programs, user) = (self.programs.clone(), self.user);
+        let mut standby = Self { dir, programs, user, port: free_port()?, server: None };
+        standby.resume()?;
+        wait_for("the standby's following", START_LIMIT, || {
+            Ok((self.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")? == "1")
+                .then_some(()))
+        })?;
+        self.psql("ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.psql("SELECT pg_reload_conf()")?;
+        wait_for("the standby's being waited for", START_LIMIT, || {
+            Ok((self.psql("SELECT sync_state FROM pg_stat_replication")? == "sync").then_some(()))
+        })?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a server that writes.
+    ///
+    /// # Errors
+    /// When it is none, or takes longer than a minute.
+    pub fn promote(&self) -> Result<()> {
+        let done = self.psql("SELECT pg_promote(true, 60)")?;
+        if done != "t" {
+            bail!("pg_promote says {done:?}");
+        }
+        Ok(())
+    }
+
+    /// The address of the database `postgres` by another way there.
+    #[must_use]
+    pub fn url_by(&self, way: SocketAddr) -> String {
+        format!("postgres://bellwether@{way}/postgres")
+    }
+
     /// The address of the database `postgres`, for clients.
     #[must_use]
     pub fn url(&self) -> String {

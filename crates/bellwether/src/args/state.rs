@@ -50,6 +50,22 @@ pub struct Restore {
     pub state: State,
 }
 
+/// Arguments of `gc`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether gc --config server.toml --dry-run
+
+A server does the same once a day, and may run meanwhile. What expires is shown no more from then on; its bytes go by the
+first gc a day later, so that a backup that was begun before is whole. Builds and the audit log stay.")]
+pub struct Gc {
+    /// Only says what would go, and by which rule
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub state: State,
+}
+
 /// Subcommands of `audit`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Audit {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use store::backup::{self, Progress};
-use store::{DatabaseUrl, Db, Objects, ObjectsUrl};
+use store::{DatabaseUrl, Db, Objects};
 
 use super::client::print_json;
 use crate::args::{Audit, AuditList, AuditVerify, Backup, Restore, State};
@@ -16,34 +16,37 @@ use crate::system::{data, targets};
 use crate::terminal::plain;
 
 /// What the configuration says of the state.
-struct Place {
+pub(super) struct Place {
     data: PathBuf,
     environment: String,
     database: DatabaseUrl,
-    objects: ObjectsUrl,
+    settings: buildenv::Environment,
+    /// All that is configured.
+    pub(super) config: std::sync::Arc<buildenv::Config>,
 }
 
 impl Place {
-    fn of(args: &State) -> Result<Place> {
+    pub(super) fn of(args: &State) -> Result<Place> {
         let targets = targets::server_only(args.sources.config.as_deref())?;
         let config = Composer::new(targets, args.sources.environment.as_deref())?.without_projects()?.config;
-        let environment = config.environment();
+        let environment = config.environment().clone();
         let data = args.data.clone().map_or_else(data::default_dir, Ok)?;
         Ok(Place {
             data: std::path::absolute(&data).with_context(|| format!("--data {}", data.display()))?,
             environment: environment.name.to_string(),
             database: environment.database.parse().context("the key `database`")?,
-            objects: environment.objects.parse().context("the key `objects`")?,
+            settings: environment,
+            config,
         })
     }
 
-    async fn open(&self) -> Result<Db> {
+    pub(super) async fn open(&self) -> Result<Db> {
         let opened = Db::open_as_is(&self.database, &self.data).await;
         opened.with_context(|| format!("the database of environment {}", self.environment))
     }
 
-    fn objects(&self) -> Result<Objects> {
-        Objects::open(&self.objects, &self.data).context("opening the object store")
+    pub(super) fn objects(&self) -> Result<Objects> {
+        data::objects(&self.settings, &self.data)
     }
 }
 
@@ -72,6 +75,7 @@ pub async fn restore(args: &Restore) -> Result<ExitCode> {
     let owner = data::own(&place.data)?;
     data::claim(&owner, &place.environment)?;
     let objects = place.objects()?;
+    data::probe(&place.settings, &objects).await?;
     let mut progress = progress(args.state.json);
     let restored =
         backup::restore(&args.dir, &place.environment, &place.database, &place.data, &objects, &mut progress);

@@ -141,6 +141,64 @@ pub fn builder_key(config: &buildenv::Config, data: &Path) -> Result<Option<Stri
     Ok(Some(key))
 }
 
+/// Opens the object store of an environment.
+pub fn objects(environment: &buildenv::Environment, data: &Path) -> Result<store::Objects> {
+    let at = &environment.object_store;
+    let key = match &at.key {
+        None => None,
+        Some((id, source)) => {
+            let secret = match source {
+                buildenv::SecretSource::Env(name) => {
+                    std::env::var(name).with_context(|| format!("object_store.secret_key_env {name}"))
+                }
+                buildenv::SecretSource::File(file) => {
+                    let path = data.join(file);
+                    let read = std::fs::read_to_string(&path);
+                    read.with_context(|| format!("object_store.secret_key_file {}", path.display()))
+                }
+            }?;
+            Some(store::AccessKey { id: id.clone(), secret: secret.trim().to_owned() })
+        }
+    };
+    let options = store::CloudOptions {
+        endpoint: at.endpoint.clone(),
+        region: at.region.clone(),
+        allow_http: at.allow_http,
+        key,
+        service_account: at.service_account_file.as_ref().map(|file| data.join(file)),
+        authorities: at.authorities_file.as_ref().map(|file| data.join(file)),
+    };
+    let url = environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
+    store::Objects::open_with(&url, data, &options).context("opening the object store")
+}
+
+/// Looks whether a bucket is fit for use; a directory shows that by itself.
+pub async fn probe(environment: &buildenv::Environment, objects: &store::Objects) -> Result<()> {
+    if environment.objects.starts_with("file:") {
+        return Ok(());
+    }
+    let name = store::EventId::generate(store::Micros::now());
+    objects.probe(&name.to_string()).await.with_context(|| format!("objects {:?}", environment.objects))
+}
+
+/// Writes down in the audit log what went.
+pub async fn note_gc(db: &store::Db, actor: &str, gone: &dashboard::Gone) -> Result<()> {
+    if gone.is_nothing() {
+        return Ok(());
+    }
+    let deed = store::audit::Deed {
+        time: store::Micros::now(),
+        actor: actor.to_owned(),
+        action: "gc".to_owned(),
+        target: "retention".to_owned(),
+        detail: serde_json::to_string(&gone.kinds)?,
+    };
+    let mut tx = db.begin().await?;
+    store::audit::append(&mut tx, deed).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// This machine's name.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -4,10 +4,12 @@
 //! After each: one terminal outcome, every byte of the log once, no step run twice on a worker that lived on, every
 //! attempt visible, no process left over.
 
+mod bucket;
 mod database;
 mod disk;
 mod every_write;
 mod killed;
+mod let_go;
 mod restored;
 mod soak;
 pub mod world;

@@ -22,6 +22,7 @@ pub(super) fn environments(checker: &mut Checker, all: &Gathered, builders: &BTr
     for (environment, item) in &list {
         let path = format!("environment.{}", environment.name);
         addresses(checker, &path, item);
+        access_key(checker, &path, item);
         let nodes = item.table.get("builders").into_iter().flat_map(|e| literals(&e.node));
         named_builders(checker, all, builders, &format!("{path}.builders"), nodes);
         for node in item.table.get("builders_on").map_or(&[][..], |e| e.node.many()) {
@@ -36,7 +37,7 @@ pub(super) fn environments(checker: &mut Checker, all: &Gathered, builders: &BTr
 fn addresses(checker: &mut Checker, path: &str, item: &Item) {
     let kinds: [(&str, &str, &[&str]); 2] = [
         ("database", "sqlite:FILE or postgres://…", &["sqlite:", "postgres://", "postgresql://"]),
-        ("objects", "file:DIR, s3://… or gs://…", &["file:", "s3://", "gs://"]),
+        ("objects", "file:DIR, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX", &["file:", "s3://", "gs://"]),
     ];
     for (key, expected, schemes) in kinds {
         let Some(entry) = item.table.get(key) else { continue };
@@ -51,6 +52,24 @@ fn addresses(checker: &mut Checker, path: &str, item: &Item) {
             let problem = checker.problem(entry.node.place, &format!("{path}.{key}"), why);
             checker.report(problem.expected(expected));
         }
+    }
+}
+
+/// An access key has an id and one place for its secret, or is not there.
+fn access_key(checker: &mut Checker, path: &str, item: &Item) {
+    let Some(entry) = item.table.get("object_store") else { return };
+    let Some(table) = entry.node.table() else { return };
+    let count = |keys: &[&str]| keys.iter().filter(|key| table.get(key).is_some()).count();
+    if count(&["key_id"]) != count(&["secret_key_file", "secret_key_env"]) {
+        let message = "an access key has an id and one place for its secret";
+        let problem = checker.problem(entry.place, &format!("{path}.object_store"), message);
+        checker.report(problem.expected("key_id with secret_key_file or secret_key_env, or none of them"));
+    }
+    let named = item.table.get("objects").and_then(|e| e.node.text()).unwrap_or_default();
+    if !(named.starts_with("s3://") || named.starts_with("gs://")) {
+        let problem =
+            checker.problem(entry.place, &format!("{path}.object_store"), "`objects` names no bucket");
+        checker.report(problem.expected("objects = \"s3://BUCKET/PREFIX\" or \"gs://BUCKET/PREFIX\""));
     }
 }
 

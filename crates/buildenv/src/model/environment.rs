@@ -27,6 +27,8 @@ pub struct Environment {
     pub database: String,
     /// `file:DIR`, `s3://…` or `gs://…`.
     pub objects: String,
+    /// How the bucket of `objects` is reached.
+    pub object_store: ObjectStore,
     /// Whether repositories are pushed to their mirrors.
     pub push_mirrors: bool,
     /// Which builders run here, by [`Builder::full_name`](crate::Builder::full_name).
@@ -53,6 +55,7 @@ impl Environment {
             tls: f.table("tls").map(Tls::read),
             database: text("database", "sqlite:bellwether.db"),
             objects: text("objects", "file:objects"),
+            object_store: f.table("object_store").map(ObjectStore::read).unwrap_or_default(),
             push_mirrors: f.bool("push_mirrors").unwrap_or(production),
             builders: f.patterns("builders"),
             builders_on: f.texts("builders_on"),
@@ -141,6 +144,38 @@ impl Tls {
             _ => PlainHttp::Loopback,
         };
         Self { certificate, plain }
+    }
+}
+
+/// How a bucket is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectStore {
+    /// Where it is asked.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// Whether an endpoint on another machine may be without TLS.
+    pub allow_http: bool,
+    /// The id of our access key, and where its secret is found.
+    pub key: Option<(String, SecretSource)>,
+    /// The file with a service account's key.
+    pub service_account_file: Option<String>,
+    /// The file with more authorities.
+    pub authorities_file: Option<String>,
+}
+
+impl ObjectStore {
+    fn read(f: Fields<'_>) -> Self {
+        let secret = f.owned("secret_key_file").map(SecretSource::File);
+        let secret = secret.or_else(|| f.owned("secret_key_env").map(SecretSource::Env));
+        Self {
+            endpoint: f.owned("endpoint"),
+            region: f.owned("region"),
+            allow_http: f.bool("allow_http").unwrap_or(false),
+            key: f.owned("key_id").zip(secret),
+            service_account_file: f.owned("service_account_file"),
+            authorities_file: f.owned("authorities_file"),
+        }
     }
 }
 
@@ -328,4 +363,43 @@ pub struct Dashboard {
     pub hidden_branches: Patterns,
     /// The file with the master key of those who post, relative to the data directory.
     pub builder_key_file: Option<String>,
+}
+
+/// How long what is kept. Nothing goes that has no age.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Logs.
+    pub logs: Option<Duration>,
+    /// Artefacts.
+    pub artifacts: Option<Duration>,
+    /// Test results.
+    pub tests: Option<Duration>,
+    /// All three, of builds that did not end well.
+    pub failed: Option<Duration>,
+    /// Branches of which all is kept.
+    pub branches: Patterns,
+    /// So many of the newest green builds of each builder on each branch are kept.
+    pub last_green: u32,
+    /// Built trees of revisions that are no head.
+    pub snapshots: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::read(Fields(&crate::tree::Table::default()))
+    }
+}
+
+impl Retention {
+    pub(crate) fn read(f: Fields<'_>) -> Self {
+        Self {
+            logs: f.duration("logs"),
+            artifacts: f.duration("artifacts"),
+            tests: f.duration("tests"),
+            failed: f.duration("failed"),
+            branches: f.patterns("branches"),
+            last_green: f.int("last_green").unwrap_or(1),
+            snapshots: f.duration("snapshots"),
+        }
+    }
 }

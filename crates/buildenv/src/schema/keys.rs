@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 13] = [
+pub(crate) static SECTIONS: [&Section; 14] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -93,6 +93,7 @@ pub(crate) static SECTIONS: [&Section; 13] = [
     &SECRET,
     &ACCESS,
     &DASHBOARD,
+    &RETENTION,
 ];
 
 static ENVIRONMENT: Section = Section {
@@ -151,7 +152,14 @@ static ENVIRONMENT: Section = Section {
             Text,
             r#""file:objects""#,
             r#"objects = "s3://bellwether""#,
-            "Where logs, snapshots and artefacts lie: `file:DIR` (under the data directory), `s3://…` or `gs://…`.",
+            "Where logs, snapshots and artefacts lie: `file:DIR` (under the data directory), `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.",
+        ),
+        key(
+            "object_store",
+            Table(&OBJECT_STORE),
+            "what the variables `AWS_…` or `GOOGLE_…` say",
+            r#"object_store = { endpoint = "https://minio.example.org", key_id = "ci", secret_key_file = "minio-key" }"#,
+            "How the bucket of `objects` is reached.",
         ),
         key(
             "push_mirrors",
@@ -262,6 +270,62 @@ static ACME: Section = Section {
             "the well-known authorities",
             r#"ca_file = "pebble.pem""#,
             "Certificates in PEM by which the directory itself is known, in place of the well-known ones.",
+        ),
+    ],
+};
+
+static OBJECT_STORE: Section = Section {
+    name: "object_store",
+    header: "[environment.NAME.object_store]",
+    doc: "How a bucket is reached. What is not said here is taken from the server's variables, as the vendors' own tools \
+          do: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, a role of the machine or \
+          the pod; `GOOGLE_APPLICATION_CREDENTIALS`, the machine's account. The store must refuse to replace an object \
+          when told so (S3, MinIO, Cloudflare R2, Google); the server tries that at its start.",
+    project: false,
+    keys: &[
+        key(
+            "endpoint",
+            Text,
+            "the vendor's",
+            r#"endpoint = "https://minio.example.org""#,
+            "Where the bucket is asked, for stores that speak S3's or Google's protocol.",
+        ),
+        key("region", Text, "`AWS_REGION`", r#"region = "eu-central-1""#, "S3: the bucket's region."),
+        key(
+            "allow_http",
+            Bool,
+            "false",
+            "allow_http = true",
+            "Lets an endpoint on another machine be spoken to without TLS. On this machine that needs no leave.",
+        ),
+        key("key_id", Text, "`AWS_ACCESS_KEY_ID`", r#"key_id = "ci""#, "S3: the id of our access key."),
+        key(
+            "secret_key_file",
+            Path,
+            "none",
+            r#"secret_key_file = "minio-key""#,
+            "S3: the file with the access key's secret. With `key_id`, this or `secret_key_env`.",
+        ),
+        key(
+            "secret_key_env",
+            Variable,
+            "none",
+            r#"secret_key_env = "MINIO_KEY""#,
+            "S3: the server's variable with the access key's secret.",
+        ),
+        key(
+            "service_account_file",
+            Path,
+            "`GOOGLE_APPLICATION_CREDENTIALS`",
+            r#"service_account_file = "ci-bucket.json""#,
+            "Google: the file with a service account's key.",
+        ),
+        key(
+            "authorities_file",
+            Path,
+            "`AWS_CA_BUNDLE`",
+            r#"authorities_file = "our-ca.pem""#,
+            "A file (PEM) with authorities that sign for the endpoint, beside the usual ones.",
         ),
     ],
 };
@@ -1176,6 +1240,53 @@ static DASHBOARD: Section = Section {
             "none",
             r#"builder_key_file = "builder.key""#,
             "The file that holds the master key of the original's builders and watcher, relative to the data directory. Without it nobody can post there.",
+        ),
+    ],
+};
+
+static RETENTION: Section = Section {
+    name: "retention",
+    header: "[retention]",
+    doc: "How long what is kept. Without an age it is kept for ever. Builds, their outcomes and the audit log always stay; \
+          `bellwether gc --dry-run` says what would go.",
+    project: false,
+    keys: &[
+        key("logs", Timeout, "for ever", r#"logs = "180d""#, "Logs, from the end of their build."),
+        key(
+            "artifacts",
+            Timeout,
+            "for ever",
+            r#"artifacts = "90d""#,
+            "Artefacts, from the end of their build.",
+        ),
+        key("tests", Timeout, "for ever", r#"tests = "365d""#, "Test results, from the end of their build."),
+        key(
+            "failed",
+            Timeout,
+            "as the others",
+            r#"failed = "730d""#,
+            "All three of builds that did not end well, where this is longer.",
+        ),
+        key(
+            "branches",
+            Patterns,
+            "none",
+            r#"branches = ["release-*"]"#,
+            "Branches of which all that is built is kept for ever.",
+        ),
+        key(
+            "last_green",
+            Int(0, 1000),
+            "1",
+            "last_green = 5",
+            "So many of the newest builds that ended well are kept whatever their age, of each builder on each branch.",
+        ),
+        key(
+            "snapshots",
+            Timeout,
+            "for ever",
+            r#"snapshots = "14d""#,
+            "Built trees of revisions that are no branch's head. They are built again where one is needed.",
         ),
     ],
 };

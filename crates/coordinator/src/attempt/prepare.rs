@@ -13,6 +13,8 @@ use super::record::Record;
 use super::{Shared, Trouble};
 use crate::job::{FROM_BUNDLE, Source};
 
+/// How long a build waits for the object store before it starts from source.
+const AWAY: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 /// The longest that git may take on the worker.
 const CLONE: Duration = Duration::from_secs(600);
 
@@ -115,11 +117,23 @@ async fn unpack_snapshot(
     source: &Source,
     key: &str,
 ) -> Result<bool, Trouble> {
+    let named = super::kept::object(shared, key).await?;
+    let object = named.as_deref().unwrap_or(key);
     let mut tries = 0;
+    let mut pauses = AWAY.iter();
     loop {
-        let stream = match shared.objects.get_stream(key).await {
+        let stream = match shared.objects.get_stream(object).await {
             Ok((_, stream)) => stream,
             Err(ObjectError::NotFound(_)) => return Ok(false),
+            Err(error) if error.is_transient() => {
+                let Some(pause) = pauses.next() else {
+                    tracing::warn!(%error, key, "the snapshot can't be had; its tree is built again");
+                    return Ok(false);
+                };
+                tracing::warn!(%error, key, "a build waits for its snapshot; trying again");
+                tokio::time::sleep(*pause).await;
+                continue;
+            }
             Err(error) => return Err(Trouble::source(error.to_string())),
         };
         if tries == 0 {

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use store::attempts::{self, AttemptRow, Decision};
 use store::builds::{self, BuildRow};
 use store::leases::{self, NewLease};
+use store::snapshots;
 use store::spans::{self, SpanRow};
 use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
+use super::kept;
 use super::retry::{another, flake};
 use super::{Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
@@ -22,6 +24,9 @@ use crate::ledger::transition;
 use crate::recipe::{End, Ended};
 use crate::redact::Secrets;
 use crate::vault::Values;
+
+/// How a snapshot's name ends.
+const SUFFIX: &str = ".tar.gz";
 
 /// The longest a lease may last beyond the time limits of its steps.
 const SLACK: Duration = Duration::from_secs(3600);
@@ -433,8 +438,8 @@ impl Record {
         Ok(())
     }
 
-    /// Uploads under a name of this attempt's own; the snapshot's name is given in a transaction under our fence, to
-    /// the first that comes.
+    /// Uploads under a name of this attempt's own; that this is the snapshot is said in a transaction under our fence, by
+    /// the first that comes. No transaction waits for the object store.
     async fn keep_snapshot(
         &self,
         shared: &Shared,
@@ -443,32 +448,31 @@ impl Record {
         dir: &str,
     ) -> Result<Result<(), ObjectError>, Trouble> {
         let objects = &shared.objects;
-        match objects.exists(key).await {
+        let known = kept::object(shared, key).await?;
+        match objects.exists(known.as_deref().unwrap_or(key)).await {
             Ok(false) => {}
             Ok(true) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
         }
-        let staged = format!("staged/{}-{}.tar.gz", self.attempt.id, self.fence);
+        let stem = key.strip_suffix(SUFFIX).unwrap_or(key);
+        let object = format!("{stem}-{}-{}{SUFFIX}", self.attempt.id, self.fence);
         let stream = client.tgz(dir).await?;
         let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
-        if let Err(error) = objects.put_stream(&staged, stream).await {
+        if let Err(error) = objects.put_stream(&object, stream).await {
             return Ok(Err(error));
         }
         let (attempt, fence, step) = (self.attempt.id, self.fence, self.attempt.step);
-        let published = transition!(&shared.ledger, "snapshot", self.build.id, |tx| {
+        let now = shared.ledger.clock().now();
+        let named = transition!(&shared.ledger, "snapshot", self.build.id, |tx| {
             attempts::advance(&mut tx, attempt, fence, "running", step).await?;
-            objects.publish(&staged, key).await
+            snapshots::put(&mut tx, key, &object, known.as_deref(), now).await?
         });
-        if published.is_err() {
-            // It is nobody's: what is left behind is only a file.
-            let _ = objects.delete(&staged).await;
+        if named.as_ref().map_or(true, |named| *named != object) {
+            // It is nobody's: what is left behind is only a file, and is swept some day.
+            let _ = objects.delete(&object).await;
         }
-        Ok(match published? {
-            Ok(_) => Ok(()),
-            // Published before the answer of the commit was lost.
-            Err(ObjectError::NotFound(_)) if objects.exists(key).await.unwrap_or(false) => Ok(()),
-            Err(error) => Err(error),
-        })
+        named?;
+        Ok(Ok(()))
     }
 
     fn cause_text(&self, verdict: &Verdict) -> Option<String> {

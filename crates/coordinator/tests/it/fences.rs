@@ -308,7 +308,7 @@ pub async fn a_stale_coordinator_keeps_no_snapshot(world: World) {
     let freeze = Freeze::at("before_snapshot");
     let paused = world.start_with(world.local_pool(), Arc::clone(&freeze) as _).await;
     tokio::time::timeout(PATIENCE, freeze.reached.cancelled()).await.unwrap();
-    assert_eq!(world.objects.list("staged").await.unwrap().len(), 1);
+    assert_eq!(world.objects.list("snapshots").await.unwrap().len(), 1, "uploaded, and not yet a snapshot");
     let clock: coordinator::SharedClock = Arc::clone(&world.clock) as _;
     let _next =
         Ledger::lead(world.db.clone(), clock, Arc::new(NoHooks), "next", TakeOver::AtOnce).await.unwrap();

@@ -16,6 +16,7 @@ mod outcomes;
 mod pg;
 mod pools;
 mod sim_pool;
+mod upgrade;
 mod world;
 
 testkit::on_both! {
@@ -63,6 +64,8 @@ testkit::on_both! {
         a_late_chunk_of_log_is_refused,
         the_worker_obeys_the_newest_only,
         a_stale_coordinator_keeps_no_snapshot;
+    upgrade:
+        builds_go_on_over_an_upgrade_from_each_version;
     clocks:
         an_hour_back_between_transitions,
         a_day_forward_between_transitions;

@@ -28,6 +28,7 @@ use crate::mirror::{self, Mirror};
 pub const PATIENCE: Duration = Duration::from_secs(80);
 
 pub struct World {
+    pub url: DatabaseUrl,
     pub db: Db,
     pub objects: Objects,
     pub dashboard: DashboardClient,
@@ -148,6 +149,7 @@ impl World {
         let dashboard_router = dashboard::router(&Dashboard::new(parts));
         let workers = Workers(dir.path().join("workers"));
         World {
+            url,
             db,
             objects,
             dashboard: DashboardClient::new(Service::in_process(dashboard_router.clone())),
@@ -159,6 +161,19 @@ impl World {
             _workers: workers,
             dir,
         }
+    }
+
+    /// Opens the database anew, as the next program does, with a dashboard on it.
+    pub async fn reopen(&mut self) {
+        self.db = Db::open(&self.url, self.dir.path()).await.unwrap();
+        let parts = DashboardParts {
+            db: self.db.clone(),
+            objects: self.objects.clone(),
+            config: self.config.subscribe(),
+            logs: LogLimits::default(),
+        };
+        self.dashboard_router = dashboard::router(&Dashboard::new(parts));
+        self.dashboard = DashboardClient::new(Service::in_process(self.dashboard_router.clone()));
     }
 
     pub fn configure(&self, text: &str) {

@@ -117,7 +117,11 @@ pub(super) async fn with_failure(
 ) -> Answer<BuildReport> {
     let build = visible::build(dashboard, viewer, path_id).await?;
     let mut report = load(dashboard, build).await?;
-    report.failure = super::failures::of(dashboard, build, &report).await?;
+    report.failure = match super::failures::of(dashboard, build, &report).await {
+        // Of the build all else is known.
+        Err(refusal) if refusal.is_about_content() => None,
+        found => found?,
+    };
     Ok(report)
 }
 

@@ -13,7 +13,7 @@ use store::logs::LogRow;
 use transport::Viewer;
 
 use super::refusal::{Answer, Path};
-use super::{Dashboard, builds, logs, visible};
+use super::{Dashboard, builds, logs, logstore, visible};
 use crate::api::{BuildReport, Failure, Outcome};
 use crate::extract::{Extractor, likeness};
 
@@ -77,6 +77,7 @@ pub(super) async fn of(
     }
     let mut logs = store::logs::of_build(&mut dashboard.db().read().await?, build).await?;
     let Some(log) = logs.pop() else { return Ok(None) };
+    logstore::kept(&log)?;
     let (from, to) = failing_part(report, &log);
     let mut extractor = Extractor::default();
     let parts = match to - from {

@@ -132,11 +132,20 @@ pub(super) async fn put_artifact(
         Err(error) => return Err(error.into()),
     };
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let row = ArtifactRow { attempt, name, size, sha256: query.sha256, object, time: Micros::now() };
+    let row =
+        ArtifactRow { attempt, name, size, sha256: query.sha256, object, time: Micros::now(), expired: None };
     let mut tx = dashboard.db().begin().await?;
     logstore::guard(&mut tx, attempt, query.fence).await?;
     store::artifacts::put(&mut tx, log.build, &row).await?;
     tx.commit().await?;
+    // What held the same may have expired, and its object gone just before this row came.
+    if !dashboard.objects().exists(&row.object).await? {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the content is gone: send it again",
+        ));
+    }
     Ok(Json(shown(row)))
 }
 
@@ -225,6 +234,9 @@ pub(super) async fn artifact(
     let attempt = visible::attempt(&dashboard, &viewer, &attempt).await?.attempt;
     let row = store::artifacts::get(&mut dashboard.db().read().await?, attempt, &name).await?;
     let row = row.ok_or_else(|| Refusal::not_found(format!("artefact {name:?}")))?;
+    if let Some(when) = row.expired {
+        return Err(Refusal::gone(&format!("artefact {name:?}"), when));
+    }
     let (size, content) = dashboard.objects().get_stream(&row.object).await?;
     let head = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),

@@ -242,8 +242,12 @@ async fn read(
         let pieces = super::tail::follow(dashboard.clone(), log.attempt, from);
         return Ok(text(pieces).into_response());
     }
+    logstore::kept(&log)?;
     let span = span(dashboard, &log, query, headers).await?;
-    let pieces = logstore::read(dashboard, log.attempt, span.from, span.to);
+    let mut pieces = Box::pin(logstore::read(dashboard, log.attempt, span.from, span.to));
+    // Where not even the beginning can be had, one should hear so and not of a log that breaks off.
+    let first = pieces.next().await.transpose()?;
+    let pieces = futures::stream::iter(first.map(Ok)).chain(pieces);
     let mut response = text(pieces).into_response();
     let head = response.headers_mut();
     head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -301,6 +305,7 @@ pub(super) async fn find(
     regex: bool,
     limit: usize,
 ) -> Answer<LogSearch> {
+    logstore::kept(log)?;
     let pattern = if regex { q.to_owned() } else { regex::escape(q) };
     let pattern = regex::bytes::RegexBuilder::new(&pattern)
         .size_limit(LARGEST_REGEX)

@@ -60,6 +60,14 @@ pub(super) async fn existing(dashboard: &Dashboard, attempt: AttemptId) -> Answe
     row.ok_or_else(|| unknown(attempt))
 }
 
+/// Refuses a log that is kept no more.
+pub(super) fn kept(log: &LogRow) -> Answer<()> {
+    match log.expired {
+        None => Ok(()),
+        Some(when) => Err(Refusal::gone("the log", when)),
+    }
+}
+
 /// Says that an attempt has no log, or none for whoever asks.
 pub(super) fn unknown(attempt: AttemptId) -> Refusal {
     Refusal::not_found(format!("log of attempt {attempt}"))

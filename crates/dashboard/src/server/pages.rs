@@ -18,7 +18,7 @@ use transport::routes::get;
 use transport::{Role, Routes};
 
 use super::Dashboard;
-use super::refusal::{Answer, Refusal};
+use super::refusal::{Answer, LATER, Refusal};
 use super::window::WindowQuery;
 use crate::api::{
     AlikeBuild, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuilderStatistics, CellWindow,
@@ -137,6 +137,12 @@ fn shown(answer: Answer<Response>) -> Response {
         }
         Err(refusal) if refusal.status.is_client_error() => {
             webui::page::notice(refusal.status, "That can't be shown", &refusal.message)
+        }
+        Err(refusal) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => {
+            let mut page =
+                webui::page::notice(refusal.status, "That can't be shown just now", &refusal.message);
+            page.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static(LATER));
+            page
         }
         Err(refusal) => refusal.into_response(),
     }

@@ -2,10 +2,13 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header};
 use store::{EventId, Micros, ObjectError, StoreError};
 use transport::ApiError;
 pub(crate) use transport::extract::{Input, Path, Query};
+
+/// When to come again, in seconds, to what is away now.
+pub(crate) const LATER: &str = "5";
 
 /// A refusal.
 #[derive(Debug)]
@@ -38,12 +41,24 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("no {what}"))
     }
 
+    /// Says that something was kept until a day, by the rules of retention.
+    pub(crate) fn gone(what: &str, when: Micros) -> Self {
+        let day =
+            jiff::Timestamp::from_microsecond(when.0).unwrap_or_default().strftime("%Y-%m-%d").to_string();
+        Self::new(StatusCode::GONE, "expired", format!("{what} expired on {day}: it is not kept any longer"))
+    }
+
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     pub(crate) fn stale() -> Self {
         Self::conflict("stale", "somebody with a newer fence or version has it")
+    }
+
+    /// Whether it is only that the bytes of a log can't be had: they are away for now, or kept no more.
+    pub(crate) fn is_about_content(&self) -> bool {
+        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GONE)
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
@@ -61,7 +76,11 @@ impl IntoResponse for Refusal {
         } else {
             self.message
         };
-        (self.status, Json(ApiError { code: self.code.to_owned(), message, request_id })).into_response()
+        let answer = (self.status, Json(ApiError { code: self.code.to_owned(), message, request_id }));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => ([(header::RETRY_AFTER, LATER)], answer).into_response(),
+            _ => answer.into_response(),
+        }
     }
 }
 
@@ -83,6 +102,11 @@ impl From<ObjectError> for Refusal {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", error.to_string()),
+            ObjectError::Unavailable(_) | ObjectError::TimedOut(_) | ObjectError::Denied(_) => {
+                tracing::warn!(%error, "a request has to come again");
+                let message = "logs and artefacts are temporarily unavailable: their store does not answer";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
             other => Self::internal(other.to_string()),
         }
     }

@@ -44,6 +44,7 @@ pub(super) fn follow(
     let parts = futures::stream::try_unfold(start, move |mut follow| async move {
         loop {
             let log = logstore::existing(&follow.dashboard, attempt).await?;
+            logstore::kept(&log)?;
             let end = log.bytes as u64;
             if end > follow.at {
                 let to = end.min(follow.at + STEP);

@@ -15,6 +15,7 @@ mod pages;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod repos;
+mod retention;
 mod visible;
 
 testkit::on_both! {
@@ -49,6 +50,11 @@ testkit::on_both! {
         the_failure_is_looked_for_in_the_step_that_failed,
         tests_and_artifacts_under_the_fence,
         an_artifact_with_another_digest_is_refused;
+    retention:
+        random_histories_lose_nothing_that_a_rule_keeps,
+        a_round_that_dies_anywhere_is_finished_by_the_next,
+        what_is_young_or_needed_stays,
+        pages_say_that_a_log_expired;
     logs:
         bytes_come_back_as_written,
         a_chunk_again_is_fine_and_another_is_not,

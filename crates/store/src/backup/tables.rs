@@ -6,8 +6,8 @@ use sqlx::Row as _;
 use crate::{Conn, Dialect, StoreError};
 
 /// What no backup holds: which migrations were applied, for a restore applies them anew; and who was signed in, for one who
-/// has signed out since must not be in again.
-const LEFT_OUT: [&str; 3] = ["schema_version", "sessions", "login_links"];
+/// has signed out since must not be in again; and which objects hold snapshots, for those are not in it either.
+const LEFT_OUT: [&str; 4] = ["schema_version", "sessions", "login_links", "snapshots"];
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

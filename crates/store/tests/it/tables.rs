@@ -330,6 +330,7 @@ pub(crate) async fn tests_and_artifacts(on: Fixture) {
         sha256: "00".into(),
         object: "artifacts/00".into(),
         time: Micros(3),
+        expired: None,
     };
     store::artifacts::put(&mut tx, build(1), &artifact).await.unwrap();
     store::artifacts::put(&mut tx, build(1), &artifact).await.unwrap();

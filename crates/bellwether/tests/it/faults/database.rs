@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use testkit::{Kill, Postgres, Server, kill, wait_for};
+use testkit::{Forwarder, Kill, Postgres, Server, kill, wait_for};
 
 use super::world::{LIMIT, World, seq};
 
@@ -105,6 +105,42 @@ fn the_database_goes_away_during_a_build_and_comes_back() {
     assert_eq!(world.marks(), ["one", "two"]);
     assert_eq!(world.log(&build), seq(1, 60));
     world.check_quiet();
+}
+
+#[test]
+fn a_standby_takes_the_database_s_place_and_nothing_that_was_said_is_lost() {
+    let mut primary = postgres();
+    let standby = primary.standby().unwrap();
+    let way = Forwarder::start(primary.address()).unwrap();
+    let mut world = World::new(&[HELD, "echo two >> $MARKS; seq 41 60"]);
+    let objects = format!("file:{}", world.path("objects").display());
+    world.configure(&format!("database = {:?}\nobjects = {objects:?}\n", primary.url_by(way.address())));
+    world.start();
+    world.await_marks(1);
+    let running = world.await_build("the first lines", |build| {
+        build["state"] == "running" && !world.attempt_log(&build["attempts"][0]).is_empty()
+    });
+    primary.stop().unwrap();
+    // The step ends in between, while there is no database.
+    std::fs::write(world.path("marks.go"), "").unwrap();
+    wait_for("a word of the database's absence", LIMIT, || {
+        Ok(world.printed().contains("trying again").then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.printed()));
+    assert_eq!(world.marks(), ["one"], "nothing goes on that can't be written down");
+    standby.promote().unwrap();
+    way.lead_to(standby.address());
+    let build = world.await_done();
+    assert_eq!((&build["id"], &build["outcome"]), (&running["id"], &"ok".into()), "{}", world.printed());
+    assert_eq!(build["attempts"].as_array().map(Vec::len), Some(1), "{build:#}");
+    assert_eq!(world.marks(), ["one", "two"]);
+    assert_eq!(world.log(&build), seq(1, 60));
+    let done = "SELECT count(*) FROM builds WHERE state = 'done' AND outcome = 'ok'";
+    assert_eq!(standby.psql(done).unwrap(), "1");
+    world.check_quiet();
+    // It goes on: the next commit is built on the new one.
+    world.repo.commit("Another one", &[("new", testkit::File::Text("x"))]).unwrap();
+    wait_for("the next build", LIMIT, || Ok((standby.psql(done)? == "2").then_some(()))).unwrap();
 }
 
 #[test]

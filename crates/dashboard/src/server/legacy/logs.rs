@@ -89,7 +89,8 @@ async fn find(desk: &Desk, key: &str) -> Result<Option<Body>, Fault> {
     if let Some(row) = row {
         return content(desk, &row).await.map(|text| Some(Body::from(text)));
     }
-    let Some(log) = own::log(desk, key).await? else { return Ok(None) };
+    let log = own::log(desk, key).await?.filter(|log| log.expired.is_none());
+    let Some(log) = log else { return Ok(None) };
     let pieces = logstore::read(&desk.dashboard, log.attempt, 0, u64::try_from(log.bytes).unwrap_or(0));
     let pieces = pieces.map_ok(|piece| piece.bytes).map_err(|refusal| {
         tracing::warn!(cause = refusal.message, "a log breaks off");

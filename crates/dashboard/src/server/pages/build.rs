@@ -49,6 +49,8 @@ struct Attempt {
 struct ShownLog {
     info: LogInfo,
     lines: Lines,
+    /// Why there are no lines, where they are kept and can't be had now, or are kept no more.
+    away: Option<String>,
 }
 
 impl BuildPage {
@@ -79,7 +81,14 @@ async fn made(dashboard: &Dashboard, viewer: &Viewer, path: &str) -> Answer<Resp
     let build = builds::with_failure(dashboard, viewer, path).await?;
     let id: BuildId = build.id.parse().map_err(|_| Refusal::internal("a build without an id"))?;
     let log = match logs::log_of_build(dashboard, viewer, path).await {
-        Ok(log) => Some(ShownLog { info: logs::info(&log), lines: tail(dashboard, &log).await? }),
+        Ok(log) => {
+            let (lines, away) = match tail(dashboard, &log).await {
+                Ok(lines) => (lines, None),
+                Err(refusal) if refusal.is_about_content() => (Lines::default(), Some(refusal.message)),
+                Err(refusal) => return Err(refusal),
+            };
+            Some(ShownLog { info: logs::info(&log), lines, away })
+        }
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
         Err(refusal) => return Err(refusal),
     };

@@ -68,6 +68,7 @@ pub(super) async fn tail(dashboard: &Dashboard, log: &LogRow) -> Answer<Lines> {
 /// Shows at most `count` lines from a byte on.
 async fn read(dashboard: &Dashboard, log: &LogRow, from: u64, to: u64, count: usize) -> Answer<Lines> {
     let mut shown = Lines::default();
+    logstore::kept(log)?;
     let (mut look, mut made) = (Look::default(), 0);
     let mut last_end = from;
     let mut lines = std::pin::pin!(logs::lines(dashboard, log, from, to));
@@ -167,6 +168,7 @@ async fn made(dashboard: &Dashboard, viewer: &Viewer, path: &str, query: LogQuer
     if log.build != id {
         return Err(Refusal::not_found(format!("log of attempt {:?} in build {path}", query.attempt)));
     }
+    logstore::kept(&log)?;
     let count = number(&query.lines, "lines")?.unwrap_or(LINES).clamp(1, MOST_LINES);
     let from = match (number(&query.line, "line")?, number(&query.byte, "byte")?) {
         (Some(line), _) => logstore::line_start(dashboard, &log, line.saturating_sub(1)).await?,

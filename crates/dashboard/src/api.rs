@@ -4,11 +4,14 @@
 //! 1970); ids of builds and attempts are the text of a ULID. Within v1 fields are only added: a reader takes
 //! unknown ones, and a field without a value may be left out.
 
+mod audit;
 mod build;
 mod cell;
 mod log;
 mod repo;
+mod tree;
 
+pub use audit::{AuditChain, AuditInfo, AuditList};
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
     Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, Outcome, Span, StepReport,
@@ -21,3 +24,4 @@ pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHi
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };
+pub use tree::{RedBuilder, TreeChange, TreeDetail, TreeInfo, TreeList, TreeRequest, TreeStatus};

@@ -1,5 +1,6 @@
 //! The service: a core that owns database, objects and caches, and a router over it.
 
+mod audit;
 mod builds;
 mod cells;
 mod changes;
@@ -14,7 +15,9 @@ mod plan;
 mod refusal;
 mod repos;
 mod since;
+mod steps;
 mod tail;
+mod tree;
 mod visible;
 mod window;
 
@@ -83,6 +86,8 @@ struct Inner {
     parts: DashboardParts,
     cells: CellCache,
     failures: FailureCache,
+    trees: tree::TreeCache,
+    last_check: audit::LastCheck,
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
@@ -99,8 +104,19 @@ impl Dashboard {
         let (news, _) = broadcast::channel(1024);
         let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
         let (cells, failures) = (CellCache::default(), FailureCache::default());
+        let (trees, last_check) = (tree::TreeCache::default(), audit::LastCheck::default());
         let keys = legacy::KeyRing::default();
-        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes }))
+        Self(Arc::new(Inner {
+            parts,
+            cells,
+            failures,
+            trees,
+            last_check,
+            keys,
+            news,
+            changes,
+            public_changes,
+        }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -133,6 +149,14 @@ impl Dashboard {
 
     fn cells(&self) -> &CellCache {
         &self.0.cells
+    }
+
+    fn trees(&self) -> &tree::TreeCache {
+        &self.0.trees
+    }
+
+    fn last_check(&self) -> &audit::LastCheck {
+        &self.0.last_check
     }
 
     fn failures(&self) -> &FailureCache {
@@ -191,6 +215,11 @@ pub fn routes(dashboard: &Dashboard) -> Routes {
         .route("/builds/{id}/log/search", get(Role::Reader, logs::of_build::search))
         .route("/builds/{id}/log/events", get(Role::Reader, tail::of_build))
         .route("/expected", get(Role::Reader, builds::expected))
+        .route("/audit", get(Role::Admin, audit::list))
+        .route("/tree", get(Role::Reader, tree::list))
+        .route("/tree/{repo}/{branch}", get(Role::Reader, tree::get))
+        .route("/tree/{repo}/{branch}/set", post(Role::Developer, tree::set))
+        .route("/tree/{repo}/{branch}/release", post(Role::Developer, tree::release))
         .route("/attempts/{attempt}/log", get(Role::Reader, logs::of_attempt::read))
         .route("/attempts/{attempt}/log/info", get(Role::Reader, logs::of_attempt::info))
         .route("/attempts/{attempt}/log/search", get(Role::Reader, logs::of_attempt::search))

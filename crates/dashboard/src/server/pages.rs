@@ -1,5 +1,6 @@
 //! Pages, rendered here: they work without scripts, and each has its JSON twin, which is the API's own answer.
 
+mod audit;
 mod build;
 mod builders;
 mod failures;
@@ -8,6 +9,7 @@ mod lists;
 mod log;
 mod statistics;
 mod tests;
+mod tree;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -38,6 +40,13 @@ pub(super) fn routes() -> Routes<Dashboard> {
         .route("/failures/{signature}", get(Role::Reader, failures::alike))
         .route("/statistics", get(Role::Reader, statistics::statistics))
         .route("/statistics.json", get(Role::Reader, statistics::twin))
+        .route("/audit", get(Role::Admin, audit::audit))
+        .route("/audit.json", get(Role::Admin, super::audit::list))
+        .route("/tree", get(Role::Reader, tree::trees))
+        .route("/tree.json", get(Role::Reader, super::tree::list))
+        .route("/tree/{repo}/{branch}", get(Role::Reader, tree::tree))
+        .route("/tree/{repo}/{branch}/badge.svg", get(Role::Reader, tree::badge))
+        .route("/tree/{repo}/{branch}/feed.atom", get(Role::Reader, tree::feed))
         .route("/tests", get(Role::Reader, tests::history))
         .route("/tests.json", get(Role::Reader, tests::twin))
 }

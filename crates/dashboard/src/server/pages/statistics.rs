@@ -5,13 +5,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use store::{BuildId, Micros, results};
+use store::{BuildId, Micros, results, step_times};
 use transport::Viewer;
 use webui::Markup;
-use webui::chart::{self, Row};
+use webui::chart::{self, Range, Row};
 
 use super::super::refusal::{Answer, Query};
-use super::super::window::{given, wanted};
+use super::super::window::{fits, given, wanted};
 use super::super::{Dashboard, visible};
 use super::{address, micros, page, shown};
 
@@ -21,11 +21,15 @@ const LISTED: u32 = 500;
 const DAYS: [i64; 4] = [1, 7, 30, 90];
 /// So many have a bar.
 const ROWS: usize = 60;
+/// So many steps of builders are listed.
+const STEPS: u32 = 5000;
 
 /// Query of the statistics.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct StatisticsQuery {
     repo: Option<String>,
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    builder: Option<String>,
     /// How far back, 7 if not given.
     days: Option<String>,
 }
@@ -37,6 +41,14 @@ impl StatisticsQuery {
 
     fn repo(&self) -> &str {
         given(&self.repo).unwrap_or_default()
+    }
+
+    fn builder(&self) -> &str {
+        given(&self.builder).unwrap_or_default()
+    }
+
+    fn wants(&self, builder: &str) -> bool {
+        given(&self.builder).is_none_or(|pattern| fits(pattern, builder))
     }
 }
 
@@ -54,6 +66,20 @@ pub(super) struct BuilderInfo {
     queued_us: i64,
     /// From begun to ended on average, microseconds.
     took_us: i64,
+    /// The timed parts of builds that were judged, in the order of a build.
+    steps: Vec<StepInfo>,
+}
+
+/// How long a part of a builder's builds takes.
+#[derive(Debug, Serialize)]
+pub(super) struct StepInfo {
+    step: String,
+    /// How often it was timed.
+    times: i64,
+    /// Half of them took at most so long, microseconds.
+    median_us: i64,
+    /// Nine in ten took at most so long, microseconds.
+    p90_us: i64,
 }
 
 impl BuilderInfo {
@@ -72,6 +98,7 @@ struct StatisticsPage {
     queued: Markup,
     failed: Markup,
     retried: Markup,
+    steps: Option<Markup>,
 }
 
 async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &StatisticsQuery) -> Answer<Vec<BuilderInfo>> {
@@ -80,8 +107,20 @@ async fn read(dashboard: &Dashboard, viewer: &Viewer, query: &StatisticsQuery) -
     let since = BuildId::new(since, &mut |to| to.fill(0));
     let mut reader = dashboard.db().read().await?;
     let rows = results::statistics(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
+    let timed = step_times::quantiles(&mut reader, &wanted(&query.repo), since, STEPS, &hidden).await?;
     drop(reader);
-    let shown = rows.into_iter().map(|row| BuilderInfo {
+    let steps = |builder: &str| {
+        let own = timed.iter().filter(|row| row.builder == builder);
+        own.map(|row| StepInfo {
+            step: row.step.clone(),
+            times: row.times,
+            median_us: row.median,
+            p90_us: row.p90,
+        })
+        .collect()
+    };
+    let shown = rows.into_iter().filter(|row| query.wants(&row.builder)).map(|row| BuilderInfo {
+        steps: steps(&row.builder),
         builder: row.builder,
         builds: row.builds,
         ok: row.ok,
@@ -116,7 +155,8 @@ pub(super) async fn statistics(
             rows("Share of builds that were tried again, by builder", "infra_failed", &builders, |one| {
                 (share(one, one.retried), one.rate(&one.retried))
             });
-        page(&StatisticsPage { query, took, queued, failed, retried, builders })
+        let steps = steps_chart(&builders);
+        page(&StatisticsPage { query, took, queued, failed, retried, steps, builders })
     };
     shown(answer.await)
 }
@@ -133,6 +173,26 @@ fn rows(
     };
     let rows: Vec<Row> = builders.iter().take(ROWS).map(row).collect();
     chart::rows(label, class, &rows)
+}
+
+/// The steps that take the longest, by builder.
+fn steps_chart(builders: &[BuilderInfo]) -> Option<Markup> {
+    let all = builders.iter().flat_map(|one| one.steps.iter().map(move |step| (one, step)));
+    let mut all: Vec<_> = all.collect();
+    if all.len() > ROWS {
+        all.sort_by_key(|(_, step)| std::cmp::Reverse(step.p90_us));
+        all.truncate(ROWS);
+        all.sort_by(|a, b| a.0.builder.cmp(&b.0.builder));
+    }
+    let range = |(one, step): &(&BuilderInfo, &StepInfo)| Range {
+        name: format!("{} {}", one.builder, step.step),
+        usual: step.median_us as f64,
+        most: step.p90_us as f64,
+        text: format!("{} – {}", webui::time::duration(step.median_us), webui::time::duration(step.p90_us)),
+    };
+    let rows: Vec<Range> = all.iter().map(range).collect();
+    let label = "Time per step: the median is the dark part, the ninth decile the whole bar";
+    (!rows.is_empty()).then(|| chart::ranges(label, &rows))
 }
 
 /// `GET /statistics.json`

@@ -80,7 +80,10 @@ testkit::on_both! {
         a_failure_is_told_once_for_each_commit,
         overviews_are_byte_for_byte,
         what_was_built_here_shows_there_too,
-        tries_and_private_repos_show_nothing;
+        tries_and_private_repos_show_nothing,
+        measurements_have_their_pages,
+        an_administrator_makes_the_first_rows,
+        old_commits_are_marked_to_be_measured;
     grid:
         a_red_cell_says_since_when,
         a_long_red_streak_is_followed_below_the_window,

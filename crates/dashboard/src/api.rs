@@ -4,12 +4,15 @@
 //! 1970); ids of builds and attempts are the text of a ULID. Within v1 fields are only added: a reader takes
 //! unknown ones, and a field without a value may be left out.
 
+mod audit;
 mod build;
 mod cell;
 mod log;
 mod page;
 mod repo;
+mod tree;
 
+pub use audit::{AuditChain, AuditInfo, AuditList};
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
     Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, Outcome, Span, StepReport,
@@ -23,3 +26,4 @@ pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, TestRun};
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };
+pub use tree::{RedBuilder, TreeChange, TreeDetail, TreeInfo, TreeList, TreeRequest, TreeStatus};

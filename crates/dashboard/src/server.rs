@@ -1,6 +1,7 @@
 //! The service: a core that owns database, objects and caches, and a router over it.
 
 mod api;
+mod audit;
 mod builds;
 mod cells;
 mod changes;
@@ -16,7 +17,9 @@ mod refusal;
 mod repos;
 mod retention;
 mod since;
+mod steps;
 mod tail;
+mod tree;
 mod visible;
 mod window;
 
@@ -86,6 +89,8 @@ struct Inner {
     parts: DashboardParts,
     cells: CellCache,
     failures: FailureCache,
+    trees: tree::TreeCache,
+    last_check: audit::LastCheck,
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
@@ -104,9 +109,20 @@ impl Dashboard {
         let (news, _) = broadcast::channel(1024);
         let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
         let (cells, failures) = (CellCache::default(), FailureCache::default());
+        let (trees, last_check) = (tree::TreeCache::default(), audit::LastCheck::default());
         let keys = legacy::KeyRing::default();
-        let watched = AtomicU32::new(0);
-        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes, watched }))
+        Self(Arc::new(Inner {
+            parts,
+            cells,
+            failures,
+            trees,
+            last_check,
+            keys,
+            news,
+            changes,
+            public_changes,
+            watched: AtomicU32::new(0),
+        }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -139,6 +155,14 @@ impl Dashboard {
 
     fn cells(&self) -> &CellCache {
         &self.0.cells
+    }
+
+    fn trees(&self) -> &tree::TreeCache {
+        &self.0.trees
+    }
+
+    fn last_check(&self) -> &audit::LastCheck {
+        &self.0.last_check
     }
 
     fn failures(&self) -> &FailureCache {

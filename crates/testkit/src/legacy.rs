@@ -41,6 +41,8 @@ pub enum Expected {
     Commit(String, bool),
     /// A text that is in no envelope.
     Text(String),
+    /// A page for people with these words.
+    Shows(String),
     /// An error in these words.
     Refused(String),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Expected {
             Expected::Packages(paths) => write!(f, "packages {paths:?}"),
             Expected::Commit(hash, told) => write!(f, "{hash}, failure told: {told}"),
             Expected::Text(text) => write!(f, "text {text:?}"),
+            Expected::Shows(words) => write!(f, "a page with {words:?}"),
             Expected::Refused(text) => write!(f, "refused: {text}"),
         }
     }
@@ -65,6 +68,10 @@ impl Step {
     #[must_use]
     pub fn came(&self, status: u16, body: &[u8]) -> Expected {
         let text = String::from_utf8_lossy(body).into_owned();
+        if let Expected::Shows(words) = &self.expected {
+            let shown = status == 200 && text.contains(words);
+            return if shown { self.expected.clone() } else { Expected::Text(text) };
+        }
         let envelope: Option<Value> = (status == 200).then(|| serde_json::from_str(&text).ok()).flatten();
         let Some(envelope) = envelope.filter(|_| !matches!(self.expected, Expected::Text(_))) else {
             return Expected::Text(text);
@@ -201,6 +208,7 @@ pub fn sequence(key: &str) -> Vec<Step> {
     builds(&mut s);
     packages(&mut s);
     measuring(&mut s);
+    measurements(&mut s);
     s.steps
 }
 
@@ -314,4 +322,18 @@ fn measuring(s: &mut Sequence) {
         s.measured(X86, hash, "meta-done");
     }
     s.next_of_both(X86, Expected::NoWork);
+}
+
+/// The pages about what was measured, and the one way to have an old commit measured.
+fn measurements(s: &mut Sequence) {
+    let marked = Expected::Text("0009: no such commit\n0007: measured already\n".into());
+    s.post("/updatebenchmark", &format!("builder={AMD64}"), Some(json!(["0009", "0007"])), marked);
+    for (path, words) in [
+        ("/perf", "none beyond the noise"),
+        ("/perfdetail?commit=0006&kind=builder&builder=linux-amd64", "+0.00 %"),
+        ("/perfgraph?builder=linux-amd64&benchmark=http&metric=time", "<polyline"),
+        ("/perflearn", "up to 200.00 %"),
+    ] {
+        s.add("GET", path.into(), None, Expected::Shows(words.into()));
+    }
 }

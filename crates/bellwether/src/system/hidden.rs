@@ -79,6 +79,7 @@ async fn a_stranger_walks_all_routes_and_finds_nothing_of_a_private_repository()
         let path = file.replace("{repo}", repo).replace("{hash}", commit).replace("{id}", build);
         let path = path.replace("{attempt}", attempt).replace("{name}", "b").replace("{branch}", "main");
         let path = path.replace("{n}", "1").replace("{signature}", "0").replace("{*key}", build);
+        let path = path.replace("{rev}", &commit[..8]).replace("{file}", "b_00000000.log");
         match path.rsplit('/').next() {
             Some("search") => format!("{path}?q=words"),
             Some("resolve" | "tree" | "submodules" | "bundle") => format!("{path}?rev={commit}"),

@@ -49,6 +49,12 @@ pub struct UnknownWord {
     expected: String,
 }
 
+impl UnknownWord {
+    pub(super) fn new(word: &str, expected: &str) -> Self {
+        Self { word: word.to_owned(), expected: expected.to_owned() }
+    }
+}
+
 macro_rules! words {
     ($($type:ident { $($name:ident = $word:literal),* })*) => {$(
         impl $type {

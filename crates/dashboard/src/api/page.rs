@@ -69,6 +69,21 @@ pub struct BuilderStatistics {
     pub queued_us: i64,
     /// From begun to ended on average, microseconds.
     pub took_us: i64,
+    /// The timed parts of builds that were judged, in the order of a build.
+    pub steps: Vec<StepStatistics>,
+}
+
+/// How long a part of a builder's builds takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepStatistics {
+    /// Its name.
+    pub step: String,
+    /// How often it was timed.
+    pub times: i64,
+    /// Half of them took at most so long, microseconds.
+    pub median_us: i64,
+    /// Nine in ten took at most so long, microseconds.
+    pub p90_us: i64,
 }
 
 /// A result of a test in one build.

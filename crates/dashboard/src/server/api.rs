@@ -4,10 +4,11 @@ use transport::operation::{NameText, Operation, SegmentText, UlidText, operation
 use transport::routes::{get, post, put};
 use transport::{Role, Routes};
 
-use super::{Dashboard, builds, cells, failures, files, logs, repos, tail, window};
+use super::{Dashboard, audit, builds, cells, failures, files, logs, repos, tail, tree, window};
 use crate::api::{
-    Artifact, ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, CellWindow,
-    EmptyCells, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo, RepoUpdate, TestList,
+    Artifact, ArtifactList, AuditList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport,
+    CellWindow, EmptyCells, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo, RepoUpdate,
+    TestList, TreeDetail, TreeList, TreeRequest,
 };
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
@@ -55,7 +56,12 @@ fn tails_log(operation: Operation) -> Operation {
 
 /// Below `/api/v1`. `chunk` is the largest chunk of a log.
 pub(super) fn routes(chunk: usize) -> Routes<Dashboard> {
-    Routes::new().merge(repositories()).merge(results()).merge(log_readers()).merge(owners(chunk))
+    Routes::new()
+        .merge(repositories())
+        .merge(trees())
+        .merge(results())
+        .merge(log_readers())
+        .merge(owners(chunk))
 }
 
 fn repositories() -> Routes<Dashboard> {
@@ -86,6 +92,53 @@ fn repositories() -> Routes<Dashboard> {
                         .answers::<BranchAnswer>(),
                 )
                 .body_limit(LARGEST_BRANCH),
+        )
+}
+
+/// Says that an operation is about a tree.
+fn of_tree(operation: Operation) -> Operation {
+    operation.part::<NameText>("repo", "The repo.").part::<SegmentText>("branch", "The branch.")
+}
+
+fn trees() -> Routes<Dashboard> {
+    Routes::new()
+        .route(
+            "/audit",
+            get(Role::Admin, audit::list).about(
+                operation("list_audit", "Lists who did what, the newest first.")
+                    .query::<audit::AuditQuery>()
+                    .answers::<AuditList>(),
+            ),
+        )
+        .route(
+            "/tree",
+            get(Role::Reader, tree::list).about(
+                operation("list_trees", "Lists branches, and whether each is open.").answers::<TreeList>(),
+            ),
+        )
+        .route(
+            "/tree/{repo}/{branch}",
+            get(Role::Reader, tree::get).about(of_tree(
+                operation("get_tree", "Says whether a branch is open, with its last changes.")
+                    .answers::<TreeDetail>(),
+            )),
+        )
+        .route(
+            "/tree/{repo}/{branch}/set",
+            post(Role::Developer, tree::set).about(of_tree(
+                operation("set_tree", "Opens, throttles or closes a branch, until it is released.")
+                    .takes_order::<TreeRequest>()
+                    .answers::<TreeDetail>(),
+            )),
+        )
+        .route(
+            "/tree/{repo}/{branch}/release",
+            post(Role::Developer, tree::release).about(of_tree(
+                operation("release_tree", "Ends what was set; the rules decide again.")
+                    .takes_order::<serde_json::Map<String, serde_json::Value>>()
+                    .answers::<TreeDetail>()
+                    .may_refuse(&[409]),
+            )),
         )
 }
 

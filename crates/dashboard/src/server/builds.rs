@@ -34,8 +34,10 @@ pub(super) async fn put(
     let mut tx = dashboard.db().begin().await?;
     let put = store::results::put(&mut tx, &row, &doc).await?;
     if put == Put::Newer {
+        super::steps::keep(&mut tx, build, &report).await?;
         tx.commit().await?;
         dashboard.cells().build_changed(&row);
+        super::tree::reported(&dashboard, &row).await;
         super::failures::reported(&dashboard, build, &report).await;
         super::legacy::digest::reported(&dashboard, build, &report).await;
         dashboard.changed(&row.revision).await;

@@ -3,6 +3,7 @@
 //! What they post lies in tables of its own (`store::legacy`). What is only read there, the overview and logs, also shows
 //! what was built here. Nothing is posted without a key, and there is none until the configuration names its file.
 
+mod admin;
 mod answer;
 mod bench;
 mod call;
@@ -15,11 +16,13 @@ mod logs;
 mod notify;
 mod overview;
 mod own;
+mod perf;
 mod results;
 mod todo;
+mod tries;
 
 use axum::handler::Handler;
-use transport::routes::{Methods, any};
+use transport::routes::{Methods, any, get};
 use transport::{Role, Routes};
 
 use super::Dashboard;
@@ -55,8 +58,9 @@ impl Dash {
 
 /// Returns both dashboards, each below its prefix.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(dashboard: &Dashboard) -> Routes<S> {
-    let of = |dash| one(Desk { dashboard: dashboard.clone(), dash });
-    of(Dash::Go).merge(of(Dash::Gccgo))
+    let desk = |dash| Desk { dashboard: dashboard.clone(), dash };
+    let tries = Routes::new().route("/try/log/{rev}/{file}", get(Role::Reader, tries::log));
+    one(desk(Dash::Go)).merge(one(desk(Dash::Gccgo))).merge(tries.with_state(desk(Dash::Go)))
 }
 
 /// Answers reading for readers, and posts for all: where there is something to post, they bring a builder's key, which is
@@ -81,6 +85,12 @@ fn one<S: Clone + Send + Sync + 'static>(desk: Desk) -> Routes<S> {
         .route(&at("/clear-results"), keyed(api!(results::clear)))
         .route(&at("/perf-result"), keyed(api!(bench::perf_result)))
         .route(&at("/key"), any(Role::Admin, keys::key))
+        .route(&at("/init"), any(Role::Admin, admin::init))
+        .route(&at("/updatebenchmark"), keyed(admin::update_benchmark))
+        .route(&at("/perf"), any(Role::Reader, perf::perf))
+        .route(&at("/perfdetail"), any(Role::Reader, perf::detail))
+        .route(&at("/perfgraph"), any(Role::Reader, perf::graph))
+        .route(&at("/perflearn"), any(Role::Reader, perf::learn))
         .route(&at("/log/{*key}"), keyed(logs::log))
         .route(&at("/log/"), keyed(logs::none))
         .route(&at("/"), keyed(overview::overview))

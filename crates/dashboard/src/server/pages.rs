@@ -1,5 +1,6 @@
 //! Pages, rendered here: they work without scripts, and each has its JSON twin, which is the API's own answer.
 
+mod audit;
 mod build;
 mod builders;
 mod failures;
@@ -8,6 +9,7 @@ mod lists;
 mod log;
 mod statistics;
 mod tests;
+mod tree;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -21,8 +23,8 @@ use super::Dashboard;
 use super::refusal::{Answer, LATER, Refusal};
 use super::window::WindowQuery;
 use crate::api::{
-    AlikeBuild, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuilderStatistics, CellWindow,
-    FailureGroup, Outcome, TestRun,
+    AlikeBuild, AuditList, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuilderStatistics,
+    CellWindow, FailureGroup, Outcome, TestRun, TreeDetail, TreeList,
 };
 
 /// Routes of the pages.
@@ -113,6 +115,33 @@ pub(super) fn routes() -> Routes<Dashboard> {
                 .answers::<Vec<BuilderStatistics>>(),
             ),
         )
+        .route("/audit", get(Role::Admin, audit::audit))
+        .route(
+            "/audit.json",
+            get(Role::Admin, super::audit::list).about(
+                operation("get_audit_page", "The same as `/api/v1/audit`.")
+                    .query::<super::audit::AuditQuery>()
+                    .answers::<AuditList>(),
+            ),
+        )
+        .route("/tree", get(Role::Reader, tree::trees))
+        .route(
+            "/tree.json",
+            get(Role::Reader, super::tree::list)
+                .about(operation("get_trees_page", "The same as `/api/v1/tree`.").answers::<TreeList>()),
+        )
+        .route(
+            "/tree/{repo}/{branch}",
+            get(Role::Reader, tree::tree).about(
+                operation("get_tree_page", "The same as `/api/v1/tree/{repo}/{branch}`.")
+                    .at("/tree/{repo}/{branch}.json")
+                    .part::<NameText>("repo", "The repo.")
+                    .part::<SegmentText>("branch", "The branch.")
+                    .answers::<TreeDetail>(),
+            ),
+        )
+        .route("/tree/{repo}/{branch}/badge.svg", get(Role::Reader, tree::badge))
+        .route("/tree/{repo}/{branch}/feed.atom", get(Role::Reader, tree::feed))
         .route("/tests", get(Role::Reader, tests::history))
         .route(
             "/tests.json",

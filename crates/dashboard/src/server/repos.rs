@@ -61,6 +61,7 @@ pub(super) async fn put_repo(
     store::repos::put(&mut tx, &row).await?;
     tx.commit().await?;
     dashboard.cells().repos_changed();
+    dashboard.trees().forget();
     dashboard.changed(&name).await;
     Ok(Json(()))
 }
@@ -147,6 +148,7 @@ pub(super) async fn put_branch(
     }
     if changed {
         dashboard.cells().branch_changed(&repo, &branch);
+        dashboard.trees().forget();
         dashboard.changed(&repo).await;
     }
     Ok(Json(BranchAnswer::default()))

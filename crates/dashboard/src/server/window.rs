@@ -317,7 +317,7 @@ fn blocked(config: &Config, heads: &Heads, repo: &str, planned: &Planned) -> Opt
 }
 
 /// Whether a pattern with `*`, or a part of a name, fits a name. Both are lower case, or may as well be.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let pattern = pattern.to_lowercase();
     if !pattern.contains('*') {
         return name.contains(&pattern);

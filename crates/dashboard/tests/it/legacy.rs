@@ -1,5 +1,7 @@
 //! The original dashboard's API: its own sequence, and what its clients depend on byte for byte.
 
+mod perf;
+
 use axum::body::Body;
 use dashboard::{Dashboard, builder_key};
 use http::{Request, header};
@@ -10,6 +12,11 @@ use transport::{Role, Service, Viewer};
 use dashboard::api::{Outcome, RepoState, RepoUpdate, Visibility};
 
 use crate::fixture::{Fixture, attempt_id, build_id, config, done, hash, report, revision};
+
+pub(crate) use perf::{
+    an_administrator_makes_the_first_rows, measurements_have_their_pages,
+    old_commits_are_marked_to_be_measured,
+};
 
 /// As the original's development server has it.
 const MASTER: &str = "gophers rule";
@@ -476,8 +483,22 @@ pub(crate) async fn tries_and_private_repos_show_nothing(on: Fixture) {
             "a try run's log is not there"
         );
     }
+    // It has an address of its own, by the beginnings of its commit and of its log's digest.
+    let tried =
+        |rev: &str, builder: &str, sha1: &str| format!("/try/log/{}/{builder}_{}.log", &rev[..8], &sha1[..8]);
+    assert_eq!(on.text(&tried(&hash(2), "linux", LOG_2)).await, "log 2\nFAIL\n");
+    for path in [
+        tried("fedcba98", "linux", LOG_2),
+        tried(&hash(2), "darwin", LOG_2),
+        tried(&hash(2), "linux", LOG_5),
+        "/try/log/x/y".to_owned(),
+    ] {
+        assert_eq!(on.get(&path).await.status().as_u16(), 404, "{path}");
+    }
     built(&on, 5, "linux", "go@1", "post_submit", Outcome::Failed).await;
     assert_eq!(desk.get(&format!("/log/{LOG_5}")).await, "log 5\nFAIL\n");
+    let of_the_tree = tried(&hash(1), "linux", LOG_5);
+    assert_eq!(on.get(&of_the_tree).await.status().as_u16(), 404, "what is in the tree is no try");
     let hide = |repo: &'static str| {
         let visibility = Some(Visibility::Private);
         let update =
@@ -488,6 +509,7 @@ pub(crate) async fn tries_and_private_repos_show_nothing(on: Fixture) {
     hide("text").await;
     assert_eq!(rows(&desk.get("/?mode=json").await).len(), 2);
     hide("go").await;
+    assert_eq!(on.get(&tried(&hash(2), "linux", LOG_2)).await.status().as_u16(), 404);
     assert!(rows(&desk.get("/?mode=json").await).is_empty());
     assert_eq!(desk.get("/?mode=failures").await, "");
     assert_eq!(desk.send("GET", &format!("/log/{LOG_5}"), None).await.0, 500);

@@ -10,12 +10,14 @@ mod grid;
 mod hostile;
 mod legacy;
 mod logs;
+mod operators;
 mod pages;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod repos;
 mod retention;
+mod tree;
 mod visible;
 
 testkit::on_both! {
@@ -85,7 +87,10 @@ testkit::on_both! {
         a_failure_is_told_once_for_each_commit,
         overviews_are_byte_for_byte,
         what_was_built_here_shows_there_too,
-        tries_and_private_repos_show_nothing;
+        tries_and_private_repos_show_nothing,
+        measurements_have_their_pages,
+        an_administrator_makes_the_first_rows,
+        old_commits_are_marked_to_be_measured;
     grid:
         a_red_cell_says_since_when,
         a_long_red_streak_is_followed_below_the_window,
@@ -93,6 +98,19 @@ testkit::on_both! {
         filters_are_in_the_address,
         commits_and_columns_are_paged,
         a_page_that_is_open_is_told_of_changes;
+    tree:
+        the_rules_follow_the_builds,
+        closers_and_thresholds_are_configured,
+        each_branch_of_the_toolchain_counts,
+        a_force_push_takes_its_red_commit_along,
+        what_is_set_by_hand_wins_until_it_is_released,
+        who_may_not_set_it_does_not,
+        what_was_set_ends_by_itself,
+        a_badge_and_a_feed_for_others,
+        trees_are_listed_and_have_twins;
+    operators:
+        the_audit_log_is_shown_to_admins,
+        statistics_show_the_time_of_each_step;
     hostile:
         nothing_from_outside_is_more_than_text;
 }

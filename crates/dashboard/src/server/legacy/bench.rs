@@ -12,7 +12,7 @@ use super::input::Input;
 use super::logs;
 
 /// The benchmark that says that a commit is done.
-const DONE: &str = "meta-done";
+pub(super) const DONE: &str = "meta-done";
 
 /// Puts a new commit into every queue that there is.
 pub(super) async fn queue(tx: &mut Tx, dash: &str, num: i64) -> Result<(), Fault> {

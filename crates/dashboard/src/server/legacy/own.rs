@@ -240,6 +240,35 @@ pub(super) async fn sections(desk: &Desk) -> Result<Vec<(String, Vec<Row>)>, Fau
     Ok(sections)
 }
 
+/// Finds a finished log of a try run by the beginning of one of its commits, its builder, and the beginning of its SHA-1.
+pub(super) async fn try_log(
+    desk: &Desk,
+    rev: &str,
+    builder: &str,
+    digits: &str,
+) -> Result<Option<LogRow>, Fault> {
+    let config = desk.dashboard.config();
+    let mut reader = desk.dashboard.db().read().await?;
+    for digest in log_digests::by_beginning(&mut reader, digits).await? {
+        let mut found: Vec<ResultRow> = results::get(&mut reader, digest.build).await?.into_iter().collect();
+        found.retain(|result| {
+            let mut commits = result.revision.split('+').filter_map(|part| part.split_once('@'));
+            result.class == TRY
+                && result.builder == builder
+                && commits.any(|(_, commit)| commit.starts_with(rev))
+        });
+        keep_public(&mut reader, &config, &mut found).await?;
+        if found.is_empty() {
+            continue;
+        }
+        let log = store::logs::get(&mut reader, digest.attempt).await?;
+        if let Some(log) = log.filter(|log| log.finished) {
+            return Ok(Some(log));
+        }
+    }
+    Ok(None)
+}
+
 /// Finds a finished log by the SHA-1 of its text, or by its build.
 pub(super) async fn log(desk: &Desk, key: &str) -> Result<Option<LogRow>, Fault> {
     let config = desk.dashboard.config();

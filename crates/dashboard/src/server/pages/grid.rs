@@ -9,9 +9,10 @@ use transport::Viewer;
 
 use super::super::refusal::{Answer, Query};
 use super::super::window::{COLUMNS, WindowQuery, given, read_window, word};
-use super::super::{Dashboard, repos};
+use super::super::{Dashboard, repos, tree};
+use super::tree::path;
 use super::{address, first_line, page, progress, short, shown, so_far};
-use crate::api::{BranchInfo, Cell, CellWindow, RepoInfo};
+use crate::api::{BranchInfo, Cell, CellWindow, RepoInfo, TreeInfo};
 
 /// The states that can be asked for.
 const STATES: [&str; 9] =
@@ -24,6 +25,7 @@ struct GridPage {
     window: Option<CellWindow>,
     query: WindowQuery,
     groups: Vec<Group>,
+    tree: Option<TreeInfo>,
 }
 
 /// Columns whose names begin alike.
@@ -125,7 +127,11 @@ pub(super) async fn grid(
             Err(refusal) => return Err(refusal),
         };
         let groups = window.as_ref().map(|window| group(&window.builders)).unwrap_or_default();
-        page(&GridPage { repos, window, query, groups })
+        let tree = match &window {
+            Some(window) => tree::one(&dashboard, &viewer, &window.repo, &window.branch).await?,
+            None => None,
+        };
+        page(&GridPage { repos, window, query, groups, tree })
     };
     shown(answer.await)
 }

@@ -6,16 +6,16 @@ use axum::extract::State;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use store::{BuildId, Micros, results};
+use store::{BuildId, Micros, results, step_times};
 use transport::Viewer;
 use webui::Markup;
-use webui::chart::{self, Row};
+use webui::chart::{self, Range, Row};
 
 use super::super::refusal::{Answer, Query, Refusal};
-use super::super::window::{given, wanted};
+use super::super::window::{fits, given, wanted};
 use super::super::{Dashboard, visible};
 use super::{address, micros, page, shown};
-use crate::api::BuilderStatistics;
+use crate::api::{BuilderStatistics, StepStatistics};
 
 /// So many builders are listed.
 const LISTED: u32 = 500;
@@ -23,12 +23,16 @@ const LISTED: u32 = 500;
 const DAYS: [i64; 4] = [1, 7, 30, 90];
 /// So many have a bar.
 const ROWS: usize = 60;
+/// So many steps of builders are listed.
+const STEPS: u32 = 5000;
 
 /// Query of the statistics.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct StatisticsQuery {
     /// Of this repo.
     repo: Option<String>,
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    builder: Option<String>,
     /// How many days back, 7 if not given.
     #[schemars(with = "Option<u32>", range(min = 1, max = 90))]
     days: Option<String>,
@@ -49,6 +53,14 @@ impl StatisticsQuery {
     fn repo(&self) -> &str {
         given(&self.repo).unwrap_or_default()
     }
+
+    fn builder(&self) -> &str {
+        given(&self.builder).unwrap_or_default()
+    }
+
+    fn wants(&self, builder: &str) -> bool {
+        given(&self.builder).is_none_or(|pattern| fits(pattern, builder))
+    }
 }
 
 /// A part of a builder's builds.
@@ -66,6 +78,7 @@ struct StatisticsPage {
     queued: Markup,
     failed: Markup,
     retried: Markup,
+    steps: Option<Markup>,
 }
 
 async fn read(
@@ -78,8 +91,20 @@ async fn read(
     let since = BuildId::new(since, &mut |to| to.fill(0));
     let mut reader = dashboard.db().read().await?;
     let rows = results::statistics(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
+    let timed = step_times::quantiles(&mut reader, &wanted(&query.repo), since, STEPS, &hidden).await?;
     drop(reader);
-    let shown = rows.into_iter().map(|row| BuilderStatistics {
+    let steps = |builder: &str| {
+        let own = timed.iter().filter(|row| row.builder == builder);
+        own.map(|row| StepStatistics {
+            step: row.step.clone(),
+            times: row.times,
+            median_us: row.median,
+            p90_us: row.p90,
+        })
+        .collect()
+    };
+    let shown = rows.into_iter().filter(|row| query.wants(&row.builder)).map(|row| BuilderStatistics {
+        steps: steps(&row.builder),
         builder: row.builder,
         builds: row.builds,
         ok: row.ok,
@@ -114,7 +139,8 @@ pub(super) async fn statistics(
             rows("Share of builds that were tried again, by builder", "infra_failed", &builders, |one| {
                 (share(one, one.retried), rate(one, &one.retried))
             });
-        page(&StatisticsPage { query, took, queued, failed, retried, builders })
+        let steps = steps_chart(&builders);
+        page(&StatisticsPage { query, took, queued, failed, retried, steps, builders })
     };
     shown(answer.await)
 }
@@ -131,6 +157,26 @@ fn rows(
     };
     let rows: Vec<Row> = builders.iter().take(ROWS).map(row).collect();
     chart::rows(label, class, &rows)
+}
+
+/// The steps that take the longest, by builder.
+fn steps_chart(builders: &[BuilderStatistics]) -> Option<Markup> {
+    let all = builders.iter().flat_map(|one| one.steps.iter().map(move |step| (one, step)));
+    let mut all: Vec<_> = all.collect();
+    if all.len() > ROWS {
+        all.sort_by_key(|(_, step)| std::cmp::Reverse(step.p90_us));
+        all.truncate(ROWS);
+        all.sort_by(|a, b| a.0.builder.cmp(&b.0.builder));
+    }
+    let range = |(one, step): &(&BuilderStatistics, &StepStatistics)| Range {
+        name: format!("{} {}", one.builder, step.step),
+        usual: step.median_us as f64,
+        most: step.p90_us as f64,
+        text: format!("{} – {}", webui::time::duration(step.median_us), webui::time::duration(step.p90_us)),
+    };
+    let rows: Vec<Range> = all.iter().map(range).collect();
+    let label = "Time per step: the median is the dark part, the ninth decile the whole bar";
+    (!rows.is_empty()).then(|| chart::ranges(label, &rows))
 }
 
 /// `GET /statistics.json`

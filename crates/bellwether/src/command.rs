@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod doctor;
 mod follow;
+mod import;
 mod init;
 mod log;
 mod news;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => up::run(args).await,
         Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args).await,
         Command::Config(args) => config::run(&args),
         Command::Builds(args) => builds::run(&args).await,
         Command::Log(args) => log::run(&args).await,

@@ -4,6 +4,7 @@
 
 mod demo;
 mod faults;
+mod import;
 mod input;
 mod metrics;
 mod sources;

@@ -4,6 +4,8 @@
 //! depend on it.
 
 mod bench;
+mod book;
+mod deploy;
 mod expect;
 mod fixture;
 #[cfg(test)]
@@ -46,6 +48,10 @@ enum Command {
     Legacy(legacy::Args),
     /// Look at the pages in Chromium: widths, themes, scripts on and off; counts what axe-core and the console say
     Pages(pages::Args),
+    /// Make the manual of docs/ with mdBook in target/book, and follow its links
+    Book(book::Args),
+    /// Look at the files of deploy/: units, Dockerfile, Compose, Kubernetes
+    DeployCheck,
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -71,6 +77,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Legacy(args) => legacy::run(&args),
         Command::Pages(args) => pages::run(&args),
+        Command::Book(args) => book::run(&args),
+        Command::DeployCheck => deploy::run(),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

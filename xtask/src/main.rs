@@ -5,6 +5,8 @@
 
 mod api;
 mod bench;
+mod book;
+mod deploy;
 mod expect;
 mod fixture;
 #[cfg(test)]
@@ -49,6 +51,10 @@ enum Command {
     Pages(pages::Args),
     /// Ask every operation of the API with good and bad data (schemathesis), or write the command line's client
     Api(api::Args),
+    /// Make the manual of docs/ with mdBook in target/book, and follow its links
+    Book(book::Args),
+    /// Look at the files of deploy/: units, Dockerfile, Compose, Kubernetes
+    DeployCheck,
     /// Check the rules of the tree that no compiler checks
     Tidy,
     /// Check licences, banned crates and sources of all dependencies against deny.toml
@@ -75,6 +81,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Legacy(args) => legacy::run(&args),
         Command::Pages(args) => pages::run(&args),
         Command::Api(args) => api::run(&args),
+        Command::Book(args) => book::run(&args),
+        Command::DeployCheck => deploy::run(),
         Command::Tidy => tidy::run(),
         Command::Licences => licences::run(),
     }

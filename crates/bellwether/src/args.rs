@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod import;
 mod state;
 
+pub use import::Import;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
@@ -41,6 +43,8 @@ pub enum Command {
     Up(Up),
     /// Writes bellwether.toml for a project, from the files found in it
     Init(Init),
+    /// Turns the configuration of another system into bellwether.toml, and says line by line what it could not
+    Import(Import),
     /// Checks, explains and plans from configuration files
     #[command(subcommand)]
     Config(Config),

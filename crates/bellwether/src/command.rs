@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod follow;
 mod gc;
+mod import;
 mod init;
 mod log;
 mod news;
@@ -31,6 +32,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(args) => up::run(args).await,
         Command::Init(args) => init::run(&args),
         Command::Config(args) => config::run(&args).await,
+        Command::Import(args) => import::run(&args).await,
         Command::Builds(args) => builds::run(&args).await,
         Command::Log(args) => log::run(&args).await,
         Command::Build(args) => build::run(&args).await,

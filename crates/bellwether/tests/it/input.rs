@@ -7,3 +7,5 @@ mod places;
 mod repositories;
 mod repro;
 mod world;
+
+pub use world::World;

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
+mod book;
 mod demo;
 mod edge;
 mod faults;
+mod import;
 mod input;
 mod metrics;
 mod sources;

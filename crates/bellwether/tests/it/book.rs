@@ -1,0 +1,206 @@
+//! Chapters of the manual, followed word for word: every block of shell, in order, in an empty directory, with a network
+//! of its own, so that the server's usual port is free.
+//!
+//! A block's first line may say more than `sh`: `sh,server` runs until the end of the chapter, `sh,wait=WORD` is given
+//! again until its output has the word.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use testkit::{Kill, kill, wait_for};
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// A block of shell: its options, its text and its line.
+struct Block {
+    options: Vec<String>,
+    text: String,
+    line: usize,
+}
+
+fn blocks(chapter: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut open: Option<Block> = None;
+    for (n, line) in chapter.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) => {
+                let options: Vec<String> = info.split(',').map(str::to_owned).collect();
+                open = Some(Block { options, text: String::new(), line: n + 1 });
+            }
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(block), None) => block.text.push_str(&format!("{line}\n")),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block that does not end");
+    found.retain(|block| block.options[0] == "sh");
+    found
+}
+
+/// A network with nothing but the loopback, held by a process that does nothing.
+struct Network {
+    holder: Child,
+}
+
+fn root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+impl Network {
+    fn new() -> Network {
+        let mut command = Command::new("unshare");
+        command.arg("--net");
+        if !root() {
+            command.arg("--map-root-user");
+        }
+        let script = "ip link set lo up && echo up && exec sleep 600";
+        let holder = command.args(["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut holder = holder.expect("unshare of util-linux");
+        let mut line = String::new();
+        let mut reader = std::io::BufReader::new(holder.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        assert_eq!(line, "up\n", "a network namespace, and `ip` of iproute2");
+        Network { holder }
+    }
+
+    fn shell(&self, world: &Path, dir: &Path, script: &str) -> Command {
+        let bin = Path::new(env!("CARGO_BIN_EXE_bellwether")).parent().unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.holder.id()));
+        if !root() {
+            command.args([&format!("--user=/proc/{}/ns/user", self.holder.id()), "--preserve-credentials"]);
+        }
+        command
+            .args(["timeout", "-k", "5", "300", "sh", "-e", "-c", script])
+            .current_dir(dir)
+            .env("PATH", path)
+            .env("HOME", world)
+            .env("XDG_STATE_HOME", world.join("state"))
+            .env_remove("BELLWETHER_TOKEN")
+            .env_remove("BELLWETHER_SERVER")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // Both may have ended by themselves.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Servers of a chapter, and the workers they leave; ended with it.
+struct World {
+    dir: tempfile::TempDir,
+    servers: Vec<Child>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for server in &mut self.servers {
+            let _ = kill(server.id(), Kill::Terminate);
+            let _ = server.wait();
+        }
+        let workers = self.dir.path().join("state/bellwether/workers");
+        for entry in std::fs::read_dir(workers).into_iter().flatten().flatten() {
+            let Ok(text) = std::fs::read(entry.path().join("worker.json")) else { continue };
+            let kept: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+            if let Some(pid) = kept["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()) {
+                let _ = kill(pid, Kill::Crash);
+            }
+        }
+    }
+}
+
+/// Follows a chapter; gives all that was printed.
+fn follow(chapter: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(chapter);
+    let blocks = blocks(&std::fs::read_to_string(&file).unwrap());
+    assert!(blocks.len() >= 3, "{chapter} has {} blocks of shell", blocks.len());
+    let network = Network::new();
+    let mut world = World { dir: tempfile::tempdir().unwrap(), servers: Vec::new() };
+    let home = world.dir.path().to_owned();
+    let mut dir = home.join("empty");
+    std::fs::create_dir(&dir).unwrap();
+    let mut printed = String::new();
+    for block in blocks {
+        let place = format!("docs/{chapter}:{}", block.line);
+        if block.options.iter().any(|option| option == "server") {
+            let mut server = network.shell(&home, &dir, &format!("exec {}", block.text));
+            let output = std::fs::File::create(home.join("server.log")).unwrap();
+            server.stdout(output.try_clone().unwrap()).stderr(output);
+            world.servers.push(server.spawn().unwrap());
+            let ready =
+                "python3 -c 'import urllib.request as r; r.urlopen(\"http://localhost:8119/readyz\")'";
+            wait_for(&place, LONG, || {
+                let asked = network.shell(&home, &dir, ready).stderr(Stdio::null()).status()?;
+                Ok(asked.success().then_some(()))
+            })
+            .unwrap_or_else(|error| panic!("{error}\n{}", log(&home)));
+            continue;
+        }
+        let word = block.options.iter().find_map(|option| option.strip_prefix("wait="));
+        let said = wait_for(&format!("{place}: {}", block.text), LONG, || {
+            let (said, at) = run(&network, &home, &dir, &place, &block.text);
+            dir = at;
+            Ok(word.is_none_or(|word| said.contains(word)).then_some(said))
+        });
+        printed.push_str(&said.unwrap_or_else(|error| panic!("{error}\n{}", log(&home))));
+    }
+    printed
+}
+
+fn log(home: &Path) -> String {
+    std::fs::read_to_string(home.join("server.log")).unwrap_or_default()
+}
+
+/// Runs a block; gives what it printed, and the directory in which it ended.
+fn run(network: &Network, home: &Path, dir: &Path, place: &str, text: &str) -> (String, PathBuf) {
+    let mark = home.join("cwd");
+    let script = format!("trap 'pwd > {}' EXIT\n{text}", mark.display());
+    let output = network.shell(home, dir, &script).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{place}: {}\n{text}\n{said}\n{}", output.status, log(home));
+    (said, std::fs::read_to_string(mark).unwrap().trim_end().into())
+}
+
+#[test]
+fn the_first_hour_is_as_it_is_written() {
+    let printed = follow("first-hour.md");
+    for words in ["1 built in this run", "0 built in this run", "failed", "AssertionError", "test_two"] {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn the_example_of_coming_from_elsewhere_is_as_it_is_written() {
+    let printed = follow("MIGRATING.md");
+    for words in
+        ["could not: on.schedule", "Python", "2 builders", "test-low", "test-high", "2 cells: 2 ok, 0 not ok"]
+    {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn the_server_files_of_deploy_are_right() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    for file in ["docker/server.toml", "kubernetes/server.toml"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bellwether"))
+            .args(["config", "check", "--config"])
+            .arg(deploy.join(file))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.starts_with("ok: environment prod"),
+            "{file}: {said}\n{output:?}"
+        );
+    }
+}

@@ -8,6 +8,7 @@ mod edge;
 mod faults;
 mod import;
 mod input;
+mod load;
 mod metrics;
 mod sources;
 #[cfg(feature = "full")]

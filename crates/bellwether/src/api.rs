@@ -8,6 +8,8 @@
 )]
 mod generated;
 
+use std::time::Duration;
+
 use axum::body::Body;
 // The dashboard has a `RepoState` of its own.
 use gitmirror::RepoState as MirrorState;
@@ -15,6 +17,8 @@ use http::{Method, Request, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::{CallError, Service};
+
+use crate::system::reload::Reloaded;
 
 pub use generated::*;
 
@@ -34,6 +38,11 @@ impl Client {
     /// Makes one.
     pub fn new(service: Service) -> Client {
         Client { service }
+    }
+
+    /// The same, with another limit of a call.
+    pub fn with_timeout(&self, limit: Duration) -> Client {
+        Client { service: self.service.clone().with_timeout(limit) }
     }
 
     async fn call<B: Serialize + ?Sized, T: DeserializeOwned>(

@@ -22,7 +22,7 @@ pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
 };
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
-pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, TestRun};
+pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, StepStatistics, TestRun};
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };

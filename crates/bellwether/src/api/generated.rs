@@ -9,7 +9,7 @@ use dashboard::api::*;
 use gitmirror::*;
 use http::Method;
 
-use super::{Answer, Client, MirrorState, Query};
+use super::{Answer, Client, MirrorState, Query, Reloaded};
 
 /// Query of [`Client::put_artifact`].
 #[derive(Debug, Clone, Default)]
@@ -1033,5 +1033,11 @@ impl Client {
     pub async fn list_test_runs(&self, query: &ListTestRunsQuery) -> Answer<Vec<TestRun>> {
         let path = query.add_to(format!("/tests.json"));
         self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Reads the configuration again; nothing changes unless all of it is well.
+    pub async fn reload_config(&self) -> Answer<Reloaded> {
+        let path = format!("/api/v1/reload");
+        self.call(Method::POST, &path, None::<&()>).await
     }
 }

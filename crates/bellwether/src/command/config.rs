@@ -27,25 +27,15 @@ pub async fn run(asked: &Asked) -> Result<ExitCode> {
     }
 }
 
-/// What the server answers.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Reloaded {
-    lines: Vec<String>,
-    changes: Vec<serde_json::Value>,
-    restart: Vec<String>,
-}
-
 async fn reload(server: &Server) -> Result<ExitCode> {
     let remote = Remote::new(server)?;
-    let service = remote.service.clone().with_timeout(RELOAD);
-    let reloaded: Reloaded =
-        match service.call_json::<(), _>(http::Method::POST, "/api/v1/reload", None).await {
-            Err(transport::CallError::Refused { error, .. }) if error.code == "bad_configuration" => {
-                eprintln!("the configuration is as before; what was read can't be used:\n{}", error.message);
-                return Ok(ExitCode::from(1));
-            }
-            answer => remote.hint(answer)?,
-        };
+    let reloaded = match remote.api.with_timeout(RELOAD).reload_config().await {
+        Err(transport::CallError::Refused { error, .. }) if error.code == "bad_configuration" => {
+            eprintln!("the configuration is as before; what was read can't be used:\n{}", error.message);
+            return Ok(ExitCode::from(1));
+        }
+        answer => remote.hint(answer)?,
+    };
     match server.json {
         true => print_json(&reloaded)?,
         false => {

@@ -180,6 +180,7 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
         }
     }
     lines.extend(changes.iter().map(ToString::to_string));
+    let changes = changes.iter().filter_map(|change| serde_json::to_value(change).ok()).collect();
     Reloaded { lines, changes, restart: Vec::new() }
 }
 

@@ -6,10 +6,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use store::audit::{self, Deed};
 use store::{Db, Micros};
 use tokio::sync::{mpsc, oneshot};
+use transport::operation::operation;
 use transport::routes::{post, refusal};
 use transport::{Role, Routes, Viewer};
 
@@ -17,12 +19,12 @@ use transport::{Role, Routes, Viewer};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What is different since the files were read again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Reloaded {
     /// For people: what came, went or changed, a line each.
     pub lines: Vec<String>,
     /// What the branches get otherwise, as `config plan --diff` says it.
-    pub changes: Vec<buildenv::Change>,
+    pub changes: Vec<serde_json::Value>,
     /// What the files say otherwise and only the next start takes up.
     pub restart: Vec<String>,
 }
@@ -93,7 +95,13 @@ impl Reload {
 
 /// The route of the order.
 pub fn routes(reload: &Reload) -> Routes {
-    Routes::new().route("/api/v1/reload", post(Role::Admin, ordered)).with_state(reload.clone())
+    let about = operation(
+        "reload_config",
+        "Reads the configuration again; nothing changes unless all of it is well.",
+    )
+    .answers::<Reloaded>()
+    .may_refuse(&[422]);
+    Routes::new().route("/api/v1/reload", post(Role::Admin, ordered).about(about)).with_state(reload.clone())
 }
 
 async fn ordered(State(reload): State<Reload>, Extension(viewer): Extension<Viewer>) -> Response {

@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     4 "0004_legacy",
     5 "0005_pages",
     6 "0006_access",
+    7 "0007_feed",
 ];
 
 /// Returns the version of the schema that this program writes.

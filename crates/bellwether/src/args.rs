@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod api;
 mod state;
 
+pub use api::Events;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Restore, State};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
@@ -52,6 +54,10 @@ pub enum Command {
     Build(Build),
     /// Says why a build or a builder waits
     Why(Why),
+    /// Prints what happens to builds and branches
+    Events(Events),
+    /// Prints the OpenAPI document of the API
+    Api,
     /// Queues a build that is done once more
     Retry(OneBuild),
     /// Ends a build, or takes it out of the queue

@@ -6,6 +6,7 @@
 
 mod build;
 mod cell;
+mod event;
 mod log;
 mod page;
 mod repo;
@@ -18,6 +19,7 @@ pub use build::{
 pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
 };
+pub use event::{Event, EventKind};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
 pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, TestRun};
 pub use repo::{

@@ -5,6 +5,7 @@ mod builds;
 mod cells;
 mod changes;
 mod failures;
+mod feed;
 mod files;
 mod legacy;
 mod line;
@@ -31,6 +32,7 @@ use transport::{Role, Routes, Viewer};
 
 use cells::CellCache;
 use failures::FailureCache;
+use feed::FeedCache;
 pub use legacy::{BadKey, builder_key};
 use refusal::{Answer, Refusal};
 
@@ -83,6 +85,7 @@ struct Inner {
     parts: DashboardParts,
     cells: CellCache,
     failures: FailureCache,
+    feed: FeedCache,
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
@@ -97,10 +100,12 @@ impl Dashboard {
     #[must_use]
     pub fn new(parts: DashboardParts) -> Self {
         let (news, _) = broadcast::channel(1024);
-        let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
-        let (cells, failures) = (CellCache::default(), FailureCache::default());
+        // Not from 0: a page that comes back after a restart must not find its count by chance.
+        let start = Micros::now().0.unsigned_abs();
+        let ((changes, _), (public_changes, _)) = (watch::channel(start), watch::channel(start));
+        let (cells, failures, feed) = (CellCache::default(), FailureCache::default(), FeedCache::default());
         let keys = legacy::KeyRing::default();
-        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes }))
+        Self(Arc::new(Inner { parts, cells, failures, feed, keys, news, changes, public_changes }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -153,6 +158,15 @@ impl Dashboard {
     fn changes(&self, viewer: &Viewer) -> watch::Receiver<u64> {
         let of = if viewer.sees_all() { &self.0.changes } else { &self.0.public_changes };
         of.subscribe()
+    }
+
+    /// All changes; who listens must show only what they may know of.
+    fn all_changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn feed(&self) -> &FeedCache {
+        &self.0.feed
     }
 
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
+mod api;
 mod demo;
+mod events;
 mod faults;
 mod input;
 mod metrics;

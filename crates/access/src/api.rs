@@ -10,6 +10,7 @@ use store::audit;
 use store::tokens::{self, TokenRow};
 use store::{Micros, StoreError};
 use transport::extract::{Input, Path};
+use transport::operation::NameText;
 use transport::routes::refusal;
 use transport::{Role, Viewer};
 
@@ -17,6 +18,8 @@ use crate::{Access, LINK, deed, make, secret};
 
 /// The longest name of a token.
 const LONGEST_NAME: usize = 64;
+/// The longest that a token may live, in seconds: a hundred years.
+const LONGEST_LIFE: u64 = 100 * 366 * 86_400;
 
 /// Answer of `GET /api/v1/whoami`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,15 +39,41 @@ pub struct WhoAnswer {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenRequest {
     /// A name for people.
+    #[schemars(with = "NameText")]
     pub name: String,
     /// What it may do.
+    #[schemars(with = "TokenRole")]
     pub role: String,
     /// The only repos that it is about; none for all.
     #[serde(default)]
+    #[schemars(with = "Vec<NameText>")]
     pub repos: Vec<String>,
     /// Seconds until it ends by itself; never if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LONGEST_LIFE))]
     pub expires_in: Option<u64>,
+}
+
+/// What a token may do.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "only its schema is used: what is sent is read by its words")]
+enum TokenRole {
+    Reader,
+    Developer,
+    Builder,
+    Admin,
+    Service,
+}
+
+/// What a person may do.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "only its schema is used: what is sent is read by its words")]
+enum PersonRole {
+    Reader,
+    Developer,
+    Admin,
 }
 
 /// A token that was made: the only time that it is shown.
@@ -94,9 +123,11 @@ pub struct TokenList {
 pub struct LinkRequest {
     /// Who will be signed in by it; whoever asks, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub person: Option<String>,
     /// What they may do; `admin` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PersonRole>")]
     pub role: Option<String>,
 }
 
@@ -224,9 +255,11 @@ pub(crate) async fn create(
         }
     }
     let now = Micros::now();
-    let ends = |seconds: u64| i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(now.0);
     let expires = match body.expires_in {
-        Some(seconds) => Some(Micros(ends(seconds).ok_or_else(|| Failure::bad("expires_in is too large"))?)),
+        Some(seconds) if (1..=LONGEST_LIFE).contains(&seconds) => {
+            Some(Micros(now.0.saturating_add_unsigned(seconds * 1_000_000)))
+        }
+        Some(_) => return Err(Failure::bad(format!("`expires_in` is from 1 to {LONGEST_LIFE}"))),
         None => None,
     };
     let token = make("bw_")?;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod api;
 mod import;
 mod state;
 
+pub use api::Events;
 pub use import::Import;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 
@@ -56,6 +58,10 @@ pub enum Command {
     Build(Build),
     /// Says why a build or a builder waits
     Why(Why),
+    /// Prints what happens to builds and branches
+    Events(Events),
+    /// Prints the OpenAPI document of the API
+    Api,
     /// Queues a build that is done once more
     Retry(OneBuild),
     /// Ends a build, or takes it out of the queue

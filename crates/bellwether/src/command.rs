@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod events;
 mod follow;
 mod gc;
 mod import;
@@ -37,6 +38,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Log(args) => log::run(&args).await,
         Command::Build(args) => build::run(&args).await,
         Command::Why(args) => why::run(&args).await,
+        Command::Events(args) => events::run(&args).await,
+        Command::Api => {
+            // What a server answers with, by a test.
+            print!("{}", include_str!("../../../docs/openapi.json"));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Retry(args) => builds::retry(&args).await,
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Repro(args) => repro::run(&args).await,

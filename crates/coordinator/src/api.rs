@@ -20,7 +20,7 @@ use store::builds::{self, BuildRow};
 use store::{BuildId, Micros, StoreError};
 use tokio::sync::oneshot;
 use transport::extract::{Input, Path};
-use transport::operation::{Operation, UlidText, operation};
+use transport::operation::{Operation, RevText, UlidText, operation};
 use transport::routes::{get, post};
 use transport::{ApiError, CallError, Role, Routes, Viewer};
 
@@ -44,11 +44,13 @@ pub struct BuildRequest {
     /// The repo.
     pub repo: String,
     /// A branch, a tag or a commit of it.
+    #[schemars(with = "RevText")]
     pub rev: String,
     /// The builder.
     pub builder: String,
     /// For a repo that is built against a toolchain: a branch, tag or commit of that; its default branch where not given.
     #[serde(default)]
+    #[schemars(with = "Option<RevText>")]
     pub toolchain: Option<String>,
     /// Whether a build that is done already is done again.
     #[serde(default)]

@@ -7,6 +7,7 @@
 mod audit;
 mod build;
 mod cell;
+mod event;
 mod log;
 mod page;
 mod repo;
@@ -21,6 +22,7 @@ pub use build::{
 pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
 };
+pub use event::{Event, EventKind};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
 pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, StepStatistics, TestRun};
 pub use repo::{

@@ -6,6 +6,7 @@ mod builds;
 mod cells;
 mod changes;
 mod failures;
+mod feed;
 mod files;
 mod legacy;
 mod line;
@@ -36,6 +37,7 @@ use transport::{Role, Routes, Viewer};
 
 use cells::CellCache;
 use failures::FailureCache;
+use feed::FeedCache;
 pub use legacy::{BadKey, builder_key};
 use refusal::{Answer, Refusal};
 pub use retention::{Amount, GcError, Gone, Item, Round};
@@ -91,6 +93,7 @@ struct Inner {
     failures: FailureCache,
     trees: tree::TreeCache,
     last_check: audit::LastCheck,
+    feed: FeedCache,
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
@@ -107,8 +110,10 @@ impl Dashboard {
     #[must_use]
     pub fn new(parts: DashboardParts) -> Self {
         let (news, _) = broadcast::channel(1024);
-        let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
-        let (cells, failures) = (CellCache::default(), FailureCache::default());
+        // Not from 0: a page that comes back after a restart must not find its count by chance.
+        let start = Micros::now().0.unsigned_abs();
+        let ((changes, _), (public_changes, _)) = (watch::channel(start), watch::channel(start));
+        let (cells, failures, feed) = (CellCache::default(), FailureCache::default(), FeedCache::default());
         let (trees, last_check) = (tree::TreeCache::default(), audit::LastCheck::default());
         let keys = legacy::KeyRing::default();
         Self(Arc::new(Inner {
@@ -117,6 +122,7 @@ impl Dashboard {
             failures,
             trees,
             last_check,
+            feed,
             keys,
             news,
             changes,
@@ -193,6 +199,15 @@ impl Dashboard {
     /// A number for a page that is opened.
     fn next_watcher(&self) -> u32 {
         self.0.watched.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All changes; who listens must show only what they may know of.
+    fn all_changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn feed(&self) -> &FeedCache {
+        &self.0.feed
     }
 
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {

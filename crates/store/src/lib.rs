@@ -42,6 +42,7 @@ pub mod audit;
 pub mod branch_commits;
 pub mod branches;
 pub mod commits;
+pub mod feed;
 pub mod legacy;
 pub mod log_chunks;
 pub mod log_digests;

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     6 "0006_access",
     7 "0007_tree",
     8 "0008_retention",
+    9 "0009_feed",
 ];
 
 /// Returns the version of the schema that this program writes.

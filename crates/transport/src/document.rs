@@ -154,14 +154,25 @@ fn refusals(one: &Described, path: &str) -> Vec<u16> {
 fn shown(contents: &[Content], of: &mut SchemaGenerator) -> Value {
     let one = |content: &Content| {
         let value = match (content.schema, content.kind) {
-            // The schema is that of an event's data, and a stream of events is none.
-            (Some(schema), EVENTS) => json!({ "schema": { "type": "string" }, "x-data": schema(of) }),
+            (Some(schema), EVENTS) => json!({ "schema": event(&schema(of)) }),
             (Some(schema), _) => json!({ "schema": schema(of) }),
             (None, _) => json!({}),
         };
         (content.kind.to_owned(), value)
     };
     Value::Object(contents.iter().map(one).collect())
+}
+
+/// An event of a stream, whose data is JSON; one that only marks an end has a word there.
+fn event(data: &Schema) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "event": { "type": "string" },
+            "id": { "type": "string" },
+            "data": { "type": "string", "contentMediaType": JSON, "contentSchema": data },
+        },
+    })
 }
 
 /// The fields of a query, each a parameter.
@@ -217,8 +228,7 @@ fn bounded(value: &mut Value) {
             let limits = match map.get("format").and_then(Value::as_str) {
                 Some("uint32") => Some((json!(0), json!(u32::MAX))),
                 Some("int32") => Some((json!(i32::MIN), json!(i32::MAX))),
-                // Numbers of a place, a size or a time go into the database as signed ones.
-                Some("uint64" | "uint") => Some((json!(0), json!(i64::MAX))),
+                Some("uint64" | "uint") => Some((json!(0), json!(u64::MAX))),
                 Some("int64") => Some((json!(i64::MIN), json!(i64::MAX))),
                 _ => None,
             };
@@ -321,6 +331,6 @@ mod tests {
         assert_eq!(limit["description"], "At most so many.");
         assert_eq!(limit["schema"]["type"], "integer");
         assert_eq!((&limit["schema"]["minimum"], &limit["schema"]["maximum"]), (&json!(1), &json!(9)));
-        assert_eq!(from["schema"]["maximum"], json!(i64::MAX));
+        assert_eq!(from["schema"]["maximum"], json!(u64::MAX));
     }
 }

@@ -161,78 +161,46 @@ impl Operation {
     }
 }
 
-/// The text of a ULID, by which builds, attempts and events go.
-#[derive(Debug)]
-pub struct UlidText;
+macro_rules! schemas {
+    ($($(#[doc = $doc:literal])* $name:ident = $schema:tt;)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub struct $name;
 
-impl JsonSchema for UlidText {
-    fn inline_schema() -> bool {
-        true
-    }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
 
-    fn schema_name() -> Cow<'static, str> {
-        "Ulid".into()
-    }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-            "examples": ["01ARZ3NDEKTSV4RRFFQ69G5FAV"],
-        })
-    }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    )*};
 }
 
-/// A name as repositories and builders have one.
-#[derive(Debug)]
-pub struct NameText;
-
-impl JsonSchema for NameText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Name".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"})
-    }
-}
-
-/// A commit in a path: 40 hexadecimal digits.
-#[derive(Debug)]
-pub struct HashText;
-
-impl JsonSchema for HashText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Hash".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-f]{40}$"})
-    }
-}
-
-/// A text that is not empty and has no control characters, as a part of a path.
-#[derive(Debug)]
-pub struct SegmentText;
-
-impl JsonSchema for SegmentText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Segment".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$"})
-    }
+schemas! {
+    /// The text of a ULID, by which builds, attempts and events go.
+    UlidText = {
+        "type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$", "examples": ["01ARZ3NDEKTSV4RRFFQ69G5FAV"],
+    };
+    /// A name as repositories and builders have one.
+    NameText = { "type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$" };
+    /// A commit: 40 hexadecimal digits.
+    HashText = { "type": "string", "pattern": "^[0-9a-f]{40}$" };
+    /// A digest: 64 hexadecimal digits.
+    DigestText = { "type": "string", "pattern": "^[0-9a-f]{64}$" };
+    /// A branch, a tag or a commit, as git takes it.
+    RevText = {
+        "type": "string", "maxLength": 200,
+        "pattern": r"^[^\x00-\x20\x7f:?*\[\\{}.\-](\.?[^\x00-\x20\x7f:?*\[\\{}.])*$", "examples": ["main"],
+    };
+    /// A part of a path: not empty, without control characters.
+    SegmentText = { "type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$" };
+    /// A whole number that the database can hold.
+    Count = { "type": "integer", "format": "uint64", "minimum": 0, "maximum": i64::MAX };
 }

@@ -16,15 +16,15 @@ use super::{Answer, Client, MirrorState, Query, Reloaded};
 pub struct PutArtifactQuery {
     /// The owner's fencing token.
     pub fence: i64,
-    /// The digest of what is sent, hexadecimal; needed for an artefact.
-    pub sha256: Option<String>,
+    /// The digest of what is sent, hexadecimal.
+    pub sha256: String,
 }
 
 impl PutArtifactQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
         query.add("fence", Some(&self.fence));
-        query.add("sha256", self.sha256.as_ref());
+        query.add("sha256", Some(&self.sha256));
         query.text()
     }
 }
@@ -74,8 +74,6 @@ impl FollowAttemptLogQuery {
 /// Query of [`Client::finish_log`].
 #[derive(Debug, Clone, Default)]
 pub struct FinishLogQuery {
-    /// The attempt's build; needed where a log is opened.
-    pub build: Option<String>,
     /// The owner's fencing token.
     pub fence: u64,
 }
@@ -83,7 +81,6 @@ pub struct FinishLogQuery {
 impl FinishLogQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
-        query.add("build", self.build.as_ref());
         query.add("fence", Some(&self.fence));
         query.text()
     }
@@ -92,8 +89,8 @@ impl FinishLogQuery {
 /// Query of [`Client::open_log`].
 #[derive(Debug, Clone, Default)]
 pub struct OpenLogQuery {
-    /// The attempt's build; needed where a log is opened.
-    pub build: Option<String>,
+    /// The attempt's build.
+    pub build: String,
     /// The owner's fencing token.
     pub fence: u64,
 }
@@ -101,7 +98,7 @@ pub struct OpenLogQuery {
 impl OpenLogQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
-        query.add("build", self.build.as_ref());
+        query.add("build", Some(&self.build));
         query.add("fence", Some(&self.fence));
         query.text()
     }
@@ -154,15 +151,12 @@ impl PutLogChunkQuery {
 pub struct PutTestsQuery {
     /// The owner's fencing token.
     pub fence: i64,
-    /// The digest of what is sent, hexadecimal; needed for an artefact.
-    pub sha256: Option<String>,
 }
 
 impl PutTestsQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
         query.add("fence", Some(&self.fence));
-        query.add("sha256", self.sha256.as_ref());
         query.text()
     }
 }
@@ -323,6 +317,30 @@ impl ListEmptyCellsQuery {
     }
 }
 
+/// Query of [`Client::follow_events`].
+#[derive(Debug, Clone, Default)]
+pub struct FollowEventsQuery {
+    /// The number of the last event that was seen, for who has no `Last-Event-ID`; 0 for all that is kept.
+    pub after: Option<u64>,
+    /// Only of builds on this builder.
+    pub builder: Option<String>,
+    /// Whether to wait for more; if not, the answer ends with what there is. Yes, if not given.
+    pub follow: Option<bool>,
+    /// Only of this repo.
+    pub repo: Option<String>,
+}
+
+impl FollowEventsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("after", self.after.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("follow", self.follow.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::get_expected`].
 #[derive(Debug, Clone, Default)]
 pub struct GetExpectedQuery {
@@ -354,11 +372,11 @@ pub struct GetBuilderPageQuery {
     /// `next_cursor` of the list before.
     pub cursor: Option<String>,
     /// Ended like this.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<String>,
     /// Of this repo.
     pub repo: Option<String>,
     /// As far as this.
-    pub state: Option<BuildState>,
+    pub state: Option<String>,
 }
 
 impl GetBuilderPageQuery {
@@ -828,6 +846,16 @@ impl Client {
     pub async fn list_empty_cells(&self, query: &ListEmptyCellsQuery) -> Answer<EmptyCells> {
         let path = query.add_to(format!("/api/v1/cells/empty"));
         self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Sends what happens to builds and branches, as it happens. `GET /api/v1/events`
+    pub async fn follow_events(
+        &self,
+        query: &FollowEventsQuery,
+        last_event_id: Option<&str>,
+    ) -> Answer<Body> {
+        let path = query.add_to(format!("/api/v1/events"));
+        self.bytes(Method::GET, &path, &[("last-event-id", last_event_id)]).await
     }
 
     /// Says how long a build of a builder and repo should take. `GET /api/v1/expected`

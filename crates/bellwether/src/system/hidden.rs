@@ -91,6 +91,7 @@ async fn a_stranger_walks_all_routes_and_finds_nothing_of_a_private_repository()
                 | "statistics" | "statistics.json" | "",
             ) => format!("{path}?mode=json&repo={repo}"),
             Some("temporarylogs") => format!("{path}?name=b&subName={repo}&subRev={commit}"),
+            Some("events") => format!("{path}?after=0&follow=false&repo={repo}"),
             Some("expected") => format!("{path}?builder=b&repo={repo}"),
             _ => path,
         }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
+mod api;
 mod book;
 mod demo;
 mod edge;
+mod events;
 mod faults;
 mod import;
 mod input;

@@ -6,7 +6,10 @@ use axum::{Form, Json};
 use http::header;
 use serde::de::DeserializeOwned;
 
-use super::{BuildAnswer, Failure};
+use transport::extract::Input;
+use transport::routes::refusal;
+
+use super::BuildAnswer;
 
 /// An order.
 pub(super) struct Order<T> {
@@ -26,23 +29,21 @@ impl<T> Order<T> {
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
-    type Rejection = Failure;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_owned();
         match kind.as_str() {
             "application/x-www-form-urlencoded" => {
                 let Form(body) = Form::<T>::from_request(request, state)
                     .await
-                    .map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
+                    .map_err(|error| refusal(error.status(), "bad_request", error.body_text()))?;
                 Ok(Order { body: Some(body), form: true })
             }
             "" => Ok(Order { body: None, form: false }),
             _ => {
-                let Json(body) = Json::<T>::from_request(request, state)
-                    .await
-                    .map_err(|error| Failure::new(error.status(), "bad_request", error.body_text()))?;
+                let Input(body) = <Input<T> as FromRequest<S>>::from_request(request, state).await?;
                 Ok(Order { body: Some(body), form: false })
             }
         }

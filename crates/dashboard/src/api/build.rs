@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use transport::operation::{HashText, UlidText};
+use transport::operation::{Count, HashText, UlidText};
+
+use super::EventKind;
 
 /// How far a build is. Each step onwards is durable at its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +95,10 @@ words! {
         Ok = "ok", Failed = "failed", InfraFailed = "infra_failed", Cancelled = "cancelled", Skipped = "skipped"
     }
     TestKind { Test = "test", Benchmark = "benchmark" }
+    EventKind {
+        Queued = "queued", Started = "started", Finished = "finished", Commit = "commit", Ready = "ready",
+        Reset = "reset"
+    }
 }
 
 /// Why an outcome is what it is.
@@ -456,9 +462,11 @@ pub struct TestResult {
     pub duration_us: Option<i64>,
     /// First byte of its output in the attempt's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Count>")]
     pub first_byte: Option<u64>,
     /// Last byte of its output in the attempt's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Count>")]
     pub last_byte: Option<u64>,
     /// What a benchmark measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]

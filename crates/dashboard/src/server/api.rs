@@ -1,14 +1,14 @@
 //! The routes of the API, each with its role and its description.
 
-use transport::operation::{NameText, Operation, SegmentText, UlidText, operation};
+use transport::operation::{Count, NameText, Operation, SegmentText, UlidText, operation};
 use transport::routes::{get, post, put};
 use transport::{Role, Routes};
 
-use super::{Dashboard, audit, builds, cells, failures, files, logs, repos, tail, tree, window};
+use super::{Dashboard, audit, builds, cells, failures, feed, files, logs, repos, tail, tree, window};
 use crate::api::{
     Artifact, ArtifactList, AuditList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport,
-    CellWindow, EmptyCells, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo, RepoUpdate,
-    TestList, TreeDetail, TreeList, TreeRequest,
+    CellWindow, EmptyCells, Event, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo,
+    RepoUpdate, TestList, TreeDetail, TreeList, TreeRequest,
 };
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
@@ -208,6 +208,18 @@ fn results() -> Routes<Dashboard> {
             )),
         )
         .route(
+            "/events",
+            get(Role::Reader, feed::events).about(
+                operation("follow_events", "Sends what happens to builds and branches, as it happens.")
+                    .query::<feed::FeedQuery>()
+                    .header::<u64>("Last-Event-ID", "The number of the last event that was seen.")
+                    .answers_events::<Event>(
+                        "Events with numbers that last. Who comes back with the last number is told all that happened \
+                         since; `reset` says that this is no longer known.",
+                    ),
+            ),
+        )
+        .route(
             "/expected",
             get(Role::Reader, builds::expected).about(
                 operation("get_expected", "Says how long a build of a builder and repo should take.")
@@ -286,7 +298,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                     "open_log",
                     "Opens an attempt's log for a fence; chunks of lower ones are refused then.",
                 )
-                .query::<logs::OwnerQuery>()
+                .query::<logs::OpenQuery>()
                 .answers::<LogState>(),
             )),
         )
@@ -294,7 +306,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
             "/attempts/{attempt}/log/finish",
             post(Role::Service, logs::finish).about(of_owner(
                 operation("finish_log", "Says that an attempt's log is whole.")
-                    .query::<logs::OwnerQuery>()
+                    .query::<logs::FinishQuery>()
                     .answers::<LogState>(),
             )),
         )
@@ -303,7 +315,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
             put(Role::Service, logs::put)
                 .about(of_owner(
                     operation("put_log_chunk", "Writes a chunk of a log. The same chunk again is fine.")
-                        .part::<u64>("n", "The chunk's number, from 0.")
+                        .part::<Count>("n", "The chunk's number, from 0.")
                         .query::<logs::ChunkQuery>()
                         .takes_bytes()
                         .answers::<LogState>()
@@ -319,7 +331,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                         "put_tests",
                         "Writes an attempt's test results, replacing those of the same name.",
                     )
-                    .query::<files::OwnerQuery>()
+                    .query::<files::TestsQuery>()
                     .takes::<TestList>()
                     .answers::<()>(),
                 ))
@@ -334,7 +346,7 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                         "Stores an artefact; refused as `digest` if its content has another.",
                     )
                     .part::<SegmentText>("name", "The artefact's name.")
-                    .query::<files::OwnerQuery>()
+                    .query::<files::ArtifactQuery>()
                     .takes_bytes()
                     .answers::<Artifact>()
                     .may_refuse(&[413, 422]),

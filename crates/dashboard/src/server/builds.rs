@@ -32,9 +32,11 @@ pub(super) async fn put(
     let row = checked_row(build, &report)?;
     let doc = serde_json::to_string(&report).map_err(|error| Refusal::internal(error.to_string()))?;
     let mut tx = dashboard.db().begin().await?;
+    let before = store::results::get(&mut tx, build).await?;
     let put = store::results::put(&mut tx, &row, &doc).await?;
     if put == Put::Newer {
         super::steps::keep(&mut tx, build, &report).await?;
+        super::feed::reported(&mut tx, before.as_ref(), &row).await?;
         tx.commit().await?;
         dashboard.cells().build_changed(&row);
         super::tree::reported(&dashboard, &row).await;
@@ -139,9 +141,6 @@ pub(super) async fn list(
 /// Lists builds that exist for the viewer.
 pub(super) async fn page(dashboard: &Dashboard, viewer: &Viewer, query: BuildQuery) -> Answer<BuildList> {
     let limit = Refusal::limit(query.limit, 50, 1000)?;
-    if query.commit.is_some() && query.repo.is_none() {
-        return Err(Refusal::bad("`commit` needs `repo`"));
-    }
     if let Some(commit) = &query.commit {
         check_hash(commit)?;
     }
@@ -149,15 +148,22 @@ pub(super) async fn page(dashboard: &Dashboard, viewer: &Viewer, query: BuildQue
         Some(cursor) => Some(cursor.parse().map_err(|_| Refusal::bad("not a cursor"))?),
         None => None,
     };
+    let eyes = visible::eyes(dashboard, viewer).await?;
+    let mut repo = wanted(&query.repo);
+    if let (true, Some(commit)) = (repo.is_empty(), &query.commit) {
+        match repo_of(dashboard, &eyes, commit).await? {
+            Some(found) => repo = found,
+            None => return Ok(BuildList::default()),
+        }
+    }
     let filter = Filter {
-        repo: wanted(&query.repo),
+        repo,
         builder: wanted(&query.builder),
         branch: wanted(&query.branch),
         subject: query.commit.unwrap_or_default(),
         state: query.state.map(|state| state.to_string()).unwrap_or_default(),
         outcome: query.outcome.map(|outcome| outcome.to_string()).unwrap_or_default(),
     };
-    let eyes = visible::eyes(dashboard, viewer).await?;
     if !filter.repo.is_empty() && !eyes.repo(&filter.repo) {
         return Ok(BuildList { builds: Vec::new(), next_cursor: None });
     }
@@ -180,6 +186,19 @@ pub(super) async fn page(dashboard: &Dashboard, viewer: &Viewer, query: BuildQue
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| row.build.to_string());
     Ok(BuildList { builds: rows.into_iter().map(summary).collect::<Answer<_>>()?, next_cursor })
+}
+
+/// Finds the repo of a commit, among those that exist for the viewer.
+async fn repo_of(dashboard: &Dashboard, eyes: &visible::Eyes, commit: &str) -> Answer<Option<String>> {
+    let mut reader = dashboard.db().read().await?;
+    for repo in store::repos::list(&mut reader).await? {
+        if eyes.repo(&repo.name)
+            && !store::commits::known(&mut reader, &repo.name, &[commit]).await?.is_empty()
+        {
+            return Ok(Some(repo.name));
+        }
+    }
+    Ok(None)
 }
 
 /// Shows a row.

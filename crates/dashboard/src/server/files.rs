@@ -14,6 +14,7 @@ use store::artifacts::ArtifactRow;
 use store::test_results::TestRow;
 use store::{AttemptId, BuildId, Micros, ObjectError};
 use transport::Viewer;
+use transport::operation::DigestText;
 
 use super::refusal::{Answer, Input, Path, Query, Refusal};
 use super::{Dashboard, id, logstore, time, visible};
@@ -24,13 +25,20 @@ const MOST_TESTS: u32 = 100_000;
 /// Largest artefact, in bytes.
 const LARGEST_ARTIFACT: u64 = 4 << 30;
 
-/// Query of what an attempt's owner writes.
+/// Query of an attempt's test results.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct OwnerQuery {
+pub(super) struct TestsQuery {
     /// The owner's fencing token.
     fence: i64,
-    /// The digest of what is sent, hexadecimal; needed for an artefact.
-    #[serde(default)]
+}
+
+/// Query of an artefact.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ArtifactQuery {
+    /// The owner's fencing token.
+    fence: i64,
+    /// The digest of what is sent, hexadecimal.
+    #[schemars(with = "DigestText")]
     sha256: String,
 }
 
@@ -38,7 +46,7 @@ pub(super) struct OwnerQuery {
 pub(super) async fn put_tests(
     State(dashboard): State<Dashboard>,
     Path(attempt): Path<String>,
-    Query(query): Query<OwnerQuery>,
+    Query(query): Query<TestsQuery>,
     Input(list): Input<TestList>,
 ) -> Answer<Json<()>> {
     let attempt: AttemptId = id("attempt", &attempt)?;
@@ -108,7 +116,7 @@ pub(super) fn shown_test(row: TestRow) -> Answer<TestResult> {
 pub(super) async fn put_artifact(
     State(dashboard): State<Dashboard>,
     Path((attempt, name)): Path<(String, String)>,
-    Query(query): Query<OwnerQuery>,
+    Query(query): Query<ArtifactQuery>,
     body: Body,
 ) -> Answer<Json<Artifact>> {
     let attempt: AttemptId = id("attempt", &attempt)?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use store::logs::LogRow;
 use store::{AttemptId, BuildId};
 use transport::Viewer;
-use transport::operation::UlidText;
+use transport::operation::{Count, UlidText};
 
 use super::logstore::{self, NewChunk, Piece};
 use super::refusal::{Answer, Path, Query, Refusal};
@@ -30,22 +30,30 @@ fn number(value: u64, what: &str) -> Answer<i64> {
     i64::try_from(value).map_err(|_| Refusal::bad(format!("{what} is too large")))
 }
 
-/// Query of opening and finishing a log.
+/// Query of opening a log.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct OwnerQuery {
+pub(super) struct OpenQuery {
     /// The owner's fencing token.
+    #[schemars(with = "Count")]
     fence: u64,
-    /// The attempt's build; needed where a log is opened.
-    #[serde(default)]
+    /// The attempt's build.
     #[schemars(with = "UlidText")]
     build: String,
+}
+
+/// Query of finishing a log.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct FinishQuery {
+    /// The owner's fencing token.
+    #[schemars(with = "Count")]
+    fence: u64,
 }
 
 /// `POST /api/v1/attempts/{attempt}/log/open`
 pub(super) async fn open(
     State(dashboard): State<Dashboard>,
     Path(attempt): Path<String>,
-    Query(query): Query<OwnerQuery>,
+    Query(query): Query<OpenQuery>,
 ) -> Answer<Json<LogState>> {
     let attempt = id("attempt", &attempt)?;
     let build: BuildId = query.build.parse().map_err(|_| Refusal::bad("`build` is not the id of a build"))?;
@@ -56,7 +64,7 @@ pub(super) async fn open(
 pub(super) async fn finish(
     State(dashboard): State<Dashboard>,
     Path(attempt): Path<String>,
-    Query(query): Query<OwnerQuery>,
+    Query(query): Query<FinishQuery>,
 ) -> Answer<Json<LogState>> {
     logstore::finish(&dashboard, id("attempt", &attempt)?, number(query.fence, "fence")?).await.map(Json)
 }
@@ -65,10 +73,13 @@ pub(super) async fn finish(
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ChunkQuery {
     /// The owner's fencing token.
+    #[schemars(with = "Count")]
     fence: u64,
     /// Offset of the chunk's first byte in the log.
+    #[schemars(with = "Count")]
     first_byte: u64,
     /// How far the worker's own output is in the log with it.
+    #[schemars(with = "Count")]
     raw_end: u64,
 }
 

@@ -139,9 +139,13 @@ pub(super) async fn put_branch(
         deleted: update.head.is_none(),
         updated: now,
     };
-    changed |= BranchRow { updated: now, ..before } != row;
+    let moved = update.head.as_ref().filter(|head| before.head.as_ref() != Some(head));
+    changed |= BranchRow { updated: now, ..before.clone() } != row;
     if changed {
         store::branches::put(&mut tx, &row).await?;
+    }
+    if let Some(head) = moved {
+        super::feed::moved(&mut tx, &repo, &branch, head).await?;
     }
     if changed || !update.commits.is_empty() {
         tx.commit().await?;

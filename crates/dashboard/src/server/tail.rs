@@ -8,7 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::AttemptId;
@@ -97,7 +97,7 @@ pub(super) async fn of_build(
     headers: HeaderMap,
 ) -> Answer<Response> {
     let log = log_of_build(&dashboard, &viewer, &build).await?;
-    Ok(events(&dashboard, &log, &query, &headers))
+    events(&dashboard, &log, &query, &headers)
 }
 
 /// `GET /api/v1/attempts/{attempt}/log/events`
@@ -109,13 +109,15 @@ pub(super) async fn of_attempt(
     headers: HeaderMap,
 ) -> Answer<Response> {
     let log = log_of_attempt(&dashboard, &viewer, &attempt).await?;
-    Ok(events(&dashboard, &log, &query, &headers))
+    events(&dashboard, &log, &query, &headers)
 }
 
 /// Sends a log as events `log` whose ids are the offsets after them, then one event `end`. Who comes back with the
 /// last id it saw goes on right there.
-fn events(dashboard: &Dashboard, log: &LogRow, query: &TailQuery, headers: &HeaderMap) -> Response {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+fn events(dashboard: &Dashboard, log: &LogRow, query: &TailQuery, headers: &HeaderMap) -> Answer<Response> {
+    let bad = || Refusal::bad("`Last-Event-ID` is not an offset in the log");
+    let number = |id: &HeaderValue| id.to_str().ok().and_then(|id| id.trim().parse().ok()).ok_or_else(bad);
+    let last = headers.get("last-event-id").map(number).transpose()?;
     let from = last.or(query.from).unwrap_or(0);
     let end = futures::stream::iter([Ok(None)]);
     let pieces = follow(dashboard.clone(), attempt(log), from).map_ok(Some).chain(end);
@@ -137,8 +139,8 @@ fn events(dashboard: &Dashboard, log: &LogRow, query: &TailQuery, headers: &Head
         })
         .flatten();
     let mut response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
-    response
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
 }
 
 /// Keeps a character that is cut by a chunk's end until the rest of it comes, so that an event's id never lies in

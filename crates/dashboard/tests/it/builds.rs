@@ -53,8 +53,15 @@ pub(crate) async fn lists_by_what_is_asked(on: Fixture) {
     let commit = BuildQuery { repo: Some("one".into()), commit: Some(hash(5)), ..all.clone() };
     assert_eq!(list(commit).await.0, ids(&[5]));
     assert_eq!(list(BuildQuery { branch: Some("x".into()), ..all.clone() }).await.0, ids(&[]));
-    let bad = BuildQuery { commit: Some(hash(5)), ..all };
-    assert!(on.client.builds(&bad).await.unwrap_err().is_code("bad_request"));
+    // A commit says of which repo it is, once it was posted.
+    let by_itself = BuildQuery { commit: Some(hash(5)), ..all.clone() };
+    assert_eq!(list(by_itself.clone()).await.0, ids(&[]));
+    on.push("one", "main", &[5]).await;
+    assert_eq!(list(by_itself).await.0, ids(&[5]));
+    for limit in [0, 1001] {
+        let bad = BuildQuery { limit: Some(limit), ..all.clone() };
+        assert!(on.client.builds(&bad).await.unwrap_err().is_code("bad_request"), "{limit}");
+    }
 }
 
 pub(crate) async fn expected_times_are_medians(on: Fixture) {

@@ -83,6 +83,11 @@ impl Fixture {
         DashboardClient::new(service(&self.db, objects, &self.config, logs))
     }
 
+    /// The same, with nothing but the way to it.
+    pub(crate) fn with_service(&self, logs: LogLimits) -> Service {
+        service(&self.db, &self.objects, &self.config, logs)
+    }
+
     pub(crate) fn dashboard(&self) -> Dashboard {
         dashboard(&self.db, &self.objects, &self.config, LogLimits::default())
     }

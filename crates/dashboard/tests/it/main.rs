@@ -5,6 +5,7 @@
 
 mod builds;
 mod cells;
+mod feed;
 mod fixture;
 mod grid;
 mod hostile;
@@ -52,6 +53,12 @@ testkit::on_both! {
         the_failure_is_looked_for_in_the_step_that_failed,
         tests_and_artifacts_under_the_fence,
         an_artifact_with_another_digest_is_refused;
+    feed:
+        what_happened_is_told_in_order_and_once,
+        who_comes_back_misses_nothing_though_the_server_was_another,
+        who_follows_is_told_as_it_happens,
+        a_number_that_is_not_known_any_more_is_said,
+        of_what_is_private_only_those_are_told_who_see_it;
     retention:
         random_histories_lose_nothing_that_a_rule_keeps,
         a_round_that_dies_anywhere_is_finished_by_the_next,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use transport::Viewer;
 use transport::extract::{Path, Query};
-use transport::operation::HashText;
+use transport::operation::{HashText, RevText};
 
 use super::{Refusal, commit, repo, repo_to_order, seen};
 use crate::repo::SharedRepo;
@@ -37,7 +37,7 @@ type Parameters = Query<HashMap<String, String>>;
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct RevQuery {
     /// A branch, a tag or a commit.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "RevText")]
     rev: String,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct RevQuery {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct FileQuery {
     /// A branch, a tag or a commit.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "RevText")]
     rev: String,
     /// Its path from the top.
     path: String,
@@ -57,10 +57,10 @@ pub(super) struct FileQuery {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct AncestorQuery {
     /// The one that may be in the history of the other.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "RevText")]
     ancestor: String,
     /// The other.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "RevText")]
     commit: String,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct AncestorQuery {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct BundleQuery {
     /// A branch, a tag or a commit.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "RevText")]
     rev: String,
     /// How many commits, 50 if not given; 0 for all.
     depth: Option<u32>,
@@ -289,7 +289,11 @@ pub(super) async fn import(
             format!("refs/bellwether/dirty/{commit}").parse().expect("invariant: digits make a name");
         repo.repository().await?.import_bundle(&file, commit, &to).await.map_err(|error| match error {
             error @ git::Error::NoSpace { .. } => error.into(),
-            error => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_bundle", error.to_string()),
+            error => {
+                // Where files lie here is nobody's business.
+                let message = error.to_string().replace(&*file.to_string_lossy(), "the body");
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_bundle", message)
+            }
         })
     }
     .await;

@@ -75,6 +75,7 @@ on_both! {
     tables::a_transaction_that_is_dropped_did_nothing,
     tables::writers_take_turns,
     tables::old_events_go_and_the_newest_stays,
+    tables::a_feed_is_numbered_as_it_becomes_visible,
     tables::a_database_belongs_to_the_environment_that_used_it_first,
     tables::repos_and_branches,
     tables::commits_once,

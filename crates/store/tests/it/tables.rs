@@ -532,3 +532,53 @@ pub(crate) async fn sessions_and_links_that_work_once(on: Fixture) {
     sessions::end(&mut tx, "s2").await.unwrap();
     assert_eq!(sessions::valid(&mut tx, "s2", Micros(1)).await.unwrap(), None);
 }
+
+pub(crate) async fn a_feed_is_numbered_as_it_becomes_visible(on: Fixture) {
+    use store::feed::{self, FeedRow};
+    let event = |n: u8| FeedRow {
+        seq: 0,
+        time: Micros(i64::from(n)),
+        kind: "queued".into(),
+        repo: "a".into(),
+        branch: "main".into(),
+        builder: "b".into(),
+        build: build(n).to_string(),
+        revision: "a@1".into(),
+        outcome: None,
+    };
+    assert_eq!(feed::ends(&mut on.db.read().await.unwrap()).await.unwrap(), (1, 0));
+    // What is given up leaves no gap.
+    let mut tx = on.db.begin().await.unwrap();
+    assert_eq!(feed::add(&mut tx, &event(1), 100).await.unwrap(), 1);
+    drop(tx);
+    // Many at once: whoever has read up to a number is never told of a lower one later.
+    let writers: Vec<_> = (1..=20)
+        .map(|n| {
+            let (db, event) = (on.db.clone(), event(n));
+            tokio::spawn(async move {
+                let mut tx = db.begin().await.unwrap();
+                let seq = feed::add(&mut tx, &event, 100).await.unwrap();
+                tx.commit().await.unwrap();
+                seq
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    let all = async {
+        while seen.len() < 20 {
+            let last = seen.last().copied().unwrap_or(0);
+            let rows = feed::after(&mut on.db.read().await.unwrap(), last, 3).await.unwrap();
+            seen.extend(rows.iter().map(|row| row.seq));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    assert_eq!(seen, (1..=20).collect::<Vec<_>>());
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut tx = on.db.begin().await.unwrap();
+    assert_eq!(feed::add(&mut tx, &event(21), 5).await.unwrap(), 21);
+    assert_eq!(feed::ends(&mut tx).await.unwrap(), (17, 21), "the last five are kept");
+    tx.commit().await.unwrap();
+}

@@ -7,13 +7,12 @@ use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use transport::Viewer;
-use transport::operation::UlidText;
 
 use super::super::refusal::{Answer, Path, Query, Refusal};
 use super::super::window::given;
 use super::super::{Dashboard, builds, check_hash, check_name, repos, visible};
 use super::{address, page, revision, short, shown, subject, took, until, word};
-use crate::api::{BuildQuery, BuildState, BuildSummary, CommitInfo, Outcome, UnknownWord};
+use crate::api::{BuildQuery, BuildSummary, CommitInfo, UnknownWord};
 
 pub(super) const OUTCOMES: [&str; 5] = ["ok", "failed", "infra_failed", "cancelled", "skipped"];
 const STATES: [&str; 6] = ["queued", "leased", "preparing", "running", "reporting", "done"];
@@ -28,13 +27,13 @@ pub(super) struct ListQuery {
     /// Of this builder, where the path names none.
     pub(super) builder: Option<String>,
     /// As far as this.
-    #[schemars(with = "Option<BuildState>")]
+    #[schemars(regex(pattern = "^(queued|leased|preparing|running|reporting|done)?$"))]
     pub(super) state: Option<String>,
     /// Ended like this.
-    #[schemars(with = "Option<Outcome>")]
+    #[schemars(regex(pattern = "^(ok|failed|infra_failed|cancelled|skipped)?$"))]
     pub(super) outcome: Option<String>,
     /// `next_cursor` of the list before.
-    #[schemars(with = "Option<UlidText>")]
+    #[schemars(regex(pattern = "^([0-7][0-9A-HJKMNP-TV-Z]{25})?$"))]
     pub(super) cursor: Option<String>,
 }
 
@@ -117,19 +116,25 @@ pub(super) async fn commit(
         limit: Some(1000),
         ..BuildQuery::default()
     };
-    if let Some(hash) = path.strip_suffix(".json") {
-        return builds::page(&dashboard, &viewer, query(hash)).await.map(Json).into_response();
-    }
-    let answer = async {
+    let (hash, twin) = path.strip_suffix(".json").map_or((&*path, false), |hash| (hash, true));
+    let found = async {
         check_name("repo", &repo)?;
-        check_hash(&path)?;
+        check_hash(hash)?;
         let seen = visible::eyes(&dashboard, &viewer).await?.repo(&repo);
         let mut reader = dashboard.db().read().await?;
-        let row = store::commits::many(&mut reader, &repo, &[&path]).await?.pop().filter(|_| seen);
-        let row = row.ok_or_else(|| Refusal::not_found(format!("commit {path} of {repo:?}")))?;
-        let branches = store::branch_commits::of(&mut reader, &repo, &path).await?;
+        let row = store::commits::many(&mut reader, &repo, &[hash]).await?.pop().filter(|_| seen);
+        let row = row.ok_or_else(|| Refusal::not_found(format!("commit {hash} of {repo:?}")))?;
+        let branches = store::branch_commits::of(&mut reader, &repo, hash).await?;
         drop(reader);
-        let mut builds = builds::page(&dashboard, &viewer, query(&path)).await?.builds;
+        Answer::Ok((row, branches, builds::page(&dashboard, &viewer, query(hash)).await?))
+    };
+    let found = found.await;
+    if twin {
+        return found.map(|(_, _, list)| Json(list)).into_response();
+    }
+    let answer = async {
+        let (row, branches, list) = found?;
+        let mut builds = list.builds;
         builds.sort_by(|a, b| a.builder.cmp(&b.builder));
         page(&CommitPage { commit: repos::commit_info(row), branches, builds, repo: repo.clone() })
     };

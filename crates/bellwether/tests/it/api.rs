@@ -1,0 +1,60 @@
+//! The manual of the API, word for word.
+
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{File, GitRepo, Server, ServerOptions, wait_for};
+
+const PROJECT: &str = r#"
+[builder.test]
+recipe = "r"
+
+[recipe.r]
+run = "echo some words of a log"
+"#;
+
+/// The blocks of a language of a page.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let parts = page.split("\n```").collect::<Vec<_>>();
+    let of = |part: &&str| part.strip_prefix(language)?.strip_prefix('\n').map(str::to_owned);
+    parts.iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_requests_of_the_manual_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut repo = GitRepo::create(&dir.path().join("app")).unwrap();
+    repo.commit("first", &[("bellwether.toml", File::Text(PROJECT))]).unwrap();
+    repo.commit("second", &[("more", File::Text("x"))]).unwrap();
+    let mut server = Server::start(ServerOptions {
+        program: env!("CARGO_BIN_EXE_bellwether").into(),
+        data: dir.path().join("data"),
+        arguments: vec![repo.dir().to_string_lossy().into_owned()],
+        environment: Vec::new(),
+    })
+    .unwrap();
+    let build = wait_for("a build that is done", Duration::from_secs(60), || {
+        let list = server.request("GET", "/api/v1/builds?state=done", None, None)?.json()?;
+        Ok(list["builds"][0]["id"].as_str().map(str::to_owned))
+    })
+    .unwrap();
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/API.md")).unwrap();
+    let scripts = blocks(&manual, "sh");
+    assert!(scripts.len() >= 4, "{scripts:?}");
+    for script in scripts {
+        let out = Command::new("timeout")
+            .args(["60", "sh", "-euc", &script])
+            .env("SERVER", format!("http://{}", server.address()))
+            .env("TOKEN", std::fs::read_to_string(server.data().join("admin-token")).unwrap().trim())
+            .env("BUILD", &build)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{script}\n{said}");
+    }
+    let document = Command::new(env!("CARGO_BIN_EXE_bellwether")).arg("api").output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&document.stdout).unwrap();
+    let served = server.request("GET", "/api/v1/openapi.json", None, None).unwrap().json().unwrap();
+    assert_eq!(document, served, "what is printed is what is served");
+    server.interrupt().unwrap();
+}

@@ -355,7 +355,20 @@ pub(crate) async fn a_round_that_dies_anywhere_is_finished_by_the_next(on: Fixtu
             gone.insert((kind, made.build.to_string()), !rules.keeps(kind, made, &all, now));
         }
     }
-    dashboard(&on.db, &on.objects, &rules).gc(Round { now, dry_run: false }).await.unwrap();
+    let before = on.objects.list("").await.unwrap();
+    for now in [now, Micros(now.0 + DAY - 1)] {
+        let round = Round { now, dry_run: false };
+        dashboard(&on.db, &on.objects, &rules).gc(round).await.unwrap();
+        let objects = on.objects.list("").await.unwrap();
+        assert_eq!(objects, before, "a backup that was begun before finds all for a day");
+    }
+    for made in &all {
+        for kind in ["logs", "artifacts"] {
+            if !rules.keeps(kind, made, &all, Micros(now.0 + DAY - 1)) {
+                gone.insert((kind, made.build.to_string()), true);
+            }
+        }
+    }
     check(&on, &all, &mut gone).await;
     now = Micros(now.0 + DAY + 1);
     // What a crash left before a row came to name it, and what is being written just now.

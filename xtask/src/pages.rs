@@ -2,21 +2,26 @@
 //! at several widths, in both themes, with and without scripts, takes a screenshot of each, and counts what axe-core,
 //! the console and the edge of a small screen have to say. What it found decides the exit code.
 
+mod list;
+mod servers;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use testkit::{Kill, free_port, kill, request, wait_for};
+use testkit::{Kill, kill};
 
 use crate::{metadata, process, setup};
+use list::Page;
+use servers::Site;
 
-/// The time until the demonstration answers, and in which it ends.
+/// The time until a server answers, and in which it ends.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The time that all looking may take.
 const ALL: Duration = Duration::from_secs(15 * 60);
@@ -36,23 +41,23 @@ pub struct Args {
     /// Only one look of each page: 1280 wide, light, with scripts
     #[arg(long)]
     quick: bool,
+    /// What a change must pass: the pages that differ most, 2 widths, both themes, with and without scripts
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    ci: bool,
+    /// With --server: the file with a token of that server, for the pages that are not for everybody
+    #[arg(long, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
 struct Told<'a> {
     modules: &'a Path,
-    base: String,
+    /// Where somebody signs in first, by the server.
+    links: BTreeMap<String, String>,
     out: PathBuf,
     browser: &'a str,
     pages: Vec<Page>,
     looks: Vec<Look>,
-}
-
-#[derive(Serialize)]
-struct Page {
-    name: &'static str,
-    path: String,
-    status: u16,
 }
 
 #[derive(Serialize, Clone, Copy)]
@@ -87,28 +92,38 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for package in ["playwright-core", "axe-core"] {
         unpack(&setup::path(package)?, &modules.path().join("node_modules").join(package))?;
     }
-    let demo = match args.server {
-        Some(_) => None,
-        None => Some(Demo::start()?),
+    let sites = match args.server {
+        Some(address) => vec![Site::known(address, args.token_file.as_deref())?],
+        None => vec![Site::demonstration()?, Site::at_work()?],
     };
-    let address = args.server.or(demo.as_ref().map(|demo| demo.address)).context("no server")?;
-    let mut pages = pages(address)?;
+    let mut pages = Vec::new();
+    let mut links = BTreeMap::new();
+    for site in &sites {
+        pages.extend(list::pages(site)?);
+        // A browser's cookies are of a host, whatever the port: it is signed in at one of them.
+        if links.is_empty() {
+            links.extend(site.login_link()?.map(|path| (site.base(), format!("{}{path}", site.base()))));
+        }
+    }
+    if args.ci {
+        pages.retain(|page| list::CI.contains(&page.name));
+    }
     if let Some(word) = &args.only {
         pages.retain(|page| page.name.contains(word.as_str()));
     }
     let told = Told {
         modules: modules.path(),
-        base: format!("http://{address}"),
+        links,
         out: std::path::absolute(&args.out)?,
         browser: "/usr/bin/chromium",
         pages,
-        looks: looks(args.quick),
+        looks: looks(args),
     };
     let found = look(&told)?;
     let (said, wrong) = report(&found);
     print!("{said}");
     println!("screenshots are in {}", told.out.display());
-    drop(demo);
+    drop(sites);
     let whole = found.len() == told.pages.len() * told.looks.len();
     if !whole {
         println!("looked {} times instead of {}", found.len(), told.pages.len() * told.looks.len());
@@ -118,10 +133,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every width with every theme, with and without scripts; and once without motion.
-fn looks(quick: bool) -> Vec<Look> {
+/// Every width with every theme, with and without scripts; what is very wide, and without motion, only with scripts.
+fn looks(args: &Args) -> Vec<Look> {
     let usual = Look { width: 1280, theme: "light", scripts: true, motion: true };
-    if quick {
+    if args.quick {
         return vec![usual];
     }
     let mut looks = Vec::new();
@@ -130,50 +145,13 @@ fn looks(quick: bool) -> Vec<Look> {
             looks.extend([true, false].map(|scripts| Look { width, theme, scripts, motion: true }));
         }
     }
+    if args.ci {
+        return looks;
+    }
     looks.push(Look { width: 2560, ..usual });
+    looks.push(Look { width: 2560, theme: "dark", ..usual });
     looks.push(Look { motion: false, ..usual });
     looks
-}
-
-/// The pages, with a build in each of the states that look different.
-fn pages(address: SocketAddr) -> Result<Vec<Page>> {
-    let json = |path: &str| -> Result<serde_json::Value> {
-        request(address, "GET", path, None, None)?.json().with_context(|| format!("reading {path}"))
-    };
-    let mut pages = Vec::new();
-    let mut add = |name, path: String, status| pages.push(Page { name, path, status });
-    add("grid", "/".into(), 200);
-    add("grid-failed", "/grid?state=failed".into(), 200);
-    add("builds", "/builds".into(), 200);
-    for (name, query) in [
-        ("build-ok", "outcome=ok"),
-        ("build-failed", "outcome=failed"),
-        ("build-infra", "outcome=infra_failed"),
-        ("build-running", "state=running"),
-        ("build-waiting", "state=queued"),
-    ] {
-        let list = json(&format!("/api/v1/builds?{query}&limit=1"))?;
-        let Some(build) = list["builds"][0]["id"].as_str() else { continue };
-        add(name, format!("/builds/{build}"), 200);
-        if name == "build-failed" {
-            add("log", format!("/builds/{build}/log?line=1&q=FAIL"), 200);
-            let commit = list["builds"][0]["revision"].as_str().unwrap_or_default();
-            let (repo, commit) =
-                commit.split('+').next().and_then(|one| one.split_once('@')).unwrap_or_default();
-            add("commit", format!("/commits/{repo}/{commit}"), 200);
-            let builder = list["builds"][0]["builder"].as_str().unwrap_or_default();
-            add("builder", format!("/builders/{builder}"), 200);
-            let signature = json(&format!("/api/v1/builds/{build}"))?["failure"]["signature"].clone();
-            if let Some(signature) = signature.as_str() {
-                add("failure", format!("/failures/{signature}"), 200);
-            }
-        }
-    }
-    add("failures", "/failures".into(), 200);
-    add("statistics", "/statistics".into(), 200);
-    add("status", "/status".into(), 200);
-    add("missing", "/builds/none".into(), 404);
-    Ok(pages)
 }
 
 /// A package of npm as its registry sends it: a tar with everything in `package/`.
@@ -182,51 +160,6 @@ fn unpack(archive: &Path, to: &Path) -> Result<()> {
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(archive).arg("-C").arg(to).arg("--strip-components=1");
     process::output(&mut tar, LIMIT).map(|_| ())
-}
-
-/// A demonstration, ended with this program.
-struct Demo {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Demo {
-    fn start() -> Result<Demo> {
-        let mut build = Command::new("cargo");
-        build.args(["build", "--quiet", "-p", "bellwether"]).current_dir(metadata::root());
-        process::output(&mut build, ALL)?;
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| metadata::root().join("target"), Into::into);
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let child = Command::new(target.join("debug/bellwether"))
-            .args(["up", "--demo", "--listen", &address.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("starting the demonstration")?;
-        let mut demo = Demo { child, address };
-        wait_for("the demonstration's health", LIMIT, || {
-            if let Some(status) = demo.child.try_wait()? {
-                bail!("it ended: {status}");
-            }
-            let said = request(address, "GET", "/healthz", None, None);
-            Ok(said.is_ok_and(|said| said.status == 200).then_some(()))
-        })?;
-        Ok(demo)
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        // It removes its data when it is asked to end.
-        let asked = kill(self.child.id(), Kill::Interrupt);
-        let ended = wait_for("the demonstration's end", LIMIT, || Ok(self.child.try_wait()?));
-        if asked.is_err() || ended.is_err() {
-            process::end_group(&mut self.child);
-        }
-    }
 }
 
 fn look(told: &Told<'_>) -> Result<Vec<Found>> {
@@ -302,7 +235,10 @@ mod tests {
 
     #[test]
     fn every_width_is_seen_in_both_themes_with_and_without_scripts() {
-        let looks = looks(false);
+        let args =
+            |ci| Args { out: PathBuf::new(), server: None, only: None, quick: false, ci, token_file: None };
+        let (looks, of_ci) = (looks(&args(false)), looks(&args(true)));
+        assert_eq!(of_ci.len(), 8);
         for width in [360, 1280] {
             for theme in ["light", "dark"] {
                 for scripts in [true, false] {

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
-use dashboard::api::{BranchUpdate, RepoState, RepoUpdate};
+use dashboard::api::{BranchUpdate, RepoState, RepoUpdate, TreeDetail, TreeRequest};
 use dashboard::client::DashboardClient;
 use dashboard::{Dashboard, DashboardParts};
 use futures::{StreamExt as _, TryStreamExt as _};
+use http::Method;
 use jiff::Timestamp;
 use store::{Db, Objects};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::routes::get;
-use transport::{Role, Routes, Service};
+use transport::{Role, Routes, Service, Viewer};
 
 use super::up::Signals;
 use crate::args::Up;
@@ -69,6 +70,8 @@ pub async fn run(args: &Up) -> Result<ExitCode> {
         seeded = seed(&client, &made) => seeded.context("posting the made-up history")?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     }
+    let people = Service::in_process(routes.clone().into_router());
+    set_trees(&people).await.context("setting the made-up trees")?;
     let stop = CancellationToken::new();
     let router = access.before(access.with(routes.merge(pages())));
     eprintln!(
@@ -146,6 +149,18 @@ async fn seed(client: &DashboardClient, made: &Made) -> Result<()> {
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await?;
+    Ok(())
+}
+
+/// Sets trees by hand, as people do on their pages; that makes the first rows of the audit log, too.
+async fn set_trees(service: &Service) -> Result<()> {
+    for (repo, branch, who, status, reason, seconds) in story::TREES {
+        let people = service.clone().asking_as(Viewer::known(who, Role::Developer));
+        let request =
+            TreeRequest { status: status.parse()?, reason: reason.to_owned(), expires_in: Some(seconds) };
+        let path = format!("/api/v1/tree/{repo}/{branch}/set");
+        let _: TreeDetail = people.call_json(Method::POST, &path, Some(&request)).await?;
+    }
     Ok(())
 }
 

@@ -96,6 +96,17 @@ fn a_demonstration_shows_a_month_and_leaves_nothing() {
     let page = demo.page(&format!("/builds/{}", running["builds"][0]["id"].as_str().unwrap()));
     assert!(page.contains("data-events") && page.contains("expected"), "{page}");
     assert!(demo.page("/status").contains("made up"));
+    let trees = demo.page("/tree");
+    for part in ["chiara@flock.example", "1.4 is being cut", "release-1", "pasture", "the rules"] {
+        assert!(trees.contains(part), "{part} in {trees}");
+    }
+    let flock = demo.json("/tree/flock/main.json");
+    assert!(flock["judged"].as_u64().unwrap() >= 8, "{flock}");
+    assert!(flock["changes"].as_array().unwrap().len() > 1, "its history has changes: {flock}");
+    let statistics = demo.page("/statistics");
+    for part in ["Time per step", ">linux-amd64 test</text>", "<td>unpack</td>"] {
+        assert!(statistics.contains(part), "{part} in {statistics}");
+    }
 
     kill(demo.child.id(), Kill::Interrupt).unwrap();
     let status = wait_for("the demonstration's end", LIMIT, || Ok(demo.child.try_wait()?)).unwrap();

@@ -72,7 +72,7 @@ mod tests {
         let reason = "a <bad> \u{202e}file\nline 2".to_owned();
         let blocked = vec![crate::core::BlockedRepo { repo: "r".into(), reason }];
         let page = StatusPage { status: Status { blocked, ..Status::default() } }.render().unwrap();
-        assert!(page.contains("<pre>a &#60;bad&#62; ⟦U+202E⟧file\nline 2</pre>"), "{page}");
+        assert!(page.contains("is blocked\">a &#60;bad&#62; ⟦U+202E⟧file\nline 2</pre>"), "{page}");
         let page = StatusPage { status: Status::default() }.render().unwrap();
         assert!(page.contains("Waiting <small>0</small>") && page.contains("/style.css"), "{page}");
         assert!(!page.contains(" style=") && !page.contains("<style"), "{page}");

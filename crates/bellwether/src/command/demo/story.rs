@@ -7,6 +7,10 @@ url = "https://git.example/flock"
 branches = ["main", "release-*"]
 horizon = 1
 
+[repo.flock.tree]
+closers = ["linux-amd64", "linux-arm64", "lint"]
+throttle_red = 25
+
 [repo.tower]
 url = "https://git.example/tower"
 horizon = 1
@@ -53,6 +57,19 @@ repos = ["flock", "pasture"]
 [recipe.test]
 run = "true"
 "#;
+
+/// What somebody has set by hand: repo, branch, who, status, why, and for how many seconds.
+pub const TREES: [(&str, &str, &str, &str, &str, u64); 2] = [
+    (
+        "flock",
+        "release-1",
+        "chiara@flock.example",
+        "closed",
+        "1.4 is being cut; ask Chiara before you land",
+        86_400,
+    ),
+    ("pasture", "main", "emeka@flock.example", "throttled", "the hedge is being moved, see #418", 10_800),
+];
 
 /// Who writes what.
 pub const AUTHORS: [(&str, &str); 7] = [

@@ -23,8 +23,9 @@ const LISTED: u32 = 500;
 const DAYS: [i64; 4] = [1, 7, 30, 90];
 /// So many have a bar.
 const ROWS: usize = 60;
-/// So many steps of builders are listed.
+/// So many steps of builders are listed, and of those that take the longest so many have a bar.
 const STEPS: u32 = 5000;
+const STEP_ROWS: usize = 24;
 
 /// Query of the statistics.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -163,11 +164,12 @@ fn rows(
 fn steps_chart(builders: &[BuilderStatistics]) -> Option<Markup> {
     let all = builders.iter().flat_map(|one| one.steps.iter().map(move |step| (one, step)));
     let mut all: Vec<_> = all.collect();
-    if all.len() > ROWS {
-        all.sort_by_key(|(_, step)| std::cmp::Reverse(step.p90_us));
-        all.truncate(ROWS);
-        all.sort_by(|a, b| a.0.builder.cmp(&b.0.builder));
-    }
+    let mut longest: Vec<i64> = all.iter().map(|(_, step)| step.p90_us).collect();
+    longest.sort_unstable_by_key(|us| std::cmp::Reverse(*us));
+    let least = longest.get(STEP_ROWS - 1).copied().unwrap_or(0);
+    // In the order of the table.
+    all.retain(|(_, step)| step.p90_us >= least);
+    all.truncate(STEP_ROWS);
     let range = |(one, step): &(&BuilderStatistics, &StepStatistics)| Range {
         name: format!("{} {}", one.builder, step.step),
         usual: step.median_us as f64,
@@ -175,7 +177,7 @@ fn steps_chart(builders: &[BuilderStatistics]) -> Option<Markup> {
         text: format!("{} – {}", webui::time::duration(step.median_us), webui::time::duration(step.p90_us)),
     };
     let rows: Vec<Range> = all.iter().map(range).collect();
-    let label = "Time per step: the median is the dark part, the ninth decile the whole bar";
+    let label = "Time per step: the median is the strong part, the ninth decile the whole bar";
     (!rows.is_empty()).then(|| chart::ranges(label, &rows))
 }
 

@@ -147,7 +147,12 @@ fn step(out: &mut String, recipe: &str, step: &Step, names: &mut Vec<String>) {
 
 /// Writes the draft for the server's file; empty if the builders ask for nothing.
 pub fn server(draft: &Draft) -> String {
-    if draft.hosts.is_empty() && draft.secrets.is_empty() {
+    let asked = |labels: &Labels| {
+        let of = |one: &Builder| one.needs == *labels || one.set.iter().any(|set| set.needs == *labels);
+        draft.builders.iter().any(of)
+    };
+    let hosts: Vec<_> = draft.hosts.iter().filter(|(_, labels)| asked(labels)).collect();
+    if hosts.is_empty() && draft.secrets.is_empty() {
         return String::new();
     }
     let repo = key(&draft.repo);
@@ -156,7 +161,7 @@ pub fn server(draft: &Draft) -> String {
          \n[repo.{repo}]\nurl = \".\"                    # where the repository is fetched from\n\
          \n[host.local]                 # jobs as processes on the server's own machine\n"
     );
-    for (name, labels) in &draft.hosts {
+    for (name, labels) in hosts {
         let _ = writeln!(
             out,
             "\n[host.{}]\npool = \"reverse\"             # machines that dial in\nlabels = {}",

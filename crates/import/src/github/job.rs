@@ -4,7 +4,7 @@ use super::Workflow;
 use super::expression::{Scope, Test, condition, constant, matrix_variable};
 use super::matrix::{self, Matrix};
 use super::steps;
-use crate::draft::{Builder, Draft, Labels, Recipe, Set, seconds, slug};
+use crate::draft::{Builder, Draft, Labels, Recipe, Set, is_pattern, seconds, slug};
 use crate::ledger::Ledger;
 use crate::yaml::Entry;
 
@@ -148,8 +148,7 @@ fn finish(
 
 /// Gives a builder the variables of a row of `include`, and its machine by what it says of the axis that `runs-on` names.
 fn row(env: Vec<(String, String)>, builder: &mut Builder, draft: &mut Draft) {
-    let named = builder.comments.iter().find_map(|line| line.strip_prefix("Runs on $"));
-    let label = named.and_then(|variable| env.iter().find(|(name, _)| name == variable));
+    let label = builder.runs_on.as_ref().and_then(|variable| env.iter().find(|(name, _)| name == variable));
     if let Some((_, label)) = label {
         let (labels, system) = machine(std::slice::from_ref(label));
         draft.machine(&labels);
@@ -212,7 +211,7 @@ fn condition_of_job(entry: &Entry, builder: &mut Builder, scope: &mut Scope, led
     if let Some(branch) = compact
         .strip_prefix("github.ref=='refs/heads/")
         .and_then(|rest| rest.strip_suffix('\''))
-        .filter(|b| !b.contains('\''))
+        .filter(|b| !b.contains('\'') && is_pattern(b))
     {
         builder.branches = vec![branch.to_owned()];
         builder.on_review = false;
@@ -307,7 +306,7 @@ fn runs_on(
                 matrix.set.push(Set { when: vec![pair], needs, env: env.into_iter().collect() });
             }
         }
-        builder.comments.push(format!("Runs on ${}", matrix_variable(path)));
+        builder.runs_on = Some(matrix_variable(path));
         ledger.carried(
             entry,
             "needs of each combination; what the machine has to have installed is yours to see to",

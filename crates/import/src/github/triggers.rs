@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::expression::Scope;
+use crate::draft::is_pattern;
 use crate::ledger::Ledger;
 use crate::yaml::{Entry, Node, Value};
 
@@ -171,10 +172,10 @@ fn patterns(node: &Rc<Node>, prefix: &str, ledger: &mut Ledger, at: &Entry) -> V
     let mut all = Vec::new();
     for text in node.texts() {
         let (not, rest) = text.strip_prefix('!').map_or(("", text.as_str()), |rest| ("!", rest));
-        if rest.contains(['+', '?', '\\']) {
+        if rest.contains(['+', '?', '\\']) || !is_pattern(rest) {
             ledger.open(
                 at,
-                format!("{text:?}: + and ? repeat what stands before them, which patterns here can't"),
+                format!("{text:?} is no pattern here, where nothing is repeated by + and ?"),
                 "write the branches as patterns of *, ? and [a-z]: docs/CONFIG.md, Values",
             );
             continue;

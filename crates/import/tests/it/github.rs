@@ -225,3 +225,32 @@ fn keys_that_no_rule_knows_are_told() {
         .collect();
     assert_eq!(keys, ["new-key", "jobs.t.novel", "jobs.t.steps[0].odd"]);
 }
+
+#[test]
+fn too_many_jobs_and_names_that_are_alike_end_soon() {
+    let jobs: String = (0..2500)
+        .map(|n| {
+            format!("  a{}: {{runs-on: x, steps: [{{run: y}}]}}\n", "!".repeat(n % 40) + &"-".repeat(n / 40))
+        })
+        .collect();
+    let file = SourceFile { name: "x.yml".into(), text: format!("on: push\njobs:\n{jobs}") };
+    let why = translate(&[file], System::GitHub, &Options::default()).unwrap_err().to_string();
+    assert!(why.contains("over 2000 jobs"), "{why}");
+}
+
+#[test]
+fn an_action_that_only_calls_a_program_becomes_its_command() {
+    let text = "on: push\njobs:\n  t:\n    runs-on: ubuntu-latest\n    strategy: {matrix: {rust: [stable, nightly]}}\n    steps:\n      - uses: actions-rs/cargo@v1\n        if: matrix.rust == 'stable'\n        with: {command: test, args: --all, toolchain: \"${{ matrix.rust }}\", use-cross: false}\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    has(&imported, &["cargo +${MATRIX_RUST} test --all"]);
+    assert!(unknown(&imported).is_empty(), "{:#?}", unknown(&imported));
+}
+
+#[test]
+fn names_that_no_variable_may_have_are_told() {
+    let text = "on: push\nenv: {a.b: 1, \"1x\": \"${{ github.sha }}\"}\njobs:\n  t:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ secrets.1key }}\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    says(&imported, Verdict::Open, 2, "env.a.b: no name of a variable");
+    says(&imported, Verdict::Open, 2, "env.1x: no name of a variable");
+    has(&imported, &["${SECRET_1KEY}"]);
+}

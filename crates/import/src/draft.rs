@@ -40,11 +40,13 @@ pub struct Builder {
     pub branches: Vec<String>,
     pub post_submit: bool,
     pub on_review: bool,
+    /// Of which branches changes are tried; without any, of all.
+    pub review_branches: Vec<String>,
     pub max_at_once: Option<u32>,
     pub notes: Option<String>,
     pub comments: Vec<String>,
-    /// The variable with the name of the machine that a combination runs on.
-    pub runs_on: Option<String>,
+    /// The variable with the name of the machine that a combination runs on, and what stands before and after it.
+    pub runs_on: Option<[String; 3]>,
     pub axes: Vec<Axis>,
     pub exclude: Vec<Labels>,
     pub set: Vec<Set>,

@@ -61,8 +61,12 @@ fn builder(out: &mut String, builder: &Builder) {
     if !builder.post_submit {
         out.push_str("post_submit = false\n");
     }
-    if builder.on_review {
-        out.push_str("try = true\n");
+    match builder.review_branches.is_empty() {
+        _ if !builder.on_review => {}
+        true => out.push_str("try = true\n"),
+        false => {
+            let _ = writeln!(out, "try = [{{ branch = {} }}]", list(&builder.review_branches));
+        }
     }
     if let Some(most) = builder.max_at_once {
         let _ = writeln!(out, "max_at_once = {most}");

@@ -200,6 +200,14 @@ fn test(expression: &Expression, scope: &mut Scope) -> Option<Test> {
             Test::Known(known) => Test::Known(!known),
             Test::Shell(shell) => Test::Shell(format!("! {shell}")),
         },
+        // `startsWith(…) == false`
+        Expression::Binary(sign @ ("==" | "!="), left, right) if truth(right).is_some() && asks(left) => {
+            match (test(left, scope)?, truth(right) == Some(*sign == "==")) {
+                (found, true) => found,
+                (Test::Known(known), false) => Test::Known(!known),
+                (Test::Shell(shell), false) => Test::Shell(format!("! {shell}")),
+            }
+        }
         Expression::Binary(sign @ ("==" | "!="), left, right) => {
             let equal = *sign == "==";
             match (value(left, scope)?, value(right, scope)?) {
@@ -231,6 +239,18 @@ fn test(expression: &Expression, scope: &mut Scope) -> Option<Test> {
             }
         },
     })
+}
+
+fn truth(expression: &Expression) -> Option<bool> {
+    match expression {
+        Expression::Constant(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether it is a question, and not a value.
+fn asks(expression: &Expression) -> bool {
+    matches!(expression, Expression::Call(..) | Expression::Not(_) | Expression::Binary(..))
 }
 
 fn word(piece: &Piece) -> String {
@@ -381,6 +401,8 @@ mod tests {
             "{ [ \"${MATRIX_OS:-}\" != a ] && [ \"${MATRIX_GO_VERSION:-}\" = 1 ]; }"
         );
         assert!(shell("startsWith(matrix.os, 'ubuntu')").unwrap().contains("in ubuntu*)"));
+        assert_eq!(shell("startsWith(runner.os, 'Lin') == false").unwrap(), "false");
+        assert!(shell("contains(matrix.os, 'x') == false").unwrap().starts_with("! case"));
         assert_eq!(condition("always() && true", &mut scope()).unwrap().when, Some("always"));
         assert_eq!(condition("steps.x.outputs.y == 'z'", &mut scope()), None);
         assert_eq!(condition("a ==", &mut scope()), None);

@@ -16,6 +16,8 @@ pub struct Triggers {
     pub pushed: bool,
     /// Whether changes under review are built.
     pub review: bool,
+    /// Of which branches changes are built; without any, of all.
+    pub review_branches: Vec<String>,
     /// Whether it only runs when something else asks.
     pub only_by_hand: bool,
 }
@@ -71,11 +73,10 @@ fn event(
                         "branches" if filter.node.texts() == ["**"] || filter.node.texts() == ["*"] => {
                             ledger.carried(filter, "changes on every branch are tried");
                         }
-                        "branches" | "branches-ignore" => ledger.open(
-                            filter,
-                            "changes on every branch are tried",
-                            "write try = [{ branch = [\"main\"] }] in the builders",
-                        ),
+                        "branches" | "branches-ignore" => {
+                            let not = if filter.key == "branches" { "" } else { "!" };
+                            found.review_branches.extend(patterns(&filter.node, not, ledger, filter));
+                        }
                         "paths" | "paths-ignore" => paths(filter, ledger),
                         _ => {}
                     }

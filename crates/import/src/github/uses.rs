@@ -17,7 +17,7 @@ const TOOLS: &[(&str, &str, &[&str])] = &[
     ("ruby/setup-ruby", "Ruby", &["ruby-version"]),
     ("shivammathur/setup-php", "PHP", &["php-version"]),
     ("erlef/setup-beam", "Erlang and Elixir", &["otp-version", "elixir-version"]),
-    ("dtolnay/rust-toolchain", "Rust", &["toolchain", "components", "targets"]),
+    ("dtolnay/rust-toolchain", "Rust", &["toolchain", "components", "targets", "target"]),
     ("actions-rs/toolchain", "Rust", &["toolchain", "components", "target"]),
     ("actions-rust-lang/setup-rust-toolchain", "Rust", &["toolchain", "components"]),
     ("astral-sh/setup-uv", "uv", &["version"]),
@@ -141,7 +141,7 @@ fn tools(
             let value =
                 known(key, &mut job.scope).unwrap_or_else(|_| key.node.text().unwrap_or_default().to_owned());
             wanted.push(format!("{} {}", key.key, value.replace('\n', " ")));
-            ledger.open(key, "part of what the machine has to have", "see the action above");
+            ledger.carried(key, "named in the comment of what the machine has to have");
         } else if key.key.contains("cache") {
             ledger.meaningless(
                 key,

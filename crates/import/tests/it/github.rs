@@ -203,6 +203,22 @@ fn values_of_a_matrix_that_are_no_names_are_set_one_by_one() {
 }
 
 #[test]
+fn a_machine_that_is_named_in_part_and_branches_of_changes() {
+    let text = "on:\n  push:\n    branches: [main]\n  pull_request:\n    branches: [main, 'rel/**']\njobs:\n  t:\n    runs-on: ${{ matrix.os }}-latest\n    strategy:\n      matrix:\n        os: [ubuntu, macos]\n        include: [{os: windows}]\n    steps: [{run: make}]\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    has(
+        &imported,
+        &[
+            "try = [{ branch = [\"main\", \"rel/*\"] }]",
+            "when = { os = \"ubuntu\" }\nneeds = { os = \"linux\" }",
+            "when = { os = \"macos\" }\nneeds = { os = \"darwin\", arch = \"arm64\" }",
+            "[builder.t-windows]",
+            "needs = { os = \"windows\", arch = \"amd64\" }",
+        ],
+    );
+}
+
+#[test]
 fn what_is_no_workflow_is_refused_with_its_place() {
     let refused = |text: &str| {
         let file = SourceFile { name: "x.yml".into(), text: text.into() };

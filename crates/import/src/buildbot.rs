@@ -2,17 +2,20 @@
 
 mod evaluate;
 mod steps;
+mod value;
 
 use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use crate::draft::{Builder, Draft, Recipe};
+use crate::draft::{Builder, Draft, Recipe, is_pattern};
 use crate::ledger::{Finding, Verdict};
+use crate::shell;
 use crate::{MAX_FILE, Refused, SourceFile};
 
-use evaluate::{Object, Val, Walk};
+use evaluate::Walk;
 use steps::Properties;
+use value::{Object, Val};
 
 /// A Python program that prints the syntax tree of the program on its standard input, without running that.
 pub const DUMP: &str = include_str!("buildbot/dump.py");
@@ -257,6 +260,7 @@ fn branches(object: &Object, kind: &str) -> Vec<String> {
     });
     let all: Vec<String> =
         filter.as_ref().or(direct).map(Val::many).unwrap_or_default().iter().filter_map(Val::text).collect();
+    let all: Vec<String> = all.into_iter().filter(|text| is_pattern(text)).collect();
     match (all.is_empty(), kind) {
         (true, "AnyBranchScheduler") => vec!["*".into()],
         _ => all,
@@ -371,9 +375,11 @@ fn argument(
             Val::Dict(items) => {
                 for (name, value) in items.borrow().iter() {
                     match value.text() {
-                        Some(text) if key == "env" => recipe.env.push((name.clone(), text)),
-                        Some(text) => properties.push((name.clone(), text)),
-                        None => told.say(
+                        Some(text) if key == "env" && shell::is_variable(name) => {
+                            recipe.env.push((name.clone(), text))
+                        }
+                        Some(text) if key != "env" => properties.push((name.clone(), text)),
+                        _ => told.say(
                             line,
                             name,
                             Verdict::Open,

@@ -21,7 +21,12 @@ pub struct Draft {
     /// Paragraphs for the head of the file.
     pub notes: Vec<String>,
     taken: BTreeSet<String>,
+    /// Whether there were more builders than are written.
+    pub over: bool,
 }
+
+/// Files with more jobs are refused.
+pub const MOST: usize = 2000;
 
 /// A builder, or with axes several.
 #[derive(Debug, Default, Clone)]
@@ -35,9 +40,13 @@ pub struct Builder {
     pub branches: Vec<String>,
     pub post_submit: bool,
     pub on_review: bool,
+    /// Of which branches changes are tried; without any, of all.
+    pub review_branches: Vec<String>,
     pub max_at_once: Option<u32>,
     pub notes: Option<String>,
     pub comments: Vec<String>,
+    /// The variable with the name of the machine that a combination runs on, and what stands before and after it.
+    pub runs_on: Option<[String; 3]>,
     pub axes: Vec<Axis>,
     pub exclude: Vec<Labels>,
     pub set: Vec<Set>,
@@ -46,6 +55,8 @@ pub struct Builder {
 /// An axis of a matrix: values that may stand in names.
 #[derive(Debug, Clone)]
 pub struct Axis {
+    /// What the source calls it.
+    pub key: String,
     pub name: String,
     pub values: Vec<String>,
 }
@@ -86,6 +97,17 @@ pub struct Step {
     pub comments: Vec<String>,
 }
 
+impl Axis {
+    /// Makes one with a name that none of the others has.
+    pub fn new(key: &str, values: Vec<String>, others: &[Self]) -> Self {
+        let mut name = slug(key);
+        while others.iter().any(|other| other.name == name) {
+            name.push('x');
+        }
+        Self { key: key.to_owned(), name, values }
+    }
+}
+
 impl Draft {
     /// Makes one for a repository.
     pub fn new(repo: &str) -> Self {
@@ -95,6 +117,10 @@ impl Draft {
     /// Gives a name that no builder and no recipe has yet.
     pub fn unique(&mut self, wanted: &str) -> String {
         let stem = slug(wanted);
+        if self.taken.len() >= MOST {
+            self.over = true;
+            return stem;
+        }
         let mut name = stem.clone();
         let mut n = 2;
         while !self.taken.insert(name.clone()) {
@@ -106,6 +132,9 @@ impl Draft {
 
     /// Adds a builder with its recipe, unless the recipe runs nothing. Says whether it did.
     pub fn add(&mut self, builder: Builder, mut recipe: Recipe) -> bool {
+        if self.over {
+            return false;
+        }
         if recipe.steps.iter().all(|step| step.run.is_empty()) {
             return false;
         }
@@ -193,6 +222,11 @@ pub fn slug(text: &str) -> String {
     }
     let name = name.trim_matches(['-', '.', '_']);
     if name.is_empty() { "job".to_owned() } else { name.to_owned() }
+}
+
+/// Whether a text may stand in a list of branches.
+pub fn is_pattern(text: &str) -> bool {
+    text.strip_prefix('!').unwrap_or(text).parse::<buildenv::Pattern>().is_ok()
 }
 
 /// Writes a number of seconds as a duration.

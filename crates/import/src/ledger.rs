@@ -63,6 +63,8 @@ struct Said {
 #[derive(Default)]
 pub struct Ledger {
     said: Vec<Said>,
+    /// What was said, so that it is said once.
+    told: HashSet<(u32, String)>,
     /// Keys that are spoken for with all that is in them.
     whole: HashSet<u32>,
     /// Keys whose own keys are spoken for one by one.
@@ -100,7 +102,7 @@ impl Ledger {
     fn say(&mut self, entry: &Entry, verdict: Verdict, message: String, remedy: Option<String>) {
         self.whole.insert(entry.id);
         // A template that several jobs use says the same of its keys each time.
-        if !self.said.iter().any(|one| one.id == entry.id && one.message == message) {
+        if self.told.insert((entry.id, message.clone())) {
             self.said.push(Said { id: entry.id, verdict, message, remedy });
         }
     }
@@ -141,9 +143,11 @@ impl Walk<'_> {
                 }
             }
             Value::Map(entries) => {
-                for (n, entry) in entries.iter().enumerate() {
+                let last: HashMap<&str, u32> =
+                    entries.iter().map(|entry| (entry.key.as_str(), entry.id)).collect();
+                for entry in entries {
                     if self.seen.insert(entry.id) {
-                        let again = entries[n + 1..].iter().any(|other| other.key == entry.key);
+                        let again = last.get(entry.key.as_str()) != Some(&entry.id);
                         self.entry(file, path, entry, covered, again);
                     }
                 }

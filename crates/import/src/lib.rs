@@ -184,6 +184,13 @@ pub fn translate(files: &[SourceFile], from: System, options: &Options) -> Resul
         }
         findings = ledger.finish(&documents);
     }
+    if draft.over {
+        let why = format!("over {} jobs; import the files one by one", draft::MOST);
+        return Err(Refused::Shape {
+            file: files.first().map(|file| file.name.clone()).unwrap_or_default(),
+            why,
+        });
+    }
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     let project = write::project(&draft, from, &names);
     let server = write::server(&draft);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::draft::{Builder, Draft, Recipe, Step, seconds};
+use crate::draft::{Builder, Draft, Recipe, Step, is_pattern, seconds};
 use crate::gitlab::pattern;
 use crate::ledger::Ledger;
 use crate::shell::{self, Shell};
@@ -182,7 +182,7 @@ fn branches(entry: &Entry, prefix: &str, ledger: &mut Ledger) -> Vec<String> {
     for text in entry.node.texts() {
         let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/'));
         // A bare name is an expression too, and fits in the middle; a name is what is meant.
-        let found = if plain { Some(text.clone()) } else { pattern(&text) };
+        let found = if plain { Some(text.clone()).filter(|text| is_pattern(text)) } else { pattern(&text) };
         match found {
             Some(found) => {
                 ledger.carried(entry, format!("\"{prefix}{found}\" in branches"));
@@ -417,7 +417,7 @@ fn env(entry: &Entry, step: &mut Step, ledger: &mut Ledger) {
                     ledger.enter(name);
                 }
             }
-            (Some(name), None) => {
+            (Some(name), None) if shell::is_variable(name) => {
                 step.env.push((name.to_owned(), text("value").unwrap_or_default().to_owned()));
                 for key in
                     variable.entries().iter().filter(|key| matches!(key.key.as_str(), "name" | "value"))
@@ -425,7 +425,10 @@ fn env(entry: &Entry, step: &mut Step, ledger: &mut Ledger) {
                     ledger.enter(key);
                 }
             }
-            (None, _) => whole = false,
+            _ => {
+                whole = false;
+                ledger.open(entry, "a variable without a name that fits", "set it in env by hand");
+            }
         }
     }
     if whole {

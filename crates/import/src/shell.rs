@@ -10,6 +10,13 @@ pub fn quote(text: &str) -> String {
     }
 }
 
+/// Whether a text may name a variable.
+pub fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Who runs a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shell {

@@ -61,8 +61,12 @@ fn builder(out: &mut String, builder: &Builder) {
     if !builder.post_submit {
         out.push_str("post_submit = false\n");
     }
-    if builder.on_review {
-        out.push_str("try = true\n");
+    match builder.review_branches.is_empty() {
+        _ if !builder.on_review => {}
+        true => out.push_str("try = true\n"),
+        false => {
+            let _ = writeln!(out, "try = [{{ branch = {} }}]", list(&builder.review_branches));
+        }
     }
     if let Some(most) = builder.max_at_once {
         let _ = writeln!(out, "max_at_once = {most}");
@@ -147,7 +151,12 @@ fn step(out: &mut String, recipe: &str, step: &Step, names: &mut Vec<String>) {
 
 /// Writes the draft for the server's file; empty if the builders ask for nothing.
 pub fn server(draft: &Draft) -> String {
-    if draft.hosts.is_empty() && draft.secrets.is_empty() {
+    let asked = |labels: &Labels| {
+        let of = |one: &Builder| one.needs == *labels || one.set.iter().any(|set| set.needs == *labels);
+        draft.builders.iter().any(of)
+    };
+    let hosts: Vec<_> = draft.hosts.iter().filter(|(_, labels)| asked(labels)).collect();
+    if hosts.is_empty() && draft.secrets.is_empty() {
         return String::new();
     }
     let repo = key(&draft.repo);
@@ -156,7 +165,7 @@ pub fn server(draft: &Draft) -> String {
          \n[repo.{repo}]\nurl = \".\"                    # where the repository is fetched from\n\
          \n[host.local]                 # jobs as processes on the server's own machine\n"
     );
-    for (name, labels) in &draft.hosts {
+    for (name, labels) in hosts {
         let _ = writeln!(
             out,
             "\n[host.{}]\npool = \"reverse\"             # machines that dial in\nlabels = {}",

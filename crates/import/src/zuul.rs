@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::Refused;
-use crate::draft::{Builder, Draft, Recipe, Step, seconds};
+use crate::draft::{Builder, Draft, Recipe, Step, is_pattern, seconds};
 use crate::ledger::Ledger;
 use crate::shell::quote;
 use crate::yaml::{Document, Entry, Node};
@@ -82,6 +82,12 @@ pub fn translate(documents: &[Document], ledger: &mut Ledger, draft: &mut Draft)
         job(name, item, all, asked, &jobs, &nodesets, ledger, draft);
     }
     for item in items.iter().filter(|item| item.entry.key == "job") {
+        let name = item.entry.node.get("name").and_then(|name| name.node.text()).unwrap_or_default();
+        if jobs.get(name).is_none_or(|counts| counts.entry.id != item.entry.id) {
+            let message = format!("a further definition of the job {name}: the last one in the files counts");
+            ledger.open(item.entry, message, "make a builder of its own for the variant");
+            continue;
+        }
         for key in item.entry.node.entries() {
             ledger.unless_said(key, "no job that is run takes it from here");
         }
@@ -433,7 +439,11 @@ fn nodeset(
 fn branches(entry: &Entry, builder: &mut Builder, ledger: &mut Ledger) {
     for text in entry.node.texts() {
         let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/'));
-        match if plain { Some(text.clone()) } else { crate::gitlab::pattern(&text) } {
+        match if plain {
+            Some(text.clone()).filter(|text| is_pattern(text))
+        } else {
+            crate::gitlab::pattern(&text)
+        } {
             Some(pattern) => {
                 ledger.carried(entry, format!("{pattern:?} in branches"));
                 builder.branches.push(pattern);

@@ -14,7 +14,7 @@ Examples:
   bellwether import jobs.yaml --from prow --of kubernetes/test-infra
 
 What could not be carried over is said on standard error, with file, line and what to do; with --all also what was, and
-what has no meaning here. Python is needed for Buildbot only: it parses master.cfg, and never runs it.")]
+what has no meaning here. It exits 1 if no builder came of it. Python is needed for Buildbot only: it parses master.cfg, and never runs it.")]
 pub struct Import {
     /// Files of one system, or a repository's folder, in which they are looked for
     #[arg(value_name = "FILE|DIR", required = true)]

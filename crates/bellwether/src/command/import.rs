@@ -38,6 +38,8 @@ pub async fn run(args: &Import) -> Result<ExitCode> {
     if let Some(file) = args.server.as_ref().filter(|_| !imported.server.is_empty()) {
         write(file, &imported.server, args.force)?;
     }
+    // Nothing that could be built is nothing to go on with.
+    let code = if imported.builders == 0 { ExitCode::from(1) } else { ExitCode::SUCCESS };
     if args.json {
         print_json(&json!({
             "from": from, "builders": imported.builders, "project": project, "server": imported.server,
@@ -45,13 +47,13 @@ pub async fn run(args: &Import) -> Result<ExitCode> {
             "carried": imported.count(Verdict::Carried), "meaningless": imported.count(Verdict::Meaningless),
             "open": imported.count(Verdict::Open),
         }))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     if args.output.is_none() {
         print!("{project}");
     }
     tell(args, from, &imported);
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 fn tell(args: &Import, from: System, imported: &Imported) {
@@ -204,6 +206,7 @@ fn as_comments(server: &str) -> String {
     if server.is_empty() {
         return String::new();
     }
+    let server = server.trim_start_matches("# ");
     let lines: Vec<String> = server.lines().map(|line| format!("# {line}").trim_end().to_owned()).collect();
     format!("\n{}\n", lines.join("\n"))
 }

@@ -103,6 +103,12 @@ fn files_that_are_not_there_or_of_several_systems_are_asked_about() {
     std::fs::write(world.path().join("master.cfg"), "").unwrap();
     world.run(&["import", "."]).must(2, &["several systems", "gitlab, buildbot"]);
     world.run(&["import", ".gitlab-ci.yml"]).must(0, &["[builder.t]", "run = 'make'"]);
+    // Nothing to build is no success.
+    let reused = "on: push\njobs:\n  t:\n    uses: ./.github/workflows/other.yml\n";
+    std::fs::write(world.path().join("x.yml"), reused).unwrap();
+    world
+        .run(&["import", "x.yml"])
+        .must(1, &["0 builders", "a workflow of another file", "import that file too"]);
     std::fs::write(world.path().join("x.yml"), b"\xff").unwrap();
     world.run(&["import", "x.yml", "--from", "github"]).must(2, &["no UTF-8"]);
 }

@@ -1,7 +1,7 @@
 //! Steps of a build factory.
 
 use super::Told;
-use super::evaluate::{Object, Val};
+use super::value::{Object, Val};
 use crate::draft::{Recipe, Step, seconds};
 use crate::github::artifact;
 use crate::ledger::Verdict;
@@ -242,8 +242,8 @@ fn kwargs(object: &Object, used: &[&str], step: &mut Step, told: &mut Told) {
                 Val::Dict(items) => {
                     for (key, value) in items.borrow().iter() {
                         match value.text() {
-                            Some(text) => step.env.push((key.clone(), text)),
-                            None => told.say(*line, key, Verdict::Open, "a value that is known only when it runs", Some("set it in env")),
+                            Some(text) if shell::is_variable(key) => step.env.push((key.clone(), text)),
+                            _ => told.say(*line, key, Verdict::Open, "a value that is known only when it runs", Some("set it in env")),
                         }
                     }
                     told.say(*line, name, Verdict::Carried, "env of the step", None);

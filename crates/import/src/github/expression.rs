@@ -1,6 +1,6 @@
 //! Expressions of GitHub Actions: `${{ … }}` and `if`. What can be said to the shell is, the rest is named.
 
-use crate::shell::{Piece, quote};
+use crate::shell::{self, Piece, quote};
 
 /// Deeper expressions are not understood.
 const MAX_DEPTH: usize = 24;
@@ -44,7 +44,8 @@ pub fn matrix_variable(path: &str) -> String {
 /// The variable in which a job finds a secret.
 pub fn secret_variable(name: &str) -> String {
     let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    name.chars().map(upper).collect()
+    let name: String = name.chars().map(upper).collect();
+    if shell::is_variable(&name) { name } else { format!("SECRET_{name}") }
 }
 
 /// Splits a text at its `${{ … }}`, and says which of those can't be said here.
@@ -89,9 +90,7 @@ fn value(expression: &Expression, scope: &mut Scope) -> Option<Piece> {
                 }
                 // A key that only some rows of `include` have is empty in the others.
                 "matrix" if !scope.matrix.is_empty() => Some(Piece::Text(String::new())),
-                "env" if !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
-                    Some(Piece::Variable(rest.to_owned()))
-                }
+                "env" if shell::is_variable(rest) => Some(Piece::Variable(rest.to_owned())),
                 "secrets" if !rest.is_empty() && !rest.eq_ignore_ascii_case("github_token") => {
                     let variable = secret_variable(rest);
                     if !scope.secrets.contains(&variable) {
@@ -201,6 +200,14 @@ fn test(expression: &Expression, scope: &mut Scope) -> Option<Test> {
             Test::Known(known) => Test::Known(!known),
             Test::Shell(shell) => Test::Shell(format!("! {shell}")),
         },
+        // `startsWith(…) == false`
+        Expression::Binary(sign @ ("==" | "!="), left, right) if truth(right).is_some() && asks(left) => {
+            match (test(left, scope)?, truth(right) == Some(*sign == "==")) {
+                (found, true) => found,
+                (Test::Known(known), false) => Test::Known(!known),
+                (Test::Shell(shell), false) => Test::Shell(format!("! {shell}")),
+            }
+        }
         Expression::Binary(sign @ ("==" | "!="), left, right) => {
             let equal = *sign == "==";
             match (value(left, scope)?, value(right, scope)?) {
@@ -232,6 +239,18 @@ fn test(expression: &Expression, scope: &mut Scope) -> Option<Test> {
             }
         },
     })
+}
+
+fn truth(expression: &Expression) -> Option<bool> {
+    match expression {
+        Expression::Constant(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether it is a question, and not a value.
+fn asks(expression: &Expression) -> bool {
+    matches!(expression, Expression::Call(..) | Expression::Not(_) | Expression::Binary(..))
 }
 
 fn word(piece: &Piece) -> String {
@@ -382,6 +401,8 @@ mod tests {
             "{ [ \"${MATRIX_OS:-}\" != a ] && [ \"${MATRIX_GO_VERSION:-}\" = 1 ]; }"
         );
         assert!(shell("startsWith(matrix.os, 'ubuntu')").unwrap().contains("in ubuntu*)"));
+        assert_eq!(shell("startsWith(runner.os, 'Lin') == false").unwrap(), "false");
+        assert!(shell("contains(matrix.os, 'x') == false").unwrap().starts_with("! case"));
         assert_eq!(condition("always() && true", &mut scope()).unwrap().when, Some("always"));
         assert_eq!(condition("steps.x.outputs.y == 'z'", &mut scope()), None);
         assert_eq!(condition("a ==", &mut scope()), None);

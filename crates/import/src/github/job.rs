@@ -4,7 +4,7 @@ use super::Workflow;
 use super::expression::{Scope, Test, condition, constant, matrix_variable};
 use super::matrix::{self, Matrix};
 use super::steps;
-use crate::draft::{Builder, Draft, Labels, Recipe, Set, seconds, slug};
+use crate::draft::{Builder, Draft, Labels, Recipe, Set, is_pattern, seconds, slug};
 use crate::ledger::Ledger;
 use crate::yaml::Entry;
 
@@ -24,6 +24,7 @@ pub fn translate(entry: &Entry, workflow: &Workflow<'_>, ledger: &mut Ledger, dr
         branches: workflow.triggers.branches.clone(),
         post_submit: workflow.triggers.pushed,
         on_review: workflow.triggers.review,
+        review_branches: workflow.triggers.review_branches.clone(),
         ..Builder::default()
     };
     if workflow.triggers.only_by_hand {
@@ -148,10 +149,12 @@ fn finish(
 
 /// Gives a builder the variables of a row of `include`, and its machine by what it says of the axis that `runs-on` names.
 fn row(env: Vec<(String, String)>, builder: &mut Builder, draft: &mut Draft) {
-    let named = builder.comments.iter().find_map(|line| line.strip_prefix("Runs on $"));
-    let label = named.and_then(|variable| env.iter().find(|(name, _)| name == variable));
-    if let Some((_, label)) = label {
-        let (labels, system) = machine(std::slice::from_ref(label));
+    let label = builder.runs_on.as_ref().and_then(|[before, variable, after]| {
+        let (_, value) = env.iter().find(|(name, _)| name == variable)?;
+        Some(format!("{before}{value}{after}"))
+    });
+    if let Some(label) = label {
+        let (labels, system) = machine(&[label]);
         draft.machine(&labels);
         builder.needs = labels;
         builder.env.extend(system.map(|system| ("RUNNER_OS".to_owned(), system.to_owned())));
@@ -212,7 +215,7 @@ fn condition_of_job(entry: &Entry, builder: &mut Builder, scope: &mut Scope, led
     if let Some(branch) = compact
         .strip_prefix("github.ref=='refs/heads/")
         .and_then(|rest| rest.strip_suffix('\''))
-        .filter(|b| !b.contains('\''))
+        .filter(|b| !b.contains('\'') && is_pattern(b))
     {
         builder.branches = vec![branch.to_owned()];
         builder.on_review = false;
@@ -281,6 +284,14 @@ fn machine(names: &[String]) -> (Labels, Option<&'static str>) {
     (labels, system)
 }
 
+/// What stands before and after the one value of the matrix in a text: `${{ matrix.os }}-latest`.
+fn around(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("${{")?;
+    let (path, after) = rest.split_once("}}")?;
+    let path = path.trim().strip_prefix("matrix.")?;
+    (!after.contains("${{")).then_some((before, path, after))
+}
+
 fn runs_on(
     entry: Option<&Entry>,
     matrix: &mut Matrix,
@@ -293,13 +304,11 @@ fn runs_on(
     let group = entry.node.get("labels").or_else(|| entry.node.get("group"));
     let names = group.map_or_else(|| entry.node.texts(), |group| group.node.texts());
     let text = names.join(" ");
-    let path = text.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).map(str::trim);
-    let path = path.and_then(|path| path.strip_prefix("matrix."));
-    if let Some(path) = path.filter(|path| names.len() == 1 && matrix.paths.iter().any(|known| known == path))
-    {
+    let (before, path, after) = around(&text).unwrap_or(("", "", ""));
+    if names.len() == 1 && matrix.paths.iter().any(|known| known == path) {
         let mut systems = Vec::new();
         for (pair, value) in matrix.values(path) {
-            let (needs, system) = machine(&[value]);
+            let (needs, system) = machine(&[format!("{before}{value}{after}")]);
             draft.machine(&needs);
             systems.push(system);
             if let Some(pair) = pair {
@@ -307,7 +316,7 @@ fn runs_on(
                 matrix.set.push(Set { when: vec![pair], needs, env: env.into_iter().collect() });
             }
         }
-        builder.comments.push(format!("Runs on ${}", matrix_variable(path)));
+        builder.runs_on = Some([before, &matrix_variable(path), after].map(str::to_owned));
         ledger.carried(
             entry,
             "needs of each combination; what the machine has to have installed is yours to see to",

@@ -28,9 +28,10 @@ impl Matrix {
     pub fn values(&self, path: &str) -> Vec<(Option<(String, String)>, String)> {
         let variable = matrix_variable(path);
         let mut found = Vec::new();
-        for axis in
-            self.axes.iter().filter(|axis| path == axis.name || path.starts_with(&format!("{}.", axis.name)))
-        {
+        let of = |axis: &&Axis| {
+            path.strip_prefix(&axis.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        for axis in self.axes.iter().filter(of) {
             for value in &axis.values {
                 let pair = (axis.name.clone(), value.clone());
                 let set = self.set.iter().filter(|set| set.when == [pair.clone()]);
@@ -129,7 +130,7 @@ fn number(axis: &Entry, item: &Node, ledger: &mut Ledger) {
 }
 
 fn axis(entry: &Entry, items: &[Rc<Node>], matrix: &mut Matrix) -> bool {
-    let name = slug(&entry.key);
+    let name = Axis::new(&entry.key, Vec::new(), &matrix.axes).name;
     let mut values: Vec<String> = Vec::new();
     let mut sets = Vec::new();
     let mut paths: Vec<String> = Vec::new();
@@ -159,7 +160,7 @@ fn axis(entry: &Entry, items: &[Rc<Node>], matrix: &mut Matrix) -> bool {
     } else {
         matrix.set.extend(sets);
     }
-    matrix.axes.push(Axis { name, values });
+    matrix.axes.push(Axis { key: entry.key.clone(), name, values });
     !items.is_empty()
 }
 
@@ -174,7 +175,7 @@ fn keyed(row: &Rc<Node>, matrix: &Matrix) -> Option<Labels> {
 
 /// For a key that is an axis: its value there, or nothing if it has no such value. Otherwise nothing at all.
 fn pair(entry: &Entry, matrix: &Matrix) -> Option<Option<(String, String)>> {
-    let axis = matrix.axes.iter().find(|axis| axis.name == slug(&entry.key))?;
+    let axis = matrix.axes.iter().find(|axis| axis.key == entry.key)?;
     let mut found = Vec::new();
     scalars(&entry.key, &entry.node, &mut found);
     let wanted: Vec<_> = found.iter().map(|(path, text)| (matrix_variable(path), text.clone())).collect();

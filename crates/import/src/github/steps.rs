@@ -64,8 +64,10 @@ pub fn env(entry: Option<&Entry>, scope: &mut Scope, ledger: &mut Ledger) -> Env
     ledger.enter(entry);
     for variable in entry.node.entries() {
         let text = variable.node.text().unwrap_or_default();
-        let name_fits = variable.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         match pieces(text, scope) {
+            _ if !shell::is_variable(&variable.key) => {
+                ledger.open(variable, "no name of a variable", "give it a name of A-Z, 0-9 and _");
+            }
             Ok(parts) if parts.iter().all(|part| matches!(part, Piece::Text(_))) => {
                 found.fixed.push((variable.key.clone(), text_of(&parts)));
                 ledger.carried(variable, "env");
@@ -74,11 +76,10 @@ pub fn env(entry: Option<&Entry>, scope: &mut Scope, ledger: &mut Ledger) -> Env
             Ok(parts) if parts == [Piece::Variable(variable.key.clone())] => {
                 ledger.carried(variable, "the variable has this name already");
             }
-            Ok(parts) if name_fits => {
+            Ok(parts) => {
                 found.exports.push(format!("export {}={}", variable.key, word(&parts)));
                 ledger.carried(variable, "set at the beginning of each step");
             }
-            Ok(_) => ledger.open(variable, "no name of a variable", "give it a name of A-Z, 0-9 and _"),
             Err(what) => unknown(variable, &what, "the variable is not set", ledger),
         }
     }
@@ -205,6 +206,12 @@ pub fn translate(node: &Rc<Node>, job: &mut Job<'_>, ledger: &mut Ledger) {
                 None => ledger.open(key, "known only while the job runs", "end the command with `|| true`"),
             },
             "if" => match condition(key.node.text().unwrap_or_default(), &mut job.scope) {
+                Some(read) if uses::no_command(node) && matches!(read.test, Test::Shell(_)) => {
+                    let message = "what the action stands for is done whatever the condition says";
+                    ledger.meaningless(key, message);
+                    step.when = read.when;
+                    test = read.test;
+                }
                 Some(read) => {
                     ledger.carried(
                         key,
@@ -232,9 +239,13 @@ pub fn translate(node: &Rc<Node>, job: &mut Job<'_>, ledger: &mut Ledger) {
         }
     }
     if let Some(entry) = node.get("uses") {
-        uses::translate(entry, node, job, &mut step, ledger);
-    } else if let Some(entry) = node.get("run") {
-        run(entry, job, &mut step, &mut env, shell, &test, ledger);
+        if let Some(body) = uses::translate(entry, node, job, &mut step, ledger) {
+            run(entry, &body, job, &mut step, &mut env, Shell::Sh, &test, ledger);
+        }
+    } else if let Some(entry) = node.get("run")
+        && let Some(body) = body(entry, job, &mut step, shell, ledger)
+    {
+        run(entry, &body, job, &mut step, &mut env, shell.unwrap_or(Shell::Any), &test, ledger);
     }
     if allowed && !step.run.is_empty() {
         step.run = shell::may_fail(&step.run);
@@ -252,15 +263,14 @@ pub fn translate(node: &Rc<Node>, job: &mut Job<'_>, ledger: &mut Ledger) {
     }
 }
 
-fn run(
+/// The script of a step, with the values of the job as variables.
+fn body(
     entry: &Entry,
     job: &mut Job<'_>,
     step: &mut Step,
-    env: &mut Env,
     shell: Option<Shell>,
-    test: &Test,
     ledger: &mut Ledger,
-) {
+) -> Option<String> {
     let text = entry.node.text().unwrap_or_default();
     let parts = match pieces(text, &mut job.scope) {
         Ok(parts) => parts,
@@ -268,7 +278,7 @@ fn run(
             unknown(entry, &what, "the step is written as a comment", ledger);
             step.comments.push(format!("not carried over, because of {what}:"));
             step.comments.extend(text.lines().map(str::to_owned));
-            return;
+            return None;
         }
     };
     let body = match shell {
@@ -276,17 +286,30 @@ fn run(
             let message = "values of the job in a script that the shell does not read: written as a comment";
             ledger.open(entry, message, "read them from variables: os.environ, $env:NAME");
             step.comments.extend(text.lines().map(str::to_owned));
-            return;
+            return None;
         }
         Some(Shell::Python | Shell::Pwsh) => text_of(&parts),
         _ => assemble(&parts),
     };
-    let windows = job.scope.runner_os == Some("Windows") && shell.is_none();
     ledger.carried(entry, "run of a step");
-    if windows {
+    if job.scope.runner_os == Some("Windows") && shell.is_none() {
         let message = "on Windows GitHub runs this by PowerShell; here the machine's shell does";
         ledger.open(entry, message, "see that the command fits, or call `pwsh -Command`");
     }
+    Some(body)
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a step is made of")]
+fn run(
+    entry: &Entry,
+    body: &str,
+    job: &mut Job<'_>,
+    step: &mut Step,
+    env: &mut Env,
+    shell: Shell,
+    test: &Test,
+    ledger: &mut Ledger,
+) {
     let mut exports = job.env.exports.clone();
     exports.append(&mut env.exports);
     let all = format!("{}\n{body}", exports.join("\n"));
@@ -306,14 +329,12 @@ fn run(
         };
         ledger.open(entry, format!("${name} is not set here"), remedy);
     }
-    if exports.iter().any(|line| line.contains("MATRIX_")) || !exports.is_empty() {
-        prelude.append(&mut exports);
-    }
+    prelude.append(&mut exports);
     if let Test::Shell(test) = test {
         prelude.push(format!("{test} || exit 0"));
     }
     step.env.append(&mut env.fixed);
-    step.run = shell::script(&prelude, &body, shell.unwrap_or(Shell::Any));
+    step.run = shell::script(&prelude, body, shell);
 }
 
 /// The text of a key of `with`.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::expression::Scope;
+use crate::draft::is_pattern;
 use crate::ledger::Ledger;
 use crate::yaml::{Entry, Node, Value};
 
@@ -15,6 +16,8 @@ pub struct Triggers {
     pub pushed: bool,
     /// Whether changes under review are built.
     pub review: bool,
+    /// Of which branches changes are built; without any, of all.
+    pub review_branches: Vec<String>,
     /// Whether it only runs when something else asks.
     pub only_by_hand: bool,
 }
@@ -70,11 +73,10 @@ fn event(
                         "branches" if filter.node.texts() == ["**"] || filter.node.texts() == ["*"] => {
                             ledger.carried(filter, "changes on every branch are tried");
                         }
-                        "branches" | "branches-ignore" => ledger.open(
-                            filter,
-                            "changes on every branch are tried",
-                            "write try = [{ branch = [\"main\"] }] in the builders",
-                        ),
+                        "branches" | "branches-ignore" => {
+                            let not = if filter.key == "branches" { "" } else { "!" };
+                            found.review_branches.extend(patterns(&filter.node, not, ledger, filter));
+                        }
                         "paths" | "paths-ignore" => paths(filter, ledger),
                         _ => {}
                     }
@@ -171,10 +173,10 @@ fn patterns(node: &Rc<Node>, prefix: &str, ledger: &mut Ledger, at: &Entry) -> V
     let mut all = Vec::new();
     for text in node.texts() {
         let (not, rest) = text.strip_prefix('!').map_or(("", text.as_str()), |rest| ("!", rest));
-        if rest.contains(['+', '?', '\\']) {
+        if rest.contains(['+', '?', '\\']) || !is_pattern(rest) {
             ledger.open(
                 at,
-                format!("{text:?}: + and ? repeat what stands before them, which patterns here can't"),
+                format!("{text:?} is no pattern here, where nothing is repeated by + and ?"),
                 "write the branches as patterns of *, ? and [a-z]: docs/CONFIG.md, Values",
             );
             continue;

@@ -1,8 +1,10 @@
 //! Actions that are known: what they do is done by the server, by the machine, or by a key.
 
+use super::expression::{constant, pieces};
 use super::steps::{Job, known, with};
 use crate::draft::Step;
 use crate::ledger::Ledger;
+use crate::shell::{Piece, assemble};
 use crate::yaml::{Entry, Node};
 
 /// Actions that put tools on the machine, and what of.
@@ -15,7 +17,7 @@ const TOOLS: &[(&str, &str, &[&str])] = &[
     ("ruby/setup-ruby", "Ruby", &["ruby-version"]),
     ("shivammathur/setup-php", "PHP", &["php-version"]),
     ("erlef/setup-beam", "Erlang and Elixir", &["otp-version", "elixir-version"]),
-    ("dtolnay/rust-toolchain", "Rust", &["toolchain", "components", "targets"]),
+    ("dtolnay/rust-toolchain", "Rust", &["toolchain", "components", "targets", "target"]),
     ("actions-rs/toolchain", "Rust", &["toolchain", "components", "target"]),
     ("actions-rust-lang/setup-rust-toolchain", "Rust", &["toolchain", "components"]),
     ("astral-sh/setup-uv", "uv", &["version"]),
@@ -26,14 +28,28 @@ const TOOLS: &[(&str, &str, &[&str])] = &[
     ("golangci/golangci-lint-action", "golangci-lint", &["version"]),
 ];
 
-pub fn translate(entry: &Entry, node: &Node, job: &mut Job<'_>, step: &mut Step, ledger: &mut Ledger) {
+/// Whether a step calls an action of which no command remains.
+pub fn no_command(node: &Node) -> bool {
+    let action = node.get("uses").and_then(|entry| entry.node.text());
+    action.is_some_and(|action| !action.starts_with("actions-rs/cargo"))
+}
+
+/// Says what an action is here; gives the command of one that only calls one.
+pub fn translate(
+    entry: &Entry,
+    node: &Node,
+    job: &mut Job<'_>,
+    step: &mut Step,
+    ledger: &mut Ledger,
+) -> Option<String> {
     let text = entry.node.text().unwrap_or_default();
     let (action, version) = text.split_once('@').unwrap_or((text, ""));
     if let Some(given) = node.get("with") {
         ledger.enter(given);
     }
     if let Some((_, tool, keys)) = TOOLS.iter().find(|(name, ..)| *name == action) {
-        return tools(entry, node, tool, keys, version, job, step, ledger);
+        tools(entry, node, tool, keys, version, job, step, ledger);
+        return None;
     }
     match action {
         "actions/checkout" => checkout(entry, node, ledger),
@@ -44,6 +60,7 @@ pub fn translate(entry: &Entry, node: &Node, job: &mut Job<'_>, step: &mut Step,
             );
             rest(node, "part of the cache", ledger);
         }
+        "actions-rs/cargo" => return cargo(entry, node, job, step, ledger),
         "actions/upload-artifact" => upload(entry, node, job, ledger),
         "actions/download-artifact" => open(
             entry,
@@ -86,6 +103,7 @@ pub fn translate(entry: &Entry, node: &Node, job: &mut Job<'_>, step: &mut Step,
             "write in its place the commands that it runs",
         ),
     }
+    None
 }
 
 fn open(entry: &Entry, node: &Node, step: &mut Step, ledger: &mut Ledger, message: &str, remedy: &str) {
@@ -123,7 +141,7 @@ fn tools(
             let value =
                 known(key, &mut job.scope).unwrap_or_else(|_| key.node.text().unwrap_or_default().to_owned());
             wanted.push(format!("{} {}", key.key, value.replace('\n', " ")));
-            ledger.open(key, "part of what the machine has to have", "see the action above");
+            ledger.carried(key, "named in the comment of what the machine has to have");
         } else if key.key.contains("cache") {
             ledger.meaningless(
                 key,
@@ -147,6 +165,42 @@ fn tools(
         format!("install {tool} on the host, in its PATH; a label such as {{ tools = \"…\" }} of host and builder's needs tells such hosts apart"),
     );
     step.comments.push(format!("The machine has to have {tool}{what}."));
+}
+
+/// The action that only calls cargo.
+fn cargo(
+    entry: &Entry,
+    node: &Node,
+    job: &mut Job<'_>,
+    step: &mut Step,
+    ledger: &mut Ledger,
+) -> Option<String> {
+    let mut words = vec![vec![Piece::Text("cargo".into())]];
+    for name in ["toolchain", "command", "args"] {
+        let Some(key) = with(node, name) else { continue };
+        match pieces(key.node.text().unwrap_or_default(), &mut job.scope) {
+            Ok(mut parts) => {
+                if name == "toolchain" {
+                    parts.insert(0, Piece::Text("+".into()));
+                }
+                ledger.carried(key, "part of the command");
+                words.push(parts);
+            }
+            Err(what) => {
+                let remedy = "write in its place the cargo command";
+                open(entry, node, step, ledger, &format!("{what} has no value here"), remedy);
+                return None;
+            }
+        }
+    }
+    if let Some(key) = with(node, "use-cross").filter(|key| key.node.flag() != Some(false)) {
+        ledger.open(key, "cargo is called, not cross", "install cross on the host, and write it in the step");
+    } else if let Some(key) = with(node, "use-cross") {
+        ledger.carried(key, "cargo is called");
+    }
+    let words: Vec<String> = words.iter().map(|parts| assemble(parts)).collect();
+    ledger.carried(entry, "run of a step");
+    Some(words.join(" "))
 }
 
 fn checkout(entry: &Entry, node: &Node, ledger: &mut Ledger) {
@@ -187,7 +241,7 @@ fn upload(entry: &Entry, node: &Node, job: &mut Job<'_>, ledger: &mut Ledger) {
     for line in
         paths.node.texts().iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty())
     {
-        let text = super::expression::constant(line, &mut job.scope);
+        let text = constant(line, &mut job.scope);
         let text = text.map(|text| text.trim_start_matches("./").to_owned());
         match text {
             Ok(text) if artifact(&text, &mut job.recipe.artifacts) => {

@@ -24,9 +24,7 @@ pub fn variables(entry: Option<&Entry>, ledger: &mut Ledger) -> Variables {
         let value = variable.node.get("value").map_or(&variable.node, |value| &value.node);
         let text = value.text().unwrap_or_default();
         let expands = variable.node.get("expand").is_none_or(|expand| expand.node.flag() != Some(false));
-        let name_fits = !variable.key.is_empty()
-            && variable.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !variable.key.starts_with(|c: char| c.is_ascii_digit());
+        let name_fits = shell::is_variable(&variable.key);
         if matches!(value.value, Value::List(_) | Value::Map(_)) || !name_fits {
             ledger.open(variable, "no variable with one value", "set it in the recipe's env");
         } else if let Some(setting) = gitlab_setting(&variable.key) {
@@ -341,7 +339,7 @@ fn parallel(entry: &Entry, builder: &mut Builder, recipe: &mut Recipe, ledger: &
         entry.node.text().and_then(|text| text.parse::<u32>().ok()).filter(|n| (1..=64).contains(n))
     {
         let values = (1..=number).map(|n| n.to_string()).collect();
-        builder.axes.push(Axis { name: "part".into(), values });
+        builder.axes.push(Axis::new("part", values, &[]));
         builder.env.push(("CI_NODE_INDEX".into(), "{part}".into()));
         recipe.env.push(("CI_NODE_TOTAL".into(), number.to_string()));
         builder.env.push(("CI_NODE_TOTAL".into(), number.to_string()));
@@ -351,25 +349,29 @@ fn parallel(entry: &Entry, builder: &mut Builder, recipe: &mut Recipe, ledger: &
     let [row] = rows.as_slice() else {
         return ledger.open(entry, "several rows of axes", by_hand);
     };
+    let before = builder.env.len();
     let mut combinations = 1usize;
     for axis in row.entries() {
         let texts = axis.node.texts();
         combinations = combinations.saturating_mul(texts.len());
-        if texts.is_empty() || combinations > 256 || texts.iter().any(|text| text.contains('$')) {
+        let fits = shell::is_variable(&axis.key) && !texts.is_empty();
+        if !fits || combinations > 256 || texts.iter().any(|text| text.contains('$')) {
             builder.axes.clear();
             builder.set.clear();
+            builder.env.truncate(before);
             return ledger.open(
                 entry,
                 "an axis without values, too many, or values made of variables",
                 by_hand,
             );
         }
-        let name = slug(&axis.key);
         let mut values: Vec<String> = Vec::new();
         for (n, text) in texts.iter().enumerate() {
             let value = slug(text);
             values.push(if values.contains(&value) { format!("{value}-{n}") } else { value });
         }
+        let made = Axis::new(&axis.key, values.clone(), &builder.axes);
+        let name = made.name.clone();
         if values == texts {
             builder.env.push((axis.key.clone(), format!("{{{name}}}")));
         } else {
@@ -382,7 +384,7 @@ fn parallel(entry: &Entry, builder: &mut Builder, recipe: &mut Recipe, ledger: &
                 });
             }
         }
-        builder.axes.push(Axis { name, values });
+        builder.axes.push(made);
     }
     ledger.carried(entry, "a matrix, each value in the variable of its axis");
 }

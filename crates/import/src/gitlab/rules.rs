@@ -1,5 +1,6 @@
 //! `rules`, `only` and `except`: after which commits a job runs. The usual forms are understood, the rest is named.
 
+use crate::draft::is_pattern;
 use crate::ledger::Ledger;
 use crate::yaml::Entry;
 
@@ -75,6 +76,8 @@ pub fn rules(entry: &Entry, ledger: &mut Ledger) -> When {
     let mut open = false;
     // Rules are asked in order: what a `never` took away stays away.
     let mut gone: Vec<What> = Vec::new();
+    // After a rule without a condition no other is asked.
+    let mut decided = false;
     for rule in entry.node.many() {
         let when = rule.get("when").and_then(|when| when.node.text()).unwrap_or("on_success").to_owned();
         let what = match rule.get("if") {
@@ -128,13 +131,14 @@ pub fn rules(entry: &Entry, ledger: &mut Ledger) -> When {
             }
         }
         match (what, when.as_str()) {
-            (Some(What::Everything), "never") => break,
+            _ if decided => {}
+            (Some(What::Everything), "never") => decided = true,
             (Some(what), "never") => gone.push(what),
             (Some(_), "manual" | "delayed" | "on_failure") => {}
             (Some(What::Everything), _) => {
                 found.let_in(What::Everything);
                 gone.iter().for_each(|what| take_away(&mut found, what));
-                break;
+                decided = true;
             }
             (Some(what), _) if gone.contains(&what) => {}
             (Some(what), _) => found.let_in(what),
@@ -153,11 +157,18 @@ fn take_away(found: &mut When, what: &What) {
     match what {
         What::Review => found.review = false,
         What::Branches => found.pushed = false,
-        What::Branch(pattern) => {
-            found.branches = vec![format!("!{pattern}")];
-        }
-        What::Everything | What::Default | What::Never => {}
+        What::Branch(pattern) => without(found, pattern),
+        What::Default => ["main", "master"].iter().for_each(|name| without(found, name)),
+        What::Everything | What::Never => {}
     }
+}
+
+fn without(found: &mut When, pattern: &str) {
+    // A list that only takes away holds all the rest.
+    if found.branches == ["*"] {
+        found.branches.clear();
+    }
+    found.branches.push(format!("!{pattern}"));
 }
 
 fn condition(text: &str) -> Option<What> {
@@ -188,7 +199,7 @@ fn condition(text: &str) -> Option<What> {
             ("$CI_COMMIT_BRANCH" | "$CI_COMMIT_REF_NAME", "$CI_DEFAULT_BRANCH") => Some(What::Default),
             ("$CI_DEFAULT_BRANCH", "$CI_COMMIT_BRANCH") => Some(What::Default),
             ("$CI_COMMIT_BRANCH" | "$CI_COMMIT_REF_NAME", value) if value.starts_with('"') => {
-                Some(What::Branch(quoted.to_owned()))
+                Some(What::Branch(quoted.to_owned())).filter(|_| is_pattern(quoted))
             }
             ("$CI_PIPELINE_SOURCE", _) => match quoted {
                 "merge_request_event" => Some(What::Review),
@@ -293,7 +304,7 @@ fn reference(name: &str) -> Option<What> {
         "merge_requests" | "external_pull_requests" => Some(What::Review),
         _ if name.starts_with('/') => expression(name).map(What::Branch),
         _ if name.contains(['$', '@']) => None,
-        _ => Some(What::Branch(name.to_owned())),
+        _ => Some(What::Branch(name.to_owned())).filter(|_| is_pattern(name)),
     }
 }
 

@@ -203,6 +203,22 @@ fn values_of_a_matrix_that_are_no_names_are_set_one_by_one() {
 }
 
 #[test]
+fn a_machine_that_is_named_in_part_and_branches_of_changes() {
+    let text = "on:\n  push:\n    branches: [main]\n  pull_request:\n    branches: [main, 'rel/**']\njobs:\n  t:\n    runs-on: ${{ matrix.os }}-latest\n    strategy:\n      matrix:\n        os: [ubuntu, macos]\n        include: [{os: windows}]\n    steps: [{run: make}]\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    has(
+        &imported,
+        &[
+            "try = [{ branch = [\"main\", \"rel/*\"] }]",
+            "when = { os = \"ubuntu\" }\nneeds = { os = \"linux\" }",
+            "when = { os = \"macos\" }\nneeds = { os = \"darwin\", arch = \"arm64\" }",
+            "[builder.t-windows]",
+            "needs = { os = \"windows\", arch = \"amd64\" }",
+        ],
+    );
+}
+
+#[test]
 fn what_is_no_workflow_is_refused_with_its_place() {
     let refused = |text: &str| {
         let file = SourceFile { name: "x.yml".into(), text: text.into() };
@@ -224,4 +240,33 @@ fn keys_that_no_rule_knows_are_told() {
         .map(|one| one.key.as_str())
         .collect();
     assert_eq!(keys, ["new-key", "jobs.t.novel", "jobs.t.steps[0].odd"]);
+}
+
+#[test]
+fn too_many_jobs_and_names_that_are_alike_end_soon() {
+    let jobs: String = (0..2500)
+        .map(|n| {
+            format!("  a{}: {{runs-on: x, steps: [{{run: y}}]}}\n", "!".repeat(n % 40) + &"-".repeat(n / 40))
+        })
+        .collect();
+    let file = SourceFile { name: "x.yml".into(), text: format!("on: push\njobs:\n{jobs}") };
+    let why = translate(&[file], System::GitHub, &Options::default()).unwrap_err().to_string();
+    assert!(why.contains("over 2000 jobs"), "{why}");
+}
+
+#[test]
+fn an_action_that_only_calls_a_program_becomes_its_command() {
+    let text = "on: push\njobs:\n  t:\n    runs-on: ubuntu-latest\n    strategy: {matrix: {rust: [stable, nightly]}}\n    steps:\n      - uses: actions-rs/cargo@v1\n        if: matrix.rust == 'stable'\n        with: {command: test, args: --all, toolchain: \"${{ matrix.rust }}\", use-cross: false}\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    has(&imported, &["cargo +${MATRIX_RUST} test --all"]);
+    assert!(unknown(&imported).is_empty(), "{:#?}", unknown(&imported));
+}
+
+#[test]
+fn names_that_no_variable_may_have_are_told() {
+    let text = "on: push\nenv: {a.b: 1, \"1x\": \"${{ github.sha }}\"}\njobs:\n  t:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ secrets.1key }}\n";
+    let imported = translated(System::GitHub, "ci.yml", text);
+    says(&imported, Verdict::Open, 2, "env.a.b: no name of a variable");
+    says(&imported, Verdict::Open, 2, "env.1x: no name of a variable");
+    has(&imported, &["${SECRET_1KEY}"]);
 }

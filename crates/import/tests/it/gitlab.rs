@@ -147,3 +147,23 @@ fn a_published_pipeline_with_anchors() {
     assert!(imported.builders > 0, "{}", imported.project);
     assert!(unknown(&imported).is_empty(), "{:#?}", unknown(&imported));
 }
+
+#[test]
+fn what_a_rule_takes_away_stays_away() {
+    let job = |rules: &str| translated(System::GitLab, "ci.yml", &format!("t:\n  script: make\n{rules}"));
+    has(&job("  only: [main, rel]\n  except: [rel]\n"), &["branches = [\"main\", \"rel\", \"!rel\"]"]);
+    has(&job("  except: [a, b]\n"), &["branches = [\"!a\", \"!b\"]"]);
+    let rules = "  rules:\n    - if: $CI_COMMIT_BRANCH == \"old\"\n      when: never\n    - when: on_success\n    - if: $X\n      when: never\n";
+    let imported = job(rules);
+    has(&imported, &["branches = [\"!old\"]", "try = true"]);
+    assert!(unknown(&imported).is_empty(), "{:#?}", unknown(&imported));
+    let imported = job("  rules:\n    - if: $X == \"1\"\n");
+    has(&imported, &["nothing builds it until you say when", "post_submit = false"]);
+}
+
+#[test]
+fn branches_that_are_no_patterns_are_told() {
+    let imported = translated(System::GitLab, "ci.yml", "t:\n  script: make\n  only: [\"\", main]\n");
+    has(&imported, &["branches = [\"main\"]"]);
+    says(&imported, Verdict::Open, 3, "\"\"");
+}

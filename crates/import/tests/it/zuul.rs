@@ -94,3 +94,13 @@ fn jobs_with_parents_and_pipelines() {
     }
     says(&imported, Verdict::Meaningless, 25, "voting");
 }
+
+#[test]
+fn variants_and_jobs_of_other_files_are_told() {
+    let text = "- job: {name: a, run: a.yaml}\n- job: {name: a, run: a.yaml, timeout: 60}\n- project: {check: {jobs: [a, b: {voting: false}]}}\n";
+    let imported = translated(System::Zuul, "zuul.yaml", text);
+    assert!(unknown(&imported).is_empty(), "{:#?}", unknown(&imported));
+    has(&imported, &["[builder.a]", "timeout = \"1m\""]);
+    says(&imported, Verdict::Open, 1, "a further definition");
+    says(&imported, Verdict::Open, 3, "b is defined elsewhere");
+}

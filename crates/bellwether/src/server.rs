@@ -106,11 +106,12 @@ pub fn limits(connections: usize) -> Limits {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let room = files.map_or(connections, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
     if room < connections {
-        tracing::info!(
-            connections = room,
-            asked = connections,
-            "as many connections as three quarters of the files that this process may open (ulimit -n)"
-        );
+        let say = "as many connections as three quarters of the files that this process may open (ulimit -n)";
+        // Who asked for no number has none that is not kept.
+        match connections == buildenv::CONNECTIONS {
+            true => tracing::debug!(connections = room, "{say}"),
+            false => tracing::warn!(connections = room, asked = connections, "{say}"),
+        }
     }
     Limits { connections: room.min(connections), ..Limits::default() }
 }

@@ -9,8 +9,8 @@ mod repo;
 
 pub use builder::{Ancestor, Builder};
 pub use environment::{
-    Access, Acme, Certificate, Dashboard, Environment, GithubLogin, Limit, LoginClient, ObjectStore, Oidc,
-    PlainHttp, Reading, Retention, Secret, SecretSource, Tls,
+    Access, Acme, CONNECTIONS, Certificate, Dashboard, Environment, GithubLogin, Limit, LoginClient,
+    ObjectStore, Oidc, PlainHttp, Reading, Retention, Secret, SecretSource, Tls,
 };
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub(crate) use policy::Subject;

@@ -48,6 +48,12 @@ impl Remote {
     /// Says what to do about a server that can't be reached.
     pub fn hint<T>(&self, answer: Result<T, transport::CallError>) -> Result<T> {
         answer.map_err(|error| match error {
+            transport::CallError::Unreachable { .. } if untrusted(&error) => {
+                anyhow::Error::new(error).context(format!(
+                    "{} shows a certificate that is not trusted here; give it, or its authority's, by --ca-file",
+                    self.url
+                ))
+            }
             transport::CallError::Unreachable { .. } => anyhow::Error::new(error).context(format!(
                 "no server answers at {}; start one with `bellwether up`, or name it with --server",
                 self.url
@@ -55,6 +61,18 @@ impl Remote {
             error => error.into(),
         })
     }
+}
+
+/// Whether it was the certificate on which a call came to nothing.
+fn untrusted(error: &transport::CallError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("invalid peer certificate") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Prints a value as JSON.

@@ -8,6 +8,9 @@ use crate::name::{EnvironmentName, LimitName, RepoName, SecretName};
 use crate::pattern::Patterns;
 use crate::source::Location;
 
+/// How many connections there may be at once where nothing is said.
+pub const CONNECTIONS: usize = 10_000;
+
 /// Where this system runs: what differs between production, staging and development.
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -51,7 +54,7 @@ impl Environment {
         Self {
             url: text("url", "http://localhost:8119"),
             listen: text("listen", "127.0.0.1:8119"),
-            connections: f.int("connections").unwrap_or(10_000),
+            connections: f.int("connections").unwrap_or(CONNECTIONS),
             tls: f.table("tls").map(Tls::read),
             database: text("database", "sqlite:bellwether.db"),
             objects: text("objects", "file:objects"),

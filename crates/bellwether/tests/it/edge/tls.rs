@@ -36,6 +36,8 @@ fn a_certificate_of_its_own_making_is_trusted_by_whoever_is_given_it() {
     }
     let unknown = builds(&mut world, &[], &[]);
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert!(said.contains("not trusted here") && said.contains("--ca-file"), "{said}");
     let nothing = builds(&mut world, &["--ca-file", "/dev/null"], &[]);
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("no certificate in PEM"), "{nothing:?}");
     // It is the same after a restart, and its fingerprint is printed each time.

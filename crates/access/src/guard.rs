@@ -46,9 +46,19 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
             }
         };
     }
+    // An order may come with a body that takes its time, and signing in asks somebody else: neither holds up who only looks.
+    let sign_in = request.uri().path().starts_with("/login");
+    let seat = if viewer.known || health || order || sign_in {
+        None
+    } else {
+        let Some(seat) = limit::seat(&access.0.seats, limit::PATIENCE).await else { return busy() };
+        Some(seat)
+    };
     let page = page_asked(&request);
     request.extensions_mut().insert(viewer.clone());
     let response = next.run(request).await;
+    // The head is there. A body that is long, or never ends, is made as it is read.
+    drop(seat);
     let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if let (true, Some(told)) = (denied, told) {
         access.note_refusal(&viewer, address, &told).await;
@@ -75,6 +85,13 @@ fn too_many(wait: Duration) -> Response {
     let message = "too many requests of somebody who does not say who they are";
     let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, "too_many", message);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn busy() -> Response {
+    let message = "too many who do not say who they are ask for something at once";
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 

@@ -24,7 +24,7 @@ use axum::{Router, middleware};
 use store::audit::{self, Deed};
 use store::sessions::{self, SessionRow};
 use store::{Db, Micros, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use transport::routes::{Entry, delete, get, post};
 use transport::{Role, Routes, Viewer};
 
@@ -56,6 +56,8 @@ struct Inner {
     config: watch::Receiver<Arc<buildenv::Config>>,
     admin: String,
     buckets: Mutex<limit::Buckets>,
+    /// What strangers look at is made for so many of them at once.
+    seats: Semaphore,
     /// Refusals of strangers that may still go into the audit log.
     refusals: Mutex<limit::Buckets>,
     table: OnceLock<Vec<Entry>>,
@@ -74,6 +76,7 @@ impl Access {
             config,
             admin: secret::hash(&admin_token),
             buckets: Mutex::default(),
+            seats: Semaphore::new(limit::SEATS),
             refusals: Mutex::default(),
             table: OnceLock::new(),
             data,

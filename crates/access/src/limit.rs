@@ -1,8 +1,21 @@
-//! How much strangers may ask: a bucket of requests for each address, in bounded memory.
+//! How much strangers may ask: a bucket of requests for each address, in bounded memory, and few answers made at once.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// So many strangers' answers are made at once; the others wait their turn. What builds need done then stands behind a few
+/// pages at most, however many connections ask for more. Who says who they are does not wait.
+pub(crate) const SEATS: usize = 4;
+/// A stranger waits no longer for their turn.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for a turn; `None` if it does not come in time.
+pub(crate) async fn seat(seats: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
+    tokio::time::timeout(patience, seats.acquire()).await.ok()?.ok()
+}
 
 /// The most addresses that are remembered; all others together share one bucket.
 const ADDRESSES: usize = 10_000;
@@ -76,6 +89,16 @@ impl Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_turn_comes_when_another_ends_and_is_not_waited_for_for_ever() {
+        let seats = Semaphore::new(2);
+        let one = seat(&seats, PATIENCE).await.unwrap();
+        let _two = seat(&seats, PATIENCE).await.unwrap();
+        assert!(seat(&seats, Duration::from_millis(5)).await.is_none());
+        let (three, ()) = tokio::join!(seat(&seats, PATIENCE), async { drop(one) });
+        assert!(three.is_some());
+    }
 
     const RATE: Rate = Rate { per_second: 2, burst: 3 };
 

@@ -28,6 +28,21 @@ pub async fn where_reading_is_closed_a_stranger_gets_health_looks_and_the_page_t
     assert!(routes["routes"].as_array().unwrap().contains(&order), "{routes}");
 }
 
+pub async fn what_strangers_look_at_is_made_for_few_of_them_at_once(on: World) {
+    let most = async |token: Option<&str>| {
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let asked = (0..40).map(|_| on.get("/crowd", &headers));
+        let answers = futures::future::join_all(asked).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        answers.iter().map(|answer| answer.text.parse::<usize>().unwrap()).max().unwrap()
+    };
+    // Of both databases' tests at once, should they run together.
+    let strangers = most(None).await;
+    assert!((1..=2 * 4).contains(&strangers), "{strangers} at once");
+    assert!(most(Some(ADMIN)).await > 2 * 4, "who says who they are does not wait");
+}
+
 pub async fn strangers_are_held_to_a_rate_by_address(on: World) {
     let text = "[access]\nstrangers_per_second = 1\nstrangers_burst = 3\nproxies = [\"10.0.0.1\"]\n";
     on.config.send_replace(config(text));

@@ -81,6 +81,7 @@ impl World {
         let who = |viewer: Viewer| async move { format!("{} {}", viewer.who, viewer.role) };
         let services = Routes::new()
             .route("/", get(Role::Reader, who))
+            .route("/crowd", get(Role::Reader, crowd))
             .route("/healthz", get(Role::Anonymous, || async { "ok" }))
             .route("/assets/style.css", get(Role::Anonymous, || async { "" }))
             .route("/order", post(Role::Developer, who))
@@ -157,4 +158,18 @@ impl World {
 
 async fn sees(viewer: Viewer, axum::extract::Path(repo): axum::extract::Path<String>) -> String {
     viewer.sees_private(&repo).to_string()
+}
+
+/// Says how many were here at once at most.
+async fn crowd() -> String {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static HERE: AtomicUsize = AtomicUsize::new(0);
+    let mut most = 0;
+    HERE.fetch_add(1, Ordering::SeqCst);
+    for _ in 0..50 {
+        most = most.max(HERE.load(Ordering::SeqCst));
+        tokio::task::yield_now().await;
+    }
+    HERE.fetch_sub(1, Ordering::SeqCst);
+    most.to_string()
 }

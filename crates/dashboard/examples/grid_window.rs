@@ -1,5 +1,5 @@
 //! Measures what a window of the grid costs in a small and in a large world, as design §8 wants it:
-//! `cargo run --release -p dashboard --example grid_window`.
+//! `cargo run --release -p dashboard --example grid_window`; with `--json` a line for programs.
 //!
 //! 30 commits × 100 columns out of 100 builders × 1,000 commits, and out of 10,000 × 100,000, on SQLite. In both worlds each
 //! of the newest 30 commits has a build on every builder, a tenth of them red.
@@ -25,6 +25,13 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 async fn main() -> Outcome<()> {
     let small = measure(100, 1_000).await?;
     let large = measure(10_000, 100_000).await?;
+    if std::env::args().any(|word| word == "--json") {
+        let of = |found: &[(Duration, usize); 2]| {
+            found.map(|(time, bytes)| serde_json::json!({"ms": time.as_secs_f64() * 1e3, "bytes": bytes}))
+        };
+        println!("{}", serde_json::json!({"small": of(&small), "large": of(&large)}));
+        return Ok(());
+    }
     for (n, what) in ["page", "JSON"].iter().enumerate() {
         let ratio = large[n].0.as_secs_f64() / small[n].0.as_secs_f64();
         let bytes = large[n].1 as f64 / small[n].1 as f64;
@@ -39,7 +46,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Returns the median time and the size of a window as a page and as JSON.
+/// Returns the least time and the size of a window as a page and as JSON.
 async fn measure(builders: u32, commits: u32) -> Outcome<[(Duration, usize); 2]> {
     let dir = tempfile::tempdir()?;
     let db = Db::open(&"sqlite:x.db".parse()?, dir.path()).await?;
@@ -64,8 +71,8 @@ async fn measure(builders: u32, commits: u32) -> Outcome<[(Duration, usize); 2]>
             found.1 = axum::body::to_bytes(answer.into_body(), 64 << 20).await?.len();
             times.push(began.elapsed());
         }
-        times.sort_unstable();
-        found.0 = times[ROUNDS / 2];
+        // Other work on the machine only ever adds.
+        found.0 = times.into_iter().min().unwrap_or_default();
     }
     Ok(found)
 }

@@ -19,6 +19,7 @@ mod visible;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -90,6 +91,8 @@ struct Inner {
     changes: watch::Sender<u64>,
     /// Counts those of what is public.
     public_changes: watch::Sender<u64>,
+    /// Counts pages that were opened.
+    watched: AtomicU32,
 }
 
 impl Dashboard {
@@ -100,7 +103,8 @@ impl Dashboard {
         let ((changes, _), (public_changes, _)) = (watch::channel(0), watch::channel(0));
         let (cells, failures) = (CellCache::default(), FailureCache::default());
         let keys = legacy::KeyRing::default();
-        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes }))
+        let watched = AtomicU32::new(0);
+        Self(Arc::new(Inner { parts, cells, failures, keys, news, changes, public_changes, watched }))
     }
 
     /// Opens the original's API to those who post: with a key that is, or comes from, this one.
@@ -153,6 +157,16 @@ impl Dashboard {
     fn changes(&self, viewer: &Viewer) -> watch::Receiver<u64> {
         let of = if viewer.sees_all() { &self.0.changes } else { &self.0.public_changes };
         of.subscribe()
+    }
+
+    /// How many pages are open that are told of changes.
+    fn watchers(&self) -> usize {
+        self.0.changes.receiver_count() + self.0.public_changes.receiver_count()
+    }
+
+    /// A number for a page that is opened.
+    fn next_watcher(&self) -> u32 {
+        self.0.watched.fetch_add(1, Ordering::Relaxed)
     }
 
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {

@@ -19,8 +19,11 @@ use crate::api::LogState;
 
 /// Fast, and logs still shrink to a tenth.
 const LEVEL: i32 = 1;
-/// Rows that are read at a time.
+/// Rows that are read at a time, and of a short part of a log: a row may hold its chunk.
 const BATCH: u32 = 32;
+const SHORT_BATCH: u32 = 2;
+/// Up to this length a part is short.
+const SHORT: i64 = 64 << 10;
 /// Chunks that are read ahead.
 const AHEAD: usize = 4;
 
@@ -299,6 +302,7 @@ fn rows(
     }
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let (from, to) = (signed(from), signed(to));
+    let rows = if to.saturating_sub(from) <= SHORT { SHORT_BATCH } else { BATCH };
     let walk = Walk { dashboard, next_n: None, at: from, ready: VecDeque::new(), done: false };
     futures::stream::try_unfold(walk, move |mut walk| async move {
         loop {
@@ -325,7 +329,7 @@ fn rows(
                 Some(n) => n,
                 None => log_chunks::at_byte(&mut reader, attempt, walk.at).await?.unwrap_or(0),
             };
-            let batch = log_chunks::from(&mut reader, attempt, n, BATCH).await?;
+            let batch = log_chunks::from(&mut reader, attempt, n, rows).await?;
             walk.done = batch.is_empty();
             walk.next_n = batch.last().map(|chunk| chunk.n + 1);
             walk.ready.extend(batch);

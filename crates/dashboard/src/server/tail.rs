@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
 use serde::Deserialize;
@@ -20,6 +21,10 @@ use super::logs::{attempt, log_of_attempt, log_of_build};
 use super::logstore::{self, Piece};
 use super::refusal::{Answer, Path, Query, Refusal};
 use crate::api::LogEvent;
+
+/// The most that is taken out of the store before a reader has what was taken before. Who never reads holds so much, and not
+/// what lies ahead in the log.
+const STEP: u64 = 32 << 10;
 
 /// Reads a log from an offset, and goes on with what is written until the log is finished.
 pub(super) fn follow(
@@ -40,9 +45,16 @@ pub(super) fn follow(
             let log = logstore::existing(&follow.dashboard, attempt).await?;
             let end = log.bytes as u64;
             if end > follow.at {
-                let part = logstore::read(&follow.dashboard, attempt, follow.at, end);
-                follow.at = end;
-                return Ok(Some((part, follow)));
+                let to = end.min(follow.at + STEP);
+                let part = logstore::read(&follow.dashboard, attempt, follow.at, to);
+                let mut part: Vec<Piece> = part.try_collect().await?;
+                // The note on a gap goes as far as the gap.
+                follow.at = part.iter().map(|piece| piece.end).fold(to, u64::max);
+                for piece in &mut part {
+                    // A part of a chunk would keep all of it.
+                    piece.bytes = Bytes::copy_from_slice(&piece.bytes);
+                }
+                return Ok(Some((futures::stream::iter(part.into_iter().map(Ok)), follow)));
             }
             if log.finished {
                 return Ok::<_, Refusal>(None);

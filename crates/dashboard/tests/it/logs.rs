@@ -281,6 +281,29 @@ pub(crate) async fn events_go_on_where_they_were_left(on: Fixture) {
     assert_eq!(again, "two\n");
 }
 
+/// Who never reads holds what was taken out of the store for them, and no more than that.
+pub(crate) async fn a_live_log_is_taken_out_of_the_store_in_small_parts(on: Fixture) {
+    let (attempt, build) = (attempt_id(1), build_id(1));
+    // Chunks as large as they may be, one of them in its row, and characters that lie across the parts' ends.
+    let sheep = "\u{1f411}x\n".repeat((256 << 10) / 6);
+    let hard: String = noise(180_000, 3).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+    let chunks = [sheep.as_bytes(), hard.as_bytes(), b"the end\n"];
+    on.log(&attempt, &build, &chunks).await;
+    on.client.log_finish(&attempt, 1).await.unwrap();
+    let path = format!("/api/v1/builds/{build}/log/events");
+    let response = on.service.send(Request::get(&path).body(Body::empty()).unwrap()).await.unwrap();
+    let mut body = response.into_body();
+    let mut largest = 0;
+    while let Some(frame) = body.frame().await {
+        largest = largest.max(frame.unwrap().data_ref().map_or(0, bytes::Bytes::len));
+    }
+    assert!(largest < 80 << 10, "{largest} bytes at once");
+    let (text, id, names) = events(&on, &path, None, 999).await;
+    assert!(text.as_bytes() == chunks.concat(), "{} bytes", text.len());
+    assert_eq!((&*id, &**names.last().unwrap()), (&*text.len().to_string(), "end"));
+    assert_eq!(read_all(&on.client, &attempt).await, text);
+}
+
 pub(crate) async fn a_log_that_is_too_long_keeps_head_and_tail(on: Fixture) {
     let (attempt, build) = (attempt_id(1), build_id(1));
     let limits = LogLimits { head: 1000, tail: 500, inline: 60, ..LogLimits::default() };

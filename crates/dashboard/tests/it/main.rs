@@ -58,6 +58,7 @@ testkit::on_both! {
         a_log_is_searched,
         a_log_is_followed_until_it_is_finished,
         events_go_on_where_they_were_left,
+        a_live_log_is_taken_out_of_the_store_in_small_parts,
         a_log_that_is_too_long_keeps_head_and_tail,
         a_chunk_that_was_changed_on_disk_is_found,
         a_full_disk_is_said_and_nothing_is_half_there;

@@ -77,6 +77,31 @@ impl GitRepo {
         self.head()
     }
 
+    /// Commits so many times, each with another text in the file `number`, by one `git fast-import`: ten thousand take a
+    /// second. Returns the ids on HEAD's first-parent line, newest first.
+    ///
+    /// # Errors
+    /// When there is no commit yet, or git refuses.
+    pub fn commit_many(&mut self, count: usize) -> Result<Vec<String>> {
+        let mut stream = String::new();
+        for n in 0..count {
+            let date = format!("{} +0000", FIRST_COMMIT + self.commits * HOUR);
+            self.commits += 1;
+            let (message, text) = (format!("Number {}", self.commits), format!("{}\n", self.commits));
+            stream.push_str(&format!(
+                "commit refs/heads/main\nauthor A. U. Thor <author@example.org> {date}\n\
+                 committer C. O. Mitter <committer@example.org> {date}\ndata {}\n{message}\n{}\
+                 M 100644 inline number\ndata {}\n{text}\n",
+                message.len(),
+                if n == 0 { "from refs/heads/main^0\n" } else { "" },
+                text.len(),
+            ));
+        }
+        run(&mut self.command(&["fast-import", "--quiet"]), Some(stream.as_bytes()))?;
+        self.git(&["reset", "--quiet", "--hard"])?;
+        Ok(self.git(&["rev-list", "--first-parent", "HEAD"])?.lines().map(str::to_owned).collect())
+    }
+
     /// Removes every file of the work tree, so that the next commit holds only what is put there after.
     ///
     /// # Errors
@@ -202,6 +227,18 @@ mod tests {
         repo.empty_tree().unwrap();
         repo.commit("third", &[]).unwrap();
         assert_eq!(repo.git(&["ls-tree", "-r", "HEAD"]).unwrap(), "");
+    }
+
+    #[test]
+    fn many_commits_are_on_top_of_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut repo = GitRepo::create(dir.path()).unwrap();
+        let first = repo.commit("first", &[("a", File::Text("1\n"))]).unwrap();
+        let line = repo.commit_many(300).unwrap();
+        assert_eq!((line.len(), line.last()), (301, Some(&first)));
+        assert_eq!(repo.git(&["show", "HEAD:number"]).unwrap(), "301\n");
+        assert_eq!(repo.git(&["status", "--porcelain"]).unwrap(), "");
+        assert_ne!(repo.commit("next", &[]).unwrap(), line[0]);
     }
 
     #[test]

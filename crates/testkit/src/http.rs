@@ -63,6 +63,58 @@ pub fn request(
     parse(&bytes).with_context(|| format!("{method} {path}"))
 }
 
+/// A connection that stays open from request to request.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    at: SocketAddr,
+    stream: TcpStream,
+    /// What was read beyond the answer before.
+    read: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(at: SocketAddr) -> Result<Self> {
+        let stream =
+            TcpStream::connect_timeout(&at, Duration::from_secs(5)).with_context(|| format!("{at}"))?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { at, stream, read: Vec::new() })
+    }
+
+    /// Sends a request as a stranger and reads the whole answer.
+    pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.at);
+        self.stream.write_all(head.as_bytes())?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            if let Some(length) = whole(&self.read)? {
+                let rest = self.read.split_off(length);
+                return parse(&std::mem::replace(&mut self.read, rest));
+            }
+            let count = self.stream.read(&mut buffer).with_context(|| format!("GET {path}"))?;
+            if count == 0 {
+                bail!("GET {path}: the connection ended");
+            }
+            self.read.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+/// The length of the first answer in these bytes, once it is whole.
+fn whole(bytes: &[u8]) -> Result<Option<usize>> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let body = end + 4;
+    if value("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+        // Looked for at the very end only: nothing was asked for that could follow.
+        let ended = bytes[body..].ends_with(b"0\r\n\r\n") && unchunk(&bytes[body..]).is_ok();
+        return Ok(ended.then_some(bytes.len()));
+    }
+    let length: usize = value("content-length").context("neither a length nor chunks")?.trim().parse()?;
+    Ok((bytes.len() >= body + length).then_some(body + length))
+}
+
 fn parse(bytes: &[u8]) -> Result<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("no end of the headers")?;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
@@ -101,6 +153,22 @@ mod tests {
                 .unwrap();
         assert_eq!((chunked.status, chunked.body.as_slice()), (404, b"abcde".as_slice()));
         assert!(chunked.json().unwrap_err().to_string().contains("404: abcde"));
+    }
+
+    #[test]
+    fn an_answer_is_whole_with_its_last_byte() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "HTTP/1.1 204 X\r\ncontent-length: 0\r\n\r\n",
+        ] {
+            let bytes = text.as_bytes();
+            for cut in 0..bytes.len() {
+                assert_eq!(whole(&bytes[..cut]).unwrap(), None, "{text} {cut}");
+            }
+            assert_eq!(whole(bytes).unwrap(), Some(bytes.len()), "{text}");
+        }
+        assert!(whole(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// How hard a process is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,19 @@ pub fn threads(pid: u32) -> Result<usize> {
     entries(pid, "task")
 }
 
+/// Lets this process, and those that it starts from now on, open so many files, as far as the system allows. Returns how
+/// many that are.
+pub fn allow_open_files(wanted: u64) -> u64 {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.unwrap_or(u64::MAX);
+    let current = now.current.unwrap_or(u64::MAX).max(wanted.min(most));
+    // Refused, it is what it was.
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: now.maximum }) {
+        Ok(()) => current,
+        Err(_) => now.current.unwrap_or(u64::MAX),
+    }
+}
+
 fn entries(pid: u32, folder: &str) -> Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/{folder}")).with_context(|| format!("process {pid}"))?.count())
 }
@@ -96,6 +109,15 @@ mod tests {
         cpu_time(me).unwrap();
         assert!(open_files(me).unwrap() >= 3 && threads(me).unwrap() >= 1);
         assert!(cpu_time(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_limit_is_raised_as_far_as_it_may_be() {
+        let now = getrlimit(Resource::Nofile);
+        let most = now.maximum.unwrap_or(u64::MAX);
+        let got = allow_open_files(u64::MAX);
+        assert!(got == most || Some(got) == now.current, "{got} of {most}");
+        assert_eq!(allow_open_files(1), got, "it is never lowered");
     }
 
     #[test]

@@ -112,9 +112,7 @@ fn main() {
         }
     }
     if std::env::args().any(|word| word == "--json") {
-        let figure = |((dispatch, status), queued): (&(f64, f64), u64)| {
-            serde_json::json!({"queued": queued, "dispatch_us": dispatch, "status_us_per_build": status})
-        };
+        let figure = |((dispatch, status), queued): (&(f64, f64), u64)| serde_json::json!({"queued": queued, "dispatch_us": dispatch, "status_us_per_build": status});
         let figures: Vec<_> = best.iter().zip(QUEUED).map(figure).collect();
         println!("{}", serde_json::json!({"workers": WORKERS, "hosts": HOSTS, "figures": figures}));
         return;

@@ -1,8 +1,9 @@
-//! docs/benchmarks.md.
+//! The section of docs/benchmarks.md.
 
 use std::fmt::Write;
 
-use super::{Args, Figures, LOG_BYTES, LONG_SECONDS, percentile};
+use super::super::Args;
+use super::{Figures, LOG_BYTES, LONG_SECONDS, percentile};
 
 /// What a row compares, and by which ratio its budget (design §8) is met.
 enum Better {
@@ -13,13 +14,10 @@ enum Better {
 
 pub(super) fn markdown(peer: &Figures, ours: &Figures, args: &Args) -> String {
     let mut out = format!(
-        "# Benchmarks\n\n\
-         Written by `cargo xtask bench --builds {} --single {}`: Buildbot {} and Bellwether {} on the same machine in one \
-         run, one server and one worker each, SQLite on both. Trivial builds run `true`; the server's CPU is that of its \
+        "`--only buildbot --builds {} --single {}`: Buildbot {} and Bellwether {}, one server and one worker each, SQLite on both. Trivial builds run `true`; the server's CPU is that of its \
          own process, waiting for the builds included. Buildbot's builds have no source. Of \
          Bellwether's, the first kind is of a commit of its own each, whose tree is taken out of git; the second kind \
-         (“of one commit”) is of one commit on a builder of its own each. Both unpack the tree and wipe the worker. Look at the ratios; the absolute figures are this machine's. \
-         What a profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md).\n\n\
+         (“of one commit”) is of one commit on a builder of its own each. Both unpack the tree and wipe the worker.\n\n\
          | what | Buildbot | Bellwether | ratio | budget | |\n|---|---|---|---|---|---|\n",
         args.builds, args.single, peer.version, ours.version
     );
@@ -95,7 +93,7 @@ mod tests {
             ..Figures::default()
         };
         let ours = Figures { cpu_ms_per_build: 5.0, builds_per_second: 90.0, ..Figures::default() };
-        let args = Args { builds: 200, single: 60, only: None, out: "x".into() };
+        let args = Args { builds: 200, single: 60, ..Args::default() };
         let text = markdown(&peer, &ours, &args);
         let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap().to_owned();
         assert!(line("CPU each").ends_with("| 40.0 × less | ≥ 50 × less | **missed** |"), "{text}");

@@ -156,7 +156,7 @@ impl World {
             text.push_str(&format!("database = {}\n", quoted(database)));
         }
         text.push_str(&format!(
-            "\n[repo.{REPO}]\nurl = {}\nhorizon = 0\n\n[host.one]\npool = \"local\"\ncapacity = 2\n\n\
+            "\n[repo.{REPO}]\nurl = {}\nhorizon = 1\n\n[host.one]\npool = \"local\"\ncapacity = 2\n\n\
              [recipe.count]\nrun = \"seq 1 200\"\ntimeout = \"5m\"\n",
             quoted(&self.repo.dir().to_string_lossy())
         ));

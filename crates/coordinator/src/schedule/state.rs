@@ -1,7 +1,8 @@
 //! The scheduler's state and its step function.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use store::{BuildId, Micros, WorkerId};
 
 use super::items::{Item, Items, Kind, Named, Place, Rank, Rare, Slot};
@@ -64,6 +65,14 @@ struct Need {
     named_by: BTreeSet<Slot>,
 }
 
+/// A machine that a build holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    slot: Slot,
+    pub(super) worker: WorkerId,
+    pub(super) host: u32,
+}
+
 /// All queued and running builds, and all machines.
 #[derive(Debug, Default)]
 pub struct Scheduler {
@@ -71,7 +80,8 @@ pub struct Scheduler {
     pub(super) hosts: Named<Host>,
     pub(super) limits: Named<Limit>,
     needs: HashMap<String, Need>,
-    pub(super) running: HashMap<Slot, (WorkerId, u32)>,
+    /// As many as there are machines: a build that ends is found here, and not among a million of others.
+    pub(super) running: HashMap<BuildId, Held>,
     machines: HashMap<WorkerId, (u32, Machine)>,
     delayed: BTreeSet<(Micros, Slot)>,
 }
@@ -187,7 +197,7 @@ impl Scheduler {
 
     /// The machine that the build holds.
     pub fn worker_of(&self, build: BuildId) -> Option<WorkerId> {
-        self.running.get(&self.items.slot(build)?).map(|(worker, _)| *worker)
+        self.running.get(&build).map(|held| held.worker)
     }
 
     /// The request as it was queued.
@@ -256,14 +266,15 @@ impl Scheduler {
         for limit in &self.items.kind(item).limits {
             self.limits[*limit].used += 1;
         }
-        self.running.insert(slot, (worker, host));
+        self.running.insert(item.build, Held { slot, worker, host });
         self.set_machine(worker, host, Some(Machine::Busy));
     }
 
     /// Takes the build out of wherever it stands; what it held is free. The machine stays busy until the pool says
     /// that it is idle (it is being wiped) or gone.
     fn remove(&mut self, now: Micros, build: BuildId, touched: &mut Touched) {
-        let Some(slot) = self.items.slot(build) else { return };
+        let held = self.running.get(&build).map(|held| held.slot);
+        let Some(slot) = held.or_else(|| self.items.slot(build)) else { return };
         let Some((item, rare)) = self.items.remove(slot) else { return };
         if let Some(name) = rare.as_ref().and_then(|rare| rare.need.as_ref())
             && let Some(need) = self.needs.get_mut(name)
@@ -284,7 +295,7 @@ impl Scheduler {
             }
             Place::Blocked | Place::Need => {}
             Place::Running => {
-                self.running.remove(&slot);
+                self.running.remove(&build);
                 for at in 0..self.items.kind(&item).limits.len() {
                     let limit = self.items.kind(&item).limits[at];
                     self.limits[limit].used = self.limits[limit].used.saturating_sub(1);

@@ -143,8 +143,9 @@ impl Scheduler {
         let mut ahead = 0;
         let reason = match item.place {
             Place::Running => {
-                let (worker, host) = self.running.get(&slot)?;
-                Reason::Running { worker: worker.to_string(), host: self.hosts.name(*host).to_owned() }
+                let held = self.running.get(&item.build)?;
+                let host = self.hosts.name(held.host).to_owned();
+                Reason::Running { worker: held.worker.to_string(), host }
             }
             Place::Blocked => {
                 let message = rare.and_then(|rare| rare.blocked.clone()).unwrap_or_default();

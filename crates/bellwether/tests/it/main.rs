@@ -5,5 +5,6 @@
 mod demo;
 mod faults;
 mod input;
+mod load;
 mod metrics;
 mod sources;

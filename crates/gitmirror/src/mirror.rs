@@ -146,10 +146,19 @@ impl Mirror {
 
     /// Waits for the end of the repository's first round, for as long as nobody runs the mirror. `None` if there is
     /// no such repository.
-    pub async fn wait_first_round(&self, repo: &str) -> Option<RepoState> {
-        let repo = self.repo(repo)?;
-        repo.view.subscribe().wait_for(|view| view.finished > 0).await.ok()?;
-        Some(repo.state())
+    pub async fn wait_first_round(&self, name: &str) -> Option<RepoState> {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            let repo = self.repo(name)?;
+            let mut view = repo.view.subscribe();
+            let first = async { view.wait_for(|view| view.finished > 0).await.map(|_| ()) };
+            tokio::select! {
+                ended = first => return ended.ok().map(|()| repo.state()),
+                // Changed settings make another one of it, and the rounds of the one before never end.
+                changed = changes.changed() => changed.ok()?,
+            }
+        }
     }
 
     /// Tells what is known of a repository.

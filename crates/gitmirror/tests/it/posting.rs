@@ -149,3 +149,27 @@ async fn the_default_branch_follows_head_also_where_it_is_on_no_branch() {
     assert_eq!(state.state, gitmirror::Health::Ok, "{:?}", state.reason);
     running.stop().await;
 }
+
+/// A project file that is read before the first round has ended may change the repository's settings.
+#[tokio::test]
+async fn a_wait_for_the_first_round_outlives_changed_settings() {
+    let fixture = Fixture::new();
+    let source = fixture.source("source");
+    let before = fixture.repo("r", &source.0);
+    let mirror = fixture.open(vec![before.clone()]).await;
+    let mut waiting = std::pin::pin!(mirror.wait_first_round("r"));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    mirror.set_repos(vec![gitmirror::RepoConfig { poll: before.poll * 2, ..before }]).unwrap();
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let running = mirror.run(fixture.dashboard.service(), shutdown.clone());
+    let waited = async {
+        let state = waiting.await;
+        shutdown.cancel();
+        state
+    };
+    let limit = std::time::Duration::from_secs(60);
+    let (state, ()) = tokio::time::timeout(limit, async { tokio::join!(waited, running) }).await.unwrap();
+    assert_eq!(state.unwrap().rounds, 1);
+    // Without such a repository there is nothing to wait for.
+    assert!(mirror.wait_first_round("none").await.is_none());
+}

@@ -123,7 +123,7 @@ pub struct TokenList {
 pub struct LinkRequest {
     /// Who will be signed in by it; whoever asks, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub person: Option<String>,
     /// What they may do; `admin` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -319,7 +319,7 @@ pub(crate) async fn link(
     let body = body.map(|Input(body)| body).unwrap_or_default();
     let role = role(body.role.as_deref().unwrap_or("admin"), &[Role::Reader, Role::Developer, Role::Admin])?;
     let person = body.person.unwrap_or_else(|| viewer.who.to_string());
-    if person.is_empty() || person.len() > 256 || person.chars().any(char::is_control) {
+    if person.is_empty() || person.chars().count() > 256 || person.chars().any(char::is_control) {
         return Err(Failure::bad("not the name of a person"));
     }
     let path = access.login_link(&person, role).await?;

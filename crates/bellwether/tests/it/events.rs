@@ -71,7 +71,7 @@ fn events_are_the_history_of_builds_over_reconnects_and_a_killed_server() {
         )
         .unwrap();
         // Something of this round has begun, and is killed in whatever state it is.
-        wait_for("news", Duration::from_secs(60), || {
+        wait_for("news", Duration::from_secs(180), || {
             let news = since(&server, last)?;
             if let Some(newest) = news.last() {
                 last = newest["id"].as_u64().unwrap();
@@ -87,7 +87,7 @@ fn events_are_the_history_of_builds_over_reconnects_and_a_killed_server() {
         server.crash().unwrap();
         server.resume().unwrap();
     }
-    wait_for("the end of all builds", Duration::from_secs(120), || {
+    wait_for("the end of all builds", Duration::from_secs(180), || {
         let list = builds(&server)?;
         Ok((list.len() >= 8 && list.iter().all(|build| build["state"] == "done")).then_some(()))
     })

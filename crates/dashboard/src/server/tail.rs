@@ -122,17 +122,17 @@ fn events(dashboard: &Dashboard, log: &LogRow, query: &TailQuery, headers: &Head
     let end = futures::stream::iter([Ok(None)]);
     let pieces = follow(dashboard.clone(), attempt(log), from).map_ok(Some).chain(end);
     let events = pieces
-        .scan(Utf8::default(), |utf8, piece| {
+        .scan(Utf8 { byte: from, ..Utf8::default() }, |utf8, piece| {
             let events = match piece {
                 Ok(Some(piece)) => utf8.push(&piece),
                 Ok(None) => {
                     let mut last = utf8.end();
-                    last.push(Event::default().event("end").data("finished"));
+                    last.push(utf8.note("end", ""));
                     last
                 }
                 Err(refusal) => {
                     tracing::warn!(cause = refusal.message, "a live log breaks off");
-                    vec![Event::default().event("broken").data("the log can't be read")]
+                    vec![utf8.note("broken", "the log can't be read")]
                 }
             };
             std::future::ready(Some(futures::stream::iter(events).map(Ok::<_, Infallible>)))
@@ -168,6 +168,7 @@ impl Utf8 {
         if note {
             events.push(event(&self.held, self.byte, self.line, piece.end));
             self.held.clear();
+            self.byte = piece.end;
         } else if whole > 0 {
             let end = self.byte + whole as u64;
             events.push(event(&self.held[..whole], self.byte, self.line, end));
@@ -182,8 +183,20 @@ impl Utf8 {
         if self.held.is_empty() {
             return Vec::new();
         }
-        let end = self.byte + self.held.len() as u64;
-        vec![event(&std::mem::take(&mut self.held), self.byte, self.line, end)]
+        let (start, end) = (self.byte, self.byte + self.held.len() as u64);
+        self.byte = end;
+        vec![event(&std::mem::take(&mut self.held), start, self.line, end)]
+    }
+
+    /// An event about the log where it stands, without an id: it is no part of it.
+    fn note(&self, name: &str, text: &str) -> Event {
+        let data = LogEvent { byte: self.byte, line: self.line, text: text.to_owned() };
+        let event = Event::default().event(name);
+        match event.json_data(&data) {
+            Ok(event) => event,
+            // A message of numbers and a text is always JSON.
+            Err(_) => Event::default().event(name).data("{}"),
+        }
     }
 }
 
@@ -192,7 +205,7 @@ fn event(bytes: &[u8], byte: u64, line: u64, end: u64) -> Event {
     let event = Event::default().event("log").id(end.to_string());
     match event.json_data(&data) {
         Ok(event) => event,
-        Err(_) => Event::default().event("broken").data("the log can't be shown"),
+        Err(_) => Event::default().event("broken").data("{}"),
     }
 }
 

@@ -10,7 +10,7 @@ use webui::chart::{self, Bar};
 
 use super::super::refusal::{Path, Query, Refusal};
 use super::super::window::given;
-use super::super::{Dashboard, builds, visible};
+use super::super::{Dashboard, builds, check_name, visible};
 use super::lists::ListQuery;
 use super::{page, revision, shown, subject, took, until, word};
 use crate::api::BuildSummary;
@@ -48,7 +48,12 @@ pub(super) async fn builder(
     let twin = path.strip_suffix(".json").map(str::to_owned);
     query.builder = Some(twin.clone().unwrap_or_else(|| path.clone()));
     let asked = query.read();
-    let list = async { builds::page(&dashboard, &viewer, asked?).await };
+    let list = async {
+        if let Some(name) = &twin {
+            check_name("builder", name)?;
+        }
+        builds::page(&dashboard, &viewer, asked?).await
+    };
     if twin.is_some() {
         return list.await.map(Json).into_response();
     }

@@ -99,7 +99,7 @@ pub(crate) async fn closers_and_thresholds_are_configured(on: Fixture) {
     built(&on, 1, "b", "one@3", Outcome::Ok).await;
     built(&on, 2, "a", "one@3", Outcome::Failed).await;
     let (status, reason, _) = told(&on, "one").await;
-    assert_eq!((status, &*reason), (TreeStatus::Throttled, "1 of 2 builders are red: a"));
+    assert_eq!((status, &*reason), (TreeStatus::Throttled, "1 of 2 builders is red: a"));
     built(&on, 3, "a", "one@3", Outcome::Ok).await;
     on.client.put_build(&report(4, "a", &revision("one@2"))).await.unwrap();
     assert_eq!(told(&on, "one").await.0, TreeStatus::Open);

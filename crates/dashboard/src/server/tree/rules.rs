@@ -33,7 +33,10 @@ pub(crate) fn judge(
     }
     let share = rules.throttle_red.filter(|share| reds > 0 && reds * 100 >= u64::from(*share) * judged);
     if share.is_some() {
-        return (TreeStatus::Throttled, format!("{reds} of {judged} builders are red: {}", list(&red)));
+        return (
+            TreeStatus::Throttled,
+            format!("{reds} of {judged} builders {} red: {}", be(reds), list(&red)),
+        );
     }
     if let Some((queued, _)) =
         queued.zip(rules.throttle_queued).filter(|(queued, most)| *queued > u64::from(*most))
@@ -44,7 +47,9 @@ pub(crate) fn judge(
         (0, _) => "no builder has judged one of the newest commits".to_owned(),
         (1, 0) => "the one builder that judged is green".to_owned(),
         (_, 0) => format!("all {judged} builders that judged are green"),
-        _ => format!("{reds} of {judged} builders are red, none that closes the tree: {}", list(&red)),
+        _ => {
+            format!("{reds} of {judged} builders {} red, none that closes the tree: {}", be(reds), list(&red))
+        }
     };
     (TreeStatus::Open, reason)
 }
@@ -57,8 +62,12 @@ fn list(names: &[&str]) -> String {
     text
 }
 
+fn be(many: u64) -> &'static str {
+    if many == 1 { "is" } else { "are" }
+}
+
 fn named(names: &[&str]) -> String {
-    format!("{} {}", list(names), if names.len() == 1 { "is" } else { "are" })
+    format!("{} {}", list(names), be(names.len() as u64))
 }
 
 #[cfg(test)]
@@ -96,7 +105,7 @@ mod tests {
         assert_eq!(told(&["x"], 50, 0, "!a b c", 0).0, TreeStatus::Open);
         assert_eq!(
             told(&["x"], 33, 0, "!a b c", 0),
-            (TreeStatus::Throttled, "1 of 3 builders are red: a".into())
+            (TreeStatus::Throttled, "1 of 3 builders is red: a".into())
         );
         assert_eq!(told(&["x"], 1, 0, "a b c", 0).0, TreeStatus::Open);
         assert_eq!(told(&["!*"], 0, 0, "!a !b", 0).0, TreeStatus::Open);
@@ -108,6 +117,6 @@ mod tests {
     fn an_open_tree_says_why_too() {
         assert_eq!(told(&[], 25, 0, "", 0).1, "no builder has judged one of the newest commits");
         assert_eq!(told(&[], 25, 0, "a b", 0).1, "all 2 builders that judged are green");
-        assert_eq!(told(&["b"], 0, 0, "!a b", 0).1, "1 of 2 builders are red, none that closes the tree: a");
+        assert_eq!(told(&["b"], 0, 0, "!a b", 0).1, "1 of 2 builders is red, none that closes the tree: a");
     }
 }

@@ -5,6 +5,7 @@ mod terminal;
 mod api;
 mod args;
 mod command;
+mod memory;
 mod metrics;
 mod server;
 mod system;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         args.reexec_prefix = vec!["buildlet".into()];
         return buildlet::main(args);
     }
+    memory::few_arenas();
     terminal::logs(&cli);
     // Half the cores: most of what the server does is waiting, and each further thread is woken for nothing
     // (docs/benchmarks.md). What computes (git, SQLite, archives) has processes and threads of its own.

@@ -2,6 +2,7 @@
 
 #[allow(
     clippy::uninlined_format_args,
+    clippy::useless_format,
     dead_code,
     unused_imports,
     reason = "all of the API is there, and the commands use a part"

@@ -161,6 +161,36 @@ impl PutTestsQuery {
     }
 }
 
+/// Query of [`Client::list_audit`].
+#[derive(Debug, Clone, Default)]
+pub struct ListAuditQuery {
+    /// Rows with lower numbers.
+    pub before: Option<i64>,
+    /// At most so many rows, 100 if not given.
+    pub limit: Option<u32>,
+    /// A repo, or another word of what it was done to.
+    pub target: Option<String>,
+    /// Whether the chain is checked though it is long.
+    pub verify: Option<String>,
+    /// The word of what was done.
+    pub what: Option<String>,
+    /// Who.
+    pub who: Option<String>,
+}
+
+impl ListAuditQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("before", self.before.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("target", self.target.as_ref());
+        query.add("verify", self.verify.as_ref());
+        query.add("what", self.what.as_ref());
+        query.add("who", self.who.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::list_builds`].
 #[derive(Debug, Clone, Default)]
 pub struct ListBuildsQuery {
@@ -358,6 +388,36 @@ impl GetExpectedQuery {
         query.add("builder", Some(&self.builder));
         query.add("recipe", self.recipe.as_ref());
         query.add("repo", Some(&self.repo));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_audit_page`].
+#[derive(Debug, Clone, Default)]
+pub struct GetAuditPageQuery {
+    /// Rows with lower numbers.
+    pub before: Option<i64>,
+    /// At most so many rows, 100 if not given.
+    pub limit: Option<u32>,
+    /// A repo, or another word of what it was done to.
+    pub target: Option<String>,
+    /// Whether the chain is checked though it is long.
+    pub verify: Option<String>,
+    /// The word of what was done.
+    pub what: Option<String>,
+    /// Who.
+    pub who: Option<String>,
+}
+
+impl GetAuditPageQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("before", self.before.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("target", self.target.as_ref());
+        query.add("verify", self.verify.as_ref());
+        query.add("what", self.what.as_ref());
+        query.add("who", self.who.as_ref());
         query.text()
     }
 }
@@ -617,6 +677,8 @@ impl ListTreeQuery {
 /// Query of [`Client::get_statistics`].
 #[derive(Debug, Clone, Default)]
 pub struct GetStatisticsQuery {
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    pub builder: Option<String>,
     /// How many days back, 7 if not given.
     pub days: Option<u32>,
     /// Of this repo.
@@ -626,6 +688,7 @@ pub struct GetStatisticsQuery {
 impl GetStatisticsQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
+        query.add("builder", self.builder.as_ref());
         query.add("days", self.days.as_ref());
         query.add("repo", self.repo.as_ref());
         query.text()
@@ -741,6 +804,12 @@ impl Client {
     pub async fn put_tests(&self, attempt: &str, query: &PutTestsQuery, body: &TestList) -> Answer<()> {
         let path = query.add_to(format!("/api/v1/attempts/{}/tests", transport::segment(attempt)));
         self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Lists who did what, the newest first. `GET /api/v1/audit`
+    pub async fn list_audit(&self, query: &ListAuditQuery) -> Answer<AuditList> {
+        let path = query.add_to(format!("/api/v1/audit"));
+        self.call(Method::GET, &path, None::<&()>).await
     }
 
     /// Lists builds, the newest first. `GET /api/v1/builds`
@@ -876,6 +945,12 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Reads the configuration again; nothing changes unless all of it is well. `POST /api/v1/reload`
+    pub async fn reload_config(&self) -> Answer<Reloaded> {
+        let path = format!("/api/v1/reload");
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
     /// Lists the repos with their branches. `GET /api/v1/repos`
     pub async fn list_repos(&self) -> Answer<Vec<RepoInfo>> {
         let path = format!("/api/v1/repos");
@@ -925,6 +1000,36 @@ impl Client {
         self.call(Method::DELETE, &path, None::<&()>).await
     }
 
+    /// Lists branches, and whether each is open. `GET /api/v1/tree`
+    pub async fn list_trees(&self) -> Answer<TreeList> {
+        let path = format!("/api/v1/tree");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says whether a branch is open, with its last changes. `GET /api/v1/tree/{repo}/{branch}`
+    pub async fn get_tree(&self, repo: &str, branch: &str) -> Answer<TreeDetail> {
+        let path = format!("/api/v1/tree/{}/{}", transport::segment(repo), transport::segment(branch));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Ends what was set; the rules decide again. `POST /api/v1/tree/{repo}/{branch}/release`
+    pub async fn release_tree(
+        &self,
+        repo: &str,
+        branch: &str,
+        body: Option<&serde_json::Map<String, serde_json::Value>>,
+    ) -> Answer<TreeDetail> {
+        let path =
+            format!("/api/v1/tree/{}/{}/release", transport::segment(repo), transport::segment(branch));
+        self.call(Method::POST, &path, body).await
+    }
+
+    /// Opens, throttles or closes a branch, until it is released. `POST /api/v1/tree/{repo}/{branch}/set`
+    pub async fn set_tree(&self, repo: &str, branch: &str, body: Option<&TreeRequest>) -> Answer<TreeDetail> {
+        let path = format!("/api/v1/tree/{}/{}/set", transport::segment(repo), transport::segment(branch));
+        self.call(Method::POST, &path, body).await
+    }
+
     /// Says who asks, and what they may. `GET /api/v1/whoami`
     pub async fn whoami(&self) -> Answer<WhoAnswer> {
         let path = format!("/api/v1/whoami");
@@ -935,6 +1040,12 @@ impl Client {
     pub async fn find_work(&self) -> Answer<WorkAnswer> {
         let path = format!("/api/v1/work");
         self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/audit`. `GET /audit.json`
+    pub async fn get_audit_page(&self, query: &GetAuditPageQuery) -> Answer<AuditList> {
+        let path = query.add_to(format!("/audit.json"));
+        self.call(Method::GET, &path, None::<&()>).await
     }
 
     /// Lists the builds of a builder, the newest first. `GET /builders/{name}.json`
@@ -1063,9 +1174,15 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
-    /// Reads the configuration again; nothing changes unless all of it is well.
-    pub async fn reload_config(&self) -> Answer<Reloaded> {
-        let path = format!("/api/v1/reload");
-        self.call(Method::POST, &path, None::<&()>).await
+    /// The same as `/api/v1/tree`. `GET /tree.json`
+    pub async fn get_trees_page(&self) -> Answer<TreeList> {
+        let path = format!("/tree.json");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/tree/{repo}/{branch}`. `GET /tree/{repo}/{branch}.json`
+    pub async fn get_tree_page(&self, repo: &str, branch: &str) -> Answer<TreeDetail> {
+        let path = format!("/tree/{}/{}.json", transport::segment(repo), transport::segment(branch));
+        self.call(Method::GET, &path, None::<&()>).await
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 const HEAD: &str =
     "// Made from docs/openapi.json by `BELLWETHER_BLESS=1 cargo test -p xtask client`. Not to be edited.
 
-//! Every operation of the API as a typed call.
+//! Every operation of the API as a typed call. Long because there are that many.
 
 use access::*;
 use axum::body::Body;

@@ -25,6 +25,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let root = metadata::root();
     let docs = root.join("docs");
     let to = args.to.clone().unwrap_or_else(|| root.join("target/book"));
+    setup::ensure("docs")?;
     let mdbook = setup::path("mdbook")?.join("bin/mdbook");
     let mut command = Command::new(&mdbook);
     command.arg("build").arg("--dest-dir").arg(&to).arg(&docs);

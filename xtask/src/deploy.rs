@@ -37,6 +37,8 @@ enum Came {
 /// Does every look, prints each, and fails if one found something.
 pub fn run() -> Result<ExitCode> {
     let deploy = metadata::root().join("deploy");
+    // What can't be had is said below, each beside what was not looked at.
+    let _ = setup::ensure("deploy");
     let tools = setup::path("deploy-check").map(|venv| venv.join("bin")).map_err(|why| format!("{why:#}"));
     let schema = setup::path("compose-go").map_err(|why| format!("{why:#}"));
     let mut wrong = 0;

@@ -81,7 +81,8 @@ fn events_are_the_history_of_builds_over_reconnects_and_a_killed_server() {
             let of_head =
                 |event: &&Value| event["revision"].as_str().is_some_and(|text| text.contains(head.trim()));
             let builds = seen.iter().filter(of_head).filter(|event| event["kind"] != "commit").count();
-            Ok((builds > round % 3).then_some(()))
+            // A build of a moment is told of once: there may be no more than two.
+            Ok((builds > round % 2).then_some(()))
         })
         .unwrap();
         server.crash().unwrap();

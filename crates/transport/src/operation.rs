@@ -108,6 +108,13 @@ impl Operation {
         self
     }
 
+    /// Also takes the fields of a form of a page, which are not those of the JSON.
+    pub fn or_form<T: JsonSchema>(mut self) -> Self {
+        self.body.push(Content { kind: FORM, schema: Some(|of| of.subschema_for::<T>()) });
+        self.answers.push((303, "Of a form: leads to the page of what it was about.", None));
+        self
+    }
+
     /// Takes bytes.
     pub fn takes_bytes(mut self) -> Self {
         self.body.push(Content { kind: "application/octet-stream", schema: None });

@@ -1025,9 +1025,9 @@ impl Client {
     }
 
     /// Opens, throttles or closes a branch, until it is released. `POST /api/v1/tree/{repo}/{branch}/set`
-    pub async fn set_tree(&self, repo: &str, branch: &str, body: Option<&TreeRequest>) -> Answer<TreeDetail> {
+    pub async fn set_tree(&self, repo: &str, branch: &str, body: &TreeRequest) -> Answer<TreeDetail> {
         let path = format!("/api/v1/tree/{}/{}/set", transport::segment(repo), transport::segment(branch));
-        self.call(Method::POST, &path, body).await
+        self.call(Method::POST, &path, Some(body)).await
     }
 
     /// Says who asks, and what they may. `GET /api/v1/whoami`

@@ -134,8 +134,10 @@ pub struct TreeRequest {
     /// What it is to be.
     pub status: TreeStatus,
     /// Why, for people.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     pub reason: String,
     /// Seconds until it ends by itself; never if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_622_400))]
     pub expires_in: Option<u64>,
 }

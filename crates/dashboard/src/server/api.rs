@@ -127,7 +127,8 @@ fn trees() -> Routes<Dashboard> {
             "/tree/{repo}/{branch}/set",
             post(Role::Developer, tree::set).about(of_tree(
                 operation("set_tree", "Opens, throttles or closes a branch, until it is released.")
-                    .takes_order::<TreeRequest>()
+                    .takes::<TreeRequest>()
+                    .or_form::<tree::TreeForm>()
                     .answers::<TreeDetail>(),
             )),
         )

@@ -18,7 +18,7 @@ use super::visible::Eyes;
 use super::{Dashboard, time, visible};
 use crate::api::{RedBuilder, TreeChange, TreeDetail, TreeInfo, TreeList, TreeStatus};
 pub(super) use known::TreeCache;
-pub(super) use order::{release, set};
+pub(super) use order::{TreeForm, release, set};
 use rules::Verdict;
 
 /// So many trees are listed.

@@ -4,17 +4,17 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Form, Json};
 use http::header;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use store::audit::{self, Deed};
 use store::tree_orders::OrderRow;
 use store::{Micros, StoreError, tree_changes, tree_orders};
 use transport::Viewer;
 
-use super::super::refusal::{Answer, Path, Refusal};
+use super::super::refusal::{Answer, Input, Path, Refusal};
 use super::super::{Dashboard, time};
 use super::{change_of, detail, one};
-use crate::api::TreeRequest;
+use crate::api::{TreeRequest, TreeStatus};
 
 /// The longest reason, in characters.
 const LONGEST: usize = 500;
@@ -24,11 +24,17 @@ const LONGEST_TIME: u64 = 366 * 86_400;
 const TRIES: u32 = 5;
 
 /// What a form sends: times are text, empty for none.
-#[derive(Debug, Deserialize)]
-struct TreeForm {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(in super::super) struct TreeForm {
+    /// What it is to be.
+    #[schemars(with = "TreeStatus")]
     status: String,
+    /// Why, for people.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     reason: String,
+    /// Seconds until it ends by itself; never if not given.
     #[serde(default)]
+    #[schemars(with = "u64", range(min = 1, max = 31_622_400))]
     expires_in: String,
 }
 
@@ -39,22 +45,26 @@ pub(in super::super) enum Said<T> {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Said<TreeRequest> {
-    type Rejection = Refusal;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        if !is_form(&request) {
-            return json(request, state).await.map(Said::Json);
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if is_form(&request) {
+            return of_form(request, state).await.map(Said::Form).map_err(|refusal| refusal.into_response());
         }
-        let Form(form) = Form::<TreeForm>::from_request(request, state)
-            .await
-            .map_err(|error| Refusal::new(error.status(), "bad_request", error.body_text()))?;
-        let seconds = match form.expires_in.trim() {
-            "" => None,
-            text => Some(text.parse().map_err(|_| Refusal::bad("expires_in is not a number of seconds"))?),
-        };
-        let status = form.status.parse().map_err(|error| Refusal::bad(format!("status: {error}")))?;
-        Ok(Said::Form(TreeRequest { status, reason: form.reason, expires_in: seconds }))
+        Input::from_request(request, state).await.map(|Input(body)| Said::Json(body))
     }
+}
+
+async fn of_form<S: Send + Sync>(request: Request, state: &S) -> Answer<TreeRequest> {
+    let Form(form) = Form::<TreeForm>::from_request(request, state)
+        .await
+        .map_err(|error| Refusal::new(error.status(), "bad_request", error.body_text()))?;
+    let seconds = match form.expires_in.trim() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Refusal::bad("expires_in is not a number of seconds"))?),
+    };
+    let status = form.status.parse().map_err(|error| Refusal::bad(format!("status: {error}")))?;
+    Ok(TreeRequest { status, reason: form.reason, expires_in: seconds })
 }
 
 impl<S: Send + Sync> FromRequest<S> for Said<()> {
@@ -69,12 +79,6 @@ fn is_form(request: &Request) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
     kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-async fn json<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Answer<T> {
-    let body = Json::<T>::from_request(request, state).await;
-    body.map(|Json(body)| body)
-        .map_err(|error| Refusal::new(error.status(), "bad_request", error.body_text()))
 }
 
 /// Checks that somebody may give orders to a tree that exists for them.

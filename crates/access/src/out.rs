@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, StatusCode, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
+use transport::{CallError, Service};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LARGEST: usize = 1 << 20;
@@ -18,11 +16,10 @@ pub(crate) enum OutError {
     /// Neither TLS, nor on this machine.
     #[error("{0:?} is no https:// address, and not on this machine either")]
     Plain(String),
-    /// Built without TLS.
-    #[cfg(not(feature = "full"))]
-    #[error("this program was built without TLS for others' addresses (feature `full`)")]
-    NoTls,
-    /// No answer, or none in time.
+    /// It can't be reached, or not by this program.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// No whole answer, or none in time.
     #[error("{0} does not answer: {1}")]
     Silent(String, String),
     /// An answer that says no.
@@ -41,47 +38,26 @@ pub(crate) fn is_safe(url: &str) -> bool {
     uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && here)
 }
 
-#[cfg(feature = "full")]
-fn client(_: &str) -> Result<Client<hyper_rustls::HttpsConnector<HttpConnector>, Body>, OutError> {
-    use std::sync::{Arc, OnceLock};
-    static TLS: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    let tls = TLS.get_or_init(|| {
-        let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("invariant: ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    });
-    let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls.clone());
-    Ok(Client::builder(TokioExecutor::new()).build(connector.https_or_http().enable_http1().build()))
-}
-
-#[cfg(not(feature = "full"))]
-fn client(url: &str) -> Result<Client<HttpConnector, Body>, OutError> {
-    if url.starts_with("https:") {
-        return Err(OutError::NoTls);
-    }
-    Ok(Client::builder(TokioExecutor::new()).build(HttpConnector::new()))
-}
-
 /// Sends a request and reads a JSON answer.
 pub(crate) async fn json<T: DeserializeOwned>(mut request: Request<Body>) -> Result<T, OutError> {
     let url = request.uri().to_string();
     let place = url.split('?').next().unwrap_or_default().to_owned();
-    if !is_safe(&url) {
+    let (scheme, authority) = (request.uri().scheme_str(), request.uri().authority());
+    let (Some(scheme), Some(authority), true) = (scheme, authority, is_safe(&url)) else {
         return Err(OutError::Plain(place));
-    }
+    };
+    let service = Service::url(&format!("{scheme}://{authority}"));
     let headers = request.headers_mut();
     headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, header::HeaderValue::from_static("bellwether"));
-    let client = client(&url)?;
     let answer = async {
-        let silent = |error: &dyn std::fmt::Display| OutError::Silent(place.clone(), error.to_string());
-        let response = client.request(request).await.map_err(|error| silent(&error))?;
+        let response = service.send(request).await?;
         let status = response.status();
-        let bytes = axum::body::to_bytes(Body::new(response.into_body()), LARGEST).await;
-        Ok((status, bytes.map_err(|error| silent(&error))?))
+        let bytes = axum::body::to_bytes(response.into_body(), LARGEST).await;
+        Ok::<_, OutError>((
+            status,
+            bytes.map_err(|error| OutError::Silent(place.clone(), error.to_string()))?,
+        ))
     };
     let (status, bytes) = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(answer) => answer?,

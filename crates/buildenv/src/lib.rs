@@ -55,3 +55,4 @@ pub use quantity::{Version, parse_duration, parse_size, show_duration};
 pub use revision::{Commit, Revision, RevisionError};
 pub use schema::{all_keys, keys_without_effect, reference};
 pub use source::{Kind, Location, Source};
+pub use tree::{quote, show_key};

@@ -189,14 +189,14 @@ impl Node {
     }
 }
 
-/// Writes a key, quoted if it must be.
-pub(crate) fn show_key(key: &str) -> String {
+/// Writes a key of TOML, quoted if it must be.
+pub fn show_key(key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !key.is_empty() && key.chars().all(bare) { key.to_string() } else { quote(key) }
 }
 
 /// Writes a text as a basic TOML string.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use buildenv::{quote, show_key};
+
 use crate::System;
 use crate::draft::{Builder, Draft, Labels, Recipe, Step};
 
@@ -35,12 +37,13 @@ fn builder(out: &mut String, builder: &Builder) {
     }
     match builder.axes.is_empty() {
         true => {
-            let _ = writeln!(out, "[builder.{}]", key(&builder.name));
+            let _ = writeln!(out, "[builder.{}]", show_key(&builder.name));
         }
         false => {
-            let _ = writeln!(out, "[matrix.{}]\nname = {}", key(&builder.name), quote(&builder.pattern()));
+            let _ =
+                writeln!(out, "[matrix.{}]\nname = {}", show_key(&builder.name), quote(&builder.pattern()));
             let axes =
-                builder.axes.iter().map(|axis| format!("{} = {}", key(&axis.name), list(&axis.values)));
+                builder.axes.iter().map(|axis| format!("{} = {}", show_key(&axis.name), list(&axis.values)));
             let _ = writeln!(out, "axes = {{ {} }}", axes.collect::<Vec<_>>().join(", "));
         }
     }
@@ -75,7 +78,7 @@ fn builder(out: &mut String, builder: &Builder) {
         let _ = writeln!(out, "env = {}", table(&builder.env));
     }
     for set in &builder.set {
-        let _ = writeln!(out, "\n[[matrix.{}.set]]\nwhen = {}", key(&builder.name), table(&set.when));
+        let _ = writeln!(out, "\n[[matrix.{}.set]]\nwhen = {}", show_key(&builder.name), table(&set.when));
         if !set.needs.is_empty() {
             let _ = writeln!(out, "needs = {}", table(&set.needs));
         }
@@ -91,7 +94,7 @@ fn braces(text: &str, builder: &Builder) -> String {
 }
 
 fn recipe(out: &mut String, recipe: &Recipe) {
-    let name = key(&recipe.name);
+    let name = show_key(&recipe.name);
     let _ = writeln!(out, "\n[recipe.{name}]");
     if let Some(dir) = &recipe.dir {
         let _ = writeln!(out, "dir = {}", quote(dir));
@@ -159,7 +162,7 @@ pub fn server(draft: &Draft) -> String {
     if hosts.is_empty() && draft.secrets.is_empty() {
         return String::new();
     }
-    let repo = key(&draft.repo);
+    let repo = show_key(&draft.repo);
     let mut out = format!(
         "# For the server file (--config): what the imported builders ask for. Look at each line before you use it.\n\
          \n[repo.{repo}]\nurl = \".\"                    # where the repository is fetched from\n\
@@ -169,7 +172,7 @@ pub fn server(draft: &Draft) -> String {
         let _ = writeln!(
             out,
             "\n[host.{}]\npool = \"reverse\"             # machines that dial in\nlabels = {}",
-            key(name),
+            show_key(name),
             table(labels)
         );
     }
@@ -178,7 +181,7 @@ pub fn server(draft: &Draft) -> String {
         let _ = writeln!(
             out,
             "\n# While the server has no variable {variable}, these builders are blocked.\n[secret.{}]\nenv = {1}\nas = {1}\nbuilders = {2}",
-            key(&crate::draft::slug(variable)),
+            show_key(&crate::draft::slug(variable)),
             quote(variable),
             list(&builders)
         );
@@ -198,16 +201,11 @@ fn table(pairs: &Labels) -> String {
     for (name, value) in pairs.iter().rev() {
         if !seen.contains(&name.as_str()) {
             seen.push(name);
-            parts.push(format!("{} = {}", key(name), quote(value)));
+            parts.push(format!("{} = {}", show_key(name), quote(value)));
         }
     }
     parts.reverse();
     format!("{{ {} }}", parts.join(", "))
-}
-
-fn key(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quote(name) }
 }
 
 fn comment(text: &str) -> String {
@@ -230,24 +228,4 @@ fn text(text: &str) -> String {
     } else {
         quote(text)
     }
-}
-
-/// Writes a text as a basic string.
-pub fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

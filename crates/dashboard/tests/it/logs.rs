@@ -7,13 +7,12 @@ use dashboard::api::{LogGap, LogRange};
 use dashboard::client::{DashboardClient, LogOf};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use object_store::memory::InMemory;
-use object_store::{ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult};
 use proptest::prelude::{Strategy as _, any};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 use store::Objects;
 
+use crate::faulty::Faulty;
 use crate::fixture::{Fixture, attempt_id, build_id, write_log};
 
 async fn all(client: &DashboardClient, attempt: &str) -> Vec<u8> {
@@ -345,82 +344,9 @@ pub(crate) async fn a_chunk_that_was_changed_on_disk_is_found(on: Fixture) {
     assert!(rest.is_err(), "it is given out");
 }
 
-/// An object store on a disk that is full.
-#[derive(Debug)]
-struct FullDisk(InMemory);
-
-impl std::fmt::Display for FullDisk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("full disk")
-    }
-}
-
-fn full() -> object_store::Error {
-    let source = Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
-    object_store::Error::Generic { store: "full", source }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for FullDisk {
-    async fn put_opts(
-        &self,
-        _: &object_store::path::Path,
-        _: PutPayload,
-        _: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        Err(full())
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        _: &object_store::path::Path,
-        _: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn object_store::MultipartUpload>> {
-        Err(full())
-    }
-
-    async fn get_opts(
-        &self,
-        at: &object_store::path::Path,
-        options: object_store::GetOptions,
-    ) -> object_store::Result<object_store::GetResult> {
-        self.0.get_opts(at, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        at: futures::stream::BoxStream<'static, object_store::Result<object_store::path::Path>>,
-    ) -> futures::stream::BoxStream<'static, object_store::Result<object_store::path::Path>> {
-        self.0.delete_stream(at)
-    }
-
-    fn list(
-        &self,
-        prefix: Option<&object_store::path::Path>,
-    ) -> futures::stream::BoxStream<'static, object_store::Result<object_store::ObjectMeta>> {
-        self.0.list(prefix)
-    }
-
-    async fn list_with_delimiter(
-        &self,
-        prefix: Option<&object_store::path::Path>,
-    ) -> object_store::Result<object_store::ListResult> {
-        self.0.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        _: &object_store::path::Path,
-        _: &object_store::path::Path,
-        _: object_store::CopyOptions,
-    ) -> object_store::Result<()> {
-        Err(full())
-    }
-}
-
 pub(crate) async fn a_full_disk_is_said_and_nothing_is_half_there(on: Fixture) {
     let (attempt, build) = (attempt_id(1), build_id(1));
-    let full = on.with(&Objects::from_store(Arc::new(FullDisk(InMemory::new()))), LogLimits::default());
+    let full = on.with(&Objects::from_store(Arc::new(Faulty::full())), LogLimits::default());
     full.log_open(&attempt, &build, 1).await.unwrap();
     let content = noise(50_000, 5);
     let put = |client: &DashboardClient| {

@@ -5,6 +5,7 @@
 
 mod builds;
 mod cells;
+mod faulty;
 mod feed;
 mod fixture;
 mod grid;

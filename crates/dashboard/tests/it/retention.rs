@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::body::Body;
 use dashboard::api::{Outcome, TestResult};
@@ -13,6 +12,7 @@ use store::results::ResultRow;
 use store::{AttemptId, BuildId, Db, Micros, Objects};
 use tokio::sync::watch;
 
+use crate::faulty::Faulty;
 use crate::fixture::{CONFIG, Fixture, attempt_id, build_id, config, done, report, revision};
 
 const DAY: i64 = 86_400_000_000;
@@ -267,78 +267,6 @@ async fn named(on: &Fixture) -> Vec<String> {
     found
 }
 
-/// A store that lets so many objects be deleted and then refuses, as if the process had died there.
-#[derive(Debug)]
-struct Dies(Arc<dyn ObjectStore>, AtomicI64);
-
-impl std::fmt::Display for Dies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a store that dies")
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Dies {
-    async fn put_opts(
-        &self,
-        at: &object_store::path::Path,
-        bytes: object_store::PutPayload,
-        options: object_store::PutOptions,
-    ) -> object_store::Result<object_store::PutResult> {
-        self.0.put_opts(at, bytes, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &object_store::path::Path,
-        options: object_store::PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn object_store::MultipartUpload>> {
-        self.0.put_multipart_opts(at, options).await
-    }
-
-    async fn get_opts(
-        &self,
-        at: &object_store::path::Path,
-        options: object_store::GetOptions,
-    ) -> object_store::Result<object_store::GetResult> {
-        self.0.get_opts(at, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        at: futures::stream::BoxStream<'static, object_store::Result<object_store::path::Path>>,
-    ) -> futures::stream::BoxStream<'static, object_store::Result<object_store::path::Path>> {
-        if self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
-            return self.0.delete_stream(at);
-        }
-        let source = std::io::Error::other("died here").into();
-        Box::pin(futures::stream::iter([Err(object_store::Error::Generic { store: "dies", source })]))
-    }
-
-    fn list(
-        &self,
-        prefix: Option<&object_store::path::Path>,
-    ) -> futures::stream::BoxStream<'static, object_store::Result<object_store::ObjectMeta>> {
-        self.0.list(prefix)
-    }
-
-    async fn list_with_delimiter(
-        &self,
-        prefix: Option<&object_store::path::Path>,
-    ) -> object_store::Result<object_store::ListResult> {
-        self.0.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &object_store::path::Path,
-        to: &object_store::path::Path,
-        options: object_store::CopyOptions,
-    ) -> object_store::Result<()> {
-        self.0.copy_opts(from, to, options).await
-    }
-}
-
 pub(crate) async fn a_round_that_dies_anywhere_is_finished_by_the_next(on: Fixture) {
     on.push("one", "main", &[1]).await;
     let mut dice = Dice(7);
@@ -379,7 +307,7 @@ pub(crate) async fn a_round_that_dies_anywhere_is_finished_by_the_next(on: Fixtu
     let local: Arc<dyn ObjectStore> = Arc::new(local);
     let mut died = 0;
     loop {
-        let dies = Objects::from_store(Arc::new(Dies(Arc::clone(&local), AtomicI64::new(2))));
+        let dies = Objects::from_store(Arc::new(Faulty::dies(Arc::clone(&local), 2)));
         let round = dashboard(&on.db, &dies, &rules).gc(Round { now, dry_run: false }).await;
         check(&on, &all, &mut gone).await;
         match round {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use testkit::{File, GitRepo, Server, ServerOptions, wait_for};
+use testkit::{File, GitRepo, Server, wait_for};
 
 use crate::process::{self, End, Line};
 use crate::{server_binary, setup};
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = tempfile::tempdir().context("a folder for the server")?;
     let began = Instant::now();
     let mut server = started(&program, dir.path())?;
-    let admin = std::fs::read_to_string(server.data().join("admin-token"))?.trim().to_owned();
+    let admin = server.token()?;
     let known = known(&server)?;
     let mut all = Counted::default();
     for role in ["admin", "service"] {
@@ -127,19 +127,12 @@ fn started(program: &Path, dir: &Path) -> Result<Server> {
         &[("bellwether.toml", File::Text(PROJECT)), ("result.txt", File::Text("all ok\n"))],
     )?;
     repo.commit("second", &[("result.txt", File::Text("error: it is broken\n"))])?;
-    let file = dir.join("server.toml");
     // Who asks without a token is counted as one stranger, however fast.
     let url = repo.dir().display();
     let text = format!(
         "[access]\nstrangers_per_second = 1000000\nstrangers_burst = 1000000\n\n[repo.app]\nurl = \"{url}\"\nhorizon = 2\n"
     );
-    std::fs::write(&file, text)?;
-    let server = Server::start(ServerOptions {
-        program: program.to_owned(),
-        data: dir.join("data"),
-        arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
-        environment: Vec::new(),
-    })?;
+    let server = Server::configured(program.to_owned(), dir, &text)?;
     wait_for("two builds", BUILT, || {
         let done = read(&server, "/api/v1/builds?state=done")?;
         Ok(done["builds"].as_array().is_some_and(|builds| builds.len() >= 2).then_some(()))

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use testkit::legacy::{CONFIG, sequence};
-use testkit::{Postgres, Server, ServerOptions};
+use testkit::{Postgres, Server};
 
 use crate::server_binary;
 
@@ -64,14 +64,8 @@ fn on_a_server(program: &Path, dir: &Path, database: &str) -> Result<usize> {
     let data = dir.join("data");
     std::fs::create_dir_all(&data)?;
     std::fs::write(data.join("builder.key"), format!("{KEY}\n"))?;
-    let file = dir.join("server.toml");
-    std::fs::write(&file, format!("[environment.dev]\ndatabase = \"{database}\"\n{CONFIG}"))?;
-    let mut server = Server::start(ServerOptions {
-        program: program.to_owned(),
-        data,
-        arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
-        environment: Vec::new(),
-    })?;
+    let config = format!("[environment.dev]\ndatabase = \"{database}\"\n{CONFIG}");
+    let mut server = Server::configured(program.to_owned(), dir, &config)?;
     let differences = walk(server.address(), "/dash", KEY)?;
     server.interrupt()?;
     Ok(differences)

@@ -53,6 +53,17 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts the server of a folder: `server.toml`, which is written there, and `data`.
+    ///
+    /// # Errors
+    /// See [`Server::start`].
+    pub fn configured(program: PathBuf, dir: &Path, config: &str) -> Result<Self> {
+        let file = dir.join("server.toml");
+        std::fs::write(&file, config).with_context(|| format!("writing {}", file.display()))?;
+        let arguments = vec!["--config".into(), file.to_string_lossy().into_owned()];
+        Self::start(ServerOptions { program, data: dir.join("data"), arguments, environment: Vec::new() })
+    }
+
     /// Starts the server on a free port without waiting for anything: it may end, or wait, before it is healthy.
     ///
     /// # Errors
@@ -64,6 +75,16 @@ impl Server {
         let mut server = Self { options, address, log, child: None };
         server.child = Some(server.spawn()?);
         Ok(server)
+    }
+
+    /// The token of the command line, which the server keeps in its data directory.
+    ///
+    /// # Errors
+    /// Where the server has not come so far, or it can't be read.
+    pub fn token(&self) -> Result<String> {
+        let file = self.options.data.join("admin-token");
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        Ok(text.trim().to_owned())
     }
 
     /// Starts it again with these arguments as [`Server::launch`] does.

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use testkit::{
-    File, GitRepo, Kill, Server, ServerOptions, cpu_time, kill, open_files, resident_bytes, threads,
-    wait_for, workers,
+    File, GitRepo, Kill, Server, cpu_time, kill, open_files, resident_bytes, threads, wait_for, workers,
 };
 
 use super::Args;
@@ -37,7 +36,6 @@ pub(super) fn section(args: &Args) -> Result<String> {
     let dir = tempfile::Builder::new().prefix("bw-month-").tempdir()?;
     let mut repo = GitRepo::create(&dir.path().join("repo"))?;
     repo.commit("The first", &[("README", File::Text("A month of builds.\n"))])?;
-    let config = dir.path().join("server.toml");
     let url = toml::Value::from(repo.dir().to_string_lossy().as_ref()).to_string();
     let mut text = format!(
         "[repo.{REPO}]\nurl = {url}\nhorizon = {}\n\n[host.one]\npool = \"local\"\ncapacity = 4\n\n\
@@ -49,13 +47,7 @@ pub(super) fn section(args: &Args) -> Result<String> {
             "\n[builder.b{n}]\nhost = \"one\"\nrecipe = \"count\"\nrepos = [\"{REPO}\"]\n"
         ));
     }
-    std::fs::write(&config, text)?;
-    let server = Server::start(ServerOptions {
-        program,
-        data: dir.path().join("data"),
-        arguments: vec!["--config".into(), config.to_string_lossy().into_owned()],
-        environment: Vec::new(),
-    })?;
+    let server = Server::configured(program, dir.path(), &text)?;
     let _workers = Ended(server.data());
     let pid = server.pid().context("the server is not running")?;
     let began = Instant::now();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use testkit::{File, GitRepo, Kill, Server, ServerOptions, kill, workers};
+use testkit::{File, GitRepo, Kill, Server, kill, workers};
 
 use super::Args;
 use super::peer::percentile;
@@ -72,15 +72,8 @@ impl Site {
                  \n[recipe.{name}]\nrun = \"{run}\"\ntimeout = \"5m\"\n"
             ));
         }
-        let file = dir.join("server.toml");
-        std::fs::write(&file, text)?;
-        let server = Server::start(ServerOptions {
-            program,
-            data: dir.join("data"),
-            arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
-            environment: Vec::new(),
-        })?;
-        let token = std::fs::read_to_string(server.data().join("admin-token"))?.trim().to_owned();
+        let server = Server::configured(program, dir, &text)?;
+        let token = server.token()?;
         let mut site = Self { server, token, commits };
         // The worker is warm after it.
         site.build("trivial").context("the first build")?;

@@ -200,9 +200,9 @@ impl World {
         let head = self.repo.head()?;
         let mut last = String::new();
         wait_for("the builds of the newest commit", LIMIT, || {
-            let token = std::fs::read_to_string(self.data.join("admin-token")).unwrap_or_default();
+            let token = server.token().unwrap_or_default();
             let path = format!("/api/v1/builds?limit={}", count * 2);
-            let Ok(answer) = server.request("GET", &path, Some(token.trim()), None) else { return Ok(None) };
+            let Ok(answer) = server.request("GET", &path, Some(&token), None) else { return Ok(None) };
             let Ok(list) = answer.json() else { return Ok(None) };
             let builds = list["builds"].as_array().cloned().unwrap_or_default();
             last = list.to_string();

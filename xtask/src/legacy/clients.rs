@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use testkit::{File, GitRepo, Kill, Server, ServerOptions, kill, wait_for};
+use testkit::{File, GitRepo, Kill, Server, kill, wait_for};
 
 use crate::process::{self, End, Line};
 use crate::setup;
@@ -179,17 +179,8 @@ impl Stage {
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("builder.key"), KEY)?;
         std::fs::write(home.join(".gobuildkey"), format!("{KEY}\n"))?;
-        let file = dir.join("server.toml");
-        std::fs::write(
-            &file,
-            "[repo.other]\nurl = \"other\"\n[dashboard]\nbuilder_key_file = \"builder.key\"\n",
-        )?;
-        let server = Server::start(ServerOptions {
-            program: program.to_owned(),
-            data,
-            arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
-            environment: Vec::new(),
-        })?;
+        let config = "[repo.other]\nurl = \"other\"\n[dashboard]\nbuilder_key_file = \"builder.key\"\n";
+        let server = Server::configured(program.to_owned(), dir, config)?;
         Ok(Self { server, home, commits })
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use testkit::{File, GitRepo, Kill, Server, ServerOptions, free_port, kill, request, wait_for};
+use testkit::{File, GitRepo, Kill, Server, free_port, kill, request, wait_for};
 
 use super::LIMIT;
 use crate::{process, server_binary};
@@ -83,14 +83,9 @@ impl Site {
             "ring the bell",
             &[("bellwether.toml", File::Text("[builder.bell]\nrecipes = \"x\"\n"))],
         )?;
-        let config = dir.path().join("server.toml");
-        std::fs::write(&config, work_config(flock.dir(), tower.dir()))?;
-        let arguments = vec!["--config".to_owned(), config.display().to_string()];
-        let data = dir.path().join("data");
-        let options = ServerOptions { program, data: data.clone(), arguments, environment: Vec::new() };
-        let server = Server::start(options)?;
+        let server = Server::configured(program, dir.path(), &work_config(flock.dir(), tower.dir()))?;
         let address = server.address();
-        let token = Some(read(&data.join("admin-token"))?);
+        let token = Some(server.token()?);
         let process = Process::Work { server: Box::new(server), _dir: dir };
         let site = Site { address, token, kind: Kind::AtWork, process };
         wait_for("a build that runs and two that wait", LIMIT, || {

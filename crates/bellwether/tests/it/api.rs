@@ -49,7 +49,7 @@ fn the_requests_of_the_manual_work() {
         let out = Command::new("timeout")
             .args(["60", "sh", "-euc", &script])
             .env("SERVER", format!("http://{}", server.address()))
-            .env("TOKEN", std::fs::read_to_string(server.data().join("admin-token")).unwrap().trim())
+            .env("TOKEN", server.token().unwrap())
             .env("BUILD", &build)
             .output()
             .unwrap();

@@ -18,8 +18,8 @@ fn start(steps: &[&str], per_second: u32, burst: u32) -> World {
 
 /// What the server answers its own command line.
 fn ask(server: &Server, path: &str) -> Option<Value> {
-    let token = std::fs::read_to_string(server.data().join("admin-token")).ok()?;
-    server.request("GET", path, Some(token.trim()), None).ok()?.json().ok()
+    let token = server.token().ok()?;
+    server.request("GET", path, Some(&token), None).ok()?.json().ok()
 }
 
 /// Waits until so many builds are done, and returns them, newest first.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use testkit::{File, GitRepo, Server, ServerOptions};
+use testkit::{File, GitRepo, Server};
 
 use super::{Job, Jobs, Side};
 use crate::server_binary;
@@ -33,15 +33,8 @@ impl Bellwether {
         let commit =
             |n| repo.commit("The work of the benchmark", &[("README", File::Text(&format!("{n}\n")))]);
         let commits = (0..builds).map(commit).collect::<Result<_>>()?;
-        let file = dir.join("server.toml");
-        std::fs::write(&file, config(repo.dir(), jobs, builds))?;
-        let server = Server::start(ServerOptions {
-            program,
-            data: dir.join("data"),
-            arguments: vec!["--config".into(), file.to_string_lossy().into_owned()],
-            environment: Vec::new(),
-        })?;
-        let token = admin_token(server.data())?;
+        let server = Server::configured(program, dir, &config(repo.dir(), jobs, builds))?;
+        let token = server.token()?;
         Ok(Self { server, commits, known: None, token })
     }
 }
@@ -126,12 +119,6 @@ impl Drop for Bellwether {
 }
 
 /// The administrator's token that `up` keeps for the command line.
-fn admin_token(data: &Path) -> Result<String> {
-    let text =
-        std::fs::read_to_string(data.join("admin-token")).context("the admin token in the data directory")?;
-    Ok(text.trim().to_owned())
-}
-
 /// Three builders that run only when asked, and one worker for all.
 fn config(repo: &Path, jobs: &Jobs, again: usize) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();

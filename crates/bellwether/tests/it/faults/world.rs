@@ -157,9 +157,8 @@ impl World {
 
     /// Sends an order with the server's token; what it answers may get lost.
     pub fn order(&self, path: &str) -> Result<Value> {
-        let token = std::fs::read_to_string(self.data().join("admin-token"))?;
         let server = self.server.as_ref().context("no server")?;
-        server.request("POST", path, Some(token.trim()), None)?.json()
+        server.request("POST", path, Some(&server.token()?), None)?.json()
     }
 
     /// The id of the only build there is, once there is one.

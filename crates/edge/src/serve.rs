@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::stream::Stream;
 use crate::table::Table;
 use crate::{Limits, connection};
 
@@ -17,6 +20,10 @@ use crate::{Limits, connection};
 const GRACE: Duration = Duration::from_millis(200);
 /// After an error that more connections would only repeat.
 const PAUSE: Duration = Duration::from_millis(100);
+/// So many that were turned away are listened to for a moment, so that they can read why.
+const TURNED_AWAY: usize = 64;
+/// An end that was turned away has so long to take the last bytes.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// What is said on the port of TLS to somebody who comes without.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +52,8 @@ impl std::fmt::Debug for Edge {
 struct Inner {
     limits: Limits,
     table: Arc<Table>,
+    /// Places of those who are turned away.
+    turned_away: Arc<Semaphore>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS, plain is what there is"))]
     plain: PlainRule,
     #[cfg(feature = "tls")]
@@ -58,6 +67,7 @@ impl Edge {
         Edge(Arc::new(Inner {
             limits,
             table: Arc::default(),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             plain: Arc::new(|_| Plain::Answer),
             #[cfg(feature = "tls")]
             tls: None,
@@ -68,7 +78,8 @@ impl Edge {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(limits: Limits, tls: crate::tls::Tls, plain: PlainRule) -> Edge {
-        Edge(Arc::new(Inner { limits, table: Arc::default(), plain, tls: Some(tls) }))
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        Edge(Arc::new(Inner { limits, table: Arc::default(), turned_away, plain, tls: Some(tls) }))
     }
 
     /// How many connections are open.
@@ -160,7 +171,8 @@ impl Edge {
             }
             None => {
                 tracing::debug!(%peer, "a connection too many");
-                turn_away(stream);
+                let place = Arc::clone(&self.0.turned_away).try_acquire_owned().ok();
+                connections.spawn(turn_away(stream, place, stop.clone()));
             }
         }
     }
@@ -172,9 +184,9 @@ fn of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
 }
 
-/// Says that there are too many, as far as that can be said without waiting.
-fn turn_away(stream: TcpStream) {
-    use std::io::Write as _;
+/// Says that there are too many. With a place, what the other end still sends is read for a moment: what comes for a
+/// socket that is closed makes its system throw the answer away. Without one it is said as far as can be without waiting.
+async fn turn_away(stream: TcpStream, place: Option<OwnedSemaphorePermit>, stop: CancellationToken) {
     let message = "too many requests are under way; try again";
     let body = serde_json::json!({"code": "too_many_connections", "message": message, "request_id": ""});
     let body = body.to_string();
@@ -183,10 +195,21 @@ fn turn_away(stream: TcpStream) {
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    if let Ok(mut stream) = stream.into_std() {
-        // Whoever can't take it is gone, or did not ask in plain HTTP.
-        let _ = stream.write(answer.as_bytes());
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+    // Whoever can't take it is gone, or did not ask in plain HTTP.
+    if place.is_none() {
+        if let Ok(mut stream) = stream.into_std() {
+            let _ = io::Write::write(&mut stream, answer.as_bytes());
+        }
+        return;
+    }
+    let mut stream = Stream::new(stream, STALLED);
+    let told = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    tokio::select! {
+        _ = told => {}
+        () = stop.cancelled() => {}
     }
 }
 
@@ -194,7 +217,7 @@ fn turn_away(stream: TcpStream) {
 mod tests {
     use super::*;
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncReadExt as _;
 
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
@@ -238,9 +261,13 @@ mod tests {
     async fn whoever_waits_gives_way_and_who_is_answered_does_not() {
         let limits = Limits { head: Duration::from_secs(60), ..small(2) };
         let (go, held) = tokio::sync::watch::channel(false);
+        let (answering, mut answered) = tokio::sync::mpsc::channel(2);
         let slow = move || {
-            let mut held = held.clone();
-            async move { held.wait_for(|go| *go).await.map_or("gone", |_| "at last") }
+            let (mut held, answering) = (held.clone(), answering.clone());
+            async move {
+                answering.send(()).await.unwrap();
+                held.wait_for(|go| *go).await.map_or("gone", |_| "at last")
+            }
         };
         let router = Router::new().route("/", get(|| async { "at once" })).route("/slow", get(slow));
         let running = running(limits, router).await;
@@ -251,20 +278,23 @@ mod tests {
             assert!(ask(running.address, ASK).await.ends_with("at once"), "somebody is let in");
         }
         assert_eq!(waits.read(&mut [0; 1]).await.unwrap_or(0), 0, "whoever waited is cut");
-        let slow = |_| {
+        let mut both = Vec::new();
+        for _ in 0..2 {
             let request = b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-            tokio::spawn(ask(running.address, request))
-        };
-        let both: Vec<_> = [0, 1].into_iter().map(slow).collect();
-        // Those two are answered now, so that a third is told to come again.
-        let mut refused = String::new();
-        for _ in 0..1000 {
-            refused = ask(running.address, ASK).await;
-            if refused.contains("503") {
-                break;
-            }
+            both.push(tokio::spawn(ask(running.address, request)));
+            answered.recv().await.unwrap();
         }
-        assert!(refused.contains("Retry-After") && refused.ends_with('}'), "{refused}");
+        // Those two are answered now, so that a third is told to come again, who only asks once that is said.
+        let mut third = TcpStream::connect(running.address).await.unwrap();
+        third.readable().await.unwrap();
+        third.write_all(ASK).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        third.write_all(ASK).await.unwrap();
+        let mut refused = String::new();
+        third.read_to_string(&mut refused).await.unwrap();
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.ends_with('}'), "{refused}");
+        assert!(refused.contains("Retry-After"), "{refused}");
+        drop(third);
         let (head, body) = refused.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{refused}");
         go.send_replace(true);

@@ -10,6 +10,7 @@
 //! * Nothing waits while matching capacity is free: after every event each touched host is dispatched until it has no
 //!   idle machine or no ready build.
 
+mod ids;
 mod items;
 mod queue;
 mod state;

@@ -1,15 +1,13 @@
 //! The builds that the scheduler knows, kept small: a dispatch among a million of them costs what its cache misses cost.
 //!
-//! Names stand as numbers, what builds of one builder have in common stands once, and the table from id to build holds
-//! numbers of slots only, four bytes a build.
+//! Names stand as numbers, what builds of one builder have in common stands once, and ids lead to numbers of slots.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher as _;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 use store::{BuildId, Micros, WorkerId};
 
+use super::ids::Ids;
 use super::{Class, Request};
 
 /// The number of a build while it is known here; given anew once it has left.
@@ -112,8 +110,7 @@ impl Item {
 #[derive(Debug, Default)]
 pub(super) struct Items {
     slots: Slab<Item>,
-    by_id: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
+    ids: Ids,
     /// Grows with each change of a builder's hosts or limits, hence never by much.
     kinds: Vec<Kind>,
     kind_numbers: HashMap<Kind, u32>,
@@ -150,9 +147,7 @@ impl Items {
             kind: number,
         };
         let slot = self.slots.insert(item) as Slot;
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = |slot: &Slot| hasher.hash_one(slots[*slot as usize].build);
-        self.by_id.insert_unique(hash(&slot), slot, hash);
+        self.ids.insert(request.build, slot, |id, slot| holds(&self.slots, id, slot));
         if rare != Rare::default() {
             self.rare.insert(slot, rare);
         }
@@ -160,8 +155,7 @@ impl Items {
     }
 
     pub(super) fn slot(&self, build: BuildId) -> Option<Slot> {
-        let hash = self.hasher.hash_one(build);
-        self.by_id.find(hash, |slot| self.slots[*slot as usize].build == build).copied()
+        self.ids.find(build).filter(|slot| self.get(*slot).is_some_and(|item| item.build == build))
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Item> {
@@ -178,11 +172,9 @@ impl Items {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<(Item, Option<Rare>)> {
-        let build = self.get(slot)?.build;
-        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(build), |other| *other == slot) {
-            entry.remove();
-        }
-        Some((self.slots.try_remove(slot as usize)?, self.rare.remove(&slot)))
+        let item = self.slots.try_remove(slot as usize)?;
+        self.ids.remove(item.build, |id, slot| holds(&self.slots, id, slot));
+        Some((item, self.rare.remove(&slot)))
     }
 
     pub(super) fn kind(&self, item: &Item) -> &Kind {
@@ -192,6 +184,11 @@ impl Items {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Item)> + '_ {
         self.slots.iter().map(|(slot, item)| (slot as Slot, item))
     }
+}
+
+/// Whether the build of this id is the one in the slot.
+fn holds(slots: &Slab<Item>, id: [u8; 16], slot: Slot) -> bool {
+    slots.get(slot as usize).is_some_and(|item| item.build.to_bytes() == id)
 }
 
 /// Values that have a name and a number. A name once met stays.

@@ -27,6 +27,9 @@ use crate::table::{Activity, Entry};
 /// How long a connection may take to end that is to end.
 const LEAVE: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// The content type of streams that a reader comes back to by itself.
+const EVENTS: &[u8] = b"text/event-stream";
+
 /// Serves one connection until its end, the server's, or until another takes its place.
 pub(crate) async fn serve(
     edge: Edge,
@@ -165,7 +168,7 @@ impl Door {
     }
 
     async fn answer(self, mut request: Request<Incoming>) -> Response<Answer> {
-        let busy = self.activity.request();
+        let mut busy = self.activity.request();
         // HTTP/2 has no such header, and what is asked of it must not depend on that.
         if let (false, Some(authority)) =
             (request.headers().contains_key(header::HOST), request.uri().authority())
@@ -185,6 +188,10 @@ impl Door {
                 }
             }
         };
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENTS)) {
+            busy.is_stream();
+        }
         response.map(|inner| Answer { inner, _busy: busy })
     }
 }

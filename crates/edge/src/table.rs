@@ -20,7 +20,9 @@ pub(crate) struct Activity {
 struct State {
     /// Requests that are not answered to the end.
     busy: u32,
-    /// Since when there are none.
+    /// Those of them whose answers are streams of events.
+    streams: u32,
+    /// Since when there is none but streams, or none.
     since: Instant,
     /// Whether there was none yet.
     first: bool,
@@ -28,7 +30,7 @@ struct State {
 
 impl Activity {
     fn new() -> Arc<Activity> {
-        let state = State { busy: 0, since: Instant::now(), first: true };
+        let state = State { busy: 0, streams: 0, since: Instant::now(), first: true };
         Arc::new(Activity { state: Mutex::new(state), cut: CancellationToken::new() })
     }
 
@@ -41,7 +43,7 @@ impl Activity {
         let mut state = self.state();
         state.busy += 1;
         state.first = false;
-        Busy(Arc::clone(self))
+        Busy { activity: Arc::clone(self), stream: false }
     }
 
     /// Until when the next request's head must have come; none while a request is under way.
@@ -51,21 +53,38 @@ impl Activity {
         (state.busy == 0).then(|| state.since + wait)
     }
 
-    fn waiting_since(&self) -> Option<Instant> {
+    /// Who gives way first to another connection: who waits before who is told events, then whoever is at it for longest. Who
+    /// reads events asks again by itself, with the number of the last one, and misses none.
+    fn gives_way(&self) -> Option<(bool, Instant)> {
         let state = *self.state();
-        (state.busy == 0).then_some(state.since)
+        (state.busy == state.streams).then_some((state.busy > 0, state.since))
     }
 }
 
 /// A request that is under way.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    stream: bool,
+}
+
+impl Busy {
+    /// Notes that the answer is a stream of events.
+    pub fn is_stream(&mut self) {
+        if !std::mem::replace(&mut self.stream, true) {
+            let mut state = self.activity.state();
+            state.streams += 1;
+            state.since = Instant::now();
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.activity.state();
         state.busy = state.busy.saturating_sub(1);
-        if state.busy == 0 {
+        state.streams = state.streams.saturating_sub(self.stream.into());
+        if state.busy == state.streams {
             state.since = Instant::now();
         }
     }
@@ -97,12 +116,12 @@ impl Table {
         self.open().cut
     }
 
-    /// Takes a connection in. Where there are `most`, the one that waited longest gives way; nothing if none waits.
+    /// Takes a connection in. Where there are `most`, another one gives way (see [`Activity::gives_way`]); nothing if none does.
     pub fn enter(self: &Arc<Self>, most: usize) -> Option<Entry> {
         let mut open = self.open();
         if open.connections.len() >= most.max(1) {
             open.cut += 1;
-            if !open.cut_longest() {
+            if !open.make_way() {
                 return None;
             }
         }
@@ -112,19 +131,18 @@ impl Table {
         Some(Entry { table: Arc::clone(self), id, activity })
     }
 
-    /// Cuts the connection that waited longest, if one waits.
+    /// Cuts the connection that is the first to give way, if one does.
     pub fn make_room(&self) -> bool {
         let mut open = self.open();
         open.cut += 1;
-        open.cut_longest()
+        open.make_way()
     }
 }
 
 impl Open {
-    fn cut_longest(&mut self) -> bool {
-        let waiting =
-            self.connections.iter().filter_map(|(id, activity)| Some((activity.waiting_since()?, *id)));
-        let Some((_, id)) = waiting.min() else { return false };
+    fn make_way(&mut self) -> bool {
+        let all = self.connections.iter().filter_map(|(id, activity)| Some((activity.gives_way()?, *id)));
+        let Some((_, id)) = all.min() else { return false };
         if let Some(activity) = self.connections.remove(&id) {
             activity.cut.cancel();
         }
@@ -172,6 +190,31 @@ mod tests {
         assert!(table.enter(2).is_some() && first.activity.cut.is_cancelled());
         drop((first, third, also_answered));
         assert_eq!((table.len(), table.cut()), (0, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_events_gives_way_after_who_waits_and_before_nobody_gets_in() {
+        let table = Arc::new(Table::default());
+        let told = table.enter(3).unwrap();
+        let mut events = told.activity.request();
+        events.is_stream();
+        let both = table.enter(3).unwrap();
+        let mut more = both.activity.request();
+        more.is_stream();
+        let page = both.activity.request();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let waits = table.enter(3).unwrap();
+        let next = table.enter(3).unwrap();
+        assert!(waits.activity.cut.is_cancelled(), "though it came last");
+        let _answered = next.activity.request();
+        let next = table.enter(3).unwrap();
+        assert!(told.activity.cut.is_cancelled());
+        let _answered_too = next.activity.request();
+        assert!(table.enter(3).is_none(), "one of the other's requests is no stream");
+        drop(page);
+        assert!(table.enter(3).is_some() && both.activity.cut.is_cancelled());
+        drop((events, more));
+        assert_eq!(told.activity.state().streams, 0);
     }
 
     #[tokio::test(start_paused = true)]

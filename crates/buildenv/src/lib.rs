@@ -31,7 +31,7 @@ mod syntax;
 mod tree;
 mod values;
 
-pub use cells::{Asked, Cell, Change, ChangeKind, cells, diff_cells};
+pub use cells::{Asked, Cell, Change, ChangeKind, cells, diff_cells, diff_names};
 pub use config::{Config, Project};
 pub use detect::{Found, FoundStep, ProjectKind, detect, to_toml};
 pub use embedded::{BUILT_IN, ENV_PASS, embedded, repo_source, this_machine};

@@ -1,12 +1,12 @@
 //! The one task that changes the configuration: after the files of repositories, and when it is told to read the server's
 //! files again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells};
+use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells, diff_names};
 use dashboard::Dashboard;
 use gitmirror::Mirror;
 use tokio::sync::{mpsc, watch};
@@ -162,36 +162,8 @@ impl Reconfigure {
 fn difference(old: &Config, new: &Config) -> Reloaded {
     let asked = Asked { repos: vec![], branch: None, toolchain_branches: vec![], class: Class::PostSubmit };
     let changes = diff_cells(old, new, &asked);
-    let mut lines = Vec::new();
-    for (kind, names) in
-        [("repo", repos as fn(&Config) -> BTreeSet<String>), ("host", hosts), ("builder", builders)]
-    {
-        let (was, is) = (names(old), names(new));
-        lines.extend(is.difference(&was).map(|name| format!("+ {kind} {name}")));
-        lines.extend(was.difference(&is).map(|name| format!("- {kind} {name}")));
-    }
-    for (what, differs) in [
-        ("access", old.access() != new.access()),
-        ("environment.url", old.environment().url != new.environment().url),
-        ("environment.max_builds", old.environment().max_builds != new.environment().max_builds),
-    ] {
-        if differs {
-            lines.push(format!("~ {what}"));
-        }
-    }
+    let mut lines = diff_names(old, new);
     lines.extend(changes.iter().map(ToString::to_string));
     let changes = changes.iter().filter_map(|change| serde_json::to_value(change).ok()).collect();
     Reloaded { lines, changes, restart: Vec::new() }
-}
-
-fn repos(config: &Config) -> BTreeSet<String> {
-    config.repos().iter().map(|repo| repo.name.to_string()).collect()
-}
-
-fn hosts(config: &Config) -> BTreeSet<String> {
-    config.hosts().iter().map(|host| host.name.to_string()).collect()
-}
-
-fn builders(config: &Config) -> BTreeSet<String> {
-    config.builders().iter().map(|builder| builder.full_name()).collect()
 }

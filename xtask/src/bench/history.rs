@@ -20,6 +20,8 @@ const TIME_DIGITS: usize = 10;
 const ULID: usize = 26;
 /// How much older each commit's builds are than those of the next one.
 const APART_MS: u64 = 60_000;
+/// The most rows of the feed that a server keeps.
+const FEED: usize = 100_000;
 
 /// A table of a backup.
 struct Table {
@@ -95,13 +97,24 @@ pub(super) fn enlarge(from: &Path, to: &Path, line: &[String]) -> Result<usize> 
     let builds = tables.get("builds").context("no table builds")?;
     let built: BTreeSet<&str> =
         line.iter().map(String::as_str).filter(|hash| is_named(builds, hash)).collect();
-    let mut count = 0;
-    for (name, table) in &tables {
+    let (mut count, mut fed) = (0, 0);
+    // In the order of their names: `feed` comes before `feed_last`, which has the last number of it.
+    for (name, table) in &mut tables {
         let part = &mut manifest["tables"][name.as_str()];
         let path = to.join(format!("tables/{name}.jsonl.zst"));
-        let rows = write(&path, name, table, &newest, &ids, &built, line).with_context(|| name.clone())?;
-        if name == "builds" {
-            count = rows;
+        if name == "feed_last" {
+            let at = table.at("seq")?;
+            table
+                .rows
+                .iter_mut()
+                .for_each(|row| row[at] = Value::from(fed.max(row[at].as_i64().unwrap_or_default())));
+        }
+        let (rows, last) =
+            write(&path, name, table, &newest, &ids, &built, line).with_context(|| name.clone())?;
+        match name.as_str() {
+            "builds" => count = rows,
+            "feed" => fed = last,
+            _ => {}
         }
         part["rows"] = rows.into();
         part["sha256"] = setup::digest(&path)?.into();
@@ -141,6 +154,7 @@ fn known(tables: &BTreeMap<String, Table>, line: &[String]) -> Result<((String, 
     Ok(((newest.clone(), parent.clone()), ids))
 }
 
+/// Returns how many rows there are, and the highest number that was given to a copy.
 fn write(
     path: &Path,
     name: &str,
@@ -149,7 +163,7 @@ fn write(
     ids: &BTreeSet<String>,
     built: &BTreeSet<&str>,
     line: &[String],
-) -> Result<usize> {
+) -> Result<(usize, i64)> {
     let mut out = zstd::Encoder::new(BufWriter::new(File::create_new(path)?), 1)?;
     writeln!(out, "{}", table.head)?;
     let mut count = 0;
@@ -168,10 +182,15 @@ fn write(
     // The copies' events come after all that are there, each copy's after those of the copy before.
     let most = |pattern: &Pattern| pattern.0.iter().filter_map(Cell::up).max();
     let seqs = patterns.iter().filter_map(most).max().unwrap_or_default();
+    let mut last = seqs;
     for (nth, pair) in line.windows(2).enumerate().skip(1) {
         if present.contains(pair[0].as_str()) {
             continue;
         }
+        if name == "feed" && count + patterns.len() > FEED {
+            break;
+        }
+        last += seqs;
         for Pattern(cells) in &patterns {
             let row: Vec<Value> =
                 cells.iter().map(|cell| cell.of(nth as i64, &pair[0], &pair[1], seqs)).collect();
@@ -181,7 +200,7 @@ fn write(
         }
     }
     out.finish()?.flush()?;
-    Ok(count)
+    Ok((count, last))
 }
 
 fn is_named(table: &Table, hash: &str) -> bool {
@@ -209,7 +228,7 @@ fn pattern(
             Cell::Text(pieces)
         }
         Value::Number(number) => match (name, column.as_str(), number.as_i64()) {
-            ("events", "seq", Some(seq)) => Cell::Up(seq),
+            ("events" | "feed", "seq", Some(seq)) => Cell::Up(seq),
             ("branch_commits", "position", Some(position)) => Cell::Down(position),
             (_, column, Some(time)) if column.ends_with("_us") && time > 0 => Cell::Time(time),
             _ => Cell::Same(value.clone()),

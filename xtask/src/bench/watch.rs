@@ -13,8 +13,10 @@ const EVENTS: &str = "/grid/events";
 const BUILDS: usize = 40;
 /// A change must have reached all watchers by then.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Files beside the watchers'.
+/// Files beside the connections'.
 const OTHER_FILES: u64 = 500;
+/// Connections beside the watchers'.
+const OTHERS: usize = 1000;
 /// Watchers of a long log that never read.
 const SLOW: usize = 500;
 
@@ -23,15 +25,21 @@ fn mib(bytes: u64) -> f64 {
 }
 
 pub(super) fn section(args: &Args) -> Result<String> {
-    let files = allow_open_files(args.watchers as u64 + OTHER_FILES);
+    // The server may take three quarters of them for connections; others than the watchers' are wanted too.
+    let (connections, wanted) =
+        (args.watchers + OTHERS, (args.watchers + OTHERS) as u64 * 4 / 3 + OTHER_FILES);
+    let files = allow_open_files(wanted);
     ensure!(
-        files >= args.watchers as u64 + OTHER_FILES,
+        files >= wanted,
         "{files} open files are allowed here: try --watchers {}, or raise `ulimit -Hn`",
-        files.saturating_sub(OTHER_FILES)
+        (files.saturating_sub(OTHER_FILES) * 3 / 4).saturating_sub(OTHERS as u64)
     );
     let dir = tempfile::Builder::new().prefix("bw-watch-").tempdir()?;
-    let unlimited = "[access]\nstrangers_per_second = 1000000\nstrangers_burst = 1000000\n";
-    let mut site = Site::start(args, dir.path(), BUILDS * 3 + 20, unlimited)?;
+    let unlimited = format!(
+        "[environment.bench]\nconnections = {connections}\n\
+         [access]\nstrangers_per_second = 1000000\nstrangers_burst = 1000000\n"
+    );
+    let mut site = Site::start(args, dir.path(), BUILDS * 3 + 20, &unlimited)?;
     let pid = site.pid()?;
     let at = site.server.address();
     let (long, _) = site.build("long")?;

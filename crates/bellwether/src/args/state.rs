@@ -83,8 +83,8 @@ Exits 1 if a row is not as it was written.")]
 pub struct AuditVerify {
     #[command(flatten)]
     pub state: State,
-    /// A hash that was printed before and must still be in the chain
-    #[arg(long, value_name = "HEX")]
+    /// A hash that was printed before and must still be in the chain: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = audit_hash)]
     pub hash: Option<String>,
 }
 
@@ -99,4 +99,14 @@ pub struct AuditList {
     /// At most so many
     #[arg(long, default_value_t = 100)]
     pub limit: u32,
+}
+
+/// A text that is no whole hash, as of a variable that came out empty, would be found in no chain or in any.
+fn audit_hash(text: &str) -> Result<String, String> {
+    let whole = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if whole {
+        Ok(text.to_owned())
+    } else {
+        Err("a hash has 64 hexadecimal digits, as `audit verify` prints it".into())
+    }
 }

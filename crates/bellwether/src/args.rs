@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand};
 mod api;
 mod import;
 mod state;
+mod tree;
 
 pub use api::Events;
 pub use import::Import;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
+pub use tree::{OneTree, SetTree, Tree};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
 #[derive(Debug, Parser)]
@@ -66,6 +68,9 @@ pub enum Command {
     Retry(OneBuild),
     /// Ends a build, or takes it out of the queue
     Cancel(Cancel),
+    /// Says whether branches are open for changes; opens, throttles and closes them
+    #[command(subcommand)]
+    Tree(Tree),
     /// Prints a script that re-runs exactly the failing step of a build here
     Repro(Repro),
     /// Looks at this machine and at the server, and says what is wrong and what to do

@@ -17,6 +17,7 @@ mod once;
 mod repro;
 mod state;
 mod token;
+mod tree;
 mod up;
 mod why;
 
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Retry(args) => builds::retry(&args).await,
         Command::Cancel(args) => builds::cancel(&args).await,
+        Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,

@@ -1,14 +1,16 @@
 //! Chapters of the manual, followed word for word: every block of shell, in order, in an empty directory, with a network
 //! of its own, so that the server's usual port is free.
 //!
-//! A block's first line may say more than `sh`: `sh,server` runs until the end of the chapter, `sh,wait=WORD` is given
-//! again until its output has the word.
+//! A block's first line may say more than `sh`: `sh,server` runs until the end of the chapter or until the next such block,
+//! `sh,wait=WORD` is given again until its output has the word.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use testkit::{Kill, kill, wait_for};
+
+mod deploying;
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -94,20 +96,26 @@ impl Drop for Network {
     }
 }
 
-/// Servers of a chapter, and the workers they leave; ended with it.
+/// The server of a chapter, and the workers it leaves; ended with it.
 struct World {
     dir: tempfile::TempDir,
-    servers: Vec<Child>,
+    server: Option<Child>,
+}
+
+impl World {
+    fn end_server(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = kill(server.id(), Kill::Terminate);
+            let _ = server.wait();
+        }
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        for server in &mut self.servers {
-            let _ = kill(server.id(), Kill::Terminate);
-            let _ = server.wait();
-        }
-        let workers = self.dir.path().join("state/bellwether/workers");
-        for entry in std::fs::read_dir(workers).into_iter().flatten().flatten() {
+        self.end_server();
+        let workers = ["state/bellwether/workers", "empty/data/workers"].map(|dir| self.dir.path().join(dir));
+        for entry in workers.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
             let Ok(text) = std::fs::read(entry.path().join("worker.json")) else { continue };
             let kept: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
             if let Some(pid) = kept["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()) {
@@ -117,24 +125,30 @@ impl Drop for World {
     }
 }
 
-/// Follows a chapter; gives all that was printed.
-fn follow(chapter: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(chapter);
+/// The blocks of a chapter, each with its place.
+fn chapter(name: &str, least: usize) -> Vec<(String, Block)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
     let blocks = blocks(&std::fs::read_to_string(&file).unwrap());
-    assert!(blocks.len() >= 3, "{chapter} has {} blocks of shell", blocks.len());
+    assert!(blocks.len() >= least, "{name} has {} blocks of shell", blocks.len());
+    blocks.into_iter().map(|block| (format!("docs/{name}:{}", block.line), block)).collect()
+}
+
+/// Follows blocks, each where the one before ended; gives all that was printed.
+fn follow(blocks: Vec<(String, Block)>) -> String {
     let network = Network::new();
-    let mut world = World { dir: tempfile::tempdir().unwrap(), servers: Vec::new() };
+    let mut world = World { dir: tempfile::tempdir().unwrap(), server: None };
     let home = world.dir.path().to_owned();
     let mut dir = home.join("empty");
     std::fs::create_dir(&dir).unwrap();
     let mut printed = String::new();
-    for block in blocks {
-        let place = format!("docs/{chapter}:{}", block.line);
+    for (place, block) in blocks {
         if block.options.iter().any(|option| option == "server") {
-            let mut server = network.shell(&home, &dir, &format!("exec {}", block.text));
+            world.end_server();
+            // By way of `env`, since a shell's `exec` takes no variables.
+            let mut server = network.shell(&home, &dir, &format!("exec env {}", block.text));
             let output = std::fs::File::create(home.join("server.log")).unwrap();
             server.stdout(output.try_clone().unwrap()).stderr(output);
-            world.servers.push(server.spawn().unwrap());
+            world.server = Some(server.spawn().unwrap());
             let ready =
                 "python3 -c 'import urllib.request as r; r.urlopen(\"http://localhost:8119/readyz\")'";
             wait_for(&place, LONG, || {
@@ -172,18 +186,48 @@ fn run(network: &Network, home: &Path, dir: &Path, place: &str, text: &str) -> (
 
 #[test]
 fn the_first_hour_is_as_it_is_written() {
-    let printed = follow("first-hour.md");
-    for words in ["1 built in this run", "0 built in this run", "failed", "AssertionError", "test_two"] {
+    let mut blocks = chapter("first-hour.md", 10);
+    // What is said of tokens needs a server of that name.
+    blocks.extend(chapter("ACCESS.md", 1));
+    let printed = follow(blocks);
+    for words in [
+        "1 built in this run",
+        "0 built in this run",
+        "failed",
+        "AssertionError",
+        "test_two",
+        "ada is revoked",
+    ] {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }
 }
 
 #[test]
 fn the_example_of_coming_from_elsewhere_is_as_it_is_written() {
-    let printed = follow("MIGRATING.md");
+    let printed = follow(chapter("MIGRATING.md", 3));
     for words in
         ["could not: on.schedule", "Python", "2 builders", "test-low", "test-high", "2 cells: 2 ok, 0 not ok"]
     {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
+// Traces are part of the feature.
+#[cfg(feature = "full")]
+#[test]
+fn what_an_operator_does_is_as_it_is_written() {
+    let printed = follow(chapter("OPERATING.md", 8));
+    for words in [
+        "backed up to backups/2026-11-25",
+        "restored from backups/2026-11-25",
+        "nothing would go",
+        "- host local",
+        "the configuration was read again and is in effect",
+        "flock@main is closed, by admin: the release is cut",
+        "flock@main is open, by the rules",
+        "admin reload prod",
+        "3 rows, each as it was written",
+    ] {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }
 }

@@ -353,6 +353,30 @@ mod tests {
         assert_eq!(running.edge.open(), 0, "every connection has ended with it");
     }
 
+    #[tokio::test]
+    async fn many_who_are_told_events_keep_nobody_out() {
+        let kind = [(http::header::CONTENT_TYPE, "text/event-stream")];
+        let events = move || async move { (kind, axum::body::Body::new(Endless)) };
+        let router = Router::new().route("/", get(|| async { "at once" })).route("/events", get(events));
+        let running = running(Limits { head: Duration::from_secs(60), ..small(3) }, router).await;
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut start = [0; 15];
+            stream.read_exact(&mut start).await.unwrap();
+            assert_eq!(&start, b"HTTP/1.1 200 OK");
+            told.push(stream);
+        }
+        assert!(ask(running.address, ASK).await.ends_with("at once"));
+        let mut rest = Vec::new();
+        // It is cut in the middle, so that its end may be one or an error.
+        let _ = told[0].read_to_end(&mut rest).await;
+        assert_eq!(running.edge.cut(), 1);
+        running.stop.cancel();
+        running.served.await.unwrap();
+    }
+
     /// A body that has no frame, and no end.
     struct Endless;
 

@@ -35,6 +35,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("transport", &[]),
     ("edge", &[]),
+    ("revdial", &[]),
     ("buildlet", &[]),
     ("buildlet-client", &[]),
     ("gitmirror", &["buildenv", "git", "transport"]),

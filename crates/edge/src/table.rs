@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+
+/// A client's first request is on its way for so long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What one connection is at.
 #[derive(Debug)]
@@ -53,12 +57,27 @@ impl Activity {
         (state.busy == 0).then(|| state.since + wait)
     }
 
-    /// Who gives way first to another connection: who waits before who is told events, then whoever is at it for longest. Who
-    /// reads events asks again by itself, with the number of the last one, and misses none.
-    fn gives_way(&self) -> Option<(bool, Instant)> {
+    /// Who gives way first to another connection: who waits before who is told events, then who came a moment ago and may be
+    /// about to ask; of those alike, whoever is at it for longest. Who reads events asks again by itself, with the number of
+    /// the last one, and misses none.
+    fn gives_way(&self) -> Option<(Turn, Instant)> {
         let state = *self.state();
-        (state.busy == state.streams).then_some((state.busy > 0, state.since))
+        let turn = match state.busy {
+            0 if state.first && state.since.elapsed() < FRESH => Turn::Fresh,
+            0 => Turn::Waits,
+            busy if busy == state.streams => Turn::Told,
+            _ => return None,
+        };
+        Some((turn, state.since))
     }
+}
+
+/// What a connection is at that gives way, in the order in which they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Waits,
+    Told,
+    Fresh,
 }
 
 /// A request that is under way.
@@ -168,7 +187,6 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_waited_longest_gives_way_and_none_that_is_answered() {
@@ -202,14 +220,15 @@ mod tests {
         let mut more = both.activity.request();
         more.is_stream();
         let page = both.activity.request();
-        tokio::time::advance(Duration::from_secs(1)).await;
         let waits = table.enter(3).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
         let next = table.enter(3).unwrap();
         assert!(waits.activity.cut.is_cancelled(), "though it came last");
         let _answered = next.activity.request();
-        let next = table.enter(3).unwrap();
+        // One that came this moment has its request on the way.
+        let fresh = table.enter(3).unwrap();
         assert!(told.activity.cut.is_cancelled());
-        let _answered_too = next.activity.request();
+        let _answered_too = fresh.activity.request();
         assert!(table.enter(3).is_none(), "one of the other's requests is no stream");
         drop(page);
         assert!(table.enter(3).is_some() && both.activity.cut.is_cancelled());

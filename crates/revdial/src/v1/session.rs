@@ -115,6 +115,7 @@ fn broken(error: io::Error) -> End {
 async fn receive(reader: &mut (impl AsyncRead + Unpin), shared: &Shared) -> End {
     let mut buffer = BytesMut::with_capacity(BATCH);
     loop {
+        wait_for_readers(shared).await;
         poll_fn(|cx| shared.state().poll_receive(cx)).await;
         let frame = match next(reader, &mut buffer).await {
             Ok(frame) => frame,
@@ -123,6 +124,21 @@ async fn receive(reader: &mut (impl AsyncRead + Unpin), shared: &Shared) -> End 
         let Some((head, payload)) = frame else { return End::Closed };
         if let Err(end) = shared.state().receive(head, payload) {
             return end;
+        }
+    }
+}
+
+/// While a stream's inbox is full: waits for as long as its reader goes on, and ends it if the reader does not.
+async fn wait_for_readers(shared: &Shared) {
+    let patience = shared.state().patience();
+    loop {
+        // In a statement of its own, so that the lock is not held while the stream is waited for.
+        let full = shared.state().full();
+        let Some((stream, held)) = full else { return };
+        let taken = poll_fn(|cx| shared.state().poll_taken(stream, held, cx));
+        if timeout(patience, taken).await.is_err() {
+            tracing::debug!(stream, "nobody reads a stream; it is ended");
+            shared.state().give_up(stream);
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What both ends know of their streams; a state machine that does no I/O.
 //!
 //! The protocol has no credits: whoever writes can't be told to wait for one stream alone. So what is received for a
-//! stream that nobody reads is held up to [`Limits::inbox`], and a stream that falls further behind is ended, alone; the
-//! others go on at their pace. What is written waits for the connection, each stream up to [`Limits::outbox`], and streams
-//! take turns.
+//! stream is held up to [`Limits::inbox`]. Once that is full, nothing more is read from the connection while the stream's
+//! reader goes on taking some: a slow reader slows down all, and loses nothing. One that takes nothing for
+//! [`Limits::patience`] is ended, alone, and the others go on at their pace. So is one whose reader waits until what it
+//! writes itself is taken, if the other end does not read while its own writes wait, as the original's dialer does not:
+//! who sends back what comes should have room for all of it. What is written waits for the connection, each
+//! stream up to [`Limits::outbox`], and streams take turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::ReadBuf;
@@ -17,8 +21,10 @@ use super::frame::{Head, Kind};
 /// What a session may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of a stream that were received and not read yet.
+    /// Bytes of a stream that were received and not read yet; a frame more may be held.
     pub inbox: usize,
+    /// How long the reader of a stream whose inbox is full may take nothing.
+    pub patience: Duration,
     /// Bytes of a stream that were written and not sent yet.
     pub outbox: usize,
     /// Streams at once; a listener closes one more at once.
@@ -31,7 +37,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { inbox: 4 << 20, outbox: 256 << 10, streams: 1000, backlog: 8, frame: 32 << 10 }
+        let patience = Duration::from_secs(2);
+        Limits { inbox: 4 << 20, patience, outbox: 256 << 10, streams: 1000, backlog: 8, frame: 32 << 10 }
     }
 }
 
@@ -78,7 +85,7 @@ struct Entry {
     queued: bool,
     local: Local,
     remote_closed: bool,
-    /// More came than it may hold.
+    /// It was ended because nobody read it.
     behind: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -116,6 +123,8 @@ pub(super) struct State {
     /// Those that have something to send, in turn.
     queue: VecDeque<u32>,
     backlog: VecDeque<u32>,
+    /// The stream whose inbox is full: nothing is read until it is not.
+    full: Option<u32>,
     end: Option<End>,
     /// Whoever sends, and whoever receives where that had to stop.
     sender: Option<Waker>,
@@ -130,7 +139,7 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 fn behind() -> io::Error {
-    io::Error::other("more came for this stream than is held for one that is not read")
+    io::Error::other("this stream was ended, since nobody read what came for it")
 }
 
 impl State {
@@ -142,11 +151,16 @@ impl State {
             streams: HashMap::new(),
             queue: VecDeque::new(),
             backlog: VecDeque::new(),
+            full: None,
             end: None,
             sender: None,
             receiver: None,
             acceptor: None,
         }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.limits.patience
     }
 
     pub(super) fn ended(&self) -> Option<&End> {
@@ -207,6 +221,42 @@ impl State {
         Poll::Pending
     }
 
+    /// The stream for whose reader is waited, and how much it has to take.
+    pub(super) fn full(&mut self) -> Option<(u32, usize)> {
+        let stream = self.full?;
+        let held =
+            self.streams.get(&stream).filter(|entry| entry.local == Local::Open).map(|entry| entry.held);
+        match held {
+            Some(held) if held >= self.limits.inbox => Some((stream, held)),
+            _ => {
+                self.full = None;
+                None
+            }
+        }
+    }
+
+    /// Whether some was taken of a full stream since it held so much, or it is over.
+    pub(super) fn poll_taken(&mut self, stream: u32, held: usize, cx: &mut Context<'_>) -> Poll<()> {
+        match self.streams.get(&stream) {
+            Some(entry) if entry.local == Local::Open && entry.held >= held => {
+                self.receiver = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Ends a stream that nobody reads.
+    pub(super) fn give_up(&mut self, stream: u32) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        (entry.behind, entry.held) = (true, 0);
+        entry.inbox.clear();
+        entry.outbox.clear();
+        entry.local = Local::Closing;
+        entry.wake();
+        self.enqueue(stream);
+    }
+
     /// Takes a frame of the other end in.
     pub(super) fn receive(&mut self, head: Head, payload: Bytes) -> Result<(), End> {
         let stream = head.stream;
@@ -235,21 +285,14 @@ impl State {
                 }
             }
             (Kind::Data, _) => {
-                let most = self.limits.inbox;
                 let Some(entry) = self.streams.get_mut(&stream) else { return Ok(()) };
-                if entry.local != Local::Open || entry.remote_closed || entry.behind || payload.is_empty() {
-                    return Ok(());
-                }
-                if entry.held + payload.len() > most {
-                    (entry.behind, entry.held) = (true, 0);
-                    entry.inbox.clear();
-                    entry.outbox.clear();
-                    entry.local = Local::Closing;
-                    entry.wake();
-                    self.enqueue(stream);
+                if entry.local != Local::Open || entry.remote_closed || payload.is_empty() {
                     return Ok(());
                 }
                 entry.held += payload.len();
+                if entry.held >= self.limits.inbox {
+                    self.full = Some(stream);
+                }
                 entry.inbox.push_back(payload);
                 wake(&mut entry.reader);
             }
@@ -326,6 +369,9 @@ impl State {
             if first.is_empty() {
                 entry.inbox.pop_front();
             }
+            if self.full == Some(stream) {
+                wake(&mut self.receiver);
+            }
             return Poll::Ready(Ok(()));
         }
         if entry.behind {
@@ -373,6 +419,7 @@ impl State {
         if entry.local == Local::Open {
             entry.local = Local::Closing;
             self.enqueue(stream);
+            wake(&mut self.receiver);
         }
     }
 

@@ -10,8 +10,8 @@ use super::session::Shared;
 
 /// A stream. It has no half: once it is shut down or dropped, both ways are closed, and what came and was not read is lost.
 ///
-/// Reading gives an error, and not an end, where the session ended before the stream, and where more came than
-/// [`Limits::inbox`](super::Limits::inbox) while nobody read.
+/// Reading gives an error, and not an end, where the session ended before the stream, and where nobody read for
+/// [`Limits::patience`](super::Limits::patience) what filled its inbox.
 #[derive(Debug)]
 pub struct Stream {
     shared: Shared,

@@ -184,7 +184,7 @@ impl From<git::Error> for Refusal {
 
 /// Whether a repository exists for somebody.
 pub(crate) fn seen(repo: &SharedRepo, viewer: &Viewer) -> bool {
-    !repo.config.private || viewer.sees_private(&repo.config.name)
+    !repo.settings().private || viewer.sees_private(&repo.name)
 }
 
 /// Finds a repository by its name, if it exists for the viewer.
@@ -209,7 +209,7 @@ pub(crate) async fn commit(repo: &SharedRepo, rev: Option<&String>) -> Result<gi
     repo.commit(rev).await.map_err(|error| match error {
         DemandError::BadRevision(error) => Refusal::bad(error.to_string()),
         DemandError::Unknown(rev) => {
-            Refusal::not_found(format!("unknown revision {rev:?} in repository {}", repo.config.name))
+            Refusal::not_found(format!("unknown revision {rev:?} in repository {}", repo.name))
         }
         DemandError::Source(error) => {
             let refusal = Refusal::new(StatusCode::BAD_GATEWAY, "source", error.to_string());

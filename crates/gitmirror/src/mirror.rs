@@ -13,7 +13,7 @@ use transport::Service;
 
 use crate::archives::Archives;
 use crate::config::is_name;
-use crate::repo::{Repo, SharedRepo};
+use crate::repo::{Repo, Settings, SharedRepo};
 use crate::{MirrorConfig, OpenError, RepoConfig, RepoState, Tuning};
 
 /// The oldest git that does what is asked of it here.
@@ -98,28 +98,41 @@ impl Mirror {
         self.repos().values().cloned().collect()
     }
 
-    /// Replaces the list of repositories. Those that are unchanged go on undisturbed; a mirror that is no longer in
-    /// the list stays on the disk.
+    /// Replaces the list of repositories. Those that are unchanged go on undisturbed. Where branches, the horizon, the
+    /// time between two looks or the visibility differ, the repository is changed in place: what is known of it stays.
+    /// Another source begins anew. A mirror that is no longer in the list stays on the disk.
     ///
     /// # Errors
     /// A name is bad or used twice; then nothing is changed.
     pub fn set_repos(&self, configs: Vec<RepoConfig>) -> Result<(), OpenError> {
         let mut new = BTreeMap::new();
-        {
-            let old = self.repos();
-            for config in configs {
-                let name = config.name.clone();
-                let same = old.get(&name).filter(|repo| repo.config == config).cloned();
-                let Inner { git, dir, tuning, stop, .. } = &*self.inner;
-                let fresh = || Arc::new(Repo::new(config, git.clone(), dir, tuning.clone(), stop.clone()));
-                if !is_name(&name) || new.insert(name.clone(), same.unwrap_or_else(fresh)).is_some() {
-                    return Err(OpenError::Name(name));
-                }
+        let mut told = Vec::new();
+        let mut repos = self.repos();
+        for config in configs {
+            let (name, settings) = (config.name.clone(), Settings::from(&config));
+            let repo = self.of(config, repos.get(&name));
+            told.push((repo.clone(), settings));
+            if !is_name(&name) || new.insert(name.clone(), repo).is_some() {
+                return Err(OpenError::Name(name));
             }
         }
-        *self.repos() = new;
+        *repos = new;
+        drop(repos);
+        // Only now, as nothing may change where one of them is bad.
+        told.into_iter().for_each(|(repo, settings)| repo.set(settings));
         self.inner.changes.send_modify(|changes| *changes += 1);
         Ok(())
+    }
+
+    /// The one that is there, if it can be as this configuration says, or another.
+    fn of(&self, config: RepoConfig, known: Option<&SharedRepo>) -> SharedRepo {
+        if let Some(same) = known.filter(|repo| repo.is_of(&config)) {
+            return same.clone();
+        }
+        let Inner { git, dir, tuning, stop, .. } = &*self.inner;
+        let repo = Repo::new(config, git.clone(), dir, tuning.clone(), stop.clone());
+        known.into_iter().for_each(|known| repo.inherit(known));
+        Arc::new(repo)
     }
 
     /// Wakes the repository's loop now. Says whether there is such a repository.
@@ -138,7 +151,7 @@ impl Mirror {
         let repo = self.repo(repo)?;
         let mut view = repo.view.subscribe();
         let wanted = view.borrow().started + 1;
-        self.hint(&repo.config.name);
+        self.hint(&repo.name);
         let ended = view.wait_for(|view| view.finished >= wanted);
         tokio::time::timeout(self.inner.tuning.hint, ended).await.ok()?.ok()?;
         Some(repo.state())
@@ -155,7 +168,7 @@ impl Mirror {
             let first = async { view.wait_for(|view| view.finished > 0).await.map(|_| ()) };
             tokio::select! {
                 ended = first => return ended.ok().map(|()| repo.state()),
-                // Changed settings make another one of it, and the rounds of the one before never end.
+                // Another source or destination makes another one of it, and the rounds of the one before never end.
                 changed = changes.changed() => changed.ok()?,
             }
         }
@@ -235,7 +248,7 @@ async fn supervise(repo: SharedRepo, dashboard: Service, cancel: CancellationTok
         None => tasks.spawn(repo.clone().watch_over(dashboard.clone(), cancel.clone())).id(),
         Some(destination) => tasks.spawn(repo.clone().push_to(destination, cancel.clone())).id(),
     };
-    let all = std::iter::once(None).chain(repo.config.destinations.iter().cloned().map(Some));
+    let all = std::iter::once(None).chain(repo.places.iter().cloned().map(Some));
     for kind in all {
         kinds.insert(start(&mut tasks, kind.clone()), kind);
     }
@@ -243,7 +256,7 @@ async fn supervise(repo: SharedRepo, dashboard: Service, cancel: CancellationTok
         let Err(error) = ended else { continue };
         let kind = kinds.remove(&error.id());
         let (true, Some(kind)) = (error.is_panic() && !cancel.is_cancelled(), kind) else { continue };
-        tracing::error!(repo = repo.config.name, %error, "a task of the mirror panicked and is started again");
+        tracing::error!(repo = repo.name, %error, "a task of the mirror panicked and is started again");
         tokio::time::sleep(Duration::from_secs(1)).await;
         kinds.insert(start(&mut tasks, kind.clone()), kind);
     }

@@ -75,11 +75,14 @@ pub(crate) struct Poster {
     /// Names that the dashboard may still have from before this process; read from the disk once.
     earlier: Option<BTreeSet<String>>,
     last_repo: Option<String>,
+    /// The horizon of what was posted.
+    horizon: u32,
 }
 
 impl Poster {
     pub(crate) fn new(dashboard: Service, repo: SharedRepo) -> Self {
-        Poster { dashboard, repo, posted: BTreeMap::new(), earlier: None, last_repo: None }
+        let horizon = repo.settings().horizon;
+        Poster { dashboard, repo, posted: BTreeMap::new(), earlier: None, last_repo: None, horizon }
     }
 
     pub(crate) async fn post(&mut self) -> Result<(), PostError> {
@@ -88,7 +91,13 @@ impl Poster {
         if !view.seen {
             return Ok(());
         }
-        let selected = branches::select(&view, &self.repo.config.branches);
+        let settings = self.repo.settings();
+        if settings.horizon != self.horizon {
+            // What was posted reaches as far back as was wanted then, so all is told anew.
+            self.posted.clear();
+            self.horizon = settings.horizon;
+        }
+        let selected = branches::select(&view, &settings.branches);
         let file = self.repo.repository().await?.dir().join("bellwether-posted");
         if self.earlier.is_none() {
             let text = tokio::fs::read_to_string(&file).await.unwrap_or_default();
@@ -136,11 +145,11 @@ impl Poster {
             reason: view.blocked.as_deref(),
             default_branch: view.default_branch.as_deref(),
             head: head.map(|id| id.to_string()),
-            visibility: if self.repo.config.private { "private" } else { "public" },
+            visibility: if self.repo.settings().private { "private" } else { "public" },
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
         if self.last_repo.as_ref() != Some(&text) {
-            let path = format!("/api/v1/repos/{}", segment(&self.repo.config.name));
+            let path = format!("/api/v1/repos/{}", segment(&self.repo.name));
             let _: serde_json::Value = self.dashboard.call_json(Method::PUT, &path, Some(&body)).await?;
             self.last_repo = Some(text);
         }
@@ -167,8 +176,7 @@ impl Poster {
     ) -> Result<(), PostError> {
         let (ids, base, complete) = self.list(head, known).await?;
         let repository = self.repo.repository().await?;
-        let details =
-            ids.len().min(if base.is_some() { DETAILS } else { self.repo.config.horizon as usize + 1 });
+        let details = ids.len().min(if base.is_some() { DETAILS } else { self.horizon as usize + 1 });
         let commits = repository.commits(&ids[..details.min(DETAILS)]).await?;
         let mut body = BranchPost {
             head: Some(head.to_string()),
@@ -215,7 +223,7 @@ impl Poster {
                 return Ok((above, Some(base), true));
             }
         }
-        let max = MIN_LIST.max(self.repo.config.horizon as usize + 1);
+        let max = MIN_LIST.max(self.horizon as usize + 1);
         let mut ids = repository.first_parent_ids(head, None, max + 1).await?;
         let complete = ids.len() <= max;
         ids.truncate(max);
@@ -223,7 +231,7 @@ impl Poster {
     }
 
     async fn put_branch(&self, branch: &str, body: &BranchPost) -> Result<BranchAnswer, CallError> {
-        let path = format!("/api/v1/repos/{}/branches/{}", segment(&self.repo.config.name), segment(branch));
+        let path = format!("/api/v1/repos/{}/branches/{}", segment(&self.repo.name), segment(branch));
         let answer: Option<BranchAnswer> = self.dashboard.call_json(Method::PUT, &path, Some(body)).await?;
         Ok(answer.unwrap_or_default())
     }

@@ -33,12 +33,7 @@ impl Repo {
                         done = Some(wanted);
                     }
                     Err(problems) => {
-                        tracing::warn!(
-                            repo = self.config.name,
-                            destination = shown,
-                            ?problems,
-                            "the push failed"
-                        );
+                        tracing::warn!(repo = self.name, destination = shown, ?problems, "the push failed");
                         self.note_push(&shown, Err(problems));
                         done = None;
                         wait = self.tuning.retry;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use git::{Git, ObjectId, RefName, RemoteUrl, Repository};
 use tokio::sync::{Notify, OnceCell, watch};
@@ -15,7 +15,11 @@ use crate::status::Status;
 use crate::{DestinationState, Health, RepoConfig, RepoState, Tuning, branches};
 
 pub(crate) struct Repo {
-    pub(crate) config: RepoConfig,
+    pub(crate) name: String,
+    url: String,
+    /// Where it is pushed to.
+    pub(crate) places: Vec<String>,
+    settings: RwLock<Arc<Settings>>,
     pub(crate) git: Git,
     pub(crate) tuning: Tuning,
     dir: PathBuf,
@@ -32,6 +36,23 @@ pub(crate) struct Repo {
     destinations: Mutex<BTreeMap<String, DestinationState>>,
     /// Commits that are known to be here.
     present: Mutex<HashMap<ObjectId, ()>>,
+}
+
+/// What a repository is told and may be told otherwise while it is looked after.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Patterns of the branches that are posted.
+    pub(crate) branches: Vec<String>,
+    pub(crate) horizon: u32,
+    pub(crate) poll: Duration,
+    pub(crate) private: bool,
+}
+
+impl From<&RepoConfig> for Settings {
+    fn from(config: &RepoConfig) -> Self {
+        let RepoConfig { branches, horizon, poll, private, name: _, url: _, destinations: _ } = config;
+        Settings { branches: branches.clone(), horizon: *horizon, poll: *poll, private: *private }
+    }
 }
 
 /// What is known of the source.
@@ -59,9 +80,14 @@ impl Repo {
     ) -> Self {
         let dir = dir.join(format!("{}.git", config.name));
         let status = Mutex::new(Status::new(Instant::now(), config.poll));
+        let settings = RwLock::new(Arc::new(Settings::from(&config)));
+        let RepoConfig { name, url, destinations, .. } = config;
         Repo {
             status,
-            config,
+            name,
+            url,
+            places: destinations,
+            settings,
             git,
             tuning,
             dir,
@@ -75,6 +101,33 @@ impl Repo {
             destinations: Mutex::default(),
             present: Mutex::default(),
         }
+    }
+
+    /// Whether it needs no other tasks than it has to be as this configuration says.
+    pub(crate) fn is_of(&self, config: &RepoConfig) -> bool {
+        self.url == config.url && self.places == config.destinations
+    }
+
+    /// Takes over what another one, whose tasks end, knows of the same source: nobody is to take it for new.
+    pub(crate) fn inherit(&self, other: &Repo) {
+        if self.url == other.url {
+            self.view.send_replace(other.view.borrow().clone());
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the settings in place. What is newly wanted is brought by a round that begins at once, or after the one
+    /// that runs.
+    pub(crate) fn set(&self, settings: Settings) {
+        if *self.settings() == settings {
+            return;
+        }
+        self.status().expect_within(settings.poll);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.wake.notify_one();
     }
 
     /// Opens or makes the bare repository, once.
@@ -92,7 +145,7 @@ impl Repo {
             url: url.to_owned(),
             detail: error.to_string(),
         };
-        let url: RemoteUrl = self.config.url.parse().map_err(|error| no("of the configuration", error))?;
+        let url: RemoteUrl = self.url.parse().map_err(|error| no("of the configuration", error))?;
         let source = match url.local_path() {
             None => Source { url, local: None },
             Some(path) => {
@@ -131,7 +184,7 @@ impl Repo {
 
     pub(crate) fn state(&self) -> RepoState {
         let view = self.view.borrow().clone();
-        let selected = branches::select(&view, &self.config.branches);
+        let selected = branches::select(&view, &self.settings().branches);
         let head = view.default_branch.as_ref().and_then(|name| head_of(&view, name));
         let state = match (&view.blocked, view.seen) {
             (Some(_), _) => Health::Blocked,
@@ -139,7 +192,7 @@ impl Repo {
             (None, false) => Health::Pending,
         };
         RepoState {
-            name: self.config.name.clone(),
+            name: self.name.clone(),
             state,
             reason: view.blocked.clone().or_else(|| view.trouble.clone()),
             default_branch: view.default_branch.clone(),

@@ -35,7 +35,8 @@ impl Repo {
                 () = cancel.cancelled() => return,
                 went_well = self.round(&mut poster, &cancel) => went_well,
             };
-            let wait = if went_well { self.config.poll } else { self.config.poll.min(self.tuning.retry) };
+            let poll = self.settings().poll;
+            let wait = if went_well { poll } else { poll.min(self.tuning.retry) };
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.wake.notified() => {}
@@ -56,7 +57,7 @@ impl Repo {
         let blocked = fetched.as_ref().err().map(reason);
         self.view.send_modify(|view| view.blocked.clone_from(&blocked));
         if let Some(reason) = &blocked {
-            tracing::warn!(repo = self.config.name, reason, "the repository can't be fetched");
+            tracing::warn!(repo = self.name, reason, "the repository can't be fetched");
         }
         self.status().note("posting".into());
         let posted = poster.post().await;
@@ -89,7 +90,7 @@ impl Repo {
         if let Ok(repository) = self.repository().await
             && let Err(error) = repository.maintain().await
         {
-            tracing::warn!(repo = self.config.name, %error, "the mirror can't be tidied");
+            tracing::warn!(repo = self.name, %error, "the mirror can't be tidied");
         }
     }
 

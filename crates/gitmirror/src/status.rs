@@ -21,16 +21,20 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn new(start: Instant, poll: Duration) -> Self {
-        let hung = Duration::from_secs(360).max(poll + Duration::from_secs(60));
         Status {
             start,
             first_bad: None,
             last_bad: None,
             last_good: None,
             error: None,
-            hung,
+            hung: hung_after(poll),
             ring: VecDeque::new(),
         }
+    }
+
+    /// Notes that a look comes after so long at the latest.
+    pub(crate) fn expect_within(&mut self, poll: Duration) {
+        self.hung = hung_after(poll);
     }
 
     /// Notes what is being done.
@@ -93,6 +97,10 @@ impl Status {
         };
         self.ring.iter().map(line).collect()
     }
+}
+
+fn hung_after(poll: Duration) -> Duration {
+    Duration::from_secs(360).max(poll + Duration::from_secs(60))
 }
 
 /// Writes a time as the original does: `1h2m3s`.

@@ -17,7 +17,7 @@ pub(super) async fn healthz(State(mirror): State<Mirror>, viewer: Viewer) -> Res
         if let Some(error) = repo.status().error() {
             // That something is wrong may be known to all, of what not.
             let told = match seen(&repo, &viewer) {
-                true => format!("{}: {error}\n", repo.config.name),
+                true => format!("{}: {error}\n", repo.name),
                 false => "a repository can't be mirrored\n".to_owned(),
             };
             return (StatusCode::INTERNAL_SERVER_ERROR, told).into_response();
@@ -30,7 +30,7 @@ pub(super) async fn healthz(State(mirror): State<Mirror>, viewer: Viewer) -> Res
 pub(super) async fn watcher(State(mirror): State<Mirror>, viewer: Viewer) -> Html<String> {
     let mut page = String::from("<html><body><pre>");
     for repo in mirror.all().iter().filter(|repo| seen(repo, &viewer)) {
-        let (name, line) = (&repo.config.name, repo.status().line(Instant::now()));
+        let (name, line) = (&repo.name, repo.status().line(Instant::now()));
         page += &format!("<a href='/debug/watcher/{name}'>{name}</a> - {}\n", escape(&line));
     }
     Html(page + "</pre></body></html>")

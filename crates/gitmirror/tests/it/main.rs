@@ -7,4 +7,5 @@ mod fixture;
 mod once;
 mod posting;
 mod pushing;
+mod settings;
 mod sources;

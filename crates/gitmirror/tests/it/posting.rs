@@ -150,7 +150,7 @@ async fn the_default_branch_follows_head_also_where_it_is_on_no_branch() {
     running.stop().await;
 }
 
-/// A project file that is read before the first round has ended may change the repository's settings.
+/// The server's file may be read again before the first round has ended, and name another source.
 #[tokio::test]
 async fn a_wait_for_the_first_round_outlives_changed_settings() {
     let fixture = Fixture::new();
@@ -159,7 +159,8 @@ async fn a_wait_for_the_first_round_outlives_changed_settings() {
     let mirror = fixture.open(vec![before.clone()]).await;
     let mut waiting = std::pin::pin!(mirror.wait_first_round("r"));
     assert!(futures::poll!(waiting.as_mut()).is_pending());
-    mirror.set_repos(vec![gitmirror::RepoConfig { poll: before.poll * 2, ..before }]).unwrap();
+    let url = source.0.join(".").display().to_string();
+    mirror.set_repos(vec![gitmirror::RepoConfig { url, ..before }]).unwrap();
     let shutdown = tokio_util::sync::CancellationToken::new();
     let running = mirror.run(fixture.dashboard.service(), shutdown.clone());
     let waited = async {

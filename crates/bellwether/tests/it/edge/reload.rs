@@ -1,9 +1,11 @@
 //! The server's files are read again while it runs: all of what they say, or nothing of it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Kill, kill, wait_for};
+use testkit::{File, Kill, kill, wait_for};
 
 use crate::faults::world::{LIMIT, World};
 
@@ -155,4 +157,70 @@ fn what_only_a_restart_takes_up_is_named_and_the_rest_is_in_effect() {
     assert!(lines.contains("+ builder second") && lines.contains("~ access"), "{answer:#}");
     let status = world.server().request("GET", "/api/v1/builds", None, None).unwrap().status;
     assert_eq!(status, 401, "strangers read no more");
+}
+
+/// A project whose own file says branches and a horizon, behind an ssh that takes its time and counts what it is asked.
+fn far_away() -> World {
+    let mut world = World::empty();
+    let recipe = "branches = [\"main\"]\nhorizon = 3\n\n[builder.test]\nrecipe = \"test\"\n\n\
+                  [recipe.test]\nrun = \"true\"\ntimeout = \"80s\"\n";
+    world.repo.commit("The only one", &[("bellwether.toml", File::Text(recipe))]).unwrap();
+    let (folder, asked) = (world.path("bin"), world.path("asked"));
+    let ssh = format!(
+        "#!/bin/sh\nfor last; do :; done\necho \"$last\" >> {}\nsleep 0.7\nexec sh -c \"$last\"\n",
+        asked.display()
+    );
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("ssh"), ssh).unwrap();
+    std::fs::set_permissions(folder.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    world.environment.push(("PATH".into(), path));
+    world
+}
+
+/// The server file for it.
+fn reached_by(world: &World, url: &str) {
+    let text = format!(
+        "[environment.dev]\n\n[host.local]\ncapacity = 1\n\n[repo.tiny]\nurl = {url:?}\npoll = \"1h\"\n"
+    );
+    std::fs::write(world.path("server.toml"), text).unwrap();
+}
+
+#[test]
+fn builders_of_project_files_stay_where_the_mirror_is_slow_and_whatever_is_reloaded() {
+    let mut world = far_away();
+    let tiny = world.path("tiny").display().to_string();
+    reached_by(&world, &format!("ssh://origin{tiny}"));
+    world.start();
+    world.await_done();
+    // What the project file says costs one more look at the most, and then all is quiet.
+    let asked = |world: &World| std::fs::read_to_string(world.path("asked")).unwrap().lines().count();
+    std::thread::sleep(Duration::from_secs(3));
+    let before = asked(&world);
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!((asked(&world), before <= 4), (before, true), "{before}");
+
+    let lines = |reloaded: Output| {
+        let answer: Value =
+            serde_json::from_slice(&reloaded.stdout).unwrap_or_else(|_| panic!("{}", said(&reloaded)));
+        answer["lines"].to_string()
+    };
+    world.add("[retention]\nlogs = \"1d\"\n");
+    let first = lines(world.cli(&["config", "reload", "--json"]));
+    // Another address: the mirror begins anew, and until its first round has ended nothing is known to be gone.
+    reached_by(&world, &format!("ssh://elsewhere{tiny}"));
+    let second = lines(world.cli(&["config", "reload", "--json"]));
+    let third = lines(world.cli(&["config", "reload", "--json"]));
+    for lines in [first, second, third] {
+        assert!(!lines.contains("builder"), "{lines}");
+    }
+    let audit = said(&world.cli(&["audit", "list"]));
+    assert!(audit.contains("reload") && !audit.contains("- builder"), "{audit}");
+    world.repo.commit("another", &[]).unwrap();
+    world.order("/mirror/tiny/hint").unwrap_or_default();
+    wait_for("the next commit's build", LIMIT, || {
+        Ok((world.of("test").iter().filter(|build| build["outcome"] == "ok").count() == 2).then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error}: {:#}", world.get("/api/v1/status").unwrap()));
+    world.await_rest(LIMIT, |worker| worker["state"] == "idle");
 }

@@ -229,43 +229,6 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// Lists what a configuration has by name that another one has not, and what is otherwise for all: a line each, as
-/// `+ host many`, `- repo sync`, `~ access`.
-#[must_use]
-pub fn diff_names(old: &Config, new: &Config) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (kind, names) in
-        [("repo", repos as fn(&Config) -> BTreeSet<String>), ("host", hosts), ("builder", builders)]
-    {
-        let (was, is) = (names(old), names(new));
-        lines.extend(is.difference(&was).map(|name| format!("+ {kind} {name}")));
-        lines.extend(was.difference(&is).map(|name| format!("- {kind} {name}")));
-    }
-    let (was, is) = (old.environment(), new.environment());
-    for (what, differs) in [
-        ("access", old.access() != new.access()),
-        ("environment.url", was.url != is.url),
-        ("environment.max_builds", was.max_builds != is.max_builds),
-    ] {
-        if differs {
-            lines.push(format!("~ {what}"));
-        }
-    }
-    lines
-}
-
-fn repos(config: &Config) -> BTreeSet<String> {
-    config.repos().iter().map(|repo| repo.name.to_string()).collect()
-}
-
-fn hosts(config: &Config) -> BTreeSet<String> {
-    config.hosts().iter().map(|host| host.name.to_string()).collect()
-}
-
-fn builders(config: &Config) -> BTreeSet<String> {
-    config.builders().iter().map(|builder| builder.full_name()).collect()
-}
-
 /// Repository, branch, toolchain's branch, builder.
 type Key = (RepoName, String, Option<String>, String);
 /// The digest, and the hosts.

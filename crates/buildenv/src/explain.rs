@@ -101,7 +101,8 @@ fn derived(config: &Config, name: &str) -> Vec<String> {
     notes
 }
 
-fn things(config: &Config) -> Vec<(String, &Facts)> {
+/// Everything that has keys, as `SECTION.NAME` or `SECTION`.
+pub(crate) fn things(config: &Config) -> Vec<(String, &Facts)> {
     let environment = config.environment();
     let mut list = vec![(format!("environment.{}", environment.name), &environment.facts)];
     list.extend(config.repos().iter().map(|r| (format!("repo.{}", r.name), &r.facts)));

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells, diff_names};
+use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells, diff_keys};
 use dashboard::Dashboard;
-use gitmirror::Mirror;
+use gitmirror::{Mirror, RepoState};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
@@ -47,7 +47,7 @@ impl Reconfigure {
     pub async fn run(mut self) {
         let mut seen = Heads::new();
         while !self.stop.is_cancelled() {
-            let heads = self.heads();
+            let heads = heads(self.mirrors.states(), &seen);
             if heads != seen {
                 match self.composer.files().with_projects(&self.mirror, &heads).await {
                     Ok(composition) => {
@@ -70,16 +70,11 @@ impl Reconfigure {
                 () = self.stop.cancelled() => None,
             };
             if let Some(order) = order {
-                let reloaded = self.reload().await;
+                let reloaded = self.reload(&seen).await;
                 // Whoever asked may have gone.
                 let _ = order.answer.send(reloaded);
             }
         }
-    }
-
-    fn heads(&self) -> Heads {
-        let states = self.mirrors.states().into_iter().filter(|state| state.rounds > 0);
-        states.map(|state| (state.name, (state.head, state.reason))).collect()
     }
 
     fn watch(&self, composition: &Composition) -> Result<(), gitmirror::OpenError> {
@@ -93,7 +88,10 @@ impl Reconfigure {
     }
 
     /// Reads the server's files again. Where anything is wrong with them, nothing changes.
-    async fn reload(&self) -> Result<Reloaded, Bad> {
+    ///
+    /// The files of repositories are those that were read last, at the heads that were `seen`, so that nothing is said to
+    /// differ but what these files say otherwise. What is new in a repository is its next reading's.
+    async fn reload(&self, seen: &Heads) -> Result<Reloaded, Bad> {
         let files = self.composer.read_again()?;
         let server = files.without_projects()?;
         let environment = server.config.environment();
@@ -104,7 +102,7 @@ impl Reconfigure {
             )));
         }
         let key = data::builder_key(&server.config, &self.at_start.data)?;
-        let composition = files.with_projects(&self.mirror, &self.heads()).await?;
+        let composition = files.with_projects(&self.mirror, seen).await?;
         let old = self.configs.borrow().clone();
         let reloaded = Reloaded {
             restart: self.needs_restart(&old, &composition.config),
@@ -158,12 +156,60 @@ impl Reconfigure {
     }
 }
 
+/// The heads at which project files are to be read. A repository whose first round is pending, because the mirror began
+/// anew with it, keeps the file that was read last: it is not known to have none.
+fn heads(states: Vec<RepoState>, seen: &Heads) -> Heads {
+    let one = |state: RepoState| {
+        let head = match state.rounds {
+            0 => seen.get(&state.name)?.clone(),
+            _ => (state.head, state.reason),
+        };
+        Some((state.name, head))
+    };
+    states.into_iter().filter_map(one).collect()
+}
+
 /// What differs between two configurations.
 fn difference(old: &Config, new: &Config) -> Reloaded {
     let asked = Asked { repos: vec![], branch: None, toolchain_branches: vec![], class: Class::PostSubmit };
     let changes = diff_cells(old, new, &asked);
-    let mut lines = diff_names(old, new);
+    let mut lines = diff_keys(old, new);
     lines.extend(changes.iter().map(ToString::to_string));
     let changes = changes.iter().filter_map(|change| serde_json::to_value(change).ok()).collect();
     Reloaded { lines, changes, restart: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str, rounds: u64, head: Option<&str>) -> RepoState {
+        RepoState {
+            name: name.to_owned(),
+            state: gitmirror::Health::Ok,
+            reason: None,
+            default_branch: None,
+            head: head.map(str::to_owned),
+            branches: BTreeMap::new(),
+            rounds,
+            fetches: rounds,
+            status: String::new(),
+            destinations: Vec::new(),
+        }
+    }
+
+    fn shown(heads: &Heads) -> Vec<(&str, Option<&str>)> {
+        heads.iter().map(|(name, (head, _))| (name.as_str(), head.as_deref())).collect()
+    }
+
+    #[test]
+    fn a_repository_whose_first_round_is_pending_keeps_the_file_that_was_read() {
+        let first = heads(vec![state("a", 1, Some("1")), state("b", 0, None)], &Heads::new());
+        assert_eq!(shown(&first), [("a", Some("1"))], "nothing was read of b");
+        let anew = heads(vec![state("a", 0, None), state("b", 1, Some("2"))], &first);
+        assert_eq!(shown(&anew), [("a", Some("1")), ("b", Some("2"))]);
+        let done = heads(vec![state("a", 1, Some("3")), state("b", 2, None)], &anew);
+        assert_eq!(shown(&done), [("a", Some("3")), ("b", None)], "what a round found holds");
+        assert_eq!(shown(&heads(vec![state("b", 0, None)], &done)), [("b", None)], "a is gone");
+    }
 }

@@ -131,7 +131,7 @@ static ENVIRONMENT: Section = Section {
             Int(1, 1_000_000),
             "10000",
             "connections = 20000",
-            "At most so many connections at once, and no more than three quarters of the files that the process may open. One more takes the place of the one that waited longest for its next request; where none waits, it is answered with 503.",
+            "At most so many connections at once, and no more than three quarters of the files that the process may open. One more takes the place of the one that waited longest for its next request, or else of the one that was told events for longest; where all are being answered, it gets 503.",
         ),
         key(
             "tls",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use buildenv::{Asked, Cell, Class, Config, RepoName, cells, diff_cells, diff_names};
+use buildenv::{Asked, Cell, Class, Config, RepoName, cells, diff_cells, diff_keys};
 use serde_json::json;
 
 use super::{load, print_json, sources};
@@ -109,9 +109,9 @@ fn as_json(cell: &Cell) -> serde_json::Value {
 fn differ(old: &Config, new: &Config, args: &Plan, asked: &Asked) -> Result<ExitCode> {
     let changes = diff_cells(old, new, asked);
     // Who asks for some branches only asks for nothing else.
-    let names = if asked.repos.is_empty() { diff_names(old, new) } else { Vec::new() };
+    let names = if asked.repos.is_empty() { diff_keys(old, new) } else { Vec::new() };
     if args.json {
-        print_json(&json!({"names": names, "changes": changes}))?;
+        print_json(&json!({"lines": names, "changes": changes}))?;
     } else if changes.is_empty() && names.is_empty() {
         eprintln!("nothing that is planned from these files changes");
     } else {

@@ -106,7 +106,13 @@ fn config_is_checked_explained_planned_and_compared() {
     )
     .unwrap();
     let said = world.run(&["config", "plan", "--diff", "old.toml", "new.toml"]);
-    said.must(0, &["~ r main t", "+ r main u"]);
+    said.must(0, &["~ r main t", "+ r main u", "+ builder u", "~ recipe.t.run: \"true\" -> \"false\""]);
+    let said = world.run(&["config", "plan", "--json", "--diff", "old.toml", "new.toml"]);
+    said.must(0, &[]);
+    assert_eq!(
+        (said.json()["lines"][0].as_str(), said.json()["changes"][0]["builder"].as_str()),
+        (Some("+ builder u"), Some("t"))
+    );
     let back = world.run(&["config", "plan", "--diff", "new.toml", "old.toml"]);
     back.must(0, &["- r main u: the builder is gone"]);
 
@@ -158,7 +164,12 @@ fn a_plan_names_branches_pairs_and_who_is_left_out() {
     plan(&["nosuch@main"]).must(2, &["repo nosuch is not configured; there are subr, tc"]);
     let less = world.run(&["config", "plan", "--diff", "server.toml", "less.toml"]);
     less.must(0, &["- subr dev t with toolchain rel-1: repos does not name subr (less.toml:"]);
-    assert_eq!(less.out.lines().count(), 4, "{}", less.out);
+    assert_eq!(less.out.lines().count(), 5, "{}", less.out);
+    assert!(less.out.starts_with("~ builder.t.repos: "), "{}", less.out);
+    let kept = format!("{}\n[retention]\nlogs = \"1d\"\n", server(""));
+    std::fs::write(world.path().join("kept.toml"), kept).unwrap();
+    let kept = world.run(&["config", "plan", "--diff", "server.toml", "kept.toml"]);
+    kept.must(0, &["retention"]);
     world.run(&["config", "plan", "--diff", "less.toml", "less.toml"]).must(0, &["nothing that is planned"]);
 }
 

@@ -173,7 +173,8 @@ pub async fn verify(on: &mut impl Conn, kept: Option<&str>) -> Result<Chain, Sto
     } else {
         let rows = chain.rows;
         Err(StoreError::Corrupt(format!(
-            "no audit row has the hash that was kept: rows after number {rows} were cut off"
+            "the {rows} rows are as they were written, but none has the hash that was kept: either rows after them were cut \
+             off, or it is the hash of another log"
         )))
     }
 }

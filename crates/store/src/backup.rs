@@ -9,11 +9,14 @@
 //! ```
 //!
 //! The rows are read in one transaction that sees one moment, so a server may go on meanwhile. Objects never change and are
-//! written before the rows that name them, so that those listed after that moment are all that its rows name. Left out
-//! is what can be had again: snapshots, uploads under way, mirrors.
+//! written before the rows that name them, so that those listed after that moment are all that its rows name; where one is
+//! missing there is no backup. Left out is what can be had again: snapshots, uploads under way, mirrors.
 
 mod dump;
+mod named;
 mod objects;
+mod partial;
+mod place;
 mod restore;
 mod rows;
 mod tables;
@@ -27,7 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ObjectError, OpenError, StoreError};
 
 pub use dump::write;
-pub use restore::restore;
+pub use place::{check_data_dir, check_environment, owner};
+pub use restore::{check, restore};
 
 /// The layout above.
 const FORMAT: u32 = 1;
@@ -80,6 +84,40 @@ pub enum BackupError {
     /// The directory to write holds something.
     #[error("{} is not empty: name a new directory", .0.display())]
     Occupied(PathBuf),
+    /// No directory can be put there.
+    #[error("{} is a file, a link, or no name: name a new directory", .0.display())]
+    Unfit(PathBuf),
+    /// Two at once.
+    #[error("{}: another backup writes there; wait for its end, or name another directory", .0.display())]
+    Busy(PathBuf),
+    /// Where it would be written lies something that no backup left.
+    #[error("{} is in the way, and no backup left it: move it, or name another directory", .0.display())]
+    Foreign(PathBuf),
+    /// Rows name objects that are not there.
+    #[error(
+        "rows name {count} objects that are not in the object store, such as {first}: give the server's own file with \
+         --config, and look whether the key `objects` in it is the place that the server uses"
+    )]
+    Missing {
+        /// How many.
+        count: usize,
+        /// The first of them, with commas between.
+        first: String,
+    },
+    /// What is to be restored has no manifest.
+    #[error("{} is no backup: it has no manifest.json", .0.display())]
+    NoBackup(PathBuf),
+    /// It would be restored into itself.
+    #[error("the data directory {} is the backup or lies in it: name another one with --data", .0.display())]
+    Within(PathBuf),
+    /// The data directory is somebody's.
+    #[error("the data directory {} is not empty, it holds {holds}: name a new one with --data", path.display())]
+    Used {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it.
+        holds: String,
+    },
     /// The database was used.
     #[error("the database is in use by environment {0}: restore into an empty one")]
     NotEmpty(String),
@@ -113,13 +151,12 @@ pub enum BackupError {
         why: String,
     },
     /// A file can't be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
+        /// What the system said; not a source, which would be told a second time.
+        why: std::io::Error,
     },
     /// The database can't be opened.
     #[error(transparent)]
@@ -139,7 +176,7 @@ impl BackupError {
 }
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> BackupError + '_ {
-    |source| BackupError::Io { path: path.to_owned(), source }
+    |why| BackupError::Io { path: path.to_owned(), why }
 }
 
 fn table_file(table: &str) -> String {

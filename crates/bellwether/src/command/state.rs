@@ -1,16 +1,18 @@
 //! A server's state, opened beside the server or without one: `backup`, `restore`, `audit`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use buildenv::{Certificate, SecretSource};
 use serde::Serialize;
 use store::backup::{self, Progress};
-use store::{DatabaseUrl, Db, Objects};
+use store::{DataDir, DataDirError, DatabaseUrl, Db, Objects, ObjectsUrl};
 
 use super::client::print_json;
 use crate::args::{Audit, AuditList, AuditVerify, Backup, Restore, State};
+use crate::server::TOKEN_FILE;
 use crate::system::composed::Composer;
 use crate::system::{data, targets};
 use crate::terminal::plain;
@@ -40,13 +42,66 @@ impl Place {
         })
     }
 
+    /// Opens the database, if it and the data directory are the environment's own: as `up` does, but beside a server.
     pub(super) async fn open(&self) -> Result<Db> {
+        backup::check_environment(&self.data, &self.environment).map_err(|error| match error {
+            // The words of `data::claim`, which needs the directory for this process alone.
+            DataDirError::Other { .. } => {
+                anyhow!("{error}; name another directory with --data, or the other environment with --env")
+            }
+            error => error.into(),
+        })?;
         let opened = Db::open_as_is(&self.database, &self.data).await;
-        opened.with_context(|| format!("the database of environment {}", self.environment))
+        let db = opened.with_context(|| format!("the database of environment {}", self.environment))?;
+        // One that nobody has is left as it is, and nothing is written to one that we have.
+        if backup::owner(&db).await?.is_some_and(|owner| owner != self.environment) {
+            data::claim_database(&db, &self.environment).await?;
+        }
+        Ok(db)
     }
 
     pub(super) fn objects(&self) -> Result<Objects> {
         data::objects(&self.settings, &self.data)
+    }
+
+    /// What may lie in a data directory before a restore: what an earlier one wrote that failed, and the secrets that the
+    /// configuration looks for there.
+    fn known(&self) -> Vec<PathBuf> {
+        let store = &self.settings.object_store;
+        let secret = |source: &SecretSource| match source {
+            SecretSource::File(file) => Some(file.clone()),
+            SecretSource::Env(_) => None,
+        };
+        let mut files = vec![TOKEN_FILE.to_owned()];
+        files.extend(self.config.secrets().iter().filter_map(|one| secret(&one.source)));
+        files.extend(store.key.as_ref().and_then(|(_, source)| secret(source)));
+        files.extend(store.service_account_file.clone());
+        files.extend(store.authorities_file.clone());
+        files.extend(self.config.dashboard().builder_key_file.clone());
+        if let Some(tls) = &self.settings.tls {
+            match &tls.certificate {
+                Certificate::Files { cert, key } => files.extend([cert.clone(), key.clone()]),
+                Certificate::Acme(acme) => files.extend(acme.ca_file.clone()),
+                Certificate::SelfSigned => {}
+            }
+        }
+        let mut known: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
+        if let DatabaseUrl::Sqlite(file) = &self.database {
+            known.push(file.clone());
+        }
+        if let Ok(ObjectsUrl::File(dir)) = self.settings.objects.parse() {
+            known.push(dir);
+        }
+        known
+    }
+
+    /// Takes the data directory for a restore of this backup, if nothing of others is in it.
+    fn own_empty(&self, backup: &Path) -> Result<DataDir> {
+        // Where a server runs that is told first, for then it is not empty either. Nothing is put into a directory that
+        // is refused.
+        let used = self.data.join("lock").exists().then(|| data::own(&self.data)).transpose()?;
+        backup::check_data_dir(&self.data, backup, &self.known())?;
+        used.map_or_else(|| data::own(&self.data), Ok)
     }
 }
 
@@ -72,7 +127,8 @@ pub async fn back_up(args: &Backup) -> Result<ExitCode> {
 
 pub async fn restore(args: &Restore) -> Result<ExitCode> {
     let place = Place::of(&args.state)?;
-    let owner = data::own(&place.data)?;
+    backup::check(&args.dir, &place.environment).context("nothing was restored")?;
+    let owner = place.own_empty(&args.dir).context("nothing was restored")?;
     data::claim(&owner, &place.environment)?;
     let objects = place.objects()?;
     data::probe(&place.settings, &objects).await?;

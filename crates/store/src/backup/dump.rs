@@ -1,8 +1,9 @@
 //! Makes a backup.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
@@ -10,19 +11,23 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::objects::Copies;
+use super::partial::Partial;
 use super::tables::{self, Table};
-use super::{BackupError, FORMAT, MANIFEST, Manifest, Part, Progress, io, objects, rows, table_file};
+use super::{BackupError, FORMAT, MANIFEST, Manifest, Part, Progress, io, named, rows, table_file};
 use crate::db::Snapshot;
 use crate::{Conn as _, Db, Objects, StoreError, migrate};
 
 /// Rows between two reports of progress.
 const TOLD: u64 = 10_000;
+/// How often the rows are written before those of the last moment are taken though an object of theirs is gone.
+const ROUNDS: u32 = 4;
 
 /// Writes a backup into a directory that is new or empty. Until it is whole it lies beside it, with `.partial` at its
 /// name's end.
 ///
 /// # Errors
-/// See [`BackupError`]; what was written so far stays beside the directory.
+/// See [`BackupError`]; what was written so far stays beside the directory, and the next backup to it removes it.
 pub async fn write(
     db: &Db,
     store: &Objects,
@@ -30,48 +35,73 @@ pub async fn write(
     now: Timestamp,
     told: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<Manifest, BackupError> {
-    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(BackupError::Occupied(dir.to_owned()));
-    }
-    let mut partial = dir.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).map_err(io(&partial))?;
-    }
-    std::fs::create_dir_all(partial.join("tables")).map_err(io(&partial))?;
-
-    let mut snapshot = db.snapshot().await?;
-    let schema_version = migrate::version(&mut snapshot).await?;
-    let environment = owner(&mut snapshot).await?.ok_or(BackupError::Empty)?;
-    let mut parts = std::collections::BTreeMap::new();
-    for table in tables::all(&mut snapshot, db.dialect()).await? {
-        let part = dump_table(&mut snapshot, &table, &partial, told).await?;
-        parts.insert(table.name, part);
-    }
-    drop(snapshot);
-    let (objects, object_bytes) = objects::copy_out(store, &partial, told).await?;
-
+    let partial = Partial::claim(dir)?;
+    let mut copies = Copies::default();
+    let mut round = 1;
+    let rows = loop {
+        let rows = dump_rows(db, partial.path(), told).await?;
+        let whole = copies.add(db, store, partial.path(), &rows.named, told).await?;
+        if whole || round == ROUNDS {
+            break rows;
+        }
+        // What went meanwhile went rightly, but these rows still name it: those of a later moment do not.
+        round += 1;
+    };
+    let (objects, object_bytes) = copies.finish(partial.path())?;
     let manifest = Manifest {
         format: FORMAT,
-        schema_version,
-        environment,
+        schema_version: rows.schema_version,
+        environment: rows.environment,
         taken: now,
-        tables: parts,
+        tables: rows.parts,
         objects,
         object_bytes,
     };
-    let path = partial.join(MANIFEST);
-    let text = serde_json::to_string_pretty(&manifest).map_err(|error| io(&path)(error.into()))?;
+    write_manifest(partial.path(), &manifest)?;
+    partial.finish()?;
+    Ok(manifest)
+}
+
+/// The rows of one moment, as they were written.
+struct Rows {
+    schema_version: i64,
+    environment: String,
+    parts: BTreeMap<String, Part>,
+    /// The objects that they name.
+    named: HashSet<String>,
+}
+
+/// Writes all tables, in place of those of an earlier moment.
+async fn dump_rows(
+    db: &Db,
+    dir: &Path,
+    told: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<Rows, BackupError> {
+    let tables = dir.join("tables");
+    if tables.exists() {
+        std::fs::remove_dir_all(&tables).map_err(io(&tables))?;
+    }
+    std::fs::create_dir(&tables).map_err(io(&tables))?;
+    let mut snapshot = db.snapshot().await?;
+    let schema_version = migrate::version(&mut snapshot).await?;
+    let environment = owner(&mut snapshot).await?.ok_or(BackupError::Empty)?;
+    let mut parts = BTreeMap::new();
+    for table in tables::all(&mut snapshot, db.dialect()).await? {
+        let part = dump_table(&mut snapshot, &table, dir, told).await?;
+        parts.insert(table.name, part);
+    }
+    let named = named::all(&mut snapshot).await?;
+    Ok(Rows { schema_version, environment, parts, named })
+}
+
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    let path = dir.join(MANIFEST);
+    let text = serde_json::to_string_pretty(manifest).map_err(|error| io(&path)(error.into()))?;
     let written = File::create(&path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(io(&path))?;
-    std::fs::rename(&partial, dir).map_err(io(dir))?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(io(parent))?;
-    Ok(manifest)
+    written.map_err(io(&path))
 }
 
 /// Whose the database is.

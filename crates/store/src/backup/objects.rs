@@ -1,5 +1,6 @@
 //! The objects of a backup: copied out beside the rows that name them, and put back.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::BufRead as _;
 use std::path::Path;
 
@@ -10,46 +11,80 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::dump::{Lines, hex};
-use super::{BackupError, OBJECTS, Part, Progress, io, object_file};
-use crate::{ObjectError, Objects};
+use super::{BackupError, OBJECTS, Part, Progress, io, named, object_file};
+use crate::{Db, ObjectError, Objects};
 
 /// What is kept. Snapshots are made again from source, and uploads under way are nobody's yet.
-const KEPT: [&str; 2] = ["artifacts", "logs"];
+const KEPT: [&str; 3] = ["artifacts", "legacy/logs", "logs"];
 /// Bytes that are read of a file at once.
 const PIECE: usize = 256 * 1024;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Listed {
     path: String,
     size: u64,
     sha256: String,
 }
 
-/// Copies every object that is kept; returns their list and their sizes together.
-pub(super) async fn copy_out(
-    store: &Objects,
-    dir: &Path,
-    told: &mut (dyn FnMut(Progress<'_>) + Send),
-) -> Result<(Part, u64), BackupError> {
-    let list = dir.join(OBJECTS);
-    let mut lines = Lines::create(&list).map_err(io(&list))?;
-    let (mut rows, mut bytes) = (0, 0);
-    for prefix in KEPT {
-        for object in store.list(prefix).await? {
-            let to = dir.join(object_file(&object.path));
-            let listed = match copy_one(store, object.path, &to).await {
-                // Its rows' time was over, and so was its own: no row of this moment is left without it that a server
-                // would still show.
-                Err(BackupError::Object(ObjectError::NotFound(_))) => continue,
-                copied => copied?,
-            };
-            rows += 1;
-            bytes += listed.size;
-            lines.write(&listed).map_err(io(&list))?;
-            told(Progress { what: "objects", done: rows });
+/// The objects that were copied so far, by their paths. They never change, so that none is copied twice.
+#[derive(Debug, Default)]
+pub(super) struct Copies(BTreeMap<String, Listed>);
+
+impl Copies {
+    /// Copies every object that is kept; returns false where one of `named` is gone and rows name it no more.
+    ///
+    /// # Errors
+    /// [`BackupError::Missing`] if rows still name it.
+    pub(super) async fn add(
+        &mut self,
+        db: &Db,
+        store: &Objects,
+        dir: &Path,
+        named: &HashSet<String>,
+        told: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<bool, BackupError> {
+        let mut found = BTreeSet::new();
+        for prefix in KEPT {
+            found.extend(store.list(prefix).await?.into_iter().map(|object| object.path));
         }
+        // Where the store is not the server's own, that is said before there is anything to wait for.
+        let missing = self.missing(named, |path| found.contains(path));
+        named::refuse(db, &missing).await?;
+        for path in found {
+            if self.0.contains_key(&path) {
+                continue;
+            }
+            let to = dir.join(object_file(&path));
+            match copy_one(store, path, &to).await {
+                // It went since it was listed; whether it may have gone is looked at below.
+                Err(BackupError::Object(ObjectError::NotFound(_))) => continue,
+                copied => {
+                    let copied = copied?;
+                    self.0.insert(copied.path.clone(), copied);
+                }
+            }
+            told(Progress { what: "objects", done: self.0.len() as u64 });
+        }
+        let missing = self.missing(named, |_| false);
+        named::refuse(db, &missing).await?;
+        Ok(missing.is_empty())
     }
-    Ok((Part { rows, sha256: lines.finish().map_err(io(&list))? }, bytes))
+
+    /// Those of `named` that are neither copied nor found elsewhere.
+    fn missing(&self, named: &HashSet<String>, found: impl Fn(&str) -> bool) -> Vec<String> {
+        named.iter().filter(|path| !self.0.contains_key(*path) && !found(path)).cloned().collect()
+    }
+
+    /// Writes their list; returns it, and their sizes together.
+    pub(super) fn finish(&self, dir: &Path) -> Result<(Part, u64), BackupError> {
+        let list = dir.join(OBJECTS);
+        let mut lines = Lines::create(&list).map_err(io(&list))?;
+        for listed in self.0.values() {
+            lines.write(listed).map_err(io(&list))?;
+        }
+        let (rows, bytes) = (self.0.len() as u64, self.0.values().map(|listed| listed.size).sum());
+        Ok((Part { rows, sha256: lines.finish().map_err(io(&list))? }, bytes))
+    }
 }
 
 async fn copy_one(store: &Objects, path: String, to: &Path) -> Result<Listed, BackupError> {

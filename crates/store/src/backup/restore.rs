@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -36,10 +36,7 @@ pub async fn restore(
     store: &Objects,
     told: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<Manifest, BackupError> {
-    let manifest = read_manifest(dir)?;
-    if manifest.environment != environment {
-        return Err(BackupError::Other { has: manifest.environment, asked: environment.to_owned() });
-    }
+    let manifest = check(dir, environment)?;
     for (table, part) in &manifest.tables {
         check_digest(dir, &table_file(table), part)?;
     }
@@ -51,6 +48,18 @@ pub async fn restore(
     let restored = fill(&db, dir, &manifest, store, told).await;
     db.close().await;
     restored.map(|()| manifest)
+}
+
+/// Looks whether a directory holds a backup of an environment; its parts are not looked at yet.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn check(dir: &Path, environment: &str) -> Result<Manifest, BackupError> {
+    let manifest = read_manifest(dir)?;
+    if manifest.environment != environment {
+        return Err(BackupError::Other { has: manifest.environment, asked: environment.to_owned() });
+    }
+    Ok(manifest)
 }
 
 async fn fill(
@@ -85,7 +94,10 @@ async fn fill(
 fn read_manifest(dir: &Path) -> Result<Manifest, BackupError> {
     let path = dir.join(MANIFEST);
     let mut text = String::new();
-    let file = File::open(&path).map_err(io(&path))?;
+    let file = File::open(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => BackupError::NoBackup(dir.to_owned()),
+        _ => io(&path)(error),
+    })?;
     file.take(LARGEST_MANIFEST).read_to_string(&mut text).map_err(io(&path))?;
     let manifest: Manifest =
         serde_json::from_str(&text).map_err(|error| BackupError::damaged(MANIFEST, error))?;

@@ -176,3 +176,208 @@ pub(crate) async fn what_is_damaged_or_not_ours_is_refused_before_anything_is_wr
     let row = rows.fetch_one(db.read().await.unwrap().conn()).await.unwrap();
     assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 0, "{}", file.display());
 }
+
+/// As `anyhow` prints it for a command: with everything that it was caused by.
+fn told(error: &BackupError) -> String {
+    let (mut text, mut at) = (error.to_string(), std::error::Error::source(error));
+    while let Some(cause) = at {
+        text = format!("{text}: {cause}");
+        at = cause.source();
+    }
+    text
+}
+
+async fn refused(on: &Fixture, objects: &Objects, dir: &Path) -> String {
+    let made = backup::write(&on.db, objects, dir, jiff::Timestamp::UNIX_EPOCH, &mut |_| ()).await;
+    told(&made.map(|manifest| panic!("{} was made: {manifest:?}", dir.display())).unwrap_err())
+}
+
+async fn execute(on: &Fixture, text: &'static str) {
+    let mut tx = on.db.begin().await.unwrap();
+    sqlx::query(text).execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn dialects() -> Vec<Dialect> {
+    let postgres = cfg!(feature = "postgres").then_some(Dialect::Postgres);
+    std::iter::once(Dialect::Sqlite).chain(postgres).collect()
+}
+
+/// Rows about the log of [`filled`], and about an artefact.
+async fn named(on: &Fixture) {
+    let attempt = store::AttemptId::new(Micros(5), &mut |to: &mut [u8]| to.fill(7));
+    let build = store::BuildId::new(Micros(5), &mut |to: &mut [u8]| to.fill(8));
+    let mut tx = on.db.begin().await.unwrap();
+    store::logs::open(&mut tx, attempt, build, 1, Micros(5)).await.unwrap();
+    let artifact = store::artifacts::ArtifactRow {
+        attempt,
+        name: "kept.out".into(),
+        size: 17,
+        sha256: "00ab".into(),
+        object: "artifacts/00/00ab".into(),
+        time: Micros(5),
+        expired: None,
+    };
+    store::artifacts::put(&mut tx, build, &artifact).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_were_posted_whole_are_in_a_backup() {
+    for dialect in dialects() {
+        let on = Fixture::new(dialect).await;
+        let kept = objects(on.dir.path());
+        filled(&on, &kept).await;
+        let row = "INSERT INTO legacy_logs (sha1, bytes, inline, object, time_us) \
+            VALUES ('ab', 1, NULL, 'legacy/logs/ab.zst', 1)";
+        execute(&on, row).await;
+        let error = refused(&on, &kept, &on.dir.path().join("made")).await;
+        assert!(error.contains("legacy/logs/ab.zst"), "{error}");
+        kept.put_new("legacy/logs/ab.zst", "a frame").await.unwrap();
+        let made = on.dir.path().join("made");
+        back_up(&on, &kept, &made).await;
+        let to = Fixture::empty(dialect).await;
+        let restored = objects(to.dir.path());
+        backup::restore(&made, "prod", &to.url, to.dir.path(), &restored, &mut |_| ()).await.unwrap();
+        assert_eq!(restored.get("legacy/logs/ab.zst").await.unwrap(), "a frame");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_rows_name_must_be_there_until_they_expire() {
+    for dialect in dialects() {
+        let on = Fixture::new(dialect).await;
+        let kept = objects(on.dir.path());
+        filled(&on, &kept).await;
+        named(&on).await;
+        let made = |name: &str| on.dir.path().join(name);
+        let elsewhere = Objects::open(&"file:elsewhere".parse().unwrap(), on.dir.path()).unwrap();
+        let error = refused(&on, &elsewhere, &made("a")).await;
+        for words in ["2 objects", "artifacts/00/00ab", "logs/a/1-1.zst", "--config", "`objects`"] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        back_up(&on, &kept, &made("a")).await;
+        kept.delete("artifacts/00/00ab").await.unwrap();
+        let error = refused(&on, &kept, &made("b")).await;
+        assert!(error.contains("artifacts/00/00ab") && !error.contains("1-1.zst"), "{error}");
+        execute(&on, "UPDATE artifacts SET expired_us = 1").await;
+        assert_eq!(back_up(&on, &kept, &made("b")).await.objects.rows, 1);
+        kept.delete("logs/a/1-1.zst").await.unwrap();
+        assert!(refused(&on, &kept, &made("c")).await.contains("logs/a/1-1.zst"));
+        execute(&on, "UPDATE logs SET expired_us = 1").await;
+        assert_eq!(back_up(&on, &kept, &made("c")).await.objects.rows, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_goes_meanwhile_is_missed_only_if_its_row_still_names_it() {
+    for expires in [true, false] {
+        let on = Fixture::new(Dialect::Sqlite).await;
+        let kept = objects(on.dir.path());
+        filled(&on, &kept).await;
+        named(&on).await;
+        // The artefact was copied, the log is next: it was listed, and then a round of retention comes.
+        let goes = |progress: backup::Progress<'_>| {
+            if (progress.what, progress.done) == ("objects", 1) {
+                std::fs::remove_file(on.dir.path().join("objects/logs/a/1-1.zst")).unwrap();
+                if expires {
+                    let round = execute(&on, "UPDATE logs SET expired_us = 1");
+                    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(round));
+                }
+            }
+        };
+        let dir = on.dir.path().join("made");
+        let made = backup::write(&on.db, &kept, &dir, jiff::Timestamp::UNIX_EPOCH, &mut { goes }).await;
+        match made {
+            Ok(manifest) => assert!(expires && manifest.objects.rows == 1, "{manifest:?}"),
+            Err(error) => assert!(!expires && error.to_string().contains("logs/a/1-1.zst"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_backups_into_one_directory_one_is_refused_and_the_other_is_whole() {
+    let on = Fixture::new(Dialect::Sqlite).await;
+    let kept = objects(on.dir.path());
+    filled(&on, &kept).await;
+    let dir = on.dir.path().join("made");
+    let (mut one, mut other) = (|_: backup::Progress<'_>| (), |_: backup::Progress<'_>| ());
+    let (first, second) = tokio::join!(
+        backup::write(&on.db, &kept, &dir, jiff::Timestamp::UNIX_EPOCH, &mut one),
+        backup::write(&on.db, &kept, &dir, jiff::Timestamp::UNIX_EPOCH, &mut other),
+    );
+    let error = told(&second.unwrap_err());
+    assert!(error.contains("another backup writes there"), "{error}");
+    first.unwrap();
+    let to = Fixture::empty(Dialect::Sqlite).await;
+    let restored = objects(to.dir.path());
+    backup::restore(&dir, "prod", &to.url, to.dir.path(), &restored, &mut |_| ()).await.unwrap();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["manifest.json", "objects", "objects.jsonl.zst", "tables"], "no mark is left");
+}
+
+#[tokio::test]
+async fn what_others_put_where_a_backup_is_written_stays() {
+    let on = Fixture::new(Dialect::Sqlite).await;
+    let kept = objects(on.dir.path());
+    filled(&on, &kept).await;
+    let (dir, partial) = (on.dir.path().join("made"), on.dir.path().join("made.partial"));
+    std::fs::create_dir(&partial).unwrap();
+    std::fs::write(partial.join("thesis"), "all of it").unwrap();
+    let error = refused(&on, &kept, &dir).await;
+    assert!(error.contains("made.partial"), "{error}");
+    assert_eq!(std::fs::read_to_string(partial.join("thesis")).unwrap(), "all of it");
+    std::fs::remove_file(partial.join("thesis")).unwrap();
+    back_up(&on, &kept, &dir).await;
+
+    // What a backup left that came to no end is a backup's own.
+    let elsewhere = Objects::open(&"file:elsewhere".parse().unwrap(), on.dir.path()).unwrap();
+    let dir = on.dir.path().join("again");
+    refused(&on, &elsewhere, &dir).await;
+    assert!(on.dir.path().join("again.partial/tables").exists());
+    // The slash is the shell's, which adds it where the name is completed.
+    back_up(&on, &kept, &on.dir.path().join("again/")).await;
+    assert!(dir.join("manifest.json").exists() && !on.dir.path().join("again.partial").exists());
+}
+
+#[tokio::test]
+async fn a_place_that_can_take_no_backup_is_refused_before_the_work() {
+    let on = Fixture::new(Dialect::Sqlite).await;
+    let kept = objects(on.dir.path());
+    filled(&on, &kept).await;
+    let at = |name: &str| on.dir.path().join(name);
+    std::fs::write(at("afile"), "").unwrap();
+    std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+    std::fs::create_dir(at("empty")).unwrap();
+    std::os::unix::fs::symlink(at("empty"), at("leads")).unwrap();
+    for name in ["afile", "dangling", "leads", "leads/"] {
+        let error = refused(&on, &kept, &at(name)).await;
+        assert!(error.contains("name a new directory"), "{name}: {error}");
+        assert!(!at(name.trim_end_matches('/')).with_extension("partial").exists(), "{name}");
+    }
+    assert!(refused(&on, &kept, &at("empty/..")).await.contains("is not empty"));
+    back_up(&on, &kept, &at("empty")).await;
+}
+
+#[tokio::test]
+async fn what_is_no_backup_is_called_that_and_no_reason_is_told_twice() {
+    let on = Fixture::new(Dialect::Sqlite).await;
+    let kept = objects(on.dir.path());
+    filled(&on, &kept).await;
+    let to = Fixture::empty(Dialect::Sqlite).await;
+    let restore = async |dir: &Path| {
+        let restored = backup::restore(dir, "prod", &to.url, to.dir.path(), &kept, &mut |_| ()).await;
+        told(&restored.unwrap_err())
+    };
+    for dir in [on.dir.path().join("nosuch"), on.dir.path().to_owned()] {
+        let error = restore(&dir).await;
+        assert!(error.contains("no backup: it has no manifest.json"), "{error}");
+    }
+    let made = on.dir.path().join("made");
+    back_up(&on, &kept, &made).await;
+    std::fs::remove_file(made.join("tables/builds.jsonl.zst")).unwrap();
+    let error = restore(&made).await;
+    assert_eq!(error.matches("os error 2").count(), 1, "{error}");
+}

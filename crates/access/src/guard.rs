@@ -68,8 +68,41 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
         Some(page) if response.status() == StatusCode::UNAUTHORIZED => {
             Redirect::to(&format!("/login?next={}", transport::segment(&page))).into_response()
         }
+        Some(page) if !of_programs(&page) => as_page(response).await,
         _ => response,
     }
+}
+
+/// Whether an address answers in JSON whoever asks.
+fn of_programs(page: &str) -> bool {
+    let path = page.split('?').next().unwrap_or_default();
+    path.starts_with("/api/") || path.ends_with(".json")
+}
+
+/// A refusal in the one error shape as a page, for a person.
+async fn as_page(response: Response) -> Response {
+    let status = response.status();
+    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, FORM).await.unwrap_or_default();
+    let Ok(error) = serde_json::from_slice::<transport::ApiError>(&said) else {
+        return Response::from_parts(parts, Body::from(said));
+    };
+    let title = match status {
+        StatusCode::NOT_FOUND => "There is no such page",
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Not just now",
+        status if status.is_server_error() => "Something went wrong here",
+        _ => "That can't be shown",
+    };
+    let mut page = webui::page::notice(status, title, &format!("{} ({})", error.message, error.request_id));
+    // Such as when to come again.
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    page.headers_mut().extend(parts.headers);
+    page
 }
 
 /// The address of a page that a person at a browser asks for.

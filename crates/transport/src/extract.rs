@@ -88,9 +88,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| refusal(error.status(), "bad_request", error.body_text()))
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| {
+            let text = error.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            refusal(error.status(), "bad_request", format!("the address's parameters can't be read: {text}"))
+        })
     }
 }
 

@@ -24,6 +24,19 @@ pub async fn where_reading_is_closed_a_stranger_gets_health_looks_and_the_page_t
     assert_eq!(on.get("/", &[("cookie", &cookie)]).await.text, "ada reader");
     assert_eq!(on.order("GET", "/", ADMIN, json!({})).await.text, "admin admin");
     let routes = on.order("GET", "/api/v1/routes", ADMIN, json!({})).await.json();
+    // What is refused is a page for a person, and JSON for a program.
+    let accept = ("accept", "text/html,*/*;q=0.8");
+    let page = on.get("/nothing", &[("cookie", &cookie), accept]).await;
+    assert_eq!((page.status, page.header(header::CONTENT_TYPE)), (404, "text/html; charset=utf-8"));
+    assert!(
+        page.text.contains("There is no such page") && page.text.contains("no such path"),
+        "{}",
+        page.text
+    );
+    for path in ["/api/v1/nothing?a=b", "/nothing.json"] {
+        let answer = on.get(path, &[("cookie", &cookie), accept]).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{path}");
+    }
     let order = json!({"path": "/order", "method": "POST", "role": "developer"});
     assert!(routes["routes"].as_array().unwrap().contains(&order), "{routes}");
 }

@@ -63,10 +63,17 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A text without control characters, such as a commit's first line, cut to `width` characters.
+/// Whether a character does something else than to be seen: controls, and those that turn or hide what stands beside them.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text of somebody else's, such as a commit's first line, without characters that act on the terminal, cut to `width`
+/// characters.
 pub fn plain(text: &str, width: usize) -> String {
     let mut out: String =
-        text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(width + 1).collect();
+        text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).take(width + 1).collect();
     if out.chars().count() > width {
         out = out.chars().take(width.saturating_sub(1)).chain(['…']).collect();
     }
@@ -86,6 +93,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\x1b[31mb", 20), "a\u{fffd}[31mb");
+        assert_eq!(plain("a\u{202e}b\u{200b}é", 20), "a\u{fffd}b\u{fffd}é");
         assert_eq!(plain("abcdef", 4), "abc…");
     }
 }

@@ -103,10 +103,7 @@ pub struct AuditList {
 
 /// A text that is no whole hash, as of a variable that came out empty, would be found in no chain or in any.
 fn audit_hash(text: &str) -> Result<String, String> {
-    let whole = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if whole {
-        Ok(text.to_owned())
-    } else {
-        Err("a hash has 64 hexadecimal digits, as `audit verify` prints it".into())
-    }
+    let text = text.trim().to_ascii_lowercase();
+    let whole = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if whole { Ok(text) } else { Err("a hash has 64 hexadecimal digits, as `audit verify` prints it".into()) }
 }

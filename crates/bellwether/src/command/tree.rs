@@ -8,6 +8,12 @@ use dashboard::api::{TreeDetail, TreeInfo, TreeRequest, TreeStatus};
 
 use super::client::{Remote, print_json};
 use crate::args::{OneTree, Server, SetTree, Tree};
+use crate::terminal::plain;
+
+/// Reasons and names are cut to so many characters.
+const WIDTH: usize = 300;
+/// The longest that something set by hand lasts.
+const LONGEST: u64 = 366 * 24 * 3600;
 
 pub async fn run(args: &Tree) -> Result<ExitCode> {
     match args {
@@ -38,11 +44,11 @@ async fn list(args: &Server) -> Result<ExitCode> {
     table.set_header(["TREE", "STATUS", "SINCE", "BY", "REASON"]);
     for tree in &list.trees {
         table.add_row([
-            format!("{}@{}", tree.repo, tree.branch),
+            plain(&format!("{}@{}", tree.repo, tree.branch), WIDTH),
             tree.status.to_string(),
             tree.since.map(|since| format!("{since:.0}")).unwrap_or_default(),
-            by(tree.owner.as_deref()).to_owned(),
-            tree.reason.clone(),
+            by(tree.owner.as_deref()),
+            plain(&tree.reason, WIDTH),
         ]);
     }
     println!("{}", table.trim_fmt());
@@ -51,12 +57,21 @@ async fn list(args: &Server) -> Result<ExitCode> {
 
 async fn set(args: &SetTree, status: TreeStatus) -> Result<ExitCode> {
     let expires_in = match &args.lasts {
-        Some(text) => Some(buildenv::parse_duration(text).context("--for: such as 90m, 2h or 1d")?.as_secs()),
+        Some(text) => Some(lasting(text).with_context(|| {
+            format!("--for: {text} is not from 1s to 366d; write it as 90m, 2h or 1d, for example")
+        })?),
         None => None,
     };
     let (remote, repo, branch) = reach(&args.which)?;
     let body = TreeRequest { status, reason: args.reason.clone(), expires_in };
     said(&args.which, &remote.hint(remote.api.set_tree(repo, branch, &body).await)?)
+}
+
+/// How many seconds a text says that something lasts.
+fn lasting(text: &str) -> Option<u64> {
+    buildenv::parse_duration(text)
+        .map(|time| time.as_secs())
+        .filter(|seconds| (1..=LONGEST).contains(seconds))
 }
 
 /// The server, the repository and the branch.
@@ -66,8 +81,8 @@ fn reach(args: &OneTree) -> Result<(Remote, &str, &str)> {
     Ok((Remote::new(&args.server)?, repo, branch))
 }
 
-fn by(owner: Option<&str>) -> &str {
-    owner.unwrap_or("the rules")
+fn by(owner: Option<&str>) -> String {
+    owner.map_or_else(|| "the rules".to_owned(), |owner| plain(owner, WIDTH))
 }
 
 fn said(args: &OneTree, detail: &TreeDetail) -> Result<ExitCode> {
@@ -76,25 +91,25 @@ fn said(args: &OneTree, detail: &TreeDetail) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let TreeInfo { status, reason, owner, until, computed, computed_reason, red, .. } = &detail.info;
-    println!("{} is {status}, by {}: {reason}", args.tree, by(owner.as_deref()));
+    println!(
+        "{} is {status}, by {}: {}",
+        plain(&args.tree, WIDTH),
+        by(owner.as_deref()),
+        plain(reason, WIDTH)
+    );
     if let Some(until) = until {
         println!("  until {until:.0}");
     }
     if owner.is_some() {
-        println!("  the rules would say: {computed}, {computed_reason}");
+        println!("  the rules would say: {computed}, {}", plain(computed_reason, WIDTH));
     }
     for red in red {
         let closes = if red.closes { ", which closes it" } else { "" };
         println!("  red: {} at {}{closes} (bellwether log {})", red.builder, red.commit, red.build);
     }
     for change in &detail.changes {
-        println!(
-            "  {:.0}  {:9}  by {}: {}",
-            change.time,
-            change.status,
-            by(change.owner.as_deref()),
-            change.reason
-        );
+        let (owner, reason) = (by(change.owner.as_deref()), plain(&change.reason, WIDTH));
+        println!("  {:.0}  {:9}  by {owner}: {reason}", change.time, change.status);
     }
     Ok(ExitCode::SUCCESS)
 }

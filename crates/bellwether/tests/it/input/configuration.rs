@@ -106,7 +106,7 @@ fn config_is_checked_explained_planned_and_compared() {
     )
     .unwrap();
     let said = world.run(&["config", "plan", "--diff", "old.toml", "new.toml"]);
-    said.must(0, &["~ r main t", "+ r main u", "+ builder u", "~ recipe.t.run: \"true\" -> \"false\""]);
+    said.must(0, &["~ r main t", "+ r main u", "+ builder u", "~ recipe.t.run: \"true\\n\" -> \"false\\n\""]);
     let said = world.run(&["config", "plan", "--json", "--diff", "old.toml", "new.toml"]);
     said.must(0, &[]);
     assert_eq!(

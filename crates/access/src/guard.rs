@@ -16,6 +16,8 @@ use crate::{Access, by_cookie, cookie, limit, secret};
 
 /// The largest form that is read.
 const FORM: usize = 64 << 10;
+/// The largest refusal that is made a page.
+const REFUSAL: usize = 64 << 10;
 /// A token's use is noted so often, in microseconds.
 const NOTED: i64 = 60_000_000;
 /// Of one stranger's refused orders so many go into the audit log.
@@ -87,7 +89,7 @@ async fn as_page(response: Response) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let said = axum::body::to_bytes(body, FORM).await.unwrap_or_default();
+    let said = axum::body::to_bytes(body, REFUSAL).await.unwrap_or_default();
     let Ok(error) = serde_json::from_slice::<transport::ApiError>(&said) else {
         return Response::from_parts(parts, Body::from(said));
     };
@@ -97,7 +99,8 @@ async fn as_page(response: Response) -> Response {
         status if status.is_server_error() => "Something went wrong here",
         _ => "That can't be shown",
     };
-    let mut page = webui::page::notice(status, title, &format!("{} ({})", error.message, error.request_id));
+    let mut page =
+        webui::page::notice(status, title, &format!("{} (request {})", error.message, error.request_id));
     // Such as when to come again.
     parts.headers.remove(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -4,8 +4,8 @@
 //! may ask for what, and how large a request's body may be, is said by the router behind it.
 //!
 //! What a connection may do without asking for anything is limited in time; what many of them may do together is limited
-//! in number, and the one that waited longest gives way. So whoever opens connections and sends nothing, or a byte now and
-//! then, keeps nobody else out.
+//! in number, and the one that waited longest gives way, or else the one that was told events for longest. So whoever opens
+//! connections and sends nothing, or a byte now and then, or listens for ever, keeps nobody else out.
 
 #![forbid(unsafe_code)]
 

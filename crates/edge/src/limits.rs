@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Limits of connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// So many connections are open at once. One more takes the place of that which waited longest for its next request;
-    /// where none waits, it is answered with 503.
+    /// So many connections are open at once. One more takes the place of that which waited longest for its next request,
+    /// or else of that which was told events for longest; where all are being answered, it gets 503.
     pub connections: usize,
     /// From a connection's beginning to the end of its first request's head, with all of TLS.
     pub head: Duration,

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
+/// The file that names the environment whose a directory is.
+const OWNER: &str = "environment";
+
 /// A data directory that this process owns until the value is dropped, or the process ends in any way.
 #[derive(Debug)]
 pub struct DataDir {
@@ -82,33 +85,38 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::Other`] if it is another one's.
     pub fn claim(&self, environment: &str) -> Result<(), DataDirError> {
-        let fail = |source| DataDirError::Io { path: self.path.clone(), source };
-        let file = self.path.join("environment");
-        let owner = match fs::read_to_string(&file) {
-            Ok(owner) => owner.trim().to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(fail(error)),
-        };
-        match owner.as_str() {
-            // Not yet written, or the power went while it was.
-            "" => {
-                let made = self.path.join("environment.new");
-                let mut new = File::create(&made).map_err(fail)?;
-                writeln!(new, "{environment}").and_then(|()| new.sync_all()).map_err(fail)?;
-                fs::rename(&made, &file).map_err(fail)
-            }
-            owner if owner == environment => Ok(()),
-            owner => {
-                let (owner, asked) = (owner.to_owned(), environment.to_owned());
-                Err(DataDirError::Other { path: self.path.clone(), owner, asked })
-            }
+        if belongs(&self.path, environment)? {
+            return Ok(());
         }
+        let fail = |source| DataDirError::Io { path: self.path.clone(), source };
+        let made = self.path.join("environment.new");
+        let mut new = File::create(&made).map_err(fail)?;
+        writeln!(new, "{environment}").and_then(|()| new.sync_all()).map_err(fail)?;
+        fs::rename(&made, self.path.join(OWNER)).map_err(fail)
     }
 
     /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Whether a directory belongs to the environment; false where it is nobody's yet.
+///
+/// # Errors
+/// [`DataDirError::Other`] if it is another one's.
+pub(crate) fn belongs(data_dir: &Path, environment: &str) -> Result<bool, DataDirError> {
+    let owner = match fs::read_to_string(data_dir.join(OWNER)) {
+        Ok(owner) => owner.trim().to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(DataDirError::Io { path: data_dir.to_owned(), source }),
+    };
+    match owner.as_str() {
+        // The power went while it was written.
+        "" => Ok(false),
+        known if known == environment => Ok(true),
+        _ => Err(DataDirError::Other { path: data_dir.to_owned(), owner, asked: environment.to_owned() }),
     }
 }
 

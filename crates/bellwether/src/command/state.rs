@@ -4,11 +4,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use buildenv::{Certificate, SecretSource};
 use serde::Serialize;
 use store::backup::{self, Progress};
-use store::{DataDir, DataDirError, DatabaseUrl, Db, Objects, ObjectsUrl};
+use store::{DataDir, DatabaseUrl, Db, Objects, ObjectsUrl};
 
 use super::client::print_json;
 use crate::args::{Audit, AuditList, AuditVerify, Backup, Restore, State};
@@ -44,13 +44,7 @@ impl Place {
 
     /// Opens the database, if it and the data directory are the environment's own: as `up` does, but beside a server.
     pub(super) async fn open(&self) -> Result<Db> {
-        backup::check_environment(&self.data, &self.environment).map_err(|error| match error {
-            // The words of `data::claim`, which needs the directory for this process alone.
-            DataDirError::Other { .. } => {
-                anyhow!("{error}; name another directory with --data, or the other environment with --env")
-            }
-            error => error.into(),
-        })?;
+        backup::check_environment(&self.data, &self.environment).map_err(data::another)?;
         let opened = Db::open_as_is(&self.database, &self.data).await;
         let db = opened.with_context(|| format!("the database of environment {}", self.environment))?;
         // One that nobody has is left as it is, and nothing is written to one that we have.

@@ -25,12 +25,17 @@ pub fn own(dir: &Path) -> Result<DataDir> {
 
 /// Takes the directory for the environment, or says whose it is and what to do.
 pub fn claim(owner: &DataDir, environment: &str) -> Result<()> {
-    owner.claim(environment).map_err(|error| match error {
+    owner.claim(environment).map_err(another)
+}
+
+/// What to do about a directory that is another environment's.
+pub fn another(error: DataDirError) -> anyhow::Error {
+    match error {
         DataDirError::Other { .. } => {
             anyhow!("{error}; name another directory with --data, or the other environment with --env")
         }
         error => error.into(),
-    })
+    }
 }
 
 /// The same for the database, which may lie elsewhere.

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::{BackupError, OLDEST_SCHEMA, io};
-use crate::{DataDirError, Db, migrate};
+use crate::{DataDirError, Db, datadir, migrate};
 
 /// What the owner of a data directory writes there first, and so a restore.
 const OWN: [&str; 3] = ["lock", "environment", "environment.new"];
@@ -19,15 +19,7 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// # Errors
 /// [`DataDirError::Other`], or the system's.
 pub fn check_environment(data_dir: &Path, environment: &str) -> Result<(), DataDirError> {
-    let owner = match fs::read_to_string(data_dir.join("environment")) {
-        Ok(owner) => owner.trim().to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(DataDirError::Io { path: data_dir.to_owned(), source }),
-    };
-    if owner.is_empty() || owner == environment {
-        return Ok(());
-    }
-    Err(DataDirError::Other { path: data_dir.to_owned(), owner, asked: environment.to_owned() })
+    datadir::belongs(data_dir, environment).map(|_| ())
 }
 
 /// Says whose a database is, if it was used.

@@ -109,13 +109,13 @@ fn as_json(cell: &Cell) -> serde_json::Value {
 fn differ(old: &Config, new: &Config, args: &Plan, asked: &Asked) -> Result<ExitCode> {
     let changes = diff_cells(old, new, asked);
     // Who asks for some branches only asks for nothing else.
-    let names = if asked.repos.is_empty() { diff_keys(old, new) } else { Vec::new() };
+    let lines = if asked.repos.is_empty() { diff_keys(old, new) } else { Vec::new() };
     if args.json {
-        print_json(&json!({"lines": names, "changes": changes}))?;
-    } else if changes.is_empty() && names.is_empty() {
+        print_json(&json!({"lines": lines, "changes": changes}))?;
+    } else if changes.is_empty() && lines.is_empty() {
         eprintln!("nothing that is planned from these files changes");
     } else {
-        names.iter().for_each(|name| println!("{name}"));
+        lines.iter().for_each(|line| println!("{line}"));
         changes.iter().for_each(|change| println!("{change}"));
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The layer before all routes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -12,7 +13,7 @@ use store::{Micros, StoreError, sessions, tokens};
 use transport::routes::refusal;
 use transport::{Role, Viewer};
 
-use crate::{Access, by_cookie, cookie, limit, secret};
+use crate::{Access, by_cookie, cookie, limit, secret, shared};
 
 /// The largest form that is read.
 const FORM: usize = 64 << 10;
@@ -50,17 +51,10 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
     }
     // An order may come with a body that takes its time, and signing in asks somebody else: neither holds up who only looks.
     let sign_in = request.uri().path().starts_with("/login");
-    let seat = if viewer.known || health || order || sign_in {
-        None
-    } else {
-        let Some(seat) = limit::seat(&access.0.seats, limit::PATIENCE).await else { return busy() };
-        Some(seat)
-    };
     let page = page_asked(&request);
+    let alone = viewer.known || health || order || sign_in;
     request.extensions_mut().insert(viewer.clone());
-    let response = next.run(request).await;
-    // The head is there. A body that is long, or never ends, is made as it is read.
-    drop(seat);
+    let response = if alone { next.run(request).await } else { access.for_stranger(request, next).await };
     let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if let (true, Some(told)) = (denied, told) {
         access.note_refusal(&viewer, address, &told).await;
@@ -162,6 +156,39 @@ fn broken(error: &StoreError) -> Refused {
 }
 
 impl Access {
+    /// Makes what a stranger looks at when it is their turn; or gives them what another got just now.
+    async fn for_stranger(&self, request: Request, next: Next) -> Response {
+        let shared = || self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let crowd = shared().crowd(Instant::now());
+        let key = if crowd { shared::key(&request) } else { None };
+        let made = || shared().get(key.as_ref()?, Instant::now());
+        if let Some(made) = made() {
+            return made;
+        }
+        let Some(seat) = limit::seat(&self.0.seats, limit::PATIENCE).await else { return busy() };
+        // Meanwhile somebody may have got it.
+        if let Some(made) = made() {
+            return made;
+        }
+        let since = Instant::now();
+        let response = next.run(request).await;
+        // The head is there. A body that is long, or never ends, is made as it is read.
+        drop(seat);
+        let Some(key) = key.filter(|_| shared::is_for_all(&response)) else { return response };
+        match shared::whole(response).await {
+            Ok((headers, body)) => {
+                shared().put(key, since, &headers, &body);
+                let mut response = Response::new(Body::from(body));
+                *response.headers_mut() = headers;
+                response
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an answer broke off");
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this answer broke off; ask again")
+            }
+        }
+    }
+
     /// Finds out who asks.
     async fn viewer(&self, headers: &HeaderMap) -> Result<Viewer, Refused> {
         if let Some(token) = bearer(headers) {
@@ -205,7 +232,7 @@ impl Access {
     /// Writes a refused order into the audit log; of strangers only so many.
     async fn note_refusal(&self, viewer: &Viewer, address: IpAddr, told: &str) {
         if !viewer.known {
-            let mut refusals = self.0.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut refusals = self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner);
             // All strangers together: their addresses are cheap to come by.
             let everybody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
             if refusals.take(everybody, REFUSALS, Instant::now()).is_err() {

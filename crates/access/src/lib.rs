@@ -14,6 +14,7 @@ mod out;
 mod page;
 mod provider;
 mod secret;
+mod shared;
 mod sign_in;
 mod signature;
 
@@ -69,6 +70,8 @@ struct Inner {
     buckets: Mutex<limit::Buckets>,
     /// What strangers look at is made for so many of them at once.
     seats: Semaphore,
+    /// And in a crowd once for all who look at the same.
+    shared: Mutex<shared::Shared>,
     /// Refusals of strangers that may still go into the audit log.
     refusals: Mutex<limit::Buckets>,
     table: OnceLock<Vec<Entry>>,
@@ -90,6 +93,7 @@ impl Access {
             admin: secret::hash(&admin_token),
             buckets: Mutex::default(),
             seats: Semaphore::new(limit::SEATS),
+            shared: Mutex::default(),
             refusals: Mutex::default(),
             table: OnceLock::new(),
             document: OnceLock::new(),

@@ -27,13 +27,35 @@ pub(crate) struct Rate {
     pub burst: u32,
 }
 
+/// What is left of a rate.
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+pub(crate) struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
+    /// Takes one out of a bucket, which is full if there was none.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub(crate) fn take(bucket: &mut Option<Bucket>, rate: Rate, now: Instant) -> Result<(), Duration> {
+        bucket.get_or_insert(Bucket::full(rate, now)).one(rate, now)
+    }
+
+    fn full(rate: Rate, now: Instant) -> Bucket {
+        Bucket { left: f64::from(rate.burst), at: now }
+    }
+
+    fn one(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let left = self.filled(rate, now);
+        *self = Bucket { left: if left >= 1.0 { left - 1.0 } else { left }, at: now };
+        if left >= 1.0 {
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - left) / f64::from(rate.per_second.max(1))))
+    }
+
     fn filled(self, rate: Rate, now: Instant) -> f64 {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         (self.left + since * f64::from(rate.per_second)).min(f64::from(rate.burst))
@@ -71,18 +93,11 @@ impl Buckets {
             // Whose bucket is full again need not be remembered.
             self.known.retain(|_, bucket| bucket.filled(rate, now) < f64::from(rate.burst));
         }
-        let full = Bucket { left: f64::from(rate.burst), at: now };
-        let bucket = if self.known.len() < ADDRESSES || self.known.contains_key(&address) {
-            self.known.entry(address).or_insert(full)
+        if self.known.len() < ADDRESSES || self.known.contains_key(&address) {
+            self.known.entry(address).or_insert(Bucket::full(rate, now)).one(rate, now)
         } else {
-            self.others.get_or_insert(full)
-        };
-        let left = bucket.filled(rate, now);
-        *bucket = Bucket { left: if left >= 1.0 { left - 1.0 } else { left }, at: now };
-        if left >= 1.0 {
-            return Ok(());
+            Bucket::take(&mut self.others, rate, now)
         }
-        Err(Duration::from_secs_f64((1.0 - left) / f64::from(rate.per_second.max(1))))
     }
 }
 

@@ -27,5 +27,6 @@ testkit::on_both! {
         where_reading_is_closed_a_stranger_gets_health_looks_and_the_page_to_sign_in,
         strangers_are_held_to_a_rate_by_address,
         what_strangers_look_at_is_made_for_few_of_them_at_once,
+        what_a_crowd_of_strangers_looks_at_is_made_once_for_many_of_them,
         refused_orders_are_in_the_audit_log;
 }

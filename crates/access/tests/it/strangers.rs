@@ -56,6 +56,23 @@ pub async fn what_strangers_look_at_is_made_for_few_of_them_at_once(on: World) {
     assert!(most(Some(ADMIN)).await > 2 * 4, "who says who they are does not wait");
 }
 
+pub async fn what_a_crowd_of_strangers_looks_at_is_made_once_for_many_of_them(on: World) {
+    let ask = async |headers: &[(&str, &str)], path: &str| {
+        let answers = futures::future::join_all((0..300).map(|_| on.get(path, headers))).await;
+        for answer in &answers {
+            assert_eq!((answer.status, answer.header(header::ETAG)), (200, "one"), "{answer:?}");
+            assert!(answer.text.parse::<usize>().is_ok(), "{answer:?}");
+        }
+        on.made.swap(0, std::sync::atomic::Ordering::Relaxed)
+    };
+    // The first of them are no crowd.
+    let made = ask(&[], "/made").await;
+    assert!((50..200).contains(&made), "{made}");
+    assert_eq!(ask(&[("cookie", "a=b")], "/made?c").await, 300, "what may be somebody's own is not shared");
+    let authorization = format!("Bearer {ADMIN}");
+    assert_eq!(ask(&[("authorization", &authorization)], "/made").await, 300, "nor what is known to be");
+}
+
 pub async fn strangers_are_held_to_a_rate_by_address(on: World) {
     let text = "[access]\nstrangers_per_second = 1\nstrangers_burst = 3\nproxies = [\"10.0.0.1\"]\n";
     on.config.send_replace(config(text));

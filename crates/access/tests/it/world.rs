@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use access::{Access, AccessParts};
 use axum::Router;
@@ -21,6 +22,8 @@ pub struct World {
     pub access: Access,
     pub db: Db,
     pub config: watch::Sender<Arc<buildenv::Config>>,
+    /// How often `/made` was made.
+    pub made: Arc<AtomicUsize>,
     _dir: tempfile::TempDir,
 }
 
@@ -79,15 +82,18 @@ impl World {
         };
         let access = Access::new(parts);
         let who = |viewer: Viewer| async move { format!("{} {}", viewer.who, viewer.role) };
+        let counter = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&counter);
         let services = Routes::new()
             .route("/", get(Role::Reader, who))
             .route("/crowd", get(Role::Reader, crowd))
+            .route("/made", get(Role::Reader, move || made(counted.fetch_add(1, Relaxed))))
             .route("/healthz", get(Role::Anonymous, || async { "ok" }))
             .route("/assets/style.css", get(Role::Anonymous, || async { "" }))
             .route("/order", post(Role::Developer, who))
             .route("/sees/{repo}", get(Role::Reader, sees));
         let app = access.before(access.with(services));
-        World { app, access, db, config, _dir: dir }
+        World { app, access, db, config, made: counter, _dir: dir }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -161,6 +167,12 @@ async fn sees(viewer: Viewer, axum::extract::Path(repo): axum::extract::Path<Str
 }
 
 /// Says how many were here at once at most.
+/// Takes a moment.
+async fn made(nth: usize) -> ([(header::HeaderName, &'static str); 1], String) {
+    tokio::task::yield_now().await;
+    ([(header::ETAG, "one")], nth.to_string())
+}
+
 async fn crowd() -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static HERE: AtomicUsize = AtomicUsize::new(0);

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let code = match runtime.block_on(command::run(cli)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", terminal::causes(&error));
             ExitCode::from(2)
         }
     };

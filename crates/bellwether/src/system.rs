@@ -301,7 +301,7 @@ async fn let_go(dashboard: Dashboard, db: Db, stop: CancellationToken) {
                 Ok(()) => wait = EACH_GC,
                 // What was done is done; the next round goes on.
                 Err(error) => {
-                    tracing::warn!("not all that is kept no more is gone: {error:#}");
+                    tracing::warn!("not all that is kept no more is gone: {}", crate::terminal::causes(&error));
                     wait = FIRST_GC;
                 }
             },

@@ -1,10 +1,14 @@
 //! What goes to the terminal: stdout is data, stderr is talk.
 
+mod tame;
+
 use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
+
+pub use tame::Tame;
 
 /// Prints as the standard library's macro does, but for a closed pipe: whoever reads has seen enough, which is no reason
 /// to panic.
@@ -63,6 +67,19 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// An error with its causes in one line. A cause that the text before it tells already is not told again.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !told.ends_with(&text) {
+            told.push_str(if told.is_empty() { "" } else { ": " });
+            told.push_str(&text);
+        }
+    }
+    told
+}
+
 /// Whether a character does something else than to be seen: controls, and those that turn or hide what stands beside them.
 fn acts(c: char) -> bool {
     c.is_control()
@@ -88,6 +105,15 @@ mod tests {
     fn durations_are_short() {
         let shown = [0.04, 9.94, 12.3, 90.0, 3661.0, 7384.0].map(duration);
         assert_eq!(shown, ["0.0s", "9.9s", "12s", "1m30s", "61m01s", "2h03m"]);
+    }
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let refused = || std::io::Error::other("connection refused");
+        let store = store::StoreError::Other(refused().into());
+        let error = anyhow::Error::new(store).context("opening the database");
+        assert_eq!(causes(&error), "opening the database: database: connection refused");
+        assert_eq!(causes(&anyhow::Error::new(refused()).context("asking")), "asking: connection refused");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! `log`: a build's log on stdout, byte for byte.
+//! `log`: a build's log on stdout: byte for byte, but for a terminal.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +12,7 @@ use super::client::{Remote, print_json};
 use super::follow::{self, Logs};
 use crate::api::{Answer, GetAttemptLogQuery, GetBuildLogQuery, SearchAttemptLogQuery, SearchBuildLogQuery};
 use crate::args::Log;
+use crate::terminal::Tame;
 
 /// The most bytes of a log that are printed as JSON.
 const WHOLE: usize = 64 << 20;
@@ -129,16 +130,23 @@ pub enum Copied {
     ReaderGone,
 }
 
-/// Copies a log to stdout as it comes.
+/// Copies a log to stdout as it comes: byte for byte, or on a terminal what does not act on it.
 pub async fn copy(body: Body) -> Result<Copied> {
     let mut stream = body.into_data_stream();
     let mut out = std::io::stdout();
+    let mut tame = out.is_terminal().then(Tame::default);
     while let Some(chunk) = stream.next().await {
-        let written = out.write_all(&chunk.context("the log broke off")?).and_then(|()| out.flush());
+        let chunk = chunk.context("the log broke off")?;
+        let shown = tame.as_mut().map_or(&*chunk, |tame| tame.chunk(&chunk).as_bytes());
+        let written = out.write_all(shown).and_then(|()| out.flush());
         match written {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Copied::ReaderGone),
             other => other.context("writing the log")?,
         }
+    }
+    if let Some(tame) = tame {
+        // A terminal that takes no more has nothing to be put right.
+        let _ = out.write_all(tame.end().as_bytes()).and_then(|()| out.flush());
     }
     Ok(Copied::All)
 }

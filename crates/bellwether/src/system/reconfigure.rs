@@ -61,7 +61,10 @@ impl Reconfigure {
                         self.show(composition);
                         seen = heads;
                     }
-                    Err(error) => tracing::error!("the configuration can't be composed: {error:#}"),
+                    Err(error) => tracing::error!(
+                        "the configuration can't be composed: {}",
+                        crate::terminal::causes(&error)
+                    ),
                 }
             }
             let order = tokio::select! {

@@ -36,7 +36,7 @@ pub struct Bad(pub String);
 
 impl From<anyhow::Error> for Bad {
     fn from(error: anyhow::Error) -> Bad {
-        Bad(format!("{error:#}"))
+        Bad(crate::terminal::causes(&error))
     }
 }
 

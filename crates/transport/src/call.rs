@@ -67,6 +67,18 @@ impl CallError {
         matches!(self, CallError::Refused { status, .. } if *status == wanted)
     }
 
+    /// Whether no connection came about, so that nothing was asked.
+    pub fn is_connect(&self) -> bool {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+                return error.is_connect();
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Whether the same call may succeed later without a change: the service was away, slow or overloaded.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -264,5 +264,16 @@ mod tests {
         drop(listener);
         let error = Service::url(&url).get_json::<()>("/").await.unwrap_err();
         assert!(matches!(error, CallError::Unreachable { .. }) && error.is_transient(), "{error}");
+        assert!(error.is_connect(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_hangs_up_was_reached() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = Service::url(&format!("http://{}", listener.local_addr().unwrap()));
+        let asked = service.get_json::<()>("/");
+        let (error, ()) = tokio::join!(asked, async { drop(listener.accept().await.unwrap()) });
+        let error = error.unwrap_err();
+        assert!(matches!(error, CallError::Unreachable { .. }) && !error.is_connect(), "{error}");
     }
 }

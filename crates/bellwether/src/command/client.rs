@@ -1,5 +1,7 @@
 //! The command line's way to a running server.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use transport::Service;
 
@@ -14,6 +16,15 @@ pub struct Remote {
     pub api: Client,
     /// Its address.
     pub url: String,
+    token: Shown,
+}
+
+/// Where the token came from that is shown to the server.
+enum Shown {
+    Environment,
+    File(PathBuf),
+    /// None: the file where it is looked for can't be read.
+    Nothing(PathBuf),
 }
 
 impl Remote {
@@ -32,17 +43,20 @@ impl Remote {
             }
             None => Service::url(&url),
         };
-        let token = match std::env::var("BELLWETHER_TOKEN") {
-            Ok(token) => Some(token),
+        let (token, shown) = match std::env::var("BELLWETHER_TOKEN") {
+            Ok(token) => (Some(token), Shown::Environment),
             Err(_) => {
-                let dir = args.data.clone().map_or_else(data::default_dir, Ok)?;
-                std::fs::read_to_string(dir.join(TOKEN_FILE)).ok()
+                let file = args.data.clone().map_or_else(data::default_dir, Ok)?.join(TOKEN_FILE);
+                match std::fs::read_to_string(&file) {
+                    Ok(token) => (Some(token), Shown::File(file)),
+                    Err(_) => (None, Shown::Nothing(file)),
+                }
             }
         };
         if let Some(token) = token {
             service = service.with_bearer(token.trim());
         }
-        Ok(Remote { api: Client::new(service), url })
+        Ok(Remote { api: Client::new(service), url, token: shown })
     }
 
     /// Says what to do about a server that can't be reached.
@@ -54,12 +68,35 @@ impl Remote {
                     self.url
                 ))
             }
-            transport::CallError::Unreachable { .. } => anyhow::Error::new(error).context(format!(
-                "no server answers at {}; start one with `bellwether up`, or name it with --server",
-                self.url
-            )),
+            transport::CallError::Unreachable { .. } if error.is_connect() => {
+                anyhow::Error::new(error).context(format!(
+                    "no server answers at {}; start one with `bellwether up`, or name it with --server",
+                    self.url
+                ))
+            }
+            transport::CallError::Unreachable { .. } => anyhow::Error::new(error)
+                .context(format!("{} hung up before its answer was whole; its log may say why", self.url)),
+            error if error.is_status(http::StatusCode::UNAUTHORIZED) => {
+                anyhow::Error::new(error).context(self.unauthorized())
+            }
             error => error.into(),
         })
+    }
+
+    /// Says what to do about a token that is not good, or not there.
+    fn unauthorized(&self) -> String {
+        let remedy = "name the server's data directory with --data, or set BELLWETHER_TOKEN";
+        match &self.token {
+            Shown::Environment => {
+                format!("{} does not take the token in BELLWETHER_TOKEN", self.url)
+            }
+            Shown::File(file) => {
+                format!("{} does not take the token in {}; {remedy}", self.url, file.display())
+            }
+            Shown::Nothing(file) => {
+                format!("{} wants a token, and there is none in {}; {remedy}", self.url, file.display())
+            }
+        }
     }
 }
 

@@ -94,8 +94,19 @@ fn every_command_talks_to_a_running_server() {
     let url = format!("http://{}", server.address());
     world
         .run_with(&["retry", "--server", &url, id], &[("BELLWETHER_TOKEN", "wrong")])
-        .must(2, &["401", "admin-token"]);
+        .must(2, &["401", "does not take the token in BELLWETHER_TOKEN"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = elsewhere.path().to_str().unwrap();
+    let retry = || world.run(&["retry", "--server", &url, "--data", data, id]);
+    retry().must(2, &["401", "there is none in", data, "--data"]);
+    std::fs::write(elsewhere.path().join("admin-token"), "of another server").unwrap();
+    retry().must(2, &["401", "does not take the token in", data, "--data"]);
     world.run(&["builds", "--server", "http://127.0.0.1:1"]).must(2, &["no server answers", "bellwether up"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let hangs_up = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    world.run(&["builds", "--server", &address]).must(2, &["hung up before its answer was whole"]);
+    hangs_up.join().unwrap();
     world.run(&["completions", "bash"]).must(0, &["_bellwether()"]);
 }
 

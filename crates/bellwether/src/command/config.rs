@@ -76,7 +76,10 @@ fn sources(files: &ConfigFiles) -> Result<Vec<Source>> {
         projects.push(PROJECT_FILE.into());
     }
     for project in projects {
-        let (name, file) = project.split_once('=').unwrap_or(("this", &project));
+        let (name, file) = match project.split_once('=') {
+            Some(named) => named,
+            None => (only(&known, &project)?, &*project),
+        };
         let name: RepoName =
             name.parse().with_context(|| format!("{project}: NAME=FILE wants a repo's name"))?;
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
@@ -86,6 +89,23 @@ fn sources(files: &ConfigFiles) -> Result<Vec<Source>> {
         sources.push(Source::project(name, file, text));
     }
     Ok(sources)
+}
+
+/// The repo of a project's file that is given without a name.
+fn only<'a>(known: &'a BTreeSet<String>, file: &str) -> Result<&'a str> {
+    let mut names = known.iter().map(String::as_str);
+    match (names.next(), names.next()) {
+        (None, _) => Ok("this"),
+        (Some(name), None) => Ok(name),
+        (Some(name), Some(_)) => {
+            let known: Vec<_> = known.iter().map(String::as_str).collect();
+            bail!("{file}: of which repo is it? write {name}={file}; there are {}", known.join(", "))
+        }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn load(sources: &[Source], files: &ConfigFiles) -> Result<Config> {
@@ -113,11 +133,11 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
                     eprintln!("{warning}");
                 }
                 println!(
-                    "ok: environment {}, {} repos, {} hosts, {} builders",
+                    "ok: environment {}, {}, {}, {}",
                     config.environment().name,
-                    config.repos().len(),
-                    config.hosts().len(),
-                    config.builders().len()
+                    counted(config.repos().len(), "repo"),
+                    counted(config.hosts().len(), "host"),
+                    counted(config.builders().len(), "builder")
                 );
             }
             Ok(ExitCode::SUCCESS)

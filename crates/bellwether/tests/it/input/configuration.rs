@@ -86,7 +86,7 @@ fn config_is_checked_explained_planned_and_compared() {
     let world = World::new();
     world.run(&["config", "check"]).must(2, &["there is no bellwether.toml here", "--config"]);
     std::fs::write(world.path().join("bellwether.toml"), project("true")).unwrap();
-    world.run(&["config", "check"]).must(0, &["ok:", "1 builders"]);
+    world.run(&["config", "check"]).must(0, &["ok:", "1 builder\n"]);
     let checked = world.run(&["config", "check", "--json"]);
     checked.must(0, &[]);
     assert_eq!((checked.json()["ok"].as_bool(), checked.json()["builders"].as_u64()), (Some(true), Some(1)));
@@ -226,6 +226,17 @@ fn problems_explanations_and_what_init_finds_are_data_with_json() {
     let twice = world.run(&["config", "check", "--config", "twice.toml"]);
     twice.must(1, &["twice.toml:11:10: builder.b is defined twice", "the other one is at twice.toml:5"]);
     assert_eq!(twice.err.matches("twice.toml:").count(), 2, "{}", twice.err);
+
+    // A project's file is of the one repo that there is; of several it is said which.
+    std::fs::write(world.path().join("bellwether.toml"), project("true")).unwrap();
+    let check = |repos: &[&str]| {
+        let text: String = repos.iter().map(|repo| format!("[repo.{repo}]\nurl = \"../{repo}\"\n")).collect();
+        std::fs::write(world.path().join("repos.toml"), text).unwrap();
+        world.run(&["config", "check", "--config", "repos.toml", "bellwether.toml"])
+    };
+    check(&["app"]).must(0, &["1 repo,"]);
+    check(&["app", "lib"])
+        .must(2, &["bellwether.toml: of which repo is it? write app=bellwether.toml", "app, lib"]);
 
     let explain = |what: &str| world.run(&["config", "explain", what, "--json", "--config", "good.toml"]);
     let builder = explain("b").json();

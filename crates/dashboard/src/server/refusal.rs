@@ -102,6 +102,15 @@ impl From<ObjectError> for Refusal {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", error.to_string()),
+            // The database knows of it, so that it was there. Nothing but this is wrong with the rest.
+            ObjectError::NotFound(object) => {
+                tracing::error!(
+                    object,
+                    "an object is lost: the database knows of it, and its store does not"
+                );
+                let message = "what this held is lost: the store of logs and artefacts no longer has it";
+                Self::new(StatusCode::GONE, "lost", message)
+            }
             ObjectError::Unavailable(_) | ObjectError::TimedOut(_) | ObjectError::Denied(_) => {
                 tracing::warn!(%error, "a request has to come again");
                 let message = "logs and artefacts are temporarily unavailable: their store does not answer";

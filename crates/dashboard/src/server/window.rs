@@ -37,6 +37,10 @@ const LOOKED_AT: usize = 2000;
 /// So many builders that are left out are named.
 const LEFT_OUT: usize = 200;
 
+/// The states that can be asked for.
+pub(super) const STATES: [&str; 9] =
+    ["ok", "failed", "infra_failed", "running", "queued", "due", "blocked", "cancelled", "skipped"];
+
 /// Query of a window of cells. What is empty is as if it were not given, because that is how a form sends it.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub(super) struct WindowQuery {
@@ -57,6 +61,7 @@ pub(super) struct WindowQuery {
     pub(super) author: Option<String>,
     /// Only cells in this state.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schemars(extend("enum" = ["", "ok", "failed", "infra_failed", "running", "queued", "due", "blocked", "cancelled", "skipped"]))]
     pub(super) state: Option<String>,
     /// Commits, 30 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +116,9 @@ pub(super) async fn read_window(
     viewer: &Viewer,
     query: &WindowQuery,
 ) -> Answer<CellWindow> {
+    if let Some(state) = given(&query.state).filter(|state| !STATES.contains(state)) {
+        return Err(Refusal::bad(format!("`state` is {state:?}; it is one of {}", STATES.join(", "))));
+    }
     let config = dashboard.config();
     let eyes = visible::eyes(dashboard, viewer).await?;
     let mut reader = dashboard.db().read().await?;
@@ -209,6 +217,7 @@ fn chosen<'a>(heads: &'a Heads, query: &WindowQuery, eyes: &Eyes) -> Answer<&'a 
     };
     found.ok_or_else(|| match (wanted, name) {
         (Some(repo), Some(branch)) => Refusal::not_found(format!("branch {branch:?} of {repo:?}")),
+        (None, Some(branch)) => Refusal::not_found(format!("branch {branch:?}; name its repo as well")),
         (Some(repo), None) => Refusal::not_found(format!("commits of {repo:?} yet")),
         _ => Refusal::not_found("commits yet"),
     })

@@ -113,6 +113,17 @@ pub(crate) async fn filters_are_in_the_address(on: Fixture) {
         "{page}"
     );
     assert!(on.text("/grid?repo=one&author=nobody").await.contains("No cell of these commits"));
+    for (path, status, said) in [
+        ("/grid?branch=nope", 404, "branch &#34;nope&#34;; name its repo"),
+        ("/grid?repo=one&branch=nope", 404, "branch &#34;nope&#34; of &#34;one&#34;"),
+        ("/grid?state=zzz", 400, "it is one of ok, failed"),
+        ("/api/v1/cells?state=zzz", 400, "it is one of ok, failed"),
+    ] {
+        assert_eq!(on.get(path).await.status(), status, "{path}");
+        let text = on.text(path).await;
+        assert!(text.contains(said), "{path}: {text}");
+    }
+    assert_eq!(window(&on, "repo=one&state=").await.rows.len(), 3, "as a form sends what is not filled in");
 }
 
 pub(crate) async fn commits_and_columns_are_paged(on: Fixture) {

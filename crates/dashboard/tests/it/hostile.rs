@@ -61,7 +61,9 @@ pub(crate) async fn nothing_from_outside_is_more_than_text(on: Fixture) {
     for path in [
         "/".to_owned(),
         "/grid?state=failed".into(),
-        format!("/grid?builder={query}&author={query}&state={query}"),
+        format!("/grid?builder={query}&author={query}"),
+        format!("/grid?state={query}"),
+        format!("/grid?branch={query}"),
         "/builds".into(),
         format!("/builds?builder={query}"),
         format!("/builds/{red}"),

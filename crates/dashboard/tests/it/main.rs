@@ -64,7 +64,8 @@ testkit::on_both! {
         random_histories_lose_nothing_that_a_rule_keeps,
         a_round_that_dies_anywhere_is_finished_by_the_next,
         what_is_young_or_needed_stays,
-        pages_say_that_a_log_expired;
+        pages_say_that_a_log_expired,
+        of_a_build_whose_log_is_lost_all_else_is_shown;
     logs:
         bytes_come_back_as_written,
         a_chunk_again_is_fine_and_another_is_not,

@@ -342,6 +342,30 @@ pub(crate) async fn what_is_young_or_needed_stays(on: Fixture) {
     assert_eq!(objects_of(&on).await, [format!("snapshots/trusted/a/one@{head}/d.tar.gz")]);
 }
 
+pub(crate) async fn of_a_build_whose_log_is_lost_all_else_is_shown(on: Fixture) {
+    on.push("one", "main", &[1]).await;
+    let (build, attempt) = (build_id(1), attempt_id(1));
+    let queued = report(1, "a", &revision("one@1"));
+    on.client.put_build(&queued).await.unwrap();
+    // Too long, and too little alike, to lie in the database.
+    let text: String =
+        (1..9000u64).map(|n| format!("{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    on.log(&attempt, &build, &[text.as_bytes()]).await;
+    on.client.log_finish(&attempt, 1).await.unwrap();
+    on.client.put_build(&done(queued, Outcome::Failed, 5)).await.unwrap();
+    let objects = objects_of(&on).await;
+    assert_eq!(objects.len(), 1);
+    on.objects.delete(&objects[0]).await.unwrap();
+    for path in [format!("/api/v1/builds/{build}/log"), format!("/builds/{build}/log")] {
+        assert_eq!(on.get(&path).await.status(), 410, "{path}");
+        assert!(on.text(&path).await.contains("is lost"), "{path}");
+    }
+    let path = format!("/builds/{build}");
+    assert_eq!(on.get(&path).await.status(), 200);
+    assert!(on.text(&path).await.contains("is lost"));
+    assert_eq!(on.client.build(&build).await.unwrap().outcome, Some(Outcome::Failed));
+}
+
 pub(crate) async fn pages_say_that_a_log_expired(on: Fixture) {
     on.push("one", "main", &[1]).await;
     let (build, attempt) = (build_id(1), attempt_id(1));

@@ -8,15 +8,11 @@ use http::StatusCode;
 use transport::Viewer;
 
 use super::super::refusal::{Answer, Query};
-use super::super::window::{COLUMNS, WindowQuery, given, read_window, word};
+use super::super::window::{COLUMNS, STATES, WindowQuery, given, read_window, word};
 use super::super::{Dashboard, repos, tree};
 use super::tree::path;
 use super::{address, first_line, page, progress, short, shown, so_far};
 use crate::api::{BranchInfo, Cell, CellWindow, RepoInfo, TreeInfo};
-
-/// The states that can be asked for.
-const STATES: [&str; 9] =
-    ["ok", "failed", "infra_failed", "running", "queued", "due", "blocked", "cancelled", "skipped"];
 
 #[derive(Template)]
 #[template(path = "grid.html")]
@@ -120,6 +116,7 @@ pub(super) async fn grid(
             Err(refusal)
                 if refusal.status == StatusCode::NOT_FOUND
                     && given(&query.repo).is_none()
+                    && given(&query.branch).is_none()
                     && given(&query.on).is_none() =>
             {
                 None

@@ -20,7 +20,7 @@ use crate::sandbox::{Reexec, Setup};
 use crate::wire::{AgentStatus, Status};
 
 /// The version of the original protocol that we speak.
-const ORIGINAL: i32 = 29;
+pub(crate) const ORIGINAL: i32 = 29;
 
 /// The agent.
 pub(crate) struct Agent {
@@ -65,11 +65,15 @@ impl Drop for Contact {
 impl Agent {
     /// Takes over the directories and ends what an earlier agent left in them.
     pub(crate) async fn open(args: &Args) -> io::Result<Arc<Self>> {
+        // Whoever dials out knows whom it serves, and the coordinator knows no password of it.
+        let reverse = args.reverse_type.is_some();
         let password = match &args.password_file {
-            Some(file) => Some(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).to_owned()),
-            None => None,
+            Some(file) if !reverse => {
+                Some(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            _ => None,
         };
-        let guarded = password.as_ref().is_some_and(|p| !p.is_empty());
+        let guarded = reverse || password.as_ref().is_some_and(|p| !p.is_empty());
         if !guarded && (matches!(args.listen, Listen::Tcp(_)) || password.is_some()) {
             return Err(io::Error::other("a TCP port needs --password-file with a password in it"));
         }
@@ -150,6 +154,11 @@ impl Agent {
         let holder = self.holder();
         let since = if holder.open_requests > 0 { Instant::now() } else { holder.last_contact };
         since + self.idle_exit
+    }
+
+    /// What tells this process from any other agent, earlier ones of this machine among them.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// The name of the files that this agent's wipes plant.

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::reverse::Coordinator;
+
 /// The worker agent: writes files, runs commands, streams output.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to listen: unix:/path, or 127.0.0.1:port (then with --password-file)
+    /// Where to listen: unix:/path, or 127.0.0.1:port (then with --password-file); not used with --reverse-type
     #[arg(long, default_value = "127.0.0.1:5936")]
     pub listen: Listen,
     /// The directory that jobs work in; made if missing
@@ -19,12 +21,27 @@ pub struct Args {
     /// The agent's own state, outside of the work directory
     #[arg(long, default_value = "/tmp/buildlet-state")]
     pub state_dir: PathBuf,
-    /// A file with the password that requests must carry
+    /// A file with the password that requests must carry; not used with --reverse-type
     #[arg(long)]
     pub password_file: Option<PathBuf>,
-    /// End everything after this long without a request, for example 15m or 90s
+    /// End everything after this long without a request, for example 15m or 90s; not used with --reverse-type
     #[arg(long, default_value = "15m", value_parser = duration)]
     pub idle_exit: Duration,
+    /// Dial out to --coordinator as a host of this name in its configuration, and serve it over what was dialled
+    #[arg(long, value_name = "HOST", requires = "coordinator", value_parser = name)]
+    pub reverse_type: Option<String>,
+    /// Whom to dial: https://ci.example.org, HOST:PORT (also TLS), or http:// with an address of this machine
+    #[arg(long, value_name = "URL", requires = "reverse_type")]
+    pub coordinator: Option<Coordinator>,
+    /// What this machine is called at the coordinator; by default $HOSTNAME, else the system's name, else "buildlet"
+    #[arg(long, value_name = "NAME", requires = "reverse_type", value_parser = name)]
+    pub hostname: Option<String>,
+    /// A file with the builder key for the host; by default $HOME/.gobuildkey-HOST
+    #[arg(long, value_name = "FILE", requires = "reverse_type")]
+    pub key_file: Option<PathBuf>,
+    /// Certificates in PEM of a private CA that the coordinator's is signed by, trusted beside the public ones
+    #[arg(long, value_name = "FILE", requires = "reverse_type")]
+    pub ca_file: Option<PathBuf>,
     /// Whether /halt powers the machine down (true) or only ends the agent
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub halt: bool,
@@ -104,6 +121,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The name of a host or a machine: it stands in a head of HTTP and in a file's name.
+fn name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits and any of . _ - with a letter or digit first".to_owned())
+    }
+}
+
+/// Whether a text can be the name of a host or a machine.
+pub(crate) fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.len() <= 253 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +149,37 @@ mod tests {
         assert_eq!("unix:/a".parse(), Ok(Listen::Unix("/a".into())));
         assert!("unix:".parse::<Listen>().is_err());
         assert!("localhost".parse::<Listen>().is_err());
+    }
+
+    #[test]
+    fn a_name_leads_nowhere_else_and_ends_no_line() {
+        for good in ["host-linux-arm64", "host-darwin-10_12", "ci.example.org", "7"] {
+            assert_eq!(name(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ".x", "-x", "../x", "a/b", "a b", "a\r\nX-B: c", "ä", &"a".repeat(254)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn reverse_mode_needs_both_of_its_ends() {
+        #[derive(Debug, clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        let parse = |args: &[&str]| <Cli as clap::Parser>::try_parse_from([&["buildlet"], args].concat());
+        let cli = parse(&["--reverse-type", "host-a", "--coordinator", "ci.example.org:443"]).unwrap();
+        assert_eq!(cli.args.reverse_type.as_deref(), Some("host-a"));
+        for bad in [
+            &["--reverse-type", "host-a"][..],
+            &["--coordinator", "https://ci.example.org"],
+            &["--key-file", "/k"],
+            &["--reverse-type", "a/b", "--coordinator", "https://ci.example.org"],
+        ] {
+            parse(bad).unwrap_err();
+        }
+        let error = parse(&["--reverse-type", "a", "--coordinator", "http://ci.example.org"]).unwrap_err();
+        assert!(error.to_string().contains("use https://"), "{error}");
     }
 }

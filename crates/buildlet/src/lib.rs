@@ -16,6 +16,7 @@ mod http;
 mod original;
 mod paths;
 mod removal;
+mod reverse;
 mod sandbox;
 mod server;
 mod start;
@@ -26,4 +27,5 @@ mod wipe;
 pub mod wire;
 
 pub use args::{Args, Helper, Listen};
+pub use reverse::Coordinator;
 pub use start::{early, main};

@@ -1,4 +1,4 @@
-//! Listening, one task per connection, and the reasons to end.
+//! Where connections come from, one task per connection, and the reasons to end.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::agent::Agent;
 use crate::args::Listen;
 use crate::http::{First, router};
+use crate::reverse::Reverse;
 use crate::te::WithTrailers;
 
 /// Connections at once; more wait in the kernel.
@@ -68,7 +69,7 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    async fn accept(&self) -> io::Result<Connection> {
         match self {
             Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
             Self::Tcp(listener) => {
@@ -89,22 +90,52 @@ impl Drop for Listener {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A byte stream of either direction.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A connection that requests come on.
+pub(crate) type Connection = Box<dyn Stream>;
+
+/// Where connections come from.
+pub(crate) enum Source {
+    /// Others dial us.
+    Listening(Listener),
+    /// We dial out, and are asked over what we dialled.
+    Reverse(Reverse),
+}
+
+impl Source {
+    /// Waits for the next connection; there is none any more if whoever makes them has died. May be dropped and asked again.
+    async fn accept(&mut self) -> io::Result<Option<Connection>> {
+        match self {
+            Self::Listening(listener) => listener.accept().await.map(Some),
+            Self::Reverse(reverse) => Ok(reverse.accept().await),
+        }
+    }
+
+    /// Whether an agent that is not spoken to is one that was forgotten. One that dials out is known to its coordinator, which
+    /// may have nothing to do for days.
+    fn ends_idle(&self) -> bool {
+        matches!(self, Self::Listening(_))
+    }
+}
+
 /// Serves until told to end, and returns why.
-pub(crate) async fn serve(listener: Listener, agent: Arc<Agent>) -> &'static str {
+pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str {
     let router = router(Arc::clone(&agent));
     let mut connections = JoinSet::new();
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return "no signal handlers";
     };
+    let ends_idle = source.ends_idle();
     let reason = loop {
         let full = connections.len() >= MAX_CONNECTIONS;
         tokio::select! {
-            accepted = listener.accept(), if !full => match accepted {
-                Ok(stream) => { connections.spawn(connection(stream, router.clone())); }
+            accepted = source.accept(), if !full => match accepted {
+                Ok(Some(stream)) => { connections.spawn(connection(stream, router.clone())); }
+                Ok(None) => break "no more connections can come",
                 // Out of descriptors, or the peer was gone already: the next may do.
                 Err(error) => {
                     tracing::warn!(%error, "accept");
@@ -112,7 +143,7 @@ pub(crate) async fn serve(listener: Listener, agent: Arc<Agent>) -> &'static str
                 }
             },
             Some(_ended) = connections.join_next() => {}
-            () = sleep_until(agent.idle_at()) => {
+            () = sleep_until(agent.idle_at()), if ends_idle => {
                 // It may have been spoken to since the timer was set.
                 if agent.idle_at() <= Instant::now() {
                     break "idle for too long";
@@ -129,7 +160,7 @@ pub(crate) async fn serve(listener: Listener, agent: Arc<Agent>) -> &'static str
     reason
 }
 
-async fn connection(stream: Box<dyn Stream>, router: Router) {
+async fn connection(stream: Connection, router: Router) {
     let first = AtomicBool::new(true);
     let router = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::Agent;
 use crate::args::{Args, Helper};
-use crate::{sandbox, server};
+use crate::reverse::{self, Reverse};
+use crate::sandbox;
+use crate::server::{self, Source};
 
 /// Runs the sandbox helper if that is what this process was started as, before any other work.
 ///
@@ -57,12 +59,20 @@ pub fn main(args: Args) -> ExitCode {
 }
 
 async fn run(args: Args) -> io::Result<()> {
+    // Before the directories are taken over: what is wrong in the arguments changes nothing.
+    let reverse = reverse::Settings::of(&args).map_err(io::Error::other)?;
     let agent = Agent::open(&args).await?;
-    let listener = server::Listener::bind(&args.listen, &agent)?;
-    tracing::info!(listen = %args.listen, workdir = %agent.workdir().display(),
+    let (source, place) = match reverse {
+        Some(settings) => {
+            let place = format!("dials {}", settings.coordinator());
+            (Source::Reverse(Reverse::start(settings, agent.instance())), place)
+        }
+        None => (Source::Listening(server::Listener::bind(&args.listen, &agent)?), args.listen.to_string()),
+    };
+    tracing::info!(listen = %place, workdir = %agent.workdir().display(),
         limits = agent.table.settings.limits.name(), namespaces = agent.table.settings.namespaces,
         "buildlet is ready");
-    let reason = server::serve(listener, Arc::clone(&agent)).await;
+    let reason = server::serve(source, Arc::clone(&agent)).await;
     tracing::info!(reason, "buildlet ends");
     agent.end_everything().await;
     Ok(())

@@ -1,0 +1,55 @@
+//! Reverse mode: the agent dials out to a coordinator, registers there, and serves over connections that the coordinator
+//! asks for.
+//!
+//! A machine behind a firewall can't be dialled, so it keeps a control connection to its coordinator, which asks on it for
+//! connections; each is dialled by us and used backwards (spec 2.6). Commands belong to the agent and not to a connection: they
+//! go on while the coordinator is away, and the agent's instance tells it afterwards that it is the same process it finds again.
+
+mod alive;
+mod coordinator;
+mod dial;
+mod key;
+mod pause;
+mod proxy;
+mod register;
+mod settings;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "reverse/no_tls.rs"]
+mod tls;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::server::Connection;
+use register::Machine;
+
+pub use coordinator::Coordinator;
+pub(crate) use settings::Settings;
+
+/// Connections that wait to be served; what more is asked for waits in the control connection's own backlog.
+const BACKLOG: usize = 8;
+
+/// The connections that a coordinator asks for. The machine is registered, again and again, until it is dropped.
+pub(crate) struct Reverse {
+    asked_for: mpsc::Receiver<Connection>,
+    _registering: AbortOnDropHandle<()>,
+}
+
+impl Reverse {
+    /// Begins to register, and goes on for as long as the process lives.
+    pub(crate) fn start(settings: Settings, instance: &str) -> Self {
+        let (made, asked_for) = mpsc::channel(BACKLOG);
+        let machine = Arc::new(Machine::new(settings, instance));
+        let registering = tokio::spawn(machine.stay_registered(made, pause::chance));
+        Self { asked_for, _registering: AbortOnDropHandle::new(registering) }
+    }
+
+    /// Waits for the next connection; none if the task that registers has died.
+    pub(crate) async fn accept(&mut self) -> Option<Connection> {
+        self.asked_for.recv().await
+    }
+}

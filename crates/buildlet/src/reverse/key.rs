@@ -1,0 +1,117 @@
+//! The builder key: what proves to a coordinator that this machine may be a host of its kind.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// More than any key has.
+const LARGEST: u64 = 4096;
+
+/// A builder key, which no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    /// It can't be read.
+    #[error(
+        "the builder key can't be read from {}: {source}; write the key that the coordinator gives out for this host \
+         there, or name another file with --key-file",
+        file.display()
+    )]
+    Unreadable {
+        /// Where it was looked for.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is none in it.
+    #[error(
+        "{} has no builder key in it; write the key that the coordinator gives out for this host there, \
+         or name another file with --key-file",
+        .0.display()
+    )]
+    Empty(PathBuf),
+    /// What is in it is none.
+    #[error("{} is no builder key: expected one line of at most {LARGEST} printable characters", .0.display())]
+    NoKey(PathBuf),
+}
+
+/// Where the key of a host is if nobody says otherwise; the original looks there too.
+pub(super) fn default_file(host: &str, home: Option<&Path>, root: bool) -> PathBuf {
+    let home = home.unwrap_or(Path::new(if root { "/root" } else { "/" }));
+    home.join(format!(".gobuildkey-{host}"))
+}
+
+/// Reads a key, without the space around it.
+pub(super) fn read(file: &Path) -> Result<Key, KeyError> {
+    let unreadable = |source| KeyError::Unreadable { file: file.to_owned(), source };
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let no_key = || KeyError::NoKey(file.to_owned());
+    if bytes.len() as u64 > LARGEST {
+        return Err(no_key());
+    }
+    let text = String::from_utf8(bytes).map_err(|_binary| no_key())?;
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(KeyError::Empty(file.to_owned()));
+    }
+    // Checked here and not where the head is written, whose error would say it.
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(no_key());
+    }
+    Ok(Key(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_printable_word_and_every_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        let with = |text: &[u8]| {
+            std::fs::write(&file, text).unwrap();
+            read(&file)
+        };
+        assert_eq!(with(b" 3bbd3cc1\r\n").unwrap().expose(), "3bbd3cc1");
+        assert_eq!(format!("{:?}", with(b"secret").unwrap()), "Key(\u{2026})");
+        for (text, remedy) in [
+            (&b""[..], "--key-file"),
+            (b" \n\n", "--key-file"),
+            (b"a\nb", "one line"),
+            (b"a b", "one line"),
+            (b"\xff", "one line"),
+            (&[b'a'; 5000], "one line"),
+        ] {
+            let error = with(text).unwrap_err().to_string();
+            assert!(error.contains(&file.display().to_string()) && error.contains(remedy), "{error}");
+        }
+        let missing = read(&dir.path().join("none")).unwrap_err().to_string();
+        assert!(missing.contains("none") && missing.contains("--key-file"), "{missing}");
+    }
+
+    #[test]
+    fn it_is_looked_for_where_the_original_looks() {
+        let at = |home: Option<&str>, root| default_file("host-a", home.map(Path::new), root);
+        assert_eq!(at(Some("/home/x"), false), Path::new("/home/x/.gobuildkey-host-a"));
+        assert_eq!(at(None, true), Path::new("/root/.gobuildkey-host-a"));
+        assert_eq!(at(None, false), Path::new("/.gobuildkey-host-a"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Registering with the coordinator, as long as the agent lives.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use revdial::head::{self, HeadError};
+use revdial::v2::{self, Connect, ControlError};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::alive::Alive;
+use super::dial::{Dial, DialError, Errand};
+use super::key::{self, KeyError};
+use super::pause::{Ended, Pause};
+use super::settings::Settings;
+use crate::agent::ORIGINAL;
+use crate::server::Connection;
+
+/// Connecting for a pick-up, TLS included, must be done within this time.
+const PICK_UP: Duration = Duration::from_secs(20);
+/// A request must be answered within this time.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The coordinator says every 30 s that it lives; a control connection on which it was silent for so long is dead.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// Why the machine is not registered.
+#[derive(Debug, thiserror::Error)]
+enum RegisterError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error("it did not answer in time")]
+    NoAnswer,
+}
+
+/// A machine that is known to a coordinator.
+pub(super) struct Machine {
+    dial: Arc<dyn Dial>,
+    coordinator: String,
+    host_type: String,
+    hostname: String,
+    instance: String,
+    key_file: PathBuf,
+}
+
+impl Machine {
+    pub(super) fn new(settings: Settings, instance: &str) -> Self {
+        Self {
+            dial: settings.dial,
+            coordinator: settings.coordinator.to_string(),
+            host_type: settings.host_type,
+            hostname: settings.hostname,
+            instance: instance.to_owned(),
+            key_file: settings.key_file,
+        }
+    }
+
+    /// Registers, hands on the connections that are asked for, and registers anew when the control connection ends. Returns
+    /// once nobody takes connections any more.
+    pub(super) async fn stay_registered(
+        self: Arc<Self>,
+        made: mpsc::Sender<Connection>,
+        chance: impl Fn() -> f64,
+    ) {
+        let mut pause = Pause::new();
+        while !made.is_closed() {
+            let coordinator = self.coordinator.as_str();
+            let ended = match self.register().await {
+                Ok(control) => {
+                    tracing::info!(
+                        coordinator,
+                        host = self.host_type,
+                        hostname = self.hostname,
+                        "registered"
+                    );
+                    let since = Instant::now();
+                    let why = self.pick_up(control, &made).await;
+                    tracing::warn!(coordinator, %why, "no longer registered; commands go on");
+                    Ended::Lasted(since.elapsed())
+                }
+                Err(RegisterError::Head(HeadError::Refused { status: status @ (400 | 412), body })) => {
+                    tracing::error!(coordinator, status, said = ?body, host = self.host_type,
+                        key_file = %self.key_file.display(),
+                        "the coordinator refuses this machine; put right the key in the key file, or the host's name");
+                    Ended::Refused
+                }
+                Err(RegisterError::Key(error)) => {
+                    tracing::error!(coordinator, %error, "not registered");
+                    Ended::Refused
+                }
+                Err(error) => {
+                    tracing::warn!(coordinator, %error, "not registered");
+                    Ended::Failed
+                }
+            };
+            let wait = pause.after(ended, chance());
+            tracing::debug!(?wait, "dialling again after a pause");
+            sleep(wait).await;
+        }
+    }
+
+    async fn register(&self) -> Result<Connection, RegisterError> {
+        // Read each time: a key that is put right is taken without a restart.
+        let key = key::read(&self.key_file)?;
+        let version = ORIGINAL.to_string();
+        let mut connection = self.dial.dial(Errand::Register).await?;
+        let headers = [
+            ("X-Go-Host-Type", self.host_type.as_str()),
+            ("X-Go-Builder-Key", key.expose()),
+            ("X-Go-Builder-Hostname", &self.hostname),
+            ("X-Go-Builder-Version", &version),
+            ("X-Revdial-Version", "2"),
+            // Our own, by which our coordinator knows a process that has dialled before.
+            ("X-Bellwether-Instance", &self.instance),
+        ];
+        let opened = timeout(ANSWER, head::open(&mut connection, "/reverse", &headers));
+        opened.await.map_err(|_late| RegisterError::NoAnswer)??;
+        Ok(connection)
+    }
+
+    /// Serves a control connection to its end, and says why it ended.
+    async fn pick_up(&self, control: Connection, made: &mpsc::Sender<Connection>) -> ControlError {
+        let (mut asked_for, control) = v2::listener(Alive::new(control, SILENCE), self.connect());
+        let hand_on = async {
+            while let Some(connection) = asked_for.accept().await {
+                if made.send(connection).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            why = control.run() => why,
+            () = hand_on => ControlError::Closed,
+        }
+    }
+
+    /// How a connection is made that the coordinator asks for.
+    fn connect(&self) -> Connect<Connection> {
+        let dial = Arc::clone(&self.dial);
+        Arc::new(move |path| {
+            let dial = Arc::clone(&dial);
+            Box::pin(async move {
+                let dialled = timeout(PICK_UP, dial.dial(Errand::PickUp)).await;
+                let mut connection = dialled.map_err(io::Error::from)?.map_err(io::Error::other)?;
+                // The path has the only credential there is.
+                let opened = timeout(ANSWER, head::open(&mut connection, &path, &[])).await;
+                opened.map_err(io::Error::from)?.map_err(io::Error::other)?;
+                Ok(connection)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! From arguments and environment to what reverse mode needs, before anything is begun.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::coordinator::Coordinator;
+use super::dial::{Dial, Network};
+use super::key::{self, KeyError};
+use super::proxy::{self, ProxyError};
+use super::tls::{Tls, TlsError};
+use crate::args::{Args, is_name};
+
+/// Why reverse mode can't begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// There is nobody to dial.
+    #[error("--reverse-type needs --coordinator with the address of one")]
+    NoCoordinator,
+    /// There is no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// TLS can't be done.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The proxy can't be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+/// What reverse mode needs.
+pub(crate) struct Settings {
+    pub(super) coordinator: Coordinator,
+    pub(super) dial: Arc<dyn Dial>,
+    pub(super) host_type: String,
+    pub(super) hostname: String,
+    pub(super) key_file: PathBuf,
+}
+
+impl Settings {
+    /// Reads the arguments; none if they do not ask for reverse mode.
+    pub(crate) fn of(args: &Args) -> Result<Option<Self>, SettingsError> {
+        let Some(host_type) = &args.reverse_type else { return Ok(None) };
+        let coordinator = args.coordinator.clone().ok_or(SettingsError::NoCoordinator)?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let key_file = args.key_file.clone().unwrap_or_else(|| {
+            let home = variable("HOME").filter(|home| !home.is_empty());
+            key::default_file(host_type, home.as_deref().map(Path::new), rustix::process::geteuid().is_root())
+        });
+        // It is read again for each registration. Here only to end at once where it is missing.
+        key::read(&key_file)?;
+        let (tls, proxy) = if coordinator.tls() {
+            let proxy = proxy::find(coordinator.host(), coordinator.port(), variable)?;
+            (Some(Tls::open(args.ca_file.as_deref())?), proxy)
+        } else {
+            (None, None)
+        };
+        let dial = Arc::new(Network::new(coordinator.clone(), proxy, tls));
+        let hostname = args.hostname.clone().unwrap_or_else(|| {
+            let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            hostname(variable("HOSTNAME"), system)
+        });
+        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, key_file }))
+    }
+
+    /// Whom it dials.
+    pub(crate) fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
+    }
+}
+
+/// What the machine is called if nobody says: the first of its names that is one.
+fn hostname(variable: Option<String>, system: String) -> String {
+    let mut names = variable.into_iter().chain([system]);
+    names.find(|name| is_name(name)).unwrap_or_else(|| "buildlet".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_called_what_it_calls_itself() {
+        let name =
+            |variable: Option<&str>, system: &str| hostname(variable.map(str::to_owned), system.to_owned());
+        assert_eq!(name(Some("a"), "b"), "a");
+        assert_eq!(name(None, "b"), "b");
+        assert_eq!(name(Some(""), "b"), "b");
+        assert_eq!(name(Some("a b"), "(none)"), "buildlet");
+    }
+}

@@ -12,6 +12,7 @@ pub struct Agent {
     pub dir: tempfile::TempDir,
     child: Option<Child>,
     flags: Vec<String>,
+    env: Vec<(String, String)>,
     /// A directory of its own that is a small file system, and the options with which it is mounted.
     small: Option<(PathBuf, &'static str)>,
 }
@@ -31,9 +32,32 @@ impl Agent {
         let dir = tempfile::tempdir().unwrap();
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
         let small = small.map(|(name, options)| (dir.path().join(name), options));
-        let mut agent = Self { dir, child: None, flags, small };
+        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small };
         agent.launch().await;
         agent
+    }
+
+    /// Starts one that dials out, with this key; it is reached only by whom it dials.
+    pub fn dialling_out(key: &str, flags: &[&str], env: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".gobuildkey-host-a"), key).unwrap();
+        let flags = [&["--reverse-type", "host-a", "--hostname", "attic"], flags].concat();
+        let flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        let mut env: Vec<_> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        env.push(("HOME".to_owned(), dir.path().display().to_string()));
+        let mut agent = Self { dir, child: None, flags, env, small: None };
+        agent.spawn();
+        agent
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Whether the process has not ended.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_none()
     }
 
     /// The agent's program; through a mount namespace if it is to have a small disk.
@@ -52,8 +76,24 @@ impl Agent {
 
     /// Starts the process on the same directories again.
     pub async fn launch(&mut self) {
-        let child = self
-            .program()
+        self.spawn();
+        let client = self.client();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.status().await.is_err() {
+            let log = self.log();
+            assert!(Instant::now() < deadline, "the agent did not start: {log}");
+            assert!(self.runs(), "the agent ended: {log}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn spawn(&mut self) {
+        let mut program = self.program();
+        // What the machine of the tests has to go through is nothing to them.
+        for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+            program.env_remove(name);
+        }
+        let child = program
             .arg("--listen")
             .arg(format!("unix:{}", self.socket().display()))
             .arg("--workdir")
@@ -63,6 +103,7 @@ impl Agent {
             .args(&self.flags)
             .env("PASS_ME", "passed")
             .env("BW_AGENT_SECRET", "secret")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(
                 std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap(),
@@ -70,14 +111,6 @@ impl Agent {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let client = self.client();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while client.status().await.is_err() {
-            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the agent did not start: {log}");
-            assert!(self.child.as_mut().unwrap().try_wait().unwrap().is_none(), "the agent ended: {log}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -126,8 +159,7 @@ impl Drop for Agent {
             let _status = child.wait();
         }
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            eprintln!("--- the agent's log\n{log}");
+            eprintln!("--- the agent's log\n{}", self.log());
         }
     }
 }

@@ -4,8 +4,10 @@
 mod agent;
 mod archives;
 mod bw1;
+mod coordinator;
 mod full;
 mod limits;
 mod original;
 mod restart;
+mod reverse;
 mod wire;

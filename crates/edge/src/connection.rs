@@ -23,6 +23,7 @@ use crate::body::{Answer, Paced};
 use crate::serve::{Edge, Plain};
 use crate::stream::Stream;
 use crate::table::{Activity, Entry};
+use crate::takeover::{Head, Opening, Taken, opening};
 
 /// How long a connection may take to end that is to end.
 const LEAVE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -63,7 +64,7 @@ struct Door {
 impl Door {
     #[cfg(feature = "tls")]
     async fn serve(mut self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
-        let Some(tls) = self.edge.tls().cloned() else { return self.http1(stream, cut, stop).await };
+        let Some(tls) = self.edge.tls().cloned() else { return self.begin(stream, false, cut, stop).await };
         let limit = self.edge.limits().head;
         let opening = async {
             let mut first = [0];
@@ -82,9 +83,9 @@ impl Door {
         match opened {
             Ok(Ok(Ok(plain))) => {
                 self.plain = Some(self.edge.plain(self.peer.ip())).filter(|rule| *rule != Plain::Answer);
-                self.http1(plain, cut, stop).await;
+                self.begin(plain, false, cut, stop).await;
             }
-            Ok(Ok(Err(crate::tls::Accepted::Http1(stream)))) => self.http1(*stream, cut, stop).await,
+            Ok(Ok(Err(crate::tls::Accepted::Http1(stream)))) => self.begin(*stream, true, cut, stop).await,
             Ok(Ok(Err(crate::tls::Accepted::Http2(stream)))) => self.http2(*stream, cut, stop).await,
             Ok(Ok(Err(crate::tls::Accepted::Challenge))) => {
                 tracing::debug!(peer = %self.peer, "an ACME challenge was answered");
@@ -96,7 +97,39 @@ impl Door {
 
     #[cfg(not(feature = "tls"))]
     async fn serve(self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
-        self.http1(stream, cut, stop).await;
+        self.begin(stream, false, cut, stop).await;
+    }
+
+    /// Serves HTTP/1.1, unless the connection is taken out of it by its first request.
+    async fn begin<S>(self, stream: S, tls: bool, cut: &CancellationToken, stop: &CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let takeover = self.edge.takeover().filter(|_| self.plain.is_none());
+        let Some(takeover) = takeover.map(Arc::clone) else { return self.http1(stream, cut, stop).await };
+        let limits = self.edge.limits();
+        let opened = tokio::select! {
+            opened = timeout(limits.head, opening(stream, &takeover, limits.head_bytes)) => opened,
+            () = cut.cancelled() => return,
+            () = stop.cancelled() => return,
+        };
+        match opened {
+            Ok(Ok(Opening::Http(stream))) => self.http1(stream, cut, stop).await,
+            Ok(Ok(Opening::Taken(head, stream))) => {
+                let _answered = self.activity.request();
+                let Head { path, headers } = *head;
+                let stream = Box::new(Stream::new(stream, limits.stalled));
+                let taken = Taken { path, headers, peer: self.peer, tls, stream };
+                tokio::select! {
+                    () = takeover.take(taken) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.peer, %error, "a connection broke before it asked")
+            }
+            Err(_) => tracing::debug!(peer = %self.peer, "a connection sent nothing, or too slowly"),
+        }
     }
 
     async fn http1<S>(self, stream: S, cut: &CancellationToken, stop: &CancellationToken)

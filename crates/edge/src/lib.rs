@@ -15,8 +15,10 @@ mod limits;
 mod serve;
 mod stream;
 mod table;
+mod takeover;
 #[cfg(feature = "tls")]
 pub mod tls;
 
 pub use limits::Limits;
 pub use serve::{Edge, Plain, PlainRule};
+pub use takeover::{Duplex, Taken, Takeover};

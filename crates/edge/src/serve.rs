@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::stream::Stream;
 use crate::table::Table;
+use crate::takeover::Takeover;
 use crate::{Limits, connection};
 
 /// What is under way has so long to end when the server does. Live tails never end by themselves.
@@ -56,6 +57,8 @@ struct Inner {
     turned_away: Arc<Semaphore>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS, plain is what there is"))]
     plain: PlainRule,
+    /// Takes some connections out of HTTP.
+    takeover: OnceLock<Arc<dyn Takeover>>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::Tls>,
 }
@@ -69,6 +72,7 @@ impl Edge {
             table: Arc::default(),
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             plain: Arc::new(|_| Plain::Answer),
+            takeover: OnceLock::new(),
             #[cfg(feature = "tls")]
             tls: None,
         }))
@@ -79,7 +83,19 @@ impl Edge {
     #[must_use]
     pub fn with_tls(limits: Limits, tls: crate::tls::Tls, plain: PlainRule) -> Edge {
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        Edge(Arc::new(Inner { limits, table: Arc::default(), turned_away, plain, tls: Some(tls) }))
+        let (table, takeover) = (Arc::default(), OnceLock::new());
+        Edge(Arc::new(Inner { limits, table, turned_away, plain, takeover, tls: Some(tls) }))
+    }
+
+    /// Lets some connections be taken out of HTTP. Only the first takeover counts.
+    #[must_use]
+    pub fn with_takeover(self, takeover: Arc<dyn Takeover>) -> Edge {
+        let _ = self.0.takeover.set(takeover);
+        self
+    }
+
+    pub(crate) fn takeover(&self) -> Option<&Arc<dyn Takeover>> {
+        self.0.takeover.get()
     }
 
     /// How many connections are open.

@@ -28,6 +28,7 @@ use crate::attempt::Shared;
 use crate::core::{BlockedRepo, Message, Status};
 use crate::forecast;
 use crate::ledger::transition;
+use crate::pool::Reception;
 use crate::resolve;
 use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
@@ -36,6 +37,8 @@ use order::Order;
 pub(crate) struct Api {
     pub shared: Arc<Shared>,
     pub finder: Finder,
+    /// Which machines have dialled in.
+    pub reception: Option<Reception>,
 }
 
 /// Body of `POST /api/v1/builds`.

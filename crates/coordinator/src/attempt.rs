@@ -70,6 +70,8 @@ pub struct Grant {
     pub host: String,
     /// Its buildlet.
     pub client: BuildletClient,
+    /// How long it may be out of reach, if not as long as any.
+    pub patience: Option<Duration>,
     /// Whether this is a new attempt or one to go on with.
     pub start: Start,
 }
@@ -228,7 +230,7 @@ pub async fn drive(
     let (build, worker, host) = (grant.build.id, grant.worker, grant.host.clone());
     let driven = |fate, requeued, stale| Driven { build, worker, host: host.clone(), fate, requeued, stale };
     let client = grant.client.clone();
-    let around = Surroundings { cancel, gone, patience: shared.patience };
+    let around = Surroundings { cancel, gone, patience: grant.patience.unwrap_or(shared.patience) };
     let mut record = match Record::begin(&shared, grant).await {
         Ok(record) => record,
         // Withdrawn in the meantime, or another coordinator leads: the machine was not touched.

@@ -20,7 +20,7 @@ use crate::core::{Blocked, Core, Message, Stopped};
 use crate::hook::SharedHooks;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
-use crate::pool::{Pool, PoolEvent};
+use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::sweep;
 use crate::usual::Usual;
@@ -44,6 +44,8 @@ pub struct Handles {
     pub config: watch::Receiver<Arc<buildenv::Config>>,
     /// Where machines come from.
     pub pools: Vec<Arc<dyn Pool>>,
+    /// Which machines have dialled in, for those who ask.
+    pub reception: Option<Reception>,
     /// Time and randomness.
     pub clock: SharedClock,
     /// Points at which tests stop the world.
@@ -94,8 +96,19 @@ impl Coordinator {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(options: Options, handles: Handles) -> Result<Coordinator, StartError> {
-        let Handles { db, objects, dashboard, mirror, config, pools, clock, hooks, secrets, blocked } =
-            handles;
+        let Handles {
+            db,
+            objects,
+            dashboard,
+            mirror,
+            config,
+            pools,
+            reception,
+            clock,
+            hooks,
+            secrets,
+            blocked,
+        } = handles;
         let ledger = loop {
             let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
             match Ledger::lead(db, clock, hooks, &options.holder, options.take_over).await {
@@ -131,7 +144,7 @@ impl Coordinator {
         let core =
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
-        let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone() });
+        let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
         Ok(Coordinator { core, routes, shared, finder, messages, pool_events })
     }
 

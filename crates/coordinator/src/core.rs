@@ -194,7 +194,11 @@ impl Core {
                 (false, _) => Some(format!("pool {pool} is not available on this server")),
                 _ => None,
             };
-            let capacity = host.capacity.unwrap_or(self.capacity);
+            let capacity = match host.pool {
+                // None is ever made: there are as many as have come.
+                buildenv::Pool::Reverse => self.machines(host.name.as_str()),
+                _ => host.capacity.unwrap_or(self.capacity),
+            };
             self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
         }
         let queued: Vec<BuildRow> =
@@ -204,6 +208,28 @@ impl Core {
             if self.scheduler.request(row.id).as_ref() != Some(&request) {
                 self.apply(Event::Queued(request));
             }
+        }
+    }
+
+    fn machines(&self, host: &str) -> u32 {
+        let of_host = self.workers.values().filter(|worker| worker.host == host);
+        u32::try_from(of_host.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Tells the scheduler how many machines of a host there are that come by themselves.
+    fn recount(&mut self, host: &str) {
+        let config = Arc::clone(&self.config.borrow());
+        let reverse = config
+            .hosts()
+            .iter()
+            .any(|known| known.name.as_str() == host && known.pool == buildenv::Pool::Reverse);
+        if reverse && !self.draining {
+            let blocked = match self.pools.contains_key(buildenv::Pool::Reverse.as_str()) {
+                true => None,
+                false => Some("pool reverse is not available on this server".to_owned()),
+            };
+            let capacity = self.machines(host);
+            self.apply(Event::Host { host: host.to_owned(), capacity, blocked });
         }
     }
 
@@ -340,16 +366,17 @@ impl Core {
         self.start(row, worker, host, Start::New(Box::new(job)));
     }
 
-    fn client(address: Option<&Address>) -> BuildletClient {
+    /// The way to a machine; to none if nobody knows where it is.
+    fn client(&self, worker: WorkerId) -> BuildletClient {
+        let known = self.workers.get(&worker);
+        let address = known.and_then(|known| known.machine.as_ref()?.address.as_ref());
+        let found = address.and_then(|address| match address {
+            Address::Unix { path } => Some(buildlet_client::Address::Unix(path.into())),
+            Address::Tcp { address } => address.parse().ok().map(buildlet_client::Address::Tcp),
+            Address::Reverse { .. } => known?.pool.connector(address).map(buildlet_client::Address::Custom),
+        });
         let nowhere = || buildlet_client::Address::Unix("/nonexistent/socket".into());
-        let address = match address {
-            Some(Address::Unix { path }) => buildlet_client::Address::Unix(path.into()),
-            Some(Address::Tcp { address }) => {
-                address.parse().map_or_else(|_| nowhere(), buildlet_client::Address::Tcp)
-            }
-            None => nowhere(),
-        };
-        BuildletClient::new(address, None)
+        BuildletClient::new(found.unwrap_or_else(nowhere), None)
     }
 
     fn start(&mut self, row: BuildRow, worker: WorkerId, host: String, start: Start) {
@@ -360,7 +387,7 @@ impl Core {
             // A machine that is gone already: the driver writes that down.
             gone.cancel();
         }
-        let client = Self::client(address.as_ref());
+        let client = self.client(worker);
         if row.cancel.is_some() {
             cancel.cancel();
         }
@@ -370,7 +397,8 @@ impl Core {
             Start::Resume(attempt) => attempt.started,
         };
         self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker, started });
-        let grant = Grant { build: row, worker, host, client, start };
+        let patience = self.workers.get(&worker).and_then(|known| known.pool.patience());
+        let grant = Grant { build: row, worker, host, client, patience, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
     }
 
@@ -446,6 +474,7 @@ impl Core {
         let Some(known) = self.workers.remove(&worker) else { return };
         self.shared.measures.machine_lost();
         self.journal.note(Note::WorkerGone(self.now(), worker, reason));
+        self.recount(&known.host);
         let pool = known.pool;
         self.tasks.spawn(async move {
             if let Err(error) = pool.ask(Ask::Delete { name: worker }).await {
@@ -490,9 +519,45 @@ impl Core {
         }
     }
 
+    /// A machine came by itself.
+    fn joined(&mut self, machine: Machine) {
+        let (name, host) = (machine.name, machine.host.clone());
+        let config = Arc::clone(&self.config.borrow());
+        let pool = config.hosts().iter().find(|known| known.name.as_str() == host);
+        let Some(pool) = pool.and_then(|known| self.pools.get(known.pool.as_str())).cloned() else { return };
+        if self.workers.contains_key(&name) {
+            return;
+        }
+        let created = self.now();
+        tracing::info!(worker = %name, %host, machine = machine.detail, "a machine has come");
+        let worker = Worker {
+            host: host.clone(),
+            pool: Arc::clone(&pool),
+            machine: None,
+            state: "starting",
+            reason: None,
+            created,
+        };
+        self.workers.insert(name, worker);
+        self.recount(&host);
+        self.apply(Event::MachineStarting { worker: name, host: host.clone() });
+        let (shared, told) = (Arc::clone(&self.shared), self.journal.failed());
+        self.tasks.spawn(async move {
+            let noted = crate::ledger::transition!(&shared.ledger, "worker", name, |tx| {
+                workers::insert(&mut tx, name, pool.name(), &host, created).await?
+            });
+            let event = match noted {
+                Ok(()) => PoolEvent::Ready { machine },
+                Err(error) => PoolEvent::Gone { name, reason: error.to_string() },
+            };
+            let _ = told.send(event).await;
+        });
+    }
+
     fn pool_event(&mut self, event: PoolEvent) {
         let now = self.now();
         match event {
+            PoolEvent::Joined { machine } => self.joined(machine),
             PoolEvent::Ready { machine } => {
                 let name = machine.name;
                 let Some(worker) = self.workers.get_mut(&name) else {

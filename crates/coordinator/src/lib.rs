@@ -37,4 +37,7 @@ pub use core::{Blocked, BlockedRepo, RunningBuild, Status, Stopped, WaitingBuild
 pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use measure::Measures;
-pub use pool::{Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent};
+pub use pool::{
+    Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent, Protocol,
+    Reception, Registration, ReversePool, Shown,
+};

@@ -5,8 +5,13 @@
 //! that after a crash it knows which of the listed machines are its own and which leaked.
 
 mod local;
+mod reverse;
 
 pub use local::{LocalPool, LocalPoolConfig};
+pub use reverse::{Protocol, Reception, Registration, ReversePool, Shown};
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -26,6 +31,15 @@ pub enum Address {
     Tcp {
         /// `IP:PORT`.
         address: String,
+    },
+    /// A machine that dialled in, and is dialled by what it opened.
+    Reverse {
+        /// The host that it says it is of.
+        host: String,
+        /// The name that it gave itself.
+        name: String,
+        /// Which process of that name it is: random, new with every start.
+        instance: String,
     },
 }
 
@@ -54,7 +68,11 @@ pub enum Ask {
         host: String,
     },
     /// List all machines of this pool that are or will be.
-    List,
+    List {
+        /// Those that were there when the coordinator before this one was last heard of. A pool that can't know yet which
+        /// of them still are lists them, and tells of those that don't come back.
+        known: Vec<Machine>,
+    },
     /// End a machine and all that runs on it. Asked for a name that is not there, it changes nothing.
     Delete {
         /// Its name.
@@ -103,6 +121,11 @@ pub enum PoolError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum PoolEvent {
+    /// A machine came by itself, under a name that the pool chose. It counts once a row of it is written.
+    Joined {
+        /// The machine.
+        machine: Machine,
+    },
     /// A machine's buildlet answers.
     Ready {
         /// The machine.
@@ -134,4 +157,12 @@ pub trait Pool: Send + Sync + 'static {
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>>;
     /// Takes the receiving end of its events; `None` when it was taken before.
     fn events(&self) -> Option<mpsc::Receiver<PoolEvent>>;
+    /// How long a machine may be out of reach where the pool waits for it by itself, and tells when it is given up.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+    /// Reaches a machine by what only the pool has: connections that the machine made.
+    fn connector(&self, _address: &Address) -> Option<Arc<dyn buildlet_client::Connect>> {
+        None
+    }
 }

@@ -1,7 +1,6 @@
 //! The addresses of the original's coordinator, for programs that know it: what is built, on which machines, and how far.
 //!
-//! They say what is so here: no machine dials in yet, and no try run is made yet. To everybody, hence of public repositories
-//! only.
+//! They say what is so here: no try run is made yet. To everybody, hence of public repositories only.
 
 mod builders;
 mod temporary;

@@ -56,7 +56,8 @@ impl Core {
         let mut here: HashMap<WorkerId, Machine> = HashMap::new();
         let mut silent = HashSet::new();
         for pool in pools {
-            match pool.ask(Ask::List).await {
+            let known = known.iter().filter(|row| row.pool == pool.name()).map(machine_of).collect();
+            match pool.ask(Ask::List { known }).await {
                 Ok(Answer::Machines { machines }) => {
                     here.extend(machines.into_iter().map(|one| (one.name, one)))
                 }
@@ -85,13 +86,8 @@ impl Core {
         for row in known {
             let Some(pool) = core.pools.get(&row.pool).cloned() else { continue };
             let machine = here.remove(&row.id).or_else(|| {
-                let address = serde_json::from_str(row.address.as_deref()?).ok()?;
-                silent.contains(&row.pool).then(|| Machine {
-                    name: row.id,
-                    host: row.host.clone(),
-                    address,
-                    detail: String::new(),
-                })
+                row.address.as_ref()?;
+                silent.contains(&row.pool).then(|| machine_of(&row))
             });
             if machine.as_ref().is_none_or(|machine| machine.address.is_none()) {
                 core.journal.note(Note::WorkerGone(
@@ -106,6 +102,10 @@ impl Core {
             let worker =
                 Worker { host: row.host, pool, machine, state, reason: row.reason, created: row.created };
             core.workers.insert(row.id, worker);
+        }
+        let hosts: BTreeSet<String> = core.workers.values().map(|worker| worker.host.clone()).collect();
+        for host in hosts {
+            core.recount(&host);
         }
         // Machines that nobody knows were asked for and lost in a crash.
         for (name, machine) in here {
@@ -163,7 +163,7 @@ impl Core {
         let Some(machine) = known.machine.clone() else { return };
         self.apply(Event::MachineStarting { worker, host });
         let failed = self.journal.failed();
-        let client = Self::client(machine.address.as_ref());
+        let client = self.client(worker);
         let fence = self.shared.ledger.next_fence();
         self.tasks.spawn(async move {
             let client = client.with_fence(fence as u64, "");
@@ -175,4 +175,10 @@ impl Core {
             let _ = failed.send(event).await;
         });
     }
+}
+
+/// A machine as its row has it.
+fn machine_of(row: &store::workers::WorkerRow) -> Machine {
+    let address = row.address.as_deref().and_then(|text| serde_json::from_str(text).ok()).flatten();
+    Machine { name: row.id, host: row.host.clone(), address, detail: String::new() }
 }

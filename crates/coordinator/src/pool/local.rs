@@ -102,7 +102,7 @@ impl Pool for LocalPool {
                     }
                     Ok(Answer::Accepted)
                 }
-                Ask::List => Ok(Answer::Machines { machines: self.inner.list() }),
+                Ask::List { .. } => Ok(Answer::Machines { machines: self.inner.list() }),
                 Ask::Delete { name } => {
                     let inner = Arc::clone(&self.inner);
                     self.inner.tasks.spawn(async move { inner.delete(name).await });

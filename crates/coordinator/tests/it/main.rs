@@ -15,6 +15,7 @@ mod outcomes;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod pools;
+mod reverse;
 mod sim_pool;
 mod upgrade;
 mod world;
@@ -56,6 +57,13 @@ testkit::on_both! {
         three_vanished_machines_end_the_build,
         what_leaked_is_deleted_and_what_is_known_adopted,
         a_worker_without_space_is_set_aside;
+    reverse:
+        a_machine_that_dials_in_is_given_builds,
+        what_runs_on_a_machine_outlives_its_connection,
+        what_runs_on_a_machine_outlives_the_coordinator,
+        a_machine_that_was_started_anew_has_lost_what_ran_there,
+        a_machine_that_lies_or_is_not_ours_is_given_nothing,
+        a_machine_that_is_deleted_is_told_to_end;
     fences:
         a_paused_coordinator_writes_nothing_at_any_transition,
         a_lead_that_is_lost_leases_nothing,

@@ -240,7 +240,7 @@ impl Pool for SimPool {
         let ask: Ask = serde_json::from_str(&serde_json::to_string(&ask).unwrap()).unwrap();
         let answer = match ask {
             Ask::Create { name, host } => self.cloud.create(name, host).map(|()| Answer::Accepted),
-            Ask::List => {
+            Ask::List { .. } => {
                 let state = self.cloud.state.lock().unwrap();
                 let machines = state.instances.iter().map(|(name, one)| match one.up {
                     true => self.cloud.machine(*name, &one.host),

@@ -243,6 +243,7 @@ impl World {
 
     pub async fn start_at(&self, pool: Arc<dyn Pool>, hooks: SharedHooks, dashboard: Service) -> Running {
         let handles = Handles {
+            reception: None,
             db: self.db.clone(),
             objects: self.objects.clone(),
             dashboard,

@@ -7,10 +7,12 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use buildenv::{Builder, Config, Host, Pool};
 use serde::{Deserialize, Serialize};
+use store::Micros;
 
 use super::super::{Api, Failure, ask};
 use super::{indented, is_public, is_public_revision};
 use crate::core::Message;
+use crate::pool::{Reception, Shown};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -209,10 +211,49 @@ struct ReverseHost {
     idle: u32,
     busy: u32,
     waiters: usize,
-    machines: Option<()>,
+    machines: Option<BTreeMap<String, ReverseMachine>>,
 }
 
-/// `/status/reverse.json`: hosts whose machines are expected to dial in; none can yet.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReverseMachine {
+    name: String,
+    host_type: String,
+    connected_sec: f64,
+    #[serde(skip_serializing_if = "is_zero")]
+    idle_sec: f64,
+    #[serde(skip_serializing_if = "is_zero")]
+    busy_sec: f64,
+    version: String,
+    busy: bool,
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
+impl ReverseHost {
+    fn add(&mut self, machine: &Shown, now: Micros, since_busy: Option<Micros>) {
+        let seconds = |since: Micros| (now.0 - since.0).max(0) as f64 / 1e6;
+        let busy = since_busy.is_some();
+        self.connected += 1;
+        self.busy += u32::from(busy);
+        self.idle += u32::from(!busy);
+        let one = ReverseMachine {
+            name: machine.name.clone(),
+            host_type: machine.host.clone(),
+            connected_sec: seconds(machine.since),
+            // When a machine became idle is not kept; it was no sooner than it came.
+            idle_sec: if busy { 0.0 } else { seconds(machine.since) },
+            busy_sec: since_busy.map_or(0.0, seconds),
+            version: machine.version.to_string(),
+            busy,
+        };
+        self.machines.get_or_insert_default().insert(machine.name.clone(), one);
+    }
+}
+
+/// `/status/reverse.json`: hosts whose machines are expected to dial in, or have, by host and name.
 pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let config = Arc::clone(&api.finder.config.borrow());
     let status = ask(&api, Message::Status).await?;
@@ -220,25 +261,31 @@ pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Fai
         let builder = config.builder(&repo.parse().ok()?, &builder.parse().ok()?)?;
         builder.host.clone()
     };
-    let expected = config.hosts().iter().filter(|host| host.pool == Pool::Reverse && host.expected > 0);
+    let connected = api.reception.as_ref().map(Reception::connected).unwrap_or_default();
+    let has = |host: &Host| connected.iter().any(|machine| machine.host == host.name.as_str());
+    let shown =
+        config.hosts().iter().filter(|host| host.pool == Pool::Reverse && (host.expected > 0 || has(host)));
+    let now = api.shared.ledger.clock().now();
     let one = |host: &Host| {
         let queued = status.queued.iter().filter(|one| is_public_revision(&config, &one.revision));
         let waits = queued.filter(|one| host_of(&one.repo, &one.builder).as_ref() == Some(&host.name));
         let host_type = host.name.to_string();
-        (
-            host_type.clone(),
-            ReverseHost {
-                host_type,
-                connected: 0,
-                expect: host.expected,
-                idle: 0,
-                busy: 0,
-                waiters: waits.count(),
-                machines: None,
-            },
-        )
+        let mut one = ReverseHost {
+            host_type: host_type.clone(),
+            connected: 0,
+            expect: host.expected,
+            idle: 0,
+            busy: 0,
+            waiters: waits.count(),
+            machines: None,
+        };
+        for machine in connected.iter().filter(|machine| machine.host == host_type) {
+            let running = status.running.iter().find(|running| Some(running.worker) == machine.worker);
+            one.add(machine, now, running.map(|running| running.started));
+        }
+        (host_type, one)
     };
-    indented(&Reverse { host_types: expected.map(one).collect() })
+    indented(&Reverse { host_types: shown.map(one).collect() })
 }
 
 #[cfg(test)]

@@ -1,0 +1,354 @@
+//! The reverse pool: machines that dial in, stay, and are dialled over what they opened.
+//!
+//! None is made here. A machine that registers has the place that its host, its name and its *instance* (which process of
+//! that name it is) give it. When its connection ends it keeps the place for a while: what runs there belongs to the machine
+//! and not to the connection, and goes on. A coordinator that starts keeps places for the machines that the one before it
+//! had. A process that was deleted is told to end and never has a place again: whatever starts it anew begins clean.
+//!
+//! Original buildlets register as well and are shown; they speak no `/bw1`, so that no build is given to them yet.
+
+mod link;
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use buildlet_client::{BuildletClient, Connect, Connection};
+use futures::future::BoxFuture;
+use revdial::{v1, v2};
+use store::WorkerId;
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use self::link::{Backwards, Direct, Link};
+use self::table::{Key, Seated, Table};
+use super::{Address, Answer, Ask, Pool, PoolError, PoolEvent};
+use crate::clock::{SharedClock, new_id};
+
+pub use self::table::Shown;
+
+/// The oldest buildlet that speaks revdial v2.
+const OLDEST: i32 = 23;
+/// How long a machine may take to say how it is, as with the original.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How often an idle machine is asked, in seconds, as with the original.
+const HEALTH: std::ops::Range<u8> = 10..15;
+/// How long a machine that is away keeps its place.
+const GRACE: Duration = Duration::from_secs(120);
+/// How long a machine that is to end may take to hear of it.
+const HALT: Duration = Duration::from_secs(5);
+/// The path at which connections are picked up.
+const PICKUP: &str = "/revdial";
+
+/// How a machine speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Frames of many streams on one connection.
+    V1,
+    /// A connection for each stream.
+    V2,
+}
+
+/// What a machine says of itself when it registers. Its key was found good.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The host that it is of.
+    pub host: String,
+    /// Its name.
+    pub name: String,
+    /// Which process it is, if it is an agent of ours.
+    pub instance: Option<String>,
+    /// How it speaks.
+    pub protocol: Protocol,
+}
+
+/// The reverse pool.
+pub struct ReversePool {
+    inner: Arc<Inner>,
+    events: Mutex<Option<mpsc::Receiver<PoolEvent>>>,
+}
+
+struct Inner {
+    clock: SharedClock,
+    sender: mpsc::Sender<PoolEvent>,
+    table: Mutex<Table<Link>>,
+    /// Counts what changes in the table.
+    changes: watch::Sender<u64>,
+    pickups: v2::Pickups<Box<dyn Connection>>,
+    tasks: TaskTracker,
+}
+
+impl Inner {
+    fn table(&self) -> MutexGuard<'_, Table<Link>> {
+        // Nothing panics while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    async fn tell(&self, event: PoolEvent) {
+        // Nobody listens any more: the coordinator is going down.
+        let _ = self.sender.send(event).await;
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.clock.random(&mut bytes);
+        bytes
+    }
+
+    /// Gives a place up that nobody has come back to.
+    fn expect(self: &Arc<Self>, key: Key, away: u64) {
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            let gone = inner.table().give_up(&key, away);
+            if let Some(name) = gone {
+                inner.changed();
+                let reason = format!("{} has not dialled in again within {} s", key.name, GRACE.as_secs());
+                inner.tell(PoolEvent::Gone { name, reason }).await;
+            }
+        });
+    }
+}
+
+impl ReversePool {
+    /// Makes a pool without machines.
+    #[must_use]
+    pub fn new(clock: SharedClock) -> ReversePool {
+        let (sender, receiver) = mpsc::channel(256);
+        let inner = Inner {
+            clock,
+            sender,
+            table: Mutex::default(),
+            changes: watch::Sender::new(0),
+            pickups: v2::Pickups::default(),
+            tasks: TaskTracker::new(),
+        };
+        ReversePool { inner: Arc::new(inner), events: Mutex::new(Some(receiver)) }
+    }
+
+    /// Where machines are received.
+    #[must_use]
+    pub fn reception(&self) -> Reception {
+        Reception(Arc::clone(&self.inner))
+    }
+}
+
+impl Pool for ReversePool {
+    fn name(&self) -> &str {
+        buildenv::Pool::Reverse.as_str()
+    }
+
+    fn events(&self) -> Option<mpsc::Receiver<PoolEvent>> {
+        self.events.lock().ok()?.take()
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(GRACE * 2)
+    }
+
+    fn connector(&self, address: &Address) -> Option<Arc<dyn Connect>> {
+        let key = Key::of(address)?;
+        Some(Arc::new(Backwards { inner: Arc::clone(&self.inner), key }))
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Create { .. } => {
+                    let message = "machines of pool reverse come by themselves".to_owned();
+                    Err(PoolError::Refused { message })
+                }
+                Ask::List { known } => {
+                    let mut table = self.inner.table();
+                    for machine in known {
+                        let Some(key) = machine.address.as_ref().and_then(Key::of) else { continue };
+                        if let Some(away) = table.keep(key.clone(), machine.name) {
+                            self.inner.expect(key, away);
+                        }
+                    }
+                    Ok(Answer::Machines { machines: table.machines() })
+                }
+                Ask::Delete { name } => {
+                    let deleted = self.inner.table().delete(name);
+                    self.inner.changed();
+                    if let Some(Some(link)) = deleted {
+                        self.inner.tasks.spawn(async move {
+                            end(&link).await;
+                            link.close();
+                        });
+                    }
+                    Ok(Answer::Accepted)
+                }
+            }
+        })
+    }
+}
+
+/// Tells a machine's agent to end.
+async fn end(link: &Link) {
+    let halted = tokio::time::timeout(HALT, client(link).halt()).await;
+    tracing::debug!(?halted, "a machine was told to end");
+}
+
+fn client(link: &Link) -> BuildletClient {
+    BuildletClient::new(buildlet_client::Address::Custom(Arc::new(Direct(link.clone()))), None)
+}
+
+/// Where machines are received. Cheap to clone.
+#[derive(Clone)]
+pub struct Reception(Arc<Inner>);
+
+impl std::fmt::Debug for Reception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reception").finish_non_exhaustive()
+    }
+}
+
+impl Reception {
+    /// Whether somebody waits for connections with this id.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.0.pickups.knows(id)
+    }
+
+    /// Hands over a connection that a machine made because it was asked to; its head is answered.
+    pub fn deliver(&self, id: &str, connection: Box<dyn Connection>) {
+        if self.0.pickups.deliver(id, connection).is_err() {
+            tracing::debug!("a connection was picked up that nobody waits for");
+        }
+    }
+
+    /// The machines that are connected.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Shown> {
+        self.0.table().shown()
+    }
+
+    /// Has a machine, whose registration is answered, until its connection ends. Returns why it did.
+    pub async fn receive(&self, registration: Registration, connection: Box<dyn Connection>) -> String {
+        match registration.protocol {
+            Protocol::V2 => {
+                let id = hex::encode(self.0.random::<16>());
+                let (dialer, control) = v2::dialer(connection, PICKUP, id, &self.0.pickups);
+                let ended = async { control.run().await.to_string() };
+                self.attend(&registration, Link::v2(dialer), ended).await
+            }
+            Protocol::V1 => {
+                let (dialer, session) = v1::dialer(connection, v1::Limits::default());
+                let ended = async { session.run().await.to_string() };
+                self.attend(&registration, Link::v1(dialer), ended).await
+            }
+        }
+    }
+
+    async fn attend(
+        &self,
+        registration: &Registration,
+        link: Link,
+        ended: impl Future<Output = String>,
+    ) -> String {
+        let mut ended = std::pin::pin!(ended);
+        let admitted = tokio::select! {
+            ended = &mut ended => return ended,
+            admitted = self.admit(registration, &link) => admitted,
+        };
+        let seated = match admitted {
+            Ok(seated) => seated,
+            Err(reason) => return reason,
+        };
+        // Out of its place however this ends; also if the server ends.
+        let _leave = Leave { inner: &self.0, seated: &seated };
+        tokio::select! {
+            ended = ended => ended,
+            () = link.closed() => "it was told to end, or came by another connection".to_owned(),
+            reason = self.look_after(&link, &seated.key) => reason,
+        }
+    }
+
+    /// Asks a machine how it is, and gives it its place.
+    async fn admit(&self, registration: &Registration, link: &Link) -> Result<Seated, String> {
+        let client = client(link);
+        let status = match tokio::time::timeout(ANSWER, client.status()).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => return Err(format!("it does not say how it is: {error}")),
+            Err(_) => return Err(format!("it does not say how it is within {} s", ANSWER.as_secs())),
+        };
+        if registration.protocol == Protocol::V2 && status.version < OLDEST {
+            return Err(format!(
+                "it says that it is version {}, which is older than {OLDEST}",
+                status.version
+            ));
+        }
+        let ours = status.bellwether.is_some();
+        if let Some(agent) = &status.bellwether {
+            if registration.instance.as_deref() != Some(&agent.instance) {
+                return Err("it registered as another process than it says it is".to_owned());
+            }
+            let key = Key::new(registration, &agent.instance);
+            let known = self.0.table().knows(&key);
+            // What ran there ran for somebody who is not known here, or it was deleted.
+            if !known && (agent.lease.is_some() || self.0.table().was_deleted(&key)) {
+                end(link).await;
+                return Err("it is to start anew, so that nothing is left of what it did before".to_owned());
+            }
+        }
+        let instance = match &status.bellwether {
+            Some(agent) => agent.instance.clone(),
+            // As long as its connection: an original process ends with that.
+            None => hex::encode(self.0.random::<8>()),
+        };
+        let key = Key::new(registration, &instance);
+        let name = new_id!(WorkerId, *self.0.clock);
+        let now = self.0.clock.now();
+        let (mut sat, older) = self.0.table().sit(key, link.clone(), name, status.version, ours, now);
+        self.0.changed();
+        if let Some(older) = older {
+            older.close();
+        }
+        for gone in std::mem::take(&mut sat.replaced) {
+            let reason = format!("{} was started anew", registration.name);
+            self.0.tell(PoolEvent::Gone { name: gone, reason }).await;
+        }
+        if ours && sat.is_new {
+            self.0.tell(PoolEvent::Joined { machine: sat.machine() }).await;
+        }
+        Ok(sat)
+    }
+
+    /// Asks now and then, over a connection of its own, whether a machine still answers. Ends when it does not.
+    async fn look_after(&self, link: &Link, key: &Key) -> String {
+        loop {
+            let [chance] = self.0.random::<1>();
+            let pause = HEALTH.start + chance % (HEALTH.end - HEALTH.start);
+            tokio::time::sleep(Duration::from_secs(pause.into())).await;
+            match tokio::time::timeout(ANSWER, client(link).status()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return format!("{} does not answer: {error}", key.name),
+                Err(_) => return format!("{} does not answer within {} s", key.name, ANSWER.as_secs()),
+            }
+        }
+    }
+}
+
+/// Takes a machine out of its place, or keeps the place for it.
+struct Leave<'a> {
+    inner: &'a Arc<Inner>,
+    seated: &'a Seated,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let away = self.inner.table().leave(&self.seated.key, self.seated.turn);
+        self.inner.changed();
+        if let Some(away) = away {
+            self.inner.expect(self.seated.key.clone(), away);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Who has a place. Pure: no time, no randomness and no connection but as parameters.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use store::{Micros, WorkerId};
+
+use super::Registration;
+use crate::pool::{Address, Machine};
+
+/// So many processes that were deleted are remembered.
+const DELETED: usize = 1000;
+
+/// A machine's process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub host: String,
+    pub name: String,
+    pub instance: String,
+}
+
+impl Key {
+    pub fn new(registration: &Registration, instance: &str) -> Key {
+        let Registration { host, name, .. } = registration;
+        Key { host: host.clone(), name: name.clone(), instance: instance.to_owned() }
+    }
+
+    pub fn of(address: &Address) -> Option<Key> {
+        let Address::Reverse { host, name, instance } = address else { return None };
+        Some(Key { host: host.clone(), name: name.clone(), instance: instance.clone() })
+    }
+
+    fn address(&self) -> Address {
+        let Key { host, name, instance } = self.clone();
+        Address::Reverse { host, name, instance }
+    }
+}
+
+/// A machine that is connected, for pages and programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its host.
+    pub host: String,
+    /// The name that it gave itself.
+    pub name: String,
+    /// Its worker, if builds can be given to it.
+    pub worker: Option<WorkerId>,
+    /// The version of the original's protocol that it speaks.
+    pub version: i32,
+    /// Since when it is connected.
+    pub since: Micros,
+}
+
+struct Seat<L> {
+    worker: WorkerId,
+    ours: bool,
+    version: i32,
+    since: Micros,
+    /// What it opened; none while it is away.
+    link: Option<L>,
+    /// Counts its comings and goings.
+    turn: u64,
+}
+
+/// Places by process.
+pub(super) struct Table<L> {
+    seats: BTreeMap<Key, Seat<L>>,
+    deleted: VecDeque<Key>,
+    turns: u64,
+}
+
+impl<L> Default for Table<L> {
+    fn default() -> Self {
+        Table { seats: BTreeMap::new(), deleted: VecDeque::new(), turns: 0 }
+    }
+}
+
+/// What became of a machine that came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seated {
+    pub key: Key,
+    pub worker: WorkerId,
+    pub turn: u64,
+    /// Whether it had no place before.
+    pub is_new: bool,
+    /// The places of processes of its name that were away, which are dead.
+    pub replaced: Vec<WorkerId>,
+    version: i32,
+}
+
+impl Seated {
+    pub fn machine(&self) -> Machine {
+        machine(&self.key, self.worker, self.version)
+    }
+}
+
+fn machine(key: &Key, name: WorkerId, version: i32) -> Machine {
+    let detail = match version {
+        0 => key.name.clone(),
+        version => format!("{}, version {version}", key.name),
+    };
+    Machine { name, host: key.host.clone(), address: Some(key.address()), detail }
+}
+
+impl<L: Clone> Table<L> {
+    fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    /// Gives a machine a place, or its own again. `worker` is what it is called if it had none. Also returns what it has
+    /// open since before, and does not need any more.
+    pub fn sit(
+        &mut self,
+        key: Key,
+        link: L,
+        worker: WorkerId,
+        version: i32,
+        ours: bool,
+        since: Micros,
+    ) -> (Seated, Option<L>) {
+        let turn = self.turn();
+        let dead: Vec<Key> = self
+            .seats
+            .iter()
+            .filter(|(other, seat)| {
+                other.host == key.host && other.name == key.name && **other != key && seat.link.is_none()
+            })
+            .map(|(other, _)| other.clone())
+            .collect();
+        let replaced =
+            dead.iter().filter_map(|dead| self.seats.remove(dead)).map(|seat| seat.worker).collect();
+        let (before, older) = self.seats.remove(&key).map(|seat| (seat.worker, seat.link)).unzip();
+        let worker_now = before.unwrap_or(worker);
+        let seat = Seat { worker: worker_now, ours, version, since, link: Some(link), turn };
+        self.seats.insert(key.clone(), seat);
+        let is_new = before.is_none();
+        (Seated { key, worker: worker_now, turn, is_new, replaced, version }, older.flatten())
+    }
+
+    /// Keeps a place for a machine that was there before; its turn, unless it has a place.
+    pub fn keep(&mut self, key: Key, worker: WorkerId) -> Option<u64> {
+        if self.seats.contains_key(&key) {
+            return None;
+        }
+        let turn = self.turn();
+        let seat = Seat { worker, ours: true, version: 0, since: Micros::default(), link: None, turn };
+        self.seats.insert(key, seat);
+        Some(turn)
+    }
+
+    /// Notes that a machine's connection has ended, unless it has come by another since. Returns the turn in which it is away;
+    /// none if it has no place any more.
+    pub fn leave(&mut self, key: &Key, turn: u64) -> Option<u64> {
+        let next = self.turn();
+        let seat = self.seats.get_mut(key).filter(|seat| seat.turn == turn)?;
+        if !seat.ours {
+            self.seats.remove(key);
+            return None;
+        }
+        (seat.link, seat.turn) = (None, next);
+        Some(next)
+    }
+
+    /// Gives up the place of a machine that has been away since this turn, and says whose it was.
+    pub fn give_up(&mut self, key: &Key, turn: u64) -> Option<WorkerId> {
+        self.seats.get(key).filter(|seat| seat.turn == turn && seat.link.is_none())?;
+        self.seats.remove(key).map(|seat| seat.worker)
+    }
+
+    /// Takes the place away for ever. Returns what the machine had open, if there was such a machine.
+    pub fn delete(&mut self, worker: WorkerId) -> Option<Option<L>> {
+        let key = self.seats.iter().find(|(_, seat)| seat.worker == worker).map(|(key, _)| key.clone())?;
+        let seat = self.seats.remove(&key)?;
+        if self.deleted.len() == DELETED {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back(key);
+        Some(seat.link)
+    }
+
+    pub fn was_deleted(&self, key: &Key) -> bool {
+        self.deleted.contains(key)
+    }
+
+    pub fn knows(&self, key: &Key) -> bool {
+        self.seats.contains_key(key)
+    }
+
+    /// What a machine has open: outer none if it has no place, inner none while it is away.
+    pub fn link(&self, key: &Key) -> Option<Option<L>> {
+        self.seats.get(key).map(|seat| seat.link.clone())
+    }
+
+    /// The machines that builds can be given to.
+    pub fn machines(&self) -> Vec<Machine> {
+        let ours = self.seats.iter().filter(|(_, seat)| seat.ours);
+        ours.map(|(key, seat)| machine(key, seat.worker, seat.version)).collect()
+    }
+
+    /// The machines that are connected.
+    pub fn shown(&self) -> Vec<Shown> {
+        let connected = self.seats.iter().filter(|(_, seat)| seat.link.is_some());
+        connected
+            .map(|(key, seat)| Shown {
+                host: key.host.clone(),
+                name: key.name.clone(),
+                worker: seat.ours.then_some(seat.worker),
+                version: seat.version,
+                since: seat.since,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,99 @@
+use store::{Micros, WorkerId};
+
+use super::table::{Key, Table};
+
+fn key(name: &str, instance: u8) -> Key {
+    Key { host: "far".into(), name: name.into(), instance: instance.to_string() }
+}
+
+fn worker(n: u8) -> WorkerId {
+    WorkerId::new(Micros(0), &mut |buffer: &mut [u8]| buffer.fill(n))
+}
+
+#[test]
+fn a_place_is_kept_while_its_machine_is_away_and_given_up_once() {
+    let mut table = Table::default();
+    let (first, older) = table.sit(key("a", 1), 'x', worker(1), 29, true, Micros(0));
+    assert!(first.is_new && older.is_none());
+    let away = table.leave(&key("a", 1), first.turn).unwrap();
+    assert_eq!(table.link(&key("a", 1)), Some(None));
+    let (again, older) = table.sit(key("a", 1), 'y', worker(2), 29, true, Micros(0));
+    assert_eq!((again.worker, again.is_new, older), (worker(1), false, None));
+    assert_eq!(table.give_up(&key("a", 1), away), None, "it has come back");
+    // By another connection, before the one before is known to have ended.
+    let (third, older) = table.sit(key("a", 1), 'z', worker(3), 29, true, Micros(0));
+    assert_eq!((third.worker, older), (worker(1), Some('y')));
+    assert_eq!(table.leave(&key("a", 1), again.turn), None);
+    assert_eq!(table.link(&key("a", 1)), Some(Some('z')));
+    let away = table.leave(&key("a", 1), third.turn).unwrap();
+    assert_eq!(table.give_up(&key("a", 1), away), Some(worker(1)));
+    assert_eq!(table.give_up(&key("a", 1), away), None);
+}
+
+#[test]
+fn a_process_started_anew_takes_the_place_of_one_that_is_away_and_not_of_one_that_is_here() {
+    let mut table = Table::default();
+    let (first, _) = table.sit(key("a", 1), 'x', worker(1), 29, true, Micros(0));
+    let (twin, _) = table.sit(key("a", 2), 'y', worker(2), 29, true, Micros(0));
+    assert_eq!(twin.replaced, [], "two machines of one name");
+    table.leave(&key("a", 1), first.turn).unwrap();
+    let (anew, _) = table.sit(key("a", 3), 'z', worker(3), 29, true, Micros(0));
+    assert_eq!(anew.replaced, [worker(1)]);
+    assert_eq!(table.machines().len(), 2);
+}
+
+#[test]
+fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
+    let mut table = Table::default();
+    let away = table.keep(key("a", 1), worker(1)).unwrap();
+    assert_eq!(table.keep(key("a", 1), worker(9)), None);
+    assert_eq!(table.machines()[0].name, worker(1));
+    assert!(table.shown().is_empty(), "it is not connected");
+    let (came, _) = table.sit(key("a", 1), 'x', worker(2), 29, true, Micros(0));
+    assert_eq!((came.worker, came.is_new), (worker(1), false));
+    assert_eq!(table.give_up(&key("a", 1), away), None);
+    assert_eq!(table.delete(worker(1)), Some(Some('x')));
+    assert_eq!(table.delete(worker(1)), None);
+    assert!(table.was_deleted(&key("a", 1)) && !table.knows(&key("a", 1)));
+    assert!(!table.was_deleted(&key("a", 2)));
+}
+
+#[test]
+fn an_original_has_a_place_while_it_is_connected_and_no_builds() {
+    let mut table = Table::default();
+    let (came, _) = table.sit(key("a", 1), 'x', worker(1), 29, false, Micros(7));
+    assert!(table.machines().is_empty());
+    let [shown] = &*table.shown() else { panic!() };
+    assert_eq!((shown.worker, shown.since), (None, Micros(7)));
+    assert_eq!(table.leave(&key("a", 1), came.turn), None);
+    assert!(table.shown().is_empty());
+}
+
+proptest::proptest! {
+    /// Whatever comes and goes: no worker has two places, and one that is given up had one.
+    #[test]
+    fn no_worker_has_two_places(steps in proptest::collection::vec((0u8..5, 0u8..3, 0u8..3, proptest::num::u8::ANY), 0..60)) {
+        let mut table = Table::default();
+        let mut turns: Vec<(Key, u64)> = Vec::new();
+        for (n, (step, name, instance, pick)) in steps.into_iter().enumerate() {
+            let key = key(&name.to_string(), instance);
+            let worker = worker(u8::try_from(n).unwrap());
+            let turn = turns.get(usize::from(pick) % turns.len().max(1)).cloned();
+            match (step, turn) {
+                (0 | 1, _) => {
+                    let (came, _) = table.sit(key.clone(), n, worker, 29, true, Micros(0));
+                    turns.push((key, came.turn));
+                }
+                (2, Some((key, turn))) => turns.extend(table.leave(&key, turn).map(|away| (key, away))),
+                (3, Some((key, turn))) => drop(table.give_up(&key, turn)),
+                _ => turns.extend(table.keep(key.clone(), worker).map(|away| (key, away))),
+            }
+            let mut workers: Vec<_> = table.machines().into_iter().map(|machine| machine.name).collect();
+            let count = workers.len();
+            workers.sort();
+            workers.dedup();
+            proptest::prop_assert_eq!(workers.len(), count);
+            proptest::prop_assert!(table.shown().len() <= count);
+        }
+    }
+}

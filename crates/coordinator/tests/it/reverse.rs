@@ -1,0 +1,288 @@
+//! Machines that dial in: real buildlet processes, reached by connections that they make.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildlet_client::BuildletClient;
+use coordinator::{NoHooks, Pool, Protocol, Reception, Registration, ReversePool};
+use dashboard::api::Outcome;
+use revdial::v2;
+use tokio::io::DuplexStream;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::outcomes::cause;
+use crate::world::{World, buildlet};
+
+const HOST: &str = "[host.far]\npool = \"reverse\"\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\n\
+    [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
+    [builder.b]\nhost = \"far\"\nrecipe = \"r\"\n";
+
+fn configuration(run: &str) -> String {
+    format!("{HOST}[recipe.r]\nrun = '''{run}'''\n")
+}
+
+fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
+    let pool = ReversePool::new(Arc::clone(&world.clock) as _);
+    let reception = pool.reception();
+    (Arc::new(pool), reception)
+}
+
+/// A machine: an agent that listens where only a shim reaches it, which dials in for it.
+struct Far {
+    socket: PathBuf,
+    agent: Child,
+    instance: String,
+}
+
+impl Far {
+    async fn start(world: &World) -> Far {
+        let dir = world.dir.path().join("far");
+        std::fs::create_dir_all(&dir).unwrap();
+        let socket = dir.join("socket");
+        let agent = Command::new(buildlet())
+            .arg("--listen")
+            .arg(format!("unix:{}", socket.display()))
+            .arg("--workdir")
+            .arg(dir.join("work"))
+            .arg("--state-dir")
+            .arg(dir.join("state"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let client = BuildletClient::new(buildlet_client::Address::Unix(socket.clone()), None);
+        for _ in 0..500 {
+            if let Ok(status) = client.status().await {
+                return Far { socket, agent, instance: status.bellwether.unwrap().instance };
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the agent does not answer");
+    }
+
+    fn registration(&self) -> Registration {
+        Registration {
+            host: "far".into(),
+            name: "box".into(),
+            instance: Some(self.instance.clone()),
+            protocol: Protocol::V2,
+        }
+    }
+
+    /// Dials in; aborted, all connections break.
+    fn dial(&self, reception: &Reception) -> JoinHandle<String> {
+        tokio::spawn(dialled(self.registration(), self.socket.clone(), reception.clone()))
+    }
+}
+
+/// Returns why the coordinator let go.
+async fn dialled(registration: Registration, socket: PathBuf, reception: Reception) -> String {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let at = reception.clone();
+    let received = at.receive(registration, Box::new(theirs));
+    let connect: v2::Connect<DuplexStream> = Arc::new(move |path: String| {
+        let reception = reception.clone();
+        Box::pin(async move {
+            let (ours, theirs) = tokio::io::duplex(1 << 16);
+            let (_, id) = path.split_once("revdial.dialer=").unwrap();
+            reception.deliver(id, Box::new(theirs));
+            Ok(ours)
+        })
+    });
+    let (mut listener, control) = v2::listener(ours, connect);
+    let serving = async {
+        let mut streams = JoinSet::new();
+        while let Some(mut stream) = listener.accept().await {
+            let socket = socket.clone();
+            streams.spawn(async move {
+                let mut agent = UnixStream::connect(socket).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut agent).await
+            });
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        reason = received => reason,
+        error = control.run() => format!("the machine's end: {error}"),
+        () = serving => unreachable!("it does not end by itself"),
+    }
+}
+
+async fn until_logged(world: &World, text: &str) {
+    for _ in 0..2000 {
+        let running = world.builds().await.into_iter().find(|row| row.state == "running");
+        if let Some(row) = running
+            && let Ok(report) = world.dashboard.build(&row.id.to_string()).await
+            && let Some(attempt) = report.attempts.last()
+            && world.log(attempt).await.contains(text)
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{text:?} was never logged");
+}
+
+async fn once_ok(world: &World, log: &str) {
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(Outcome::Ok), "{build:?}");
+    assert_eq!(build.attempts.len(), 1, "{build:?}");
+    assert_eq!(world.log(&build.attempts[0]).await, log);
+}
+
+pub async fn a_machine_that_dials_in_is_given_builds(world: World) {
+    world.configure(&configuration("cat hello"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let waits = world.until("one", "b", |row| row.state == "queued").await;
+    for _ in 0..500 {
+        let status = running.status().await;
+        if let [waiting] = &*status.queued {
+            assert_eq!(waiting.build, waits.id);
+            assert_eq!(waiting.reason, "waits for a machine of host far: there is none now");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let far = Far::start(&world).await;
+    let _dialled = far.dial(&reception);
+    once_ok(&world, "from one\n").await;
+    let status = running.status().await;
+    let [machine] = &*status.workers else { panic!("{status:?}") };
+    assert_eq!((machine.pool.as_str(), machine.host.as_str()), ("reverse", "far"));
+    assert!(machine.detail.starts_with("box, version "), "{machine:?}");
+    assert_eq!(reception.connected()[0].worker, Some(machine.worker));
+    // The same machine, wiped, has the next one.
+    world.push("one", &[2, 1]).await;
+    for _ in 0..1000 {
+        if world.builds().await.iter().filter(|row| row.state == "done").count() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let next = world.builds().await.into_iter().find(|row| row.id != waits.id).unwrap();
+    assert_eq!((next.state.as_str(), next.outcome.as_deref()), ("done", Some("ok")));
+    let status = running.status().await;
+    let workers: Vec<_> = status.workers.iter().map(|worker| worker.worker).collect();
+    assert_eq!(workers, [machine.worker]);
+}
+
+pub async fn what_runs_on_a_machine_outlives_its_connection(world: World) {
+    world.configure(&configuration("echo first; sleep 2; echo last"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let _running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let before = far.dial(&reception);
+    until_logged(&world, "first").await;
+    before.abort();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(reception.connected().is_empty());
+    let _after = far.dial(&reception);
+    once_ok(&world, "first\nlast\n").await;
+}
+
+pub async fn what_runs_on_a_machine_outlives_the_coordinator(world: World) {
+    world.configure(&configuration("echo first; sleep 2; echo last"));
+    world.push("one", &[1]).await;
+    let far = Far::start(&world).await;
+    let (first, reception) = pool(&world);
+    let running = world.start_with(first, Arc::new(NoHooks)).await;
+    let before = far.dial(&reception);
+    until_logged(&world, "first").await;
+    running.kill().await;
+    before.abort();
+    let (second, reception) = pool(&world);
+    let running = world.start_with(second, Arc::new(NoHooks)).await;
+    let _after = far.dial(&reception);
+    once_ok(&world, "first\nlast\n").await;
+    assert_eq!(running.status().await.workers.len(), 1, "it is the machine that it was");
+}
+
+pub async fn a_machine_that_was_started_anew_has_lost_what_ran_there(world: World) {
+    let count = world.dir.path().join("count").display().to_string();
+    world.configure(&configuration(&format!(
+        "echo x >> {count}; test $(wc -l < {count}) -gt 1 || sleep 600; echo again"
+    )));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let mut far = Far::start(&world).await;
+    let before = far.dial(&reception);
+    world.until("one", "b", |row| row.state == "running").await;
+    for _ in 0..500 {
+        if std::fs::read_to_string(&count).is_ok_and(|text| !text.is_empty()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let first = running.status().await.workers[0].worker;
+    far.agent.kill().await.unwrap();
+    before.abort();
+    for _ in 0..500 {
+        if reception.connected().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let anew = Far::start(&world).await;
+    assert_ne!(anew.instance, far.instance);
+    let _after = anew.dial(&reception);
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 2), "{build:?}");
+    assert_eq!(world.log(&build.attempts[1]).await, "again\n");
+    let status = running.status().await;
+    assert_eq!(status.workers.len(), 1, "{status:?}");
+    assert_ne!(status.workers[0].worker, first);
+}
+
+pub async fn a_machine_that_lies_or_is_not_ours_is_given_nothing(world: World) {
+    world.configure(&configuration("true"));
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    for instance in [None, Some("another".to_owned())] {
+        let registration = Registration { instance, ..far.registration() };
+        let reason = dialled(registration, far.socket.clone(), reception.clone()).await;
+        assert_eq!(reason, "it registered as another process than it says it is");
+    }
+    // Nobody is behind it.
+    let nowhere = world.dir.path().join("nowhere");
+    let reason = dialled(far.registration(), nowhere, reception.clone()).await;
+    assert!(reason.starts_with("it does not say how it is"), "{reason}");
+    assert!(running.status().await.workers.is_empty() && reception.connected().is_empty());
+    // One that has worked for somebody who is not known here begins anew.
+    let socket = buildlet_client::Address::Unix(far.socket.clone());
+    let client = BuildletClient::new(socket, None).with_fence(1, "somebody's");
+    client.wipe().await.unwrap();
+    let reason = dialled(far.registration(), far.socket.clone(), reception.clone()).await;
+    assert!(reason.starts_with("it is to start anew"), "{reason}");
+    let mut agent = far.agent;
+    let ended = tokio::time::timeout(Duration::from_secs(20), agent.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
+}
+
+pub async fn a_machine_that_is_deleted_is_told_to_end(world: World) {
+    world.configure(&configuration("exit 3"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let deleting = Arc::clone(&pool);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let dialled = far.dial(&reception);
+    let build = world.done("one", "b").await;
+    assert_eq!(cause(&build), ("exit", "run: exit status 3"));
+    let worker = running.status().await.workers[0].worker;
+    deleting.ask(coordinator::Ask::Delete { name: worker }).await.unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(20), dialled).await.unwrap().unwrap();
+    assert!(!reason.is_empty());
+    let mut agent = far.agent;
+    tokio::time::timeout(Duration::from_secs(20), agent.wait()).await.unwrap().unwrap();
+    assert!(reception.connected().is_empty());
+}

@@ -89,6 +89,12 @@ impl Door {
         }
     }
 
+    /// Lets some connections be taken out of HTTP.
+    pub fn with_takeover(mut self, takeover: Arc<dyn edge::Takeover>) -> Door {
+        self.edge = self.edge.with_takeover(takeover);
+        self
+    }
+
     /// Serves until `stop`.
     pub async fn serve(self, listener: TcpListener, router: Router, stop: CancellationToken) {
         let serving = self.edge.serve(listener, router, stop.clone());

@@ -7,6 +7,7 @@ mod hidden;
 pub mod hooks;
 mod reconfigure;
 pub mod reload;
+mod reverse;
 #[cfg(test)]
 mod table;
 pub mod targets;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
 use coordinator::{
-    Coordinator, Handles, LocalPool, LocalPoolConfig, Options, Stopped, SystemClock, TakeOver,
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Options, ReversePool, Stopped, SystemClock, TakeOver,
 };
 use dashboard::{Dashboard, DashboardParts};
 use gitmirror::{Mirror, MirrorConfig};
@@ -44,6 +45,8 @@ const ARCHIVES: u64 = 4 << 30;
 pub struct System {
     /// All services behind one port, each route with its role.
     pub routes: Routes,
+    /// Where machines dial in.
+    pub machines: Arc<reverse::Door>,
     /// Who somebody is.
     pub access: Access,
     /// The dashboard.
@@ -132,6 +135,13 @@ impl System {
             idle_exit: Duration::from_secs(15 * 60),
         })
         .context("opening the local pool")?;
+        let reverse = ReversePool::new(Arc::new(SystemClock));
+        let reception = reverse.reception();
+        let machines = Arc::new(reverse::Door {
+            config: config.clone(),
+            dashboard: dashboard.clone(),
+            reception: reception.clone(),
+        });
         let secrets = data::secrets(&first.config, data);
         let values = secrets.values.clone();
         let at_start = AtStart {
@@ -153,7 +163,8 @@ impl System {
             dashboard: dashboard_service.clone(),
             mirror: mirror_service.clone(),
             config: config.clone(),
-            pools: vec![Arc::new(pool)],
+            pools: vec![Arc::new(pool), Arc::new(reverse)],
+            reception: Some(reception),
             clock: Arc::new(SystemClock),
             hooks: hooks::of(die_at)?,
             secrets: values,
@@ -177,7 +188,8 @@ impl System {
         let metrics =
             Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
         let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
-        let routes = access.with(services.merge(metrics::routes(&metrics)).merge(reload::routes(&reload)));
+        let services = services.merge(metrics::routes(&metrics)).merge(reload::routes(&reload));
+        let routes = access.with(services.merge(reverse::routes()));
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let looking = stop.child_token();
@@ -201,6 +213,7 @@ impl System {
         let reconfiguring = tokio::spawn(reconfigure.run());
         Ok(System {
             routes,
+            machines,
             access,
             metrics,
             dashboard: dashboard_service,

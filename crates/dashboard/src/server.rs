@@ -139,6 +139,12 @@ impl Dashboard {
         self.0.keys.set(master)
     }
 
+    /// Whether somebody shows the key of this name, which comes from the master key. None is good without a master key.
+    #[must_use]
+    pub fn is_builder_key(&self, key: &str, name: &str) -> bool {
+        self.0.keys.is_of(key, name)
+    }
+
     fn builder_keys(&self) -> &legacy::KeyRing {
         &self.0.keys
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use dashboard::client::DashboardClient;
@@ -41,7 +42,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
     let stop = CancellationToken::new();
     let door = match Door::open(&system.config(), &data, address) {
-        Ok(door) => door,
+        Ok(door) => door.with_takeover(Arc::clone(&system.machines) as _),
         Err(error) => {
             system.stop().await;
             return Err(error);

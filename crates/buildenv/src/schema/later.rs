@@ -5,7 +5,7 @@
 
 use crate::tree::{Node, Value};
 
-const MACHINES: &str = "no pool of this version makes machines or lets them dial in";
+const MACHINES: &str = "no pool of this version makes machines";
 const TRIES: &str = "try runs are no part of this version";
 const PAGES: &str = "the overview pages are no part of this version";
 
@@ -17,8 +17,6 @@ const LATER: &[(&str, &[&str], &str)] = &[
     (
         "host",
         &[
-            "expected",
-            "aliases",
             "image",
             "container",
             "machine_type",
@@ -29,6 +27,7 @@ const LATER: &[(&str, &[&str], &str)] = &[
         ],
         MACHINES,
     ),
+    ("host", &["aliases"], "machines that dial in name their host, and not their builders"),
     ("host", &["ssh_user", "restricted"], "machines are not lent to people in this version"),
     ("host", &["hermetic"], "every worker is wiped after each build, and machines are not made anew"),
     ("builder", &["try"], TRIES),

@@ -54,7 +54,7 @@ impl KeyRing {
         self.0.get().is_some_and(|master| same(key, master))
     }
 
-    pub(super) fn is_of(&self, key: &str, builder: &str) -> bool {
+    pub(in crate::server) fn is_of(&self, key: &str, builder: &str) -> bool {
         self.0.get().is_some_and(|master| same(key, &builder_key(master, builder)))
     }
 

@@ -52,16 +52,12 @@ impl Takeover for Door {
             if !reception.knows(&id) {
                 return Box::pin(refuse(stream, Refused(400, "no machine has this id".to_owned())));
             }
-            return Box::pin(pick_up(reception, id, stream));
+            return Box::pin(async move { reception.pick_up(&id, Box::new(stream)).await });
         }
         let is_key = |key: &str, host: &str| self.dashboard.is_builder_key(key, host);
         match registration(&config, &headers, is_key) {
             Ok(registration) => Box::pin(async move {
                 tracing::info!(%peer, host = registration.host, name = registration.name, "a machine registers");
-                let mut stream = stream;
-                if revdial::head::accept(&mut stream).await.is_err() {
-                    return;
-                }
                 let (host, name) = (registration.host.clone(), registration.name.clone());
                 let reason = reception.receive(registration, Box::new(stream)).await;
                 tracing::info!(%peer, host, name, reason, "a machine's connection has ended");
@@ -119,12 +115,6 @@ fn registration(
         None => return Err(bad(format!("host {host:?} is not configured here"))),
     }
     Ok(Registration { host, name, instance: text("x-bellwether-instance"), protocol })
-}
-
-async fn pick_up(reception: Reception, id: String, mut stream: Box<dyn Duplex>) {
-    if revdial::head::accept(&mut stream).await.is_ok() {
-        reception.deliver(&id, Box::new(stream));
-    }
 }
 
 async fn refuse(mut stream: Box<dyn Duplex>, refused: Refused) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use buildlet_client::{BuildletClient, Connect, Connection};
 use futures::future::BoxFuture;
-use revdial::{v1, v2};
+use revdial::{head, v1, v2};
 use store::WorkerId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -215,10 +215,10 @@ impl Reception {
         self.0.pickups.knows(id)
     }
 
-    /// Hands over a connection that a machine made because it was asked to; its head is answered.
-    pub fn deliver(&self, id: &str, connection: Box<dyn Connection>) {
-        if self.0.pickups.deliver(id, connection).is_err() {
-            tracing::debug!("a connection was picked up that nobody waits for");
+    /// Answers a connection that a machine made because it was asked to, and hands it over.
+    pub async fn pick_up(&self, id: &str, mut connection: Box<dyn Connection>) {
+        if head::accept(&mut connection).await.is_err() || self.0.pickups.deliver(id, connection).is_err() {
+            tracing::debug!("a connection was picked up that nobody waits for, or broke");
         }
     }
 
@@ -228,8 +228,11 @@ impl Reception {
         self.0.table().shown()
     }
 
-    /// Has a machine, whose registration is answered, until its connection ends. Returns why it did.
-    pub async fn receive(&self, registration: Registration, connection: Box<dyn Connection>) -> String {
+    /// Answers a machine's registration, and has the machine until its connection ends. Returns why it did.
+    pub async fn receive(&self, registration: Registration, mut connection: Box<dyn Connection>) -> String {
+        if let Err(error) = head::accept(&mut connection).await {
+            return error.to_string();
+        }
         match registration.protocol {
             Protocol::V2 => {
                 let id = hex::encode(self.0.random::<16>());

@@ -9,7 +9,7 @@ use buildlet_client::BuildletClient;
 use coordinator::{NoHooks, Pool, Protocol, Reception, Registration, ReversePool};
 use dashboard::api::Outcome;
 use revdial::v2;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::{JoinHandle, JoinSet};
@@ -90,10 +90,15 @@ async fn dialled(registration: Registration, socket: PathBuf, reception: Recepti
         Box::pin(async move {
             let (ours, theirs) = tokio::io::duplex(1 << 16);
             let (_, id) = path.split_once("revdial.dialer=").unwrap();
-            reception.deliver(id, Box::new(theirs));
+            let (_, ours) = tokio::join!(reception.pick_up(id, Box::new(theirs)), answered(ours));
             Ok(ours)
         })
     });
+    let mut received = std::pin::pin!(received);
+    let ours = tokio::select! {
+        reason = &mut received => return reason,
+        ours = answered(ours) => ours,
+    };
     let (mut listener, control) = v2::listener(ours, connect);
     let serving = async {
         let mut streams = JoinSet::new();
@@ -111,6 +116,14 @@ async fn dialled(registration: Registration, socket: PathBuf, reception: Recepti
         error = control.run() => format!("the machine's end: {error}"),
         () = serving => unreachable!("it does not end by itself"),
     }
+}
+
+/// Reads the head of the answer.
+async fn answered(mut connection: DuplexStream) -> DuplexStream {
+    let mut head = [0; revdial::head::SWITCHING.len()];
+    connection.read_exact(&mut head).await.unwrap();
+    assert_eq!(head, revdial::head::SWITCHING);
+    connection
 }
 
 async fn until_logged(world: &World, text: &str) {

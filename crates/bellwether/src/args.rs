@@ -406,6 +406,24 @@ pub enum Token {
     List(Server),
     /// Ends a token
     Revoke(TokenRevoke),
+    /// Prints the key by which a machine of a host dials in, made from the server's master key
+    Derive(TokenDerive),
+}
+
+/// Arguments of `token derive`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The key is the one that the original's genbuilderkey prints: whoever has it can dial in as a machine of that host. It can't
+be revoked but with the master key, and all keys with it.
+
+Example:
+  bellwether token derive linux-arm64 --key-file data/builder-key > key     for `bellwether buildlet --key-file key`")]
+pub struct TokenDerive {
+    /// The host's name, as in the configuration
+    pub host: String,
+    /// The file with the master key, which dashboard.builder_key_file names
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
 }
 
 /// Arguments of `token create`.

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use store::Micros;
 
 use super::client::{Remote, print_json};
-use crate::args::{Login, Token, TokenCreate, TokenRevoke};
+use crate::args::{Login, Token, TokenCreate, TokenDerive, TokenRevoke};
 
 pub async fn run(args: &Token) -> Result<ExitCode> {
     match args {
@@ -23,6 +23,7 @@ pub async fn run(args: &Token) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Token::Revoke(args) => revoke(args).await,
+        Token::Derive(args) => derive(args),
     }
 }
 
@@ -43,6 +44,16 @@ async fn create(args: &TokenCreate) -> Result<ExitCode> {
         eprintln!("{}, {}: it is shown this once", made.info.name, made.info.role);
         println!("{}", made.token);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn derive(args: &TokenDerive) -> Result<ExitCode> {
+    let file = args.key_file.display();
+    let master = std::fs::read_to_string(&args.key_file).with_context(|| format!("reading {file}"))?;
+    let master = master.trim();
+    // Everybody knows the keys of an empty one.
+    anyhow::ensure!(!master.is_empty(), "{file} is empty; make a key with `openssl rand -hex 32 > {file}`");
+    println!("{}", dashboard::builder_key(master, &args.host));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -85,12 +85,13 @@ fn announce(composition: &Composition, data: &Path, address: &str, tls: Option<&
     }
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get() as u32);
     for host in config.hosts() {
-        eprintln!(
-            "  host      {}: pool {}, {} workers at most",
-            host.name,
-            host.pool.as_str(),
-            host.capacity.unwrap_or(cores)
-        );
+        match host.pool {
+            buildenv::Pool::Reverse => eprintln!("  host      {}: machines that dial in", host.name),
+            pool => {
+                let most = host.capacity.unwrap_or(cores);
+                eprintln!("  host      {}: pool {}, {most} workers at most", host.name, pool.as_str());
+            }
+        }
     }
 }
 

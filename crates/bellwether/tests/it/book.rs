@@ -2,7 +2,8 @@
 //! of its own, so that the server's usual port is free.
 //!
 //! A block's first line may say more than `sh`: `sh,server` runs until the end of the chapter or until the next such block,
-//! `sh,wait=WORD` is given again until its output has the word.
+//! `sh,beside` runs until the end of the chapter beside the server, `sh,wait=WORD` is given again until its output has the
+//! word.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -100,6 +101,8 @@ impl Drop for Network {
 struct World {
     dir: tempfile::TempDir,
     server: Option<Child>,
+    /// What runs beside it.
+    beside: Vec<Child>,
 }
 
 impl World {
@@ -114,6 +117,10 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.end_server();
+        for mut other in self.beside.drain(..) {
+            let _ = kill(other.id(), Kill::Terminate);
+            let _ = other.wait();
+        }
         let workers = ["state/bellwether/workers", "empty/data/workers"].map(|dir| self.dir.path().join(dir));
         for entry in workers.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
             let Ok(text) = std::fs::read(entry.path().join("worker.json")) else { continue };
@@ -136,7 +143,7 @@ fn chapter(name: &str, least: usize) -> Vec<(String, Block)> {
 /// Follows blocks, each where the one before ended; gives all that was printed.
 fn follow(blocks: Vec<(String, Block)>) -> String {
     let network = Network::new();
-    let mut world = World { dir: tempfile::tempdir().unwrap(), server: None };
+    let mut world = World { dir: tempfile::tempdir().unwrap(), server: None, beside: Vec::new() };
     let home = world.dir.path().to_owned();
     let mut dir = home.join("empty");
     std::fs::create_dir(&dir).unwrap();
@@ -156,6 +163,14 @@ fn follow(blocks: Vec<(String, Block)>) -> String {
                 Ok(asked.success().then_some(()))
             })
             .unwrap_or_else(|error| panic!("{error}\n{}", log(&home)));
+            continue;
+        }
+        if block.options.iter().any(|option| option == "beside") {
+            let mut other = network.shell(&home, &dir, &format!("exec env {}", block.text));
+            let output =
+                std::fs::File::options().create(true).append(true).open(home.join("server.log")).unwrap();
+            other.stdout(output.try_clone().unwrap()).stderr(output);
+            world.beside.push(other.spawn().unwrap());
             continue;
         }
         let word = block.options.iter().find_map(|option| option.strip_prefix("wait="));
@@ -208,6 +223,14 @@ fn the_example_of_coming_from_elsewhere_is_as_it_is_written() {
     for words in
         ["could not: on.schedule", "Python", "2 builders", "test-low", "test-high", "2 cells: 2 ok, 0 not ok"]
     {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn a_machine_is_added_as_it_is_written() {
+    let printed = follow(chapter("machines.md", 8));
+    for words in ["there is none now", "on the strange machine", "\"Name\": \"box\"", "\"Busy\": false"] {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }
 }

@@ -16,15 +16,7 @@ const LATER: &[(&str, &[&str], &str)] = &[
     ("repo", &["hidden"], PAGES),
     (
         "host",
-        &[
-            "image",
-            "container",
-            "machine_type",
-            "machine",
-            "buildlet",
-            "bootstrap",
-            "delete_after",
-        ],
+        &["image", "container", "machine_type", "machine", "buildlet", "bootstrap", "delete_after"],
         MACHINES,
     ),
     ("host", &["aliases"], "machines that dial in name their host, and not their builders"),

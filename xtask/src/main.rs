@@ -11,6 +11,7 @@ mod expect;
 mod fixture;
 #[cfg(test)]
 mod imports;
+mod interop;
 mod legacy;
 mod licences;
 mod metadata;
@@ -47,6 +48,8 @@ enum Command {
     Bench(bench::Args),
     /// Send the original dashboard's own sequence of requests to a server, or to one on each database
     Legacy(legacy::Args),
+    /// Run the original's buildlets with our coordinator, and our buildlet with the original's package
+    Interop(interop::Args),
     /// Look at the pages in Chromium: widths, themes, scripts on and off; counts what axe-core and the console say
     Pages(pages::Args),
     /// Ask every operation of the API with good and bad data (schemathesis), or write the command line's client
@@ -78,6 +81,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fixture(args) => fixture::run(&args),
         Command::Expect(args) => expect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Interop(args) => interop::run(&args),
         Command::Legacy(args) => legacy::run(&args),
         Command::Pages(args) => pages::run(&args),
         Command::Api(args) => api::run(&args),

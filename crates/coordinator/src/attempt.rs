@@ -134,6 +134,8 @@ impl Verdict {
 pub(crate) enum Trouble {
     /// Another coordinator has taken over: not a word more.
     Stale,
+    /// The machine says so. It may be wrong: the database knows.
+    Newer,
     /// Reasons of the machines.
     Infra { verdict: Verdict, fate: Option<Fate> },
 }
@@ -175,7 +177,7 @@ impl From<LogError> for Trouble {
 impl From<buildlet_client::Error> for Trouble {
     fn from(error: buildlet_client::Error) -> Self {
         match error {
-            buildlet_client::Error::StaleFence { .. } => Trouble::Stale,
+            buildlet_client::Error::StaleFence { .. } => Trouble::Newer,
             buildlet_client::Error::SetAside { reason } => Trouble::Infra {
                 verdict: Verdict::infra("worker_set_aside", reason.clone()),
                 fate: Some(Fate::SetAside(reason)),
@@ -204,7 +206,7 @@ fn disk_full(message: String) -> Trouble {
 impl From<RunError<LogError>> for Trouble {
     fn from(error: RunError<LogError>) -> Self {
         match error {
-            RunError::Stale => Trouble::Stale,
+            RunError::Stale => Trouble::Newer,
             RunError::Sink(error) => error.into(),
             RunError::DiskFull(message) => disk_full(message),
             RunError::WorkerLost(detail) => Trouble::lost(detail),
@@ -246,9 +248,13 @@ pub async fn drive(
     }
     let client = client.with_fence(record.fence as u64, &record.attempt.lease.to_string());
     let mut fate = None;
-    let verdict = match work(&shared, &mut record, &client, &around).await {
+    let worked = match work(&shared, &mut record, &client, &around).await {
+        Err(Trouble::Newer) => Err(whose_word(&shared).await),
+        worked => worked,
+    };
+    let verdict = match worked {
         Ok(verdict) => verdict,
-        Err(Trouble::Stale) => return driven(Fate::Idle, false, true),
+        Err(Trouble::Stale | Trouble::Newer) => return driven(Fate::Idle, false, true),
         Err(Trouble::Infra { verdict, fate: said }) => {
             fate = said;
             match finish_log(&shared, &mut record).await {
@@ -289,6 +295,22 @@ pub async fn drive(
         Fate::Lost(reason) => Fate::Lost(clean(reason)),
     };
     driven(fate, requeued, false)
+}
+
+/// What it is that a machine takes no orders of ours: another coordinator leads; or the machine has obeyed one of another
+/// database, or lies.
+async fn whose_word(shared: &Shared) -> Trouble {
+    match shared.ledger.begin().await {
+        Err(_) => Trouble::Stale,
+        Ok(_) => {
+            let reason = "it has obeyed a server that this one does not know, with higher fences: give its agent another \
+                --state-dir";
+            Trouble::Infra {
+                verdict: Verdict::infra("worker_refused", reason),
+                fate: Some(Fate::SetAside(reason.to_owned())),
+            }
+        }
+    }
 }
 
 /// Wipes the worker, so that the next build finds it as new.
@@ -458,8 +480,8 @@ async fn listed(shared: &Shared, attempt: &str, (from, to): (u64, u64)) -> Vec<S
 /// The words that a listing step had printed before the coordinator died: the worker still has them.
 async fn listed_before(client: &BuildletClient, id: &str) -> Result<Vec<String>, Trouble> {
     let lost = |error: buildlet_client::Error| match Trouble::from(error) {
-        Trouble::Stale => Trouble::Stale,
         Trouble::Infra { verdict, .. } => Trouble::Infra { verdict, fate: None },
+        other => other,
     };
     let mut stream = client.output(id, 0).await.map_err(lost)?;
     let mut bytes = Vec::new();

@@ -281,6 +281,29 @@ pub async fn a_machine_that_lies_or_is_not_ours_is_given_nothing(world: World) {
     assert!(ended.success(), "{ended}");
 }
 
+pub async fn a_machine_that_says_that_another_leads_is_set_aside_and_ends_nobody(world: World) {
+    world.configure(&configuration("true"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let socket = buildlet_client::Address::Unix(far.socket.clone());
+    BuildletClient::new(socket, None)
+        .with_fence(1 << 62, "of a server that is far ahead")
+        .wipe()
+        .await
+        .unwrap();
+    drop(far);
+    // The fence is on its disk.
+    let far = Far::start(&world).await;
+    let _dialled = far.dial(&reception);
+    let status = running.until(|status| status.workers.iter().any(|one| one.state == "set_aside")).await;
+    let reason = status.workers[0].reason.clone().unwrap();
+    assert!(reason.contains("--state-dir"), "{reason}");
+    let row = world.builds().await.pop().unwrap();
+    assert_eq!((row.state.as_str(), row.attempts), ("queued", 1), "it waits for another machine");
+}
+
 pub async fn a_machine_that_is_deleted_is_told_to_end(world: World) {
     world.configure(&configuration("exit 3"));
     world.push("one", &[1]).await;

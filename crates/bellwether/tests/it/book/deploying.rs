@@ -110,7 +110,7 @@ fn a_service_is_put_up_as_it_is_written() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}", output.status);
     for words in [
-        "ok: environment prod, 1 repos",
+        "ok: environment prod, 1 repo,",
         "backed up to /var/backups/bellwether/",
         "after the restart: 1 of 1",
         "/var/lib/bellwether bellwether 700",

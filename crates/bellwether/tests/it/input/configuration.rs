@@ -228,15 +228,15 @@ fn problems_explanations_and_what_init_finds_are_data_with_json() {
     assert_eq!(twice.err.matches("twice.toml:").count(), 2, "{}", twice.err);
 
     // A project's file is of the one repo that there is; of several it is said which.
-    std::fs::write(world.path().join("bellwether.toml"), project("true")).unwrap();
+    std::fs::write(world.path().join("project.toml"), project("true")).unwrap();
     let check = |repos: &[&str]| {
         let text: String = repos.iter().map(|repo| format!("[repo.{repo}]\nurl = \"../{repo}\"\n")).collect();
         std::fs::write(world.path().join("repos.toml"), text).unwrap();
-        world.run(&["config", "check", "--config", "repos.toml", "bellwether.toml"])
+        world.run(&["config", "check", "--config", "repos.toml", "project.toml"])
     };
     check(&["app"]).must(0, &["1 repo,"]);
     check(&["app", "lib"])
-        .must(2, &["bellwether.toml: of which repo is it? write app=bellwether.toml", "app, lib"]);
+        .must(2, &["project.toml: of which repo is it? write app=project.toml", "app, lib"]);
 
     let explain = |what: &str| world.run(&["config", "explain", what, "--json", "--config", "good.toml"]);
     let builder = explain("b").json();

@@ -111,7 +111,7 @@ mod tests {
     fn it_is_looked_for_where_the_original_looks() {
         let at = |home: Option<&str>, root| default_file("host-a", home.map(Path::new), root);
         assert_eq!(at(Some("/home/x"), false), Path::new("/home/x/.gobuildkey-host-a"));
-        assert_eq!(at(None, true), Path::new("/root/.gobuildkey-host-a"));
+        assert_eq!(at(None, true), Path::new("/root").join(".gobuildkey-host-a"));
         assert_eq!(at(None, false), Path::new("/.gobuildkey-host-a"));
     }
 }

@@ -55,6 +55,9 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
     let alone = viewer.known || health || order || sign_in;
     request.extensions_mut().insert(viewer.clone());
     let response = if alone { next.run(request).await } else { access.for_stranger(request, next).await };
+    if order && (response.status().is_success() || response.status().is_redirection()) {
+        access.0.shared.lock().unwrap_or_else(PoisonError::into_inner).ordered(Instant::now());
+    }
     let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if let (true, Some(told)) = (denied, told) {
         access.note_refusal(&viewer, address, &told).await;

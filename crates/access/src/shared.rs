@@ -78,6 +78,8 @@ struct Kept {
 pub(crate) struct Shared {
     everybody: Option<Bucket>,
     kept: HashMap<Key, Kept>,
+    /// When an order was carried out last.
+    ordered: Option<Instant>,
 }
 
 impl Shared {
@@ -90,6 +92,12 @@ impl Shared {
         crowd
     }
 
+    /// Notes that an order was carried out: whoever looks then sees what came of it.
+    pub(crate) fn ordered(&mut self, now: Instant) {
+        self.ordered = Some(now);
+        self.kept = HashMap::new();
+    }
+
     /// Returns the answer that somebody else got just now.
     pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Response> {
         let kept = self.kept.get(key).filter(|kept| now.saturating_duration_since(kept.since) < AGE)?;
@@ -100,6 +108,9 @@ impl Shared {
 
     /// Keeps what was made for one of them, begun at `since`.
     pub(crate) fn put(&mut self, key: Key, since: Instant, headers: &HeaderMap, body: &Bytes) {
+        if self.ordered.is_some_and(|ordered| since <= ordered) {
+            return;
+        }
         self.kept.retain(|_, kept| since.saturating_duration_since(kept.since) < AGE);
         if self.kept.len() < KEPT || self.kept.contains_key(&key) {
             self.kept.insert(key, Kept { since, headers: headers.clone(), body: body.clone() });
@@ -178,6 +189,21 @@ mod tests {
         assert!(shared.get(&key, now + AGE).is_none(), "its time is over");
         assert!(!shared.crowd(now + Duration::from_secs(1)));
         assert!(shared.kept.is_empty(), "nothing is kept for nobody");
+    }
+
+    #[test]
+    fn who_has_given_an_order_sees_what_came_of_it() {
+        let mut shared = Shared::default();
+        let now = Instant::now();
+        let key = asked("/grid", &[]).unwrap();
+        shared.put(key.clone(), now, &HeaderMap::new(), &Bytes::new());
+        shared.ordered(now + AGE / 4);
+        assert!(shared.get(&key, now + AGE / 2).is_none());
+        // Begun before, and done only now.
+        shared.put(key.clone(), now, &HeaderMap::new(), &Bytes::new());
+        assert!(shared.get(&key, now + AGE / 2).is_none());
+        shared.put(key.clone(), now + AGE / 2, &HeaderMap::new(), &Bytes::new());
+        assert!(shared.get(&key, now + AGE).is_some());
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub enum BadKey {
     /// There is nothing in it.
     #[error("the master key of the original's builders is empty")]
     Empty,
-    /// There is one already.
-    #[error("the master key of the original's builders is set already")]
+    /// There is another already.
+    #[error(
+        "the master key of the original's builders is another now: it is taken up at the next start only"
+    )]
     Set,
 }
 
@@ -47,7 +49,11 @@ impl KeyRing {
         if master.is_empty() {
             return Err(BadKey::Empty);
         }
-        self.0.set(master.to_owned()).map_err(|_| BadKey::Set)
+        // Set again by each reload: only another one is something new.
+        match self.0.set(master.to_owned()) {
+            Err(_) if self.0.get().is_none_or(|key| key != master) => Err(BadKey::Set),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn is_master(&self, key: &str) -> bool {

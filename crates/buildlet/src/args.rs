@@ -30,7 +30,7 @@ pub struct Args {
     /// Dial out to --coordinator as a host of this name in its configuration, and serve it over what was dialled
     #[arg(long, value_name = "HOST", requires = "coordinator", value_parser = name)]
     pub reverse_type: Option<String>,
-    /// Whom to dial: https://ci.example.org, HOST:PORT (also TLS), or http:// with an address of this machine
+    /// Whom to dial: `https://ci.example.org`, HOST:PORT (also TLS), or http:// with an address of this machine
     #[arg(long, value_name = "URL", requires = "reverse_type")]
     pub coordinator: Option<Coordinator>,
     /// What this machine is called at the coordinator; by default $HOSTNAME, else the system's name, else "buildlet"

@@ -66,7 +66,12 @@ impl Pool {
             doing: "connecting",
             source,
         };
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, self.address.connect())
+        let limit = match self.address {
+            // By whatever it takes to reach a machine that dials back: whoever asks has limits of their own.
+            Address::Custom(_) => CONNECT_TIMEOUT * 3,
+            Address::Unix(_) | Address::Tcp(_) => CONNECT_TIMEOUT,
+        };
+        let stream = tokio::time::timeout(limit, self.address.connect())
             .await
             .map_err(|_elapsed| Error::Timeout { what: "connecting" })?
             .map_err(|e| unreachable(Box::new(e)))?;

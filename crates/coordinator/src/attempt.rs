@@ -232,7 +232,8 @@ pub async fn drive(
     let (build, worker, host) = (grant.build.id, grant.worker, grant.host.clone());
     let driven = |fate, requeued, stale| Driven { build, worker, host: host.clone(), fate, requeued, stale };
     let client = grant.client.clone();
-    let around = Surroundings { cancel, gone, patience: grant.patience.unwrap_or(shared.patience) };
+    let patience = grant.patience;
+    let around = Surroundings { cancel, gone, patience: patience.unwrap_or(shared.patience) };
     let mut record = match Record::begin(&shared, grant).await {
         Ok(record) => record,
         // Withdrawn in the meantime, or another coordinator leads: the machine was not touched.
@@ -263,6 +264,11 @@ pub async fn drive(
             }
         }
     };
+    let verdict = match verdict.outcome {
+        // It was to end anyhow: nobody waits for another machine to do so.
+        "infra_failed" if around.cancel.is_cancelled() => record.cancelled(&shared).await.unwrap_or(verdict),
+        _ => verdict,
+    };
     let requeued = match record.end(&shared, &verdict).await {
         Ok(requeued) => requeued,
         Err(error) => {
@@ -287,7 +293,7 @@ pub async fn drive(
             Fate::SetAside(reason)
         }
         Some(fate) => fate,
-        None => wipe(&client).await,
+        None => wipe(&client, patience, &around.gone).await,
     };
     let fate = match fate {
         Fate::Idle => Fate::Idle,
@@ -314,18 +320,38 @@ async fn whose_word(shared: &Shared) -> Trouble {
 }
 
 /// Wipes the worker, so that the next build finds it as new.
-async fn wipe(client: &BuildletClient) -> Fate {
-    let mut last = String::new();
-    for pause in [0, 50, 200, 1000] {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        match client.wipe().await {
-            Ok(report) if report.clean => return Fate::Idle,
-            Ok(report) => return Fate::SetAside(unclean(&report)),
-            Err(error) if error.is_transient() => last = error.to_string(),
-            Err(error) => return Fate::SetAside(format!("can't be wiped: {error}")),
+async fn wipe(client: &BuildletClient, patience: Option<Duration>, gone: &CancellationToken) -> Fate {
+    match wiped(client, patience, gone).await {
+        Ok(report) if report.clean => Fate::Idle,
+        Ok(report) => Fate::SetAside(unclean(&report)),
+        Err(error) if error.is_transient() => Fate::Lost(error.to_string()),
+        Err(error) => Fate::SetAside(format!("can't be wiped: {error}")),
+    }
+}
+
+/// Wipes a worker, again while it is out of reach: a few times, or as long as its pool waits for it.
+pub(crate) async fn wiped(
+    client: &BuildletClient,
+    patience: Option<Duration>,
+    gone: &CancellationToken,
+) -> Result<buildlet_client::WipeReport, buildlet_client::Error> {
+    let began = tokio::time::Instant::now();
+    let mut pauses = [50, 200, 1000].iter();
+    loop {
+        let error = match client.wipe().await {
+            Err(error) if error.is_transient() && !gone.is_cancelled() => error,
+            done => return done,
+        };
+        let pause = match (pauses.next(), patience) {
+            (Some(pause), _) => *pause,
+            (None, Some(patience)) if began.elapsed() < patience => 1000,
+            (None, _) => return Err(error),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+            () = gone.cancelled() => return Err(error),
         }
     }
-    Fate::Lost(last)
 }
 
 /// Says what a wipe left, without the words of what was left: those may hold anything.

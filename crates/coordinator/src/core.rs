@@ -470,11 +470,16 @@ impl Core {
             running.gone.cancel();
         }
         // Also one that was gone before this coordinator came, which a resumed attempt still held: it takes no place.
+        let known = self.workers.remove(&worker);
+        if let Some(known) = &known {
+            // First: its place is not one to make another machine for.
+            self.recount(&known.host);
+        }
         self.apply(Event::MachineGone { worker });
-        let Some(known) = self.workers.remove(&worker) else { return };
+        let Some(known) = known else { return };
+        tracing::info!(%worker, host = known.host, reason, "a machine is gone");
         self.shared.measures.machine_lost();
         self.journal.note(Note::WorkerGone(self.now(), worker, reason));
-        self.recount(&known.host);
         let pool = known.pool;
         self.tasks.spawn(async move {
             if let Err(error) = pool.ask(Ask::Delete { name: worker }).await {
@@ -539,8 +544,9 @@ impl Core {
             created,
         };
         self.workers.insert(name, worker);
-        self.recount(&host);
+        // In this order: what has come needs no other to be made.
         self.apply(Event::MachineStarting { worker: name, host: host.clone() });
+        self.recount(&host);
         let (shared, told) = (Arc::clone(&self.shared), self.journal.failed());
         self.tasks.spawn(async move {
             let noted = crate::ledger::transition!(&shared.ledger, "worker", name, |tx| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use store::{BuildId, StoreError, WorkerId, attempts, builds, events, workers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::rows::Rows;
 use super::{Blocked, Core, Worker};
@@ -161,13 +162,16 @@ impl Core {
     fn rewipe(&mut self, worker: WorkerId, host: String) {
         let Some(known) = self.workers.get(&worker) else { return };
         let Some(machine) = known.machine.clone() else { return };
+        let known_patience = known.pool.patience();
         self.apply(Event::MachineStarting { worker, host });
         let failed = self.journal.failed();
         let client = self.client(worker);
         let fence = self.shared.ledger.next_fence();
+        // It may be on its way: the pool tells when it does not wait any longer, and then nothing more comes of this.
+        let (patience, gone) = (known_patience, CancellationToken::new());
         self.tasks.spawn(async move {
             let client = client.with_fence(fence as u64, "");
-            let event = match client.wipe().await {
+            let event = match crate::attempt::wiped(&client, patience, &gone).await {
                 Ok(report) if report.clean => PoolEvent::Ready { machine },
                 Ok(report) => PoolEvent::Gone { name: worker, reason: crate::attempt::unclean(&report) },
                 Err(error) => PoolEvent::Gone { name: worker, reason: error.to_string() },

@@ -304,6 +304,31 @@ pub async fn a_machine_that_says_that_another_leads_is_set_aside_and_ends_nobody
     assert_eq!((row.state.as_str(), row.attempts), ("queued", 1), "it waits for another machine");
 }
 
+pub async fn a_cancelled_build_whose_machine_is_lost_is_cancelled(world: World) {
+    world.configure(&configuration("echo first; sleep 600"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let mut far = Far::start(&world).await;
+    let before = far.dial(&reception);
+    until_logged(&world, "first").await;
+    far.agent.kill().await.unwrap();
+    before.abort();
+    let id = world.builds().await[0].id;
+    running.post(&format!("/api/v1/builds/{id}/cancel")).await;
+    for _ in 0..500 {
+        if reception.connected().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Started anew, it says by its name that what ran is lost.
+    let anew = Far::start(&world).await;
+    let _after = anew.dial(&reception);
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Cancelled), 1), "{build:?}");
+}
+
 pub async fn a_machine_that_is_deleted_is_told_to_end(world: World) {
     world.configure(&configuration("exit 3"));
     world.push("one", &[1]).await;

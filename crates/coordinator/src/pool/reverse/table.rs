@@ -119,12 +119,15 @@ impl<L: Clone> Table<L> {
         since: Micros,
     ) -> (Seated, Option<L>) {
         let turn = self.turn();
+        // One that comes back says nothing of another machine of its name; one that is new was started in its stead.
+        let is_new = !self.seats.contains_key(&key);
+        let is_dead = |other: &Key, seat: &Seat<L>| {
+            is_new && other.host == key.host && other.name == key.name && seat.link.is_none()
+        };
         let dead: Vec<Key> = self
             .seats
             .iter()
-            .filter(|(other, seat)| {
-                other.host == key.host && other.name == key.name && **other != key && seat.link.is_none()
-            })
+            .filter(|(other, seat)| is_dead(other, seat))
             .map(|(other, _)| other.clone())
             .collect();
         let replaced =
@@ -133,7 +136,6 @@ impl<L: Clone> Table<L> {
         let worker_now = before.unwrap_or(worker);
         let seat = Seat { worker: worker_now, ours, version, since, link: Some(link), turn };
         self.seats.insert(key.clone(), seat);
-        let is_new = before.is_none();
         (Seated { key, worker: worker_now, turn, is_new, replaced, version }, older.flatten())
     }
 

@@ -40,6 +40,11 @@ fn a_process_started_anew_takes_the_place_of_one_that_is_away_and_not_of_one_tha
     let (anew, _) = table.sit(key("a", 3), 'z', worker(3), 29, true, Micros(0));
     assert_eq!(anew.replaced, [worker(1)]);
     assert_eq!(table.machines().len(), 2);
+    // Both were away, as over a new start of the server: the first that comes back leaves the other its place.
+    table.leave(&key("a", 2), twin.turn).unwrap();
+    table.leave(&key("a", 3), anew.turn).unwrap();
+    let (back, _) = table.sit(key("a", 2), 'y', worker(4), 29, true, Micros(0));
+    assert_eq!((back.replaced, table.machines().len()), (Vec::new(), 2));
 }
 
 #[test]

@@ -188,18 +188,7 @@ impl Core {
             self.apply(Event::Limit { limit, max });
         }
         for host in config.hosts() {
-            let pool = host.pool.as_str();
-            let blocked = match (self.pools.contains_key(pool), self.draining) {
-                (_, true) => Some("the server is going down".to_owned()),
-                (false, _) => Some(format!("pool {pool} is not available on this server")),
-                _ => None,
-            };
-            let capacity = match host.pool {
-                // None is ever made: there are as many as have come.
-                buildenv::Pool::Reverse => self.machines(host.name.as_str()),
-                _ => host.capacity.unwrap_or(self.capacity),
-            };
-            self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
+            self.tell_host(host);
         }
         let queued: Vec<BuildRow> =
             self.rows.values().filter(|row| !self.running.contains_key(&row.id)).cloned().collect();
@@ -216,20 +205,28 @@ impl Core {
         u32::try_from(of_host.count()).unwrap_or(u32::MAX)
     }
 
-    /// Tells the scheduler how many machines of a host there are that come by themselves.
+    /// Tells the scheduler of a host: how many machines it may have, or why none.
+    fn tell_host(&mut self, host: &buildenv::Host) {
+        let pool = host.pool.as_str();
+        let blocked = match (self.pools.contains_key(pool), self.draining) {
+            (_, true) => Some("the server is going down".to_owned()),
+            (false, _) => Some(format!("pool {pool} is not available on this server")),
+            _ => None,
+        };
+        let capacity = match host.pool {
+            // None is ever made: there are as many as have come.
+            buildenv::Pool::Reverse => self.machines(host.name.as_str()),
+            _ => host.capacity.unwrap_or(self.capacity),
+        };
+        self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
+    }
+
+    /// Tells the scheduler how many machines of a host there are now, where they come by themselves.
     fn recount(&mut self, host: &str) {
         let config = Arc::clone(&self.config.borrow());
-        let reverse = config
-            .hosts()
-            .iter()
-            .any(|known| known.name.as_str() == host && known.pool == buildenv::Pool::Reverse);
-        if reverse && !self.draining {
-            let blocked = match self.pools.contains_key(buildenv::Pool::Reverse.as_str()) {
-                true => None,
-                false => Some("pool reverse is not available on this server".to_owned()),
-            };
-            let capacity = self.machines(host);
-            self.apply(Event::Host { host: host.to_owned(), capacity, blocked });
+        let known = config.hosts().iter().find(|known| known.name.as_str() == host);
+        if let Some(known) = known.filter(|known| known.pool == buildenv::Pool::Reverse) {
+            self.tell_host(known);
         }
     }
 

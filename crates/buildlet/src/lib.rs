@@ -10,6 +10,7 @@ mod clock;
 mod descriptors;
 mod exec;
 mod fence;
+mod fetch;
 mod files;
 mod gomode;
 mod http;
@@ -27,5 +28,6 @@ mod wipe;
 pub mod wire;
 
 pub use args::{Args, Helper, Listen};
+pub use fetch::FetchFrom;
 pub use reverse::Coordinator;
 pub use start::{early, main};

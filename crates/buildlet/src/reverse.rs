@@ -6,7 +6,7 @@
 //! go on while the coordinator is away, and the agent's instance tells it afterwards that it is the same process it finds again.
 
 mod alive;
-mod coordinator;
+pub(crate) mod coordinator;
 mod dial;
 mod key;
 mod pause;
@@ -14,10 +14,10 @@ mod proxy;
 mod register;
 mod settings;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "reverse/no_tls.rs"]
-mod tls;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 

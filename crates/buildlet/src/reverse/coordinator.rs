@@ -68,17 +68,17 @@ impl fmt::Display for Coordinator {
 }
 
 /// Whether a host is this machine by what it is called.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Writes a host and a port, with the brackets that an address of IPv6 needs.
-pub(super) fn authority(host: &str, port: u16) -> String {
+pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Splits `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
-pub(super) fn host_and_port(text: &str, default: u16) -> Option<(String, u16)> {
+pub(crate) fn host_and_port(text: &str, default: u16) -> Option<(String, u16)> {
     let (host, rest) = match text.strip_prefix('[') {
         Some(inner) => {
             let (host, rest) = inner.split_once(']')?;

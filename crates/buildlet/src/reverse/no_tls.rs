@@ -17,14 +17,14 @@ pub(crate) enum TlsError {
 }
 
 /// There is none.
-pub(super) enum Tls {}
+pub(crate) enum Tls {}
 
 impl Tls {
-    pub(super) fn open(_ca_file: Option<&Path>) -> Result<Self, TlsError> {
+    pub(crate) fn open(_ca_file: Option<&Path>) -> Result<Self, TlsError> {
         Err(TlsError::NotBuiltIn)
     }
 
-    pub(super) async fn wrap(&self, _stream: TcpStream, _host: &str) -> Result<Connection, TlsError> {
+    pub(crate) async fn wrap(&self, _stream: TcpStream, _host: &str) -> Result<Connection, TlsError> {
         match *self {}
     }
 }

@@ -54,11 +54,11 @@ pub(crate) enum TlsError {
 }
 
 /// Makes connections private, and sure of whom they lead to.
-pub(super) struct Tls(TlsConnector);
+pub(crate) struct Tls(TlsConnector);
 
 impl Tls {
     /// Trusts the well-known CAs, and those of a file.
-    pub(super) fn open(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+    pub(crate) fn open(ca_file: Option<&Path>) -> Result<Self, TlsError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = ca_file {
             let unreadable = |source| TlsError::CaFile { file: file.to_owned(), source };
@@ -80,7 +80,7 @@ impl Tls {
     }
 
     /// Does the handshake with who must be `host`.
-    pub(super) async fn wrap(&self, stream: TcpStream, host: &str) -> Result<Connection, TlsError> {
+    pub(crate) async fn wrap(&self, stream: TcpStream, host: &str) -> Result<Connection, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_bad| TlsError::Name(host.to_owned()))?;
         let shaken = timeout(HANDSHAKE, self.0.connect(name, stream)).await;
         let stream = shaken

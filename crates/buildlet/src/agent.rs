@@ -12,22 +12,36 @@ use tokio::sync::{OnceCell, RwLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Listen};
+use crate::args::Args;
 use crate::exec::Table;
 use crate::exec::cgroup::Backend;
 use crate::fence::Fence;
+use crate::fetch::{self, Fetcher};
+use crate::original::{Power, Ssh};
 use crate::sandbox::{Reexec, Setup};
 use crate::wire::{AgentStatus, Status};
 
 /// The version of the original protocol that we speak.
 pub(crate) const ORIGINAL: i32 = 29;
 
+/// A fetched archive must be there within this time.
+const FETCH: Duration = Duration::from_secs(3600);
+
 /// The agent.
 pub(crate) struct Agent {
     pub(crate) table: Arc<Table>,
     pub(crate) fence: Fence,
     pub(crate) password: Option<String>,
-    pub(crate) halt_machine: bool,
+    pub(crate) power: Power,
+    /// What `/writetgz` may fetch.
+    pub(crate) fetcher: Fetcher,
+    /// The most that one upload may have, packed and unpacked, in bytes.
+    pub(crate) upload_bytes: u64,
+    /// How long a request may bring no byte.
+    pub(crate) stall: Duration,
+    /// Where `/connect-ssh` leads, if anywhere.
+    pub(crate) ssh: Option<Ssh>,
+    started: Instant,
     pub(crate) idle_exit: Duration,
     /// Ends the server.
     pub(crate) stop: CancellationToken,
@@ -63,25 +77,15 @@ impl Drop for Contact {
 }
 
 impl Agent {
-    /// Takes over the directories and ends what an earlier agent left in them.
-    pub(crate) async fn open(args: &Args) -> io::Result<Arc<Self>> {
-        // Whoever dials out knows whom it serves, and the coordinator knows no password of it.
-        let reverse = args.reverse_type.is_some();
-        let password = match &args.password_file {
-            Some(file) if !reverse => {
-                Some(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).to_owned())
-            }
-            _ => None,
-        };
-        let guarded = reverse || password.as_ref().is_some_and(|p| !p.is_empty());
-        if !guarded && (matches!(args.listen, Listen::Tcp(_)) || password.is_some()) {
-            return Err(io::Error::other("a TCP port needs --password-file with a password in it"));
-        }
-        for dir in [&args.workdir, &args.state_dir] {
+    /// Takes over the directories and ends what an earlier agent left in them. Who dials out has no password: it knows whom it
+    /// serves, and its coordinator knows none.
+    pub(crate) async fn open(args: &Args, password: Option<String>) -> io::Result<Arc<Self>> {
+        let (workdir, state_dir) = (args.workdir(), args.state_dir());
+        for dir in [&workdir, &state_dir] {
             std::fs::create_dir_all(dir)?;
         }
-        let workdir = args.workdir.canonicalize()?;
-        let state_dir = args.state_dir.canonicalize()?;
+        let workdir = workdir.canonicalize()?;
+        let state_dir = state_dir.canonicalize()?;
         if state_dir.starts_with(&workdir) || workdir.starts_with(&state_dir) {
             return Err(io::Error::other("the state directory and the work directory must lie apart"));
         }
@@ -101,7 +105,9 @@ impl Agent {
         };
         let settings = crate::exec::Settings {
             workdir,
-            environment: std::env::vars_os().collect(),
+            environment: std::env::vars_os()
+                .filter(|(name, _)| !crate::metadata::SECRET.iter().any(|secret| name == secret))
+                .collect(),
             reexec,
             limits,
             namespaces,
@@ -115,7 +121,17 @@ impl Agent {
             table: Table::open(&state_dir, settings).await?,
             fence: Fence::open(&state_dir)?,
             password,
-            halt_machine: args.halt,
+            power: Power::of(args),
+            fetcher: Fetcher {
+                from: args.fetch_from.clone(),
+                ca_file: args.ca_file.clone(),
+                limits: fetch::Limits { bytes: args.upload_bytes, stall: args.stall, whole: FETCH },
+                resolve: Box::new(fetch::System),
+            },
+            upload_bytes: args.upload_bytes,
+            stall: args.stall,
+            ssh: args.ssh_port.map(|port| Ssh::new(port, args.ssh_homes.clone())),
+            started: Instant::now(),
             idle_exit: args.idle_exit,
             stop: CancellationToken::new(),
             gate: RwLock::new(()),
@@ -154,6 +170,11 @@ impl Agent {
         let holder = self.holder();
         let since = if holder.open_requests > 0 { Instant::now() } else { holder.last_contact };
         since + self.idle_exit
+    }
+
+    /// How many requests are being answered, and for how long the agent has been there.
+    pub(crate) fn doings(&self) -> (u32, Duration) {
+        (self.holder().open_requests, self.started.elapsed())
     }
 
     /// What tells this process from any other agent, earlier ones of this machine among them.

@@ -3,27 +3,61 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::fetch::FetchFrom;
 use crate::reverse::Coordinator;
 
 /// The worker agent: writes files, runs commands, streams output.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to listen: unix:/path, or 127.0.0.1:port (then with --password-file); not used with --reverse-type
-    #[arg(long, default_value = "127.0.0.1:5936")]
+    /// Prints which buildlet this is, and ends
+    #[arg(long, short = 'V')]
+    pub version: bool,
+    /// Where to listen: unix:/path, or ADDRESS:PORT (then with a password); AUTO is localhost:5936, on a cloud's machine :443
+    #[arg(long, default_value = "AUTO")]
     pub listen: Listen,
-    /// The directory that jobs work in; made if missing
-    #[arg(long, default_value = "/tmp/workdir")]
-    pub workdir: PathBuf,
-    /// The agent's own state, outside of the work directory
-    #[arg(long, default_value = "/tmp/buildlet-state")]
-    pub state_dir: PathBuf,
+    /// Lets --listen and --health-addr be an address that other machines reach
+    #[arg(long)]
+    pub allow_public: bool,
+    /// Lets a port be listened on without a password: whoever reaches it owns this account
+    #[arg(long)]
+    pub allow_no_password: bool,
+    /// The directory that jobs work in, made if missing; by default workdir (workdir-HOST) in $TMPDIR or /tmp
+    #[arg(long)]
+    pub workdir: Option<PathBuf>,
+    /// The agent's own state, outside of the work directory; by default buildlet-state (-HOST) beside the default workdir
+    #[arg(long)]
+    pub state_dir: Option<PathBuf>,
     /// A file with the password that requests must carry; not used with --reverse-type
     #[arg(long)]
     pub password_file: Option<PathBuf>,
+    /// A file with the certificate, in PEM, to listen with TLS by; with --tls-key
+    #[arg(long, value_name = "FILE", conflicts_with = "reverse_type")]
+    pub tls_cert: Option<PathBuf>,
+    /// A file with the certificate's key, in PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "reverse_type")]
+    pub tls_key: Option<PathBuf>,
+    /// Who is asked for password and certificate of a port: variables META_password, META_tls_cert, META_tls_key, or a cloud
+    #[arg(long, value_enum, default_value_t = MetadataFrom::Env)]
+    pub metadata: MetadataFrom,
+    /// A host that /writetgz may fetch a url from, as HOST or HOST:PORT; or "public": any with a public address. May repeat
+    #[arg(long, value_name = "HOST")]
+    pub fetch_from: Vec<FetchFrom>,
+    /// The most that one upload or one fetched archive may have, packed and unpacked, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
+    pub upload_bytes: u64,
+    /// Lets /connect-ssh lead to the sshd on this port of this machine, and add keys to its users' authorized_keys
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ssh_port: Option<u16>,
+    /// Where the homes of those users are; by default where this system has them
+    #[arg(long, value_name = "DIR", requires = "ssh_port")]
+    pub ssh_homes: Option<PathBuf>,
+    /// Another port with nothing but /healthz, for a machine that dials out, as ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS", requires = "reverse_type", value_parser = tcp)]
+    pub health_addr: Option<SocketAddr>,
     /// End everything after this long without a request, for example 15m or 90s; not used with --reverse-type
     #[arg(long, default_value = "15m", value_parser = duration)]
     pub idle_exit: Duration,
@@ -40,11 +74,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "reverse_type")]
     pub key_file: Option<PathBuf>,
     /// Certificates in PEM of a private CA that the coordinator's is signed by, trusted beside the public ones
-    #[arg(long, value_name = "FILE", requires = "reverse_type")]
+    #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Whether /halt powers the machine down (true) or only ends the agent
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub halt: bool,
+    /// /halt starts the machine anew; wins over --halt
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub reboot: bool,
     /// Output kept on disk per command before the command has to wait, in bytes
     #[arg(long, default_value_t = 256 << 20, hide = true)]
     pub spool_bytes: u64,
@@ -54,6 +91,9 @@ pub struct Args {
     /// Hold limits by watching and commands unseparated, as where the kernel offers nothing better
     #[arg(long, hide = true)]
     pub no_kernel_help: bool,
+    /// How long a request may bring no byte before it is given up
+    #[arg(long, default_value = "2m", value_parser = duration, hide = true)]
+    pub stall: Duration,
     /// Run in a session of one's own, so that the end of the terminal it was started from does not end it
     #[arg(long)]
     pub own_session: bool,
@@ -77,9 +117,56 @@ pub enum Helper {
     },
 }
 
+impl Args {
+    /// The directory that jobs work in.
+    pub(crate) fn workdir(&self) -> PathBuf {
+        self.workdir.clone().unwrap_or_else(|| {
+            // A file system in memory that somebody put there for it, as the original's machines have.
+            let memory = Path::new("/workdir");
+            if usable_tmpfs(memory) { memory.to_owned() } else { self.beside("workdir") }
+        })
+    }
+
+    /// The agent's own state.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(|| self.beside("buildlet-state"))
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        let name = match &self.reverse_type {
+            Some(host) => format!("{name}-{host}"),
+            None => name.to_owned(),
+        };
+        std::env::temp_dir().join(name)
+    }
+}
+
+/// Whether a directory is a file system in memory from which programs may be run.
+fn usable_tmpfs(dir: &Path) -> bool {
+    const TMPFS: i64 = 0x0102_1994;
+    let is = rustix::fs::statfs(dir).is_ok_and(|stat| i64::try_from(stat.f_type) == Ok(TMPFS));
+    is && rustix::fs::statvfs(dir)
+        .is_ok_and(|stat| !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Who tells a machine its password and certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum MetadataFrom {
+    /// Variables of the environment; Google's server too if `GCE_METADATA_HOST` names it.
+    Env,
+    /// The server of Google's cloud.
+    Gce,
+    /// The user data of Amazon's cloud.
+    Ec2,
+    /// Whichever of them is there.
+    Auto,
+}
+
 /// Where the agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
+    /// Where a machine of this kind does.
+    Auto,
     /// A Unix socket: mode 0600 in a directory of mode 0700.
     Unix(PathBuf),
     /// A TCP port; refused without a password.
@@ -93,9 +180,8 @@ impl FromStr for Listen {
         match text.strip_prefix("unix:") {
             Some("") => Err("unix: needs a path".to_owned()),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => {
-                text.parse().map(Self::Tcp).map_err(|_bad| "expected unix:/path or ADDRESS:PORT".to_owned())
-            }
+            None if text == "AUTO" => Ok(Self::Auto),
+            None => tcp(text).map(Self::Tcp),
         }
     }
 }
@@ -103,10 +189,23 @@ impl FromStr for Listen {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Auto => f.write_str("AUTO"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(addr) => write!(f, "{addr}"),
         }
     }
+}
+
+/// An address with its port, `localhost:PORT`, or `:PORT` for all addresses there are.
+fn tcp(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None if text.starts_with(':') => format!("0.0.0.0{text}"),
+        None => text.to_owned(),
+    };
+    whole
+        .parse()
+        .map_err(|_bad| "expected AUTO, unix:/path, ADDRESS:PORT, localhost:PORT or :PORT".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -149,6 +248,12 @@ mod tests {
         assert_eq!("unix:/a".parse(), Ok(Listen::Unix("/a".into())));
         assert!("unix:".parse::<Listen>().is_err());
         assert!("localhost".parse::<Listen>().is_err());
+        assert_eq!("AUTO".parse(), Ok(Listen::Auto));
+        for (text, want) in
+            [("localhost:80", "127.0.0.1:80"), (":443", "0.0.0.0:443"), ("[::1]:80", "[::1]:80")]
+        {
+            assert_eq!(text.parse(), Ok(Listen::Tcp(want.parse().unwrap())));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which path is whose, who may ask, and what errors look like.
 
+mod arriving;
 pub(crate) mod bw1;
 mod error;
 
@@ -12,12 +13,14 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use base64::Engine as _;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use subtle::ConstantTimeEq as _;
 
 use crate::agent::{Agent, Contact};
 use crate::fence::FenceError;
 use crate::original;
+use crate::server::{Activity, Busy};
+use arriving::Arriving;
 
 pub(crate) use error::{ApiError, GoError, is_full};
 
@@ -37,6 +40,8 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
         .route("/ls", any(original::ls))
         .route("/removeall", any(original::removeall))
         .route("/exec", any(original::exec))
+        .route("/connect-ssh", any(original::connect_ssh))
+        .route("/debug/goroutines", any(original::goroutines))
         .route("/bw1/exec", post(bw1::start))
         .route("/bw1/exec/{id}", get(bw1::state).delete(bw1::kill))
         .route("/bw1/exec/{id}/output", get(bw1::output))
@@ -50,13 +55,39 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
     Router::new()
         .route("/", any(original::root))
         .route("/healthz", any(original::healthz))
+        .route("/debug/x", any(original::letters))
         .merge(guarded)
-        .fallback(async || GoError(StatusCode::NOT_FOUND, "404 page not found".to_owned()))
+        .fallback(not_found)
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path does not know this method")
         })
         .layer(axum::middleware::from_fn(close_without_te))
         .with_state(agent)
+}
+
+/// Sends who writes a path in another way to the path, as Go's does; the rest is nothing.
+async fn not_found(uri: Uri) -> Response {
+    let path = uri.path();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    // One slash in front, so that it never names another host.
+    let mut clean = format!("/{}", parts.join("/"));
+    if path.ends_with('/') && clean.len() > 1 {
+        clean.push('/');
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    match HeaderValue::try_from(format!("{clean}{query}")) {
+        Ok(location) if clean != path => {
+            (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
+        }
+        _ => GoError(StatusCode::NOT_FOUND, "404 page not found".to_owned()).into_response(),
+    }
 }
 
 /// Lets in only who knows the password, holds no stale lease, and notes the contact until the answer is sent.
@@ -66,6 +97,7 @@ async fn guard(State(agent): State<Arc<Agent>>, mut request: Request, next: Next
     }
     let lease = request.headers().get("bw-lease").and_then(|v| v.to_str().ok());
     let contact = agent.contact(lease);
+    let busy = request.extensions().get::<Arc<Activity>>().map(Activity::begin);
     if let Some(fence) = request.headers().get("bw-fence") {
         let Some(token) = fence.to_str().ok().and_then(|text| text.parse::<u64>().ok()) else {
             return ApiError::new(StatusCode::BAD_REQUEST, "bad_fence", "Bw-Fence is no number")
@@ -80,9 +112,11 @@ async fn guard(State(agent): State<Arc<Agent>>, mut request: Request, next: Next
             request.extensions_mut().insert(Token(token));
         }
     }
+    let stall = agent.stall;
+    let request = request.map(|body| Body::new(Arriving::new(body, stall)));
     let response = next.run(request).await;
     let (parts, body) = response.into_parts();
-    Response::from_parts(parts, Body::new(HeldBody { body, _contact: contact }))
+    Response::from_parts(parts, Body::new(HeldBody { body, _contact: contact, _busy: busy }))
 }
 
 /// The fencing token with which a request was let in.
@@ -109,7 +143,7 @@ async fn close_without_te(request: Request, next: Next) -> Response {
     let ours = usize::from(request.extensions().get::<First>().is_some());
     let says_it = request.headers().get_all(header::TE).iter().count() > ours;
     let mut response = next.run(request).await;
-    if !says_it {
+    if !says_it && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -119,6 +153,7 @@ async fn close_without_te(request: Request, next: Next) -> Response {
 struct HeldBody {
     body: Body,
     _contact: Contact,
+    _busy: Option<Busy>,
 }
 
 impl http_body::Body for HeldBody {

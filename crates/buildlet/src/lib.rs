@@ -14,6 +14,8 @@ mod fetch;
 mod files;
 mod gomode;
 mod http;
+mod listen;
+mod metadata;
 mod original;
 mod paths;
 mod removal;
@@ -27,7 +29,7 @@ mod walk;
 mod wipe;
 pub mod wire;
 
-pub use args::{Args, Helper, Listen};
+pub use args::{Args, Helper, Listen, MetadataFrom};
 pub use fetch::FetchFrom;
 pub use reverse::Coordinator;
-pub use start::{early, main};
+pub use start::{arguments, early, main};

@@ -1,13 +1,15 @@
-//! The original buildlet's endpoints, with its status codes and texts (spec 1.8 to 1.17).
+//! The original buildlet's endpoints, with its status codes and texts (spec 1.8 to 1.18).
 
 mod archive;
+mod debug;
 mod exec;
 mod files;
 mod form;
+mod halt;
 mod ls;
+mod ssh;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -18,21 +20,29 @@ use crate::agent::Agent;
 use crate::http::GoError;
 
 pub(crate) use archive::{tgz, writetgz};
+pub(crate) use debug::{goroutines, letters};
 pub(crate) use exec::exec;
 pub(crate) use files::{removeall, write};
+pub(crate) use halt::{Power, halt};
 pub(crate) use ls::ls;
+pub(crate) use ssh::{Ssh, connect_ssh};
 
-/// What an answer waits before the agent ends, so that it is read.
-const HALT_DELAY: Duration = Duration::from_secs(1);
-
-pub(crate) async fn root() -> String {
+/// What machine this is, in Go's words.
+pub(crate) fn target() -> (&'static str, &'static str) {
     let os = if std::env::consts::OS == "macos" { "darwin" } else { std::env::consts::OS };
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         "x86" => "386",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "powerpc64" => "ppc64",
         other => other,
     };
+    (os, arch)
+}
+
+pub(crate) async fn root() -> String {
+    let (os, arch) = target();
     format!("buildlet running on {os}-{arch}\n")
 }
 
@@ -51,22 +61,6 @@ pub(crate) async fn status(State(agent): State<Arc<Agent>>, method: Method) -> R
 pub(crate) async fn workdir(State(agent): State<Arc<Agent>>, method: Method) -> Result<String, GoError> {
     require(&method, &Method::GET)?;
     Ok(agent.workdir().display().to_string())
-}
-
-pub(crate) async fn halt(State(agent): State<Arc<Agent>>, method: Method) -> Result<(), GoError> {
-    require(&method, &Method::POST)?;
-    let stop = agent.stop.clone();
-    let machine = agent.halt_machine;
-    // Owned by the runtime, which ends a second later.
-    tokio::spawn(async move {
-        tokio::time::sleep(HALT_DELAY).await;
-        if machine {
-            let halted = std::process::Command::new("/bin/halt").args(["-n", "-f", "-p"]).status();
-            tracing::error!(?halted, "the machine goes on");
-        }
-        stop.cancel();
-    });
-    Ok(())
 }
 
 fn require(method: &Method, want: &Method) -> Result<(), GoError> {

@@ -1,5 +1,14 @@
 //! Where connections come from, one task per connection, and the reasons to end.
 
+mod health;
+mod places;
+mod stall;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "server/no_tls.rs"]
+mod tls;
+
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::sync::Arc;
@@ -7,34 +16,48 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use futures::future::BoxFuture;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::agent::Agent;
 use crate::args::Listen;
 use crate::http::{First, router};
+use crate::listen::Plan;
 use crate::reverse::Reverse;
 use crate::te::WithTrailers;
+use places::Places;
+use stall::Stalling;
+use tls::Tls;
 
-/// Connections at once; more wait in the kernel.
-const MAX_CONNECTIONS: usize = 256;
+pub(crate) use health::Health;
+pub(crate) use places::{Activity, Busy};
+
+/// A handshake of TLS must be done within this time.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often a connection that carries nothing is tried, as the original does.
+const KEEP_ALIVE: Duration = Duration::from_secs(180);
+/// Who reads an answer may pause for so many times as long as who sends a request.
+const READERS_PATIENCE: u32 = 5;
 
 /// A listening socket; a Unix one is removed when it is dropped.
 pub(crate) enum Listener {
     Unix(UnixListener, std::path::PathBuf),
-    Tcp(TcpListener),
+    Tcp(TcpListener, Option<Tls>),
 }
 
 impl Listener {
-    pub(crate) fn bind(listen: &Listen, agent: &Agent) -> io::Result<Self> {
+    pub(crate) fn bind(plan: &Plan) -> io::Result<Self> {
+        let listen = &plan.listen;
         match listen {
+            Listen::Auto => unreachable!("invariant: a plan has an address"),
             Listen::Unix(path) => {
                 if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) {
                     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -61,21 +84,29 @@ impl Listener {
                 Ok(Self::Unix(listener, path.clone()))
             }
             Listen::Tcp(addr) => {
-                debug_assert!(agent.password.is_some());
-                let listener = std::net::TcpListener::bind(addr)?;
+                let tls = plan.identity.as_ref().map(Tls::open).transpose()?;
+                let taken = |error: io::Error| {
+                    io::Error::new(error.kind(), format!("--listen {addr} can't be listened on: {error}"))
+                };
+                let listener = std::net::TcpListener::bind(addr).map_err(taken)?;
                 listener.set_nonblocking(true)?;
-                Ok(Self::Tcp(TcpListener::from_std(listener)?))
+                Ok(Self::Tcp(TcpListener::from_std(listener)?, tls))
             }
         }
     }
 
-    async fn accept(&self) -> io::Result<Connection> {
+    async fn accept(&self) -> io::Result<Arriving> {
         match self {
-            Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
-            Self::Tcp(listener) => {
+            Self::Unix(listener, _) => Ok(arrived(Box::new(listener.accept().await?.0))),
+            Self::Tcp(listener, tls) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                let often = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+                SockRef::from(&stream).set_tcp_keepalive(&often)?;
+                let Some(tls) = tls.clone() else { return Ok(arrived(Box::new(stream))) };
+                Ok(Box::pin(
+                    async move { timeout(HANDSHAKE, tls.accept(stream)).await.map_err(io::Error::from)? },
+                ))
             }
         }
     }
@@ -97,6 +128,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection that requests come on.
 pub(crate) type Connection = Box<dyn Stream>;
 
+/// A connection that may have to be agreed on first, which holds up only itself.
+type Arriving = BoxFuture<'static, io::Result<Connection>>;
+
+fn arrived(connection: Connection) -> Arriving {
+    Box::pin(std::future::ready(Ok(connection)))
+}
+
 /// Where connections come from.
 pub(crate) enum Source {
     /// Others dial us.
@@ -107,10 +145,10 @@ pub(crate) enum Source {
 
 impl Source {
     /// Waits for the next connection; there is none any more if whoever makes them has died. May be dropped and asked again.
-    async fn accept(&mut self) -> io::Result<Option<Connection>> {
+    async fn accept(&mut self) -> io::Result<Option<Arriving>> {
         match self {
             Self::Listening(listener) => listener.accept().await.map(Some),
-            Self::Reverse(reverse) => Ok(reverse.accept().await),
+            Self::Reverse(reverse) => Ok(reverse.accept().await.map(arrived)),
         }
     }
 
@@ -124,17 +162,21 @@ impl Source {
 /// Serves until told to end, and returns why.
 pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str {
     let router = router(Arc::clone(&agent));
-    let mut connections = JoinSet::new();
+    let mut places = Places::new();
+    let stall = agent.stall;
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return "no signal handlers";
     };
     let ends_idle = source.ends_idle();
     let reason = loop {
-        let full = connections.len() >= MAX_CONNECTIONS;
+        let room = places.has_room();
         tokio::select! {
-            accepted = source.accept(), if !full => match accepted {
-                Ok(Some(stream)) => { connections.spawn(connection(stream, router.clone())); }
+            accepted = source.accept(), if room => match accepted {
+                Ok(Some(arriving)) => {
+                    let router = router.clone();
+                    places.take(move |activity| connection(arriving, router, activity, stall));
+                }
                 Ok(None) => break "no more connections can come",
                 // Out of descriptors, or the peer was gone already: the next may do.
                 Err(error) => {
@@ -142,7 +184,7 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
-            Some(_ended) = connections.join_next() => {}
+            () = places.changed() => {}
             () = sleep_until(agent.idle_at()), if ends_idle => {
                 // It may have been spoken to since the timer was set.
                 if agent.idle_at() <= Instant::now() {
@@ -155,24 +197,33 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
         }
     };
     // Answers that are on their way get a moment; streams of running commands end with the commands.
-    let drain = async { while connections.join_next().await.is_some() {} };
-    let _in_time = timeout(Duration::from_millis(50), drain).await;
+    let _in_time = timeout(Duration::from_millis(50), places.empty()).await;
     reason
 }
 
-async fn connection(stream: Connection, router: Router) {
+async fn connection(arriving: Arriving, router: Router, activity: Arc<Activity>, stall: Duration) {
+    let stream = match arriving.await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "no connection was made");
+            return;
+        }
+    };
     let first = AtomicBool::new(true);
     let router = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         if first.swap(false, Ordering::Relaxed) {
             request.extensions_mut().insert(First);
         }
+        request.extensions_mut().insert(Arc::clone(&activity));
         hyper::service::Service::call(&router, request)
     });
+    let stream = Stalling::new(WithTrailers::new(stream), stall.saturating_mul(READERS_PATIENCE));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(120))
-        .serve_connection(TokioIo::new(WithTrailers::new(stream)), service);
+        .header_read_timeout(stall)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     if let Err(error) = served.await {
         tracing::debug!(%error, "connection ended");
     }

@@ -1,6 +1,7 @@
 //! Unpacking an archive with no way out of its directory: every member is reached by descriptor, and a member
 //! that cannot be made safely is refused by its name.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -32,28 +33,75 @@ pub(crate) enum UntarError {
     Interrupted,
 }
 
+/// How much of an archive is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    /// Bytes as they are sent, and bytes of members as they are unpacked.
+    pub(crate) bytes: u64,
+    /// Members.
+    pub(crate) members: u64,
+}
+
+/// Members of an archive: each is an inode, of which a disk has fewer than bytes.
+pub(crate) const MEMBERS: u64 = 4_000_000;
+/// What the names of directories may take in memory together, in bytes.
+const DIR_NAMES: usize = 128 << 20;
+/// What may stand before a member: its header, a long name, a long target and what pax says of it. The tar crate holds all of
+/// it in memory.
+const BEFORE: u64 = 1 << 20;
+
 /// Unpacks a gzip'd tar into an existing directory; `go_on` is asked before each member.
 pub(crate) fn untar(
     archive: impl Read,
     dest: &Path,
     now: SystemTime,
+    most: Most,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), UntarError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(dest, flags, Mode::empty())
         .map_err(|e| UntarError::Io { name: dest.display().to_string(), source: e.into() })?;
-    let mut unpack = Unpack { root, parent: None, dir_modes: Vec::new(), now };
-    let gzip = MultiGzDecoder::new(BufReader::with_capacity(128 << 10, archive));
-    let mut tar = tar::Archive::new(gzip);
+    let mut unpack =
+        Unpack { root, parent: None, dir_modes: Vec::new(), now, left: most, names_left: DIR_NAMES };
+    let (sent, before) = (Cell::new(most.bytes), Cell::new(BEFORE));
+    let packed = Metered { inner: archive, left: &sent, over: "the archive has more bytes than are taken" };
+    let gzip = MultiGzDecoder::new(BufReader::with_capacity(128 << 10, packed));
+    let headers =
+        Metered { inner: gzip, left: &before, over: "more stands before a member than any archive has" };
+    let mut tar = tar::Archive::new(headers);
     let damaged = |error: io::Error| UntarError::Refused(format!("damaged archive: {error}"));
     for entry in tar.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         if !go_on() {
             return Err(UntarError::Interrupted);
         }
+        // Its content is measured where it is written.
+        before.set(u64::MAX);
         unpack.member(&mut entry)?;
+        // What a directory or a link has for content is read past here, so that it counts for itself.
+        unpack.pass(&mut entry).map_err(damaged)?;
+        before.set(BEFORE);
     }
     unpack.finish()
+}
+
+/// Reads until it has read too much.
+struct Metered<'a, R> {
+    inner: R,
+    left: &'a Cell<u64>,
+    over: &'static str,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left.get() == 0 && !buffer.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, self.over));
+        }
+        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.set(self.left.get() - read as u64);
+        Ok(read)
+    }
 }
 
 struct Unpack {
@@ -63,6 +111,9 @@ struct Unpack {
     /// Set at the end, because a directory may be read-only.
     dir_modes: Vec<(String, u32)>,
     now: SystemTime,
+    left: Most,
+    /// How much the names in `dir_modes` may still grow, in bytes.
+    names_left: usize,
 }
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -70,6 +121,8 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 impl Unpack {
     fn member<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UntarError> {
         let kind = entry.header().entry_type();
+        let too_many = || UntarError::Refused("the archive has more members than are taken".to_owned());
+        self.left.members = self.left.members.checked_sub(1).ok_or_else(too_many)?;
         if matches!(kind, EntryType::XGlobalHeader) {
             return Ok(());
         }
@@ -91,6 +144,10 @@ impl Unpack {
         let fail = |source: io::Error| UntarError::Io { name: name.clone(), source };
         if is_dir {
             self.open_dir(&path).map_err(|e| blame(e, &name))?;
+            self.names_left = self
+                .names_left
+                .checked_sub(path.len())
+                .ok_or_else(|| refused("the archive has more directories than are taken"))?;
             self.dir_modes.push((path, mode));
             return Ok(());
         }
@@ -125,6 +182,27 @@ impl Unpack {
         }
     }
 
+    /// Counts bytes that a member is made of.
+    fn count(&mut self, size: u64, name: &str) -> Result<(), UntarError> {
+        let too_much = || {
+            UntarError::Refused(format!(
+                "{name:?}: the archive has more than is unpacked; this buildlet's operator would allow more with --upload-bytes"
+            ))
+        };
+        self.left.bytes = self.left.bytes.checked_sub(size).ok_or_else(too_much)?;
+        Ok(())
+    }
+
+    /// Reads what a member has left of its content.
+    fn pass<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<()> {
+        let passed = io::copy(&mut entry.take(self.left.bytes), &mut io::sink())?;
+        self.left.bytes -= passed;
+        if self.left.bytes == 0 && entry.read(&mut [0])? > 0 {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more bytes than are unpacked"));
+        }
+        Ok(())
+    }
+
     /// Makes `dir` the current parent.
     fn enter(&mut self, dir: &str) -> Result<(), Errno> {
         if self.parent.as_ref().is_none_or(|(current, _)| current != dir) {
@@ -156,13 +234,15 @@ impl Unpack {
     }
 
     fn file<R: Read>(
-        &self,
+        &mut self,
         entry: &mut tar::Entry<'_, R>,
         leaf: &str,
         mode: u32,
         name: &str,
     ) -> Result<(), UntarError> {
         let fail = |source: io::Error| UntarError::Io { name: name.to_owned(), source };
+        let size = entry.size();
+        self.count(size, name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let open = || openat2(self.parent(), leaf, flags, Mode::from_raw_mode(0o600), BENEATH);
         let fd = match open() {
@@ -187,7 +267,6 @@ impl Unpack {
         if stat.st_size > 0 {
             file.set_len(0).map_err(fail)?;
         }
-        let size = entry.size();
         let copied = io::copy(entry, &mut file).map_err(fail)?;
         if copied != size {
             return Err(fail(io::ErrorKind::UnexpectedEof.into()));

@@ -11,17 +11,18 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::{TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat};
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
+use crate::fetch::Fetched;
 use crate::files::{FileError, open_beneath};
 use crate::http::{ApiError, GoError, Token};
 use crate::paths::{clean, is_relative_beneath};
-use crate::untar::{UntarError, untar};
+use crate::untar::{MEMBERS, Most, UntarError, untar};
 use crate::walk::{Entry, Next, walk_fd};
 
 use super::form::Form;
@@ -31,6 +32,7 @@ pub(crate) async fn writetgz(
     State(agent): State<Arc<Agent>>,
     method: Method,
     uri: Uri,
+    headers: HeaderMap,
     token: Option<axum::Extension<Token>>,
     body: Body,
 ) -> Result<&'static str, Response> {
@@ -39,14 +41,19 @@ pub(crate) async fn writetgz(
         "" => String::new(),
         dir => clean(dir).ok_or_else(|| GoError::bad("bad 'dir' parameter").into_response())?,
     };
-    if method == Method::POST {
-        return Err(GoError::bad("fetching a url is not supported by this buildlet").into_response());
-    }
-    if method != Method::PUT {
+    let archive: Fetched = if method == Method::PUT {
+        body.into_data_stream().map_err(io::Error::other).boxed()
+    } else if method == Method::POST {
+        // The toolchain that builds others stays what it was.
+        if form.get("dir") == "go1.4" && agent.workdir().join("go1.4").is_dir() {
+            return Ok("SKIP");
+        }
+        let form = Form::read(uri.query(), &headers, body).await.map_err(GoError::into_response)?;
+        fetch(&agent, form.get("url")).await.map_err(GoError::into_response)?
+    } else {
         return Err(GoError::bad("requires PUT or POST method").into_response());
-    }
-    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let mut reader = SyncIoBridge::new(Box::pin(reader));
+    };
+    let mut reader = SyncIoBridge::new(StreamReader::new(archive));
     let unpack = {
         let agent = Arc::clone(&agent);
         move || -> Result<(), Box<Response>> {
@@ -61,13 +68,15 @@ pub(crate) async fn writetgz(
                 }
                 error @ UntarError::Io { .. } => internal(error).into_response(),
             };
-            let unpacked = untar(&mut reader, &dest, SystemTime::now(), &go_on);
+            let most = Most { bytes: agent.upload_bytes, members: MEMBERS };
+            let unpacked = untar(&mut reader, &dest, SystemTime::now(), most, &go_on);
             let hears_why = match &unpacked {
                 Err(UntarError::Refused(_)) => true,
                 Err(UntarError::Io { source, .. }) => crate::http::is_full(source),
                 _ => false,
             };
-            if hears_why {
+            // Who was asked for the archive hears nothing from us.
+            if hears_why && method == Method::PUT {
                 files::drain(reader);
             }
             unpacked.map_err(|error| Box::new(refuse(error)))
@@ -77,6 +86,16 @@ pub(crate) async fn writetgz(
         Ok(done) => done.map(|()| "OK").map_err(|response| *response),
         Err(error) => Err(internal(error).into_response()),
     }
+}
+
+async fn fetch(agent: &Agent, url: &str) -> Result<Fetched, GoError> {
+    if url.is_empty() {
+        return Err(GoError::bad("requires 'url' parameter"));
+    }
+    agent.fetcher.fetch(url).await.map_err(|error| {
+        tracing::info!(%error, "an archive was not fetched");
+        if error.is_askers() { GoError::bad(error.to_string()) } else { internal(error) }
+    })
 }
 
 /// Makes the destination and returns a path to its descriptor-checked self.

@@ -29,6 +29,9 @@ use super::{internal, require};
 
 type Environment = BTreeMap<OsString, OsString>;
 
+/// Directories of the work directory that Go is told to use, whatever the caller says: they go with the next wipe.
+const CACHES: [(&str, &str); 3] = [("TMPDIR", "tmp"), ("GOCACHE", "gocache"), ("GOPLSCACHE", "goplscache")];
+
 const TRAILER: HeaderName = HeaderName::from_static("process-state");
 
 pub(crate) async fn exec(
@@ -57,6 +60,12 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
     let settings = &agent.table.settings;
     let workdir = &settings.workdir;
     std::fs::create_dir_all(workdir).map_err(internal)?;
+    for (_, name) in CACHES {
+        match std::fs::create_dir(workdir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(internal(error)),
+            _ => {}
+        }
+    }
     let system = form.get("mode") == "sys";
     let program = resolve(workdir, form.get("cmd"), system, &settings.environment)?;
     let dir = match form.get("dir") {
@@ -175,6 +184,9 @@ fn start_text(program: &Path, error: &io::Error) -> String {
     let reason = match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::ArgumentListTooLong => "argument list too long".to_owned(),
+        io::ErrorKind::InvalidInput => "invalid argument".to_owned(),
+        io::ErrorKind::InvalidFilename => "file name too long".to_owned(),
         _ => error.to_string(),
     };
     format!("fork/exec {}: {reason}", program.display())
@@ -206,16 +218,23 @@ fn resolve(workdir: &Path, cmd: &str, system: bool, env: &Environment) -> Result
     })
 }
 
-/// Builds the environment as the newest original does: ours, the caller's, PATH, PWD.
+/// Builds the environment as the newest original does: ours, the caller's, the caches, PATH, PWD.
 fn environment_of(agent: &Environment, workdir: &Path, form: &Form, dir: &Path) -> Environment {
     let mut env = agent.clone();
     env.insert("WORKDIR".into(), workdir.into());
+    let bootstrap = workdir.join("go1.4");
+    if bootstrap.exists() || !env.contains_key(OsStr::new("GOROOT_BOOTSTRAP")) {
+        env.insert("GOROOT_BOOTSTRAP".into(), bootstrap.into());
+    }
     for entry in form.of_body("env") {
         if let Some((key, value)) = entry.split_once('=')
             && !key.is_empty()
         {
             env.insert(key.into(), value.into());
         }
+    }
+    for (variable, name) in CACHES {
+        env.insert(variable.into(), workdir.join(name).into());
     }
     let elements: Vec<&str> = form.of_body("path").collect();
     if !elements.is_empty() {

@@ -47,10 +47,20 @@ pub(crate) async fn write(
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let mut reader = SyncIoBridge::new(Box::pin(reader));
     let workdir = agent.workdir().to_owned();
+    let most = agent.upload_bytes;
     let write = move || -> Result<(), FileError> {
         std::fs::create_dir_all(&workdir)?;
         let mut file = create(&workdir, &path)?;
-        if let Err(error) = io::copy(&mut reader, &mut file).and_then(|_bytes| file.flush()) {
+        // One byte more than is taken shows that there is more.
+        let copied = io::copy(&mut (&mut reader).take(most.saturating_add(1)), &mut file);
+        if copied.as_ref().is_ok_and(|copied| *copied > most) {
+            file.set_len(0)?;
+            drain(reader);
+            return Err(FileError::Refused(format!(
+                "{path:?} has more than {most} bytes; this buildlet's operator would allow more with --upload-bytes"
+            )));
+        }
+        if let Err(error) = copied.and_then(|_bytes| file.flush()) {
             if crate::http::is_full(&error) {
                 drain(reader);
             }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::http::GoError;
 
@@ -28,10 +29,15 @@ impl Form {
             .next()
             .is_some_and(|k| k.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
         {
-            let bytes = axum::body::to_bytes(body, MAX_FORM)
-                .await
-                .map_err(|_big| GoError::bad("http: request body too large"))?;
-            form.body = pairs(&bytes);
+            let read = Limited::new(body, MAX_FORM).collect().await;
+            let bytes = read.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    GoError::bad("http: request body too large")
+                } else {
+                    GoError::bad(format!("the form broke off: {error}"))
+                }
+            })?;
+            form.body = pairs(&bytes.to_bytes());
         }
         Ok(form)
     }

@@ -4,6 +4,9 @@
 //! trailer of `/exec`, they take every command for a failure of the system. So the header is put in behind the
 //! first request line. Requests that do not say it themselves get `Connection: close` in their answer (see
 //! `http.rs`), so that each such request is a connection's first.
+//!
+//! In the same way hyper gives a connection away only to a request with an `Upgrade`, which the original's clients do not send
+//! with `/connect-ssh` though an upgrade is all it is.
 
 use std::io;
 use std::pin::Pin;
@@ -12,12 +15,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const HEADER: &[u8] = b"te: trailers\r\n";
+/// How a request begins that is for a tunnel, and what it is given.
+const TUNNEL: &[u8] = b"POST /connect-ssh";
+const UPGRADE: &[u8] = b"upgrade: ssh\r\n";
 
 /// A connection with the header put in.
 pub(crate) struct WithTrailers<S> {
     inner: S,
     /// The bytes of the first line's end seen so far matter only for being empty: a leading CRLF is no line.
     line: usize,
+    /// Whether the line so far is how one for a tunnel begins.
+    tunnel: bool,
     done: bool,
     /// Read, and not yet given on.
     pending: Vec<u8>,
@@ -26,7 +34,7 @@ pub(crate) struct WithTrailers<S> {
 
 impl<S> WithTrailers<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, line: 0, done: false, pending: Vec::new(), given: 0 }
+        Self { inner, line: 0, tunnel: true, done: false, pending: Vec::new(), given: 0 }
     }
 
     /// Copies what was read, with the header behind the first line's end.
@@ -37,11 +45,17 @@ impl<S> WithTrailers<S> {
                 b'\n' if self.line > 0 => {
                     self.done = true;
                     self.pending.extend_from_slice(HEADER);
+                    if self.tunnel && self.line >= TUNNEL.len() {
+                        self.pending.extend_from_slice(UPGRADE);
+                    }
                     self.pending.extend_from_slice(data.get(index + 1..).unwrap_or_default());
                     return;
                 }
                 b'\r' | b'\n' => {}
-                _ => self.line += 1,
+                _ => {
+                    self.tunnel &= TUNNEL.get(self.line).is_none_or(|want| want == byte);
+                    self.line += 1;
+                }
             }
         }
     }
@@ -108,6 +122,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithTrailers<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_request_for_a_tunnel_is_one_for_an_upgrade() {
+        for (line, wants) in [
+            ("POST /connect-ssh HTTP/1.1", true),
+            ("POST /connect-ssh?x HTTP/1.1", true),
+            ("POST /connect-s HTTP/1.1", false),
+            ("GET /connect-ssh HTTP/1.1", false),
+            ("POST /connect", false),
+        ] {
+            let (mut client, server) = tokio::io::duplex(256);
+            client.write_all(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+            drop(client);
+            let mut got = String::new();
+            WithTrailers::new(server).read_to_string(&mut got).await.unwrap();
+            let upgrade = if wants { "upgrade: ssh\r\n" } else { "" };
+            assert_eq!(got, format!("{line}\r\nte: trailers\r\n{upgrade}Host: x\r\n\r\n"));
+        }
+    }
 
     #[tokio::test]
     async fn the_header_comes_behind_the_first_line_however_it_is_cut() {

@@ -22,6 +22,15 @@ impl Agent {
         Self::start_with(flags, None).await
     }
 
+    /// Starts one with more variables in its environment.
+    pub async fn start_in(flags: &[&str], env: &[(&str, &str)]) -> Self {
+        let flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut agent = Self { dir: tempfile::tempdir().unwrap(), child: None, flags, env, small: None };
+        agent.launch().await;
+        agent
+    }
+
     /// Starts one whose directory of this name is a file system of its own, mounted with these options, which only it
     /// and its children see.
     pub async fn start_small(name: &str, options: &'static str) -> Self {

@@ -3,11 +3,15 @@
 
 mod agent;
 mod archives;
+mod attacks;
 mod bw1;
 mod coordinator;
+mod endpoints;
 mod full;
 mod limits;
 mod original;
+mod port;
+mod raw;
 mod restart;
 mod reverse;
 mod wire;

@@ -95,7 +95,7 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Runs the worker agent (the same as the small binary `buildlet`)
-    Buildlet(buildlet::Args),
+    Buildlet(Box<buildlet::Args>),
 }
 
 /// Where configuration comes from.

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Buildlet(mut args) = cli.command {
         args.reexec_prefix = vec!["buildlet".into()];
-        return buildlet::main(args);
+        return buildlet::main(*args);
     }
     memory::few_arenas();
     terminal::logs(&cli);

@@ -143,8 +143,9 @@ impl Args {
 
 /// Whether a directory is a file system in memory from which programs may be run.
 fn usable_tmpfs(dir: &Path) -> bool {
-    const TMPFS: i64 = 0x0102_1994;
-    let is = rustix::fs::statfs(dir).is_ok_and(|stat| i64::try_from(stat.f_type) == Ok(TMPFS));
+    const TMPFS: u64 = 0x0102_1994;
+    // Its type is another one on each target.
+    let is = rustix::fs::statfs(dir).is_ok_and(|stat| stat.f_type as u64 == TMPFS);
     is && rustix::fs::statvfs(dir)
         .is_ok_and(|stat| !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }

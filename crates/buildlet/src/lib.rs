@@ -1,7 +1,8 @@
 //! The worker agent: it writes files into one work directory, runs commands there, streams their output, and
 //! cleans up so that nothing of one job is left for the next.
 //!
-//! It speaks the original buildlet's endpoints and the `/bw1` protocol of docs/PROTOCOL.md. It knows nothing of
+//! It speaks the original buildlet's endpoints and the `/bw1` protocol of docs/PROTOCOL.md; where the original's of 2017, today's
+//! and this differ is a table in docs/BUILDLET.md. It knows nothing of
 //! builds, repositories or schedules. Entry: [`main`] with [`Args`], from a function that runs no async code.
 
 mod agent;

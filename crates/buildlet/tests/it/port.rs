@@ -24,7 +24,7 @@ fn buildlet(dir: &Path, flags: &[&str], env: &[(&str, &str)]) -> Command {
 struct Running(Child);
 
 impl Running {
-    fn start(dir: &Path, at: SocketAddr, flags: &[&str], env: &[(&str, &str)]) -> Self {
+    async fn start(dir: &Path, at: SocketAddr, flags: &[&str], env: &[(&str, &str)]) -> Self {
         let listen = at.to_string();
         let flags = [&["--listen", &listen], flags].concat();
         let mut child = Self(buildlet(dir, &flags, env).stderr(Stdio::piped()).spawn().unwrap());
@@ -36,7 +36,7 @@ impl Running {
                 panic!("it ended: {text}");
             }
             assert!(Instant::now() < deadline, "it does not listen");
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         child
     }
@@ -110,11 +110,11 @@ async fn what_is_not_safe_is_refused_before_anything_is_begun() {
     assert!(output.status.code() == Some(1) && text.contains("--allow-public"), "{text}");
 }
 
-#[test]
-fn the_password_may_come_from_the_environment_and_no_command_sees_it() {
+#[tokio::test]
+async fn the_password_may_come_from_the_environment_and_no_command_sees_it() {
     let dir = tempfile::tempdir().unwrap();
     let at = free_port();
-    let _agent = Running::start(dir.path(), at, &[], &[("META_password", "right")]);
+    let _agent = Running::start(dir.path(), at, &[], &[("META_password", "right")]).await;
     // As the original said it, to the byte.
     let refused = send_tcp(at, &bare("GET /status"));
     assert_eq!((status(&refused), body(&refused)), ("403", "invalid password\n"));
@@ -155,11 +155,11 @@ fn the_password_may_come_from_the_environment_and_no_command_sees_it() {
     );
 }
 
-#[test]
-fn a_port_without_a_password_takes_two_words() {
+#[tokio::test]
+async fn a_port_without_a_password_takes_two_words() {
     let dir = tempfile::tempdir().unwrap();
     let at = free_port();
-    let _agent = Running::start(dir.path(), at, &["--allow-no-password"], &[]);
+    let _agent = Running::start(dir.path(), at, &["--allow-no-password"], &[]).await;
     assert_eq!(status(&send_tcp(at, &bare("GET /status"))), "200");
 }
 
@@ -184,7 +184,7 @@ async fn with_a_certificate_there_is_tls_and_nothing_else() {
     let cert = format!("@{}", cert_file.display());
     let key = format!("@{}", key_file.display());
     let env = [("META_password", "right"), ("META_tls_cert", cert.as_str()), ("META_tls_key", key.as_str())];
-    let _agent = Running::start(dir.path(), at, &[], &env);
+    let _agent = Running::start(dir.path(), at, &[], &env).await;
     // Who says nothing holds nobody up.
     let _silent: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(at).unwrap()).collect();
     let mut roots = RootCertStore::empty();

@@ -141,13 +141,21 @@ impl Args {
     }
 }
 
-/// Whether a directory is a file system in memory from which programs may be run.
+/// Whether a directory is a file system in memory from which programs may be run; asked on Linux, where the original's machines
+/// have one.
+#[cfg(target_os = "linux")]
 fn usable_tmpfs(dir: &Path) -> bool {
     const TMPFS: u64 = 0x0102_1994;
     // Its type is another one on each target.
     let is = rustix::fs::statfs(dir).is_ok_and(|stat| stat.f_type as u64 == TMPFS);
     is && rustix::fs::statvfs(dir)
         .is_ok_and(|stat| !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Whether a directory is a file system in memory from which programs may be run; not asked here.
+#[cfg(not(target_os = "linux"))]
+fn usable_tmpfs(_dir: &Path) -> bool {
+    false
 }
 
 /// Who tells a machine its password and certificate.

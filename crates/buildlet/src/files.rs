@@ -8,8 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use glob::{MatchOptions, Pattern};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 
+use crate::beneath::{self, LOOK};
 use crate::paths::clean;
 use crate::walk::{Next, walk_fd};
 use crate::wire::{GlobFile, GlobReport, GlobRequest};
@@ -30,7 +31,7 @@ pub(crate) enum FileError {
 
 /// Opens something beneath a directory; `path` may be empty for the directory itself.
 pub(crate) fn open_beneath(base: &Path, path: &str, flags: OFlags) -> Result<OwnedFd, FileError> {
-    let base = rustix::fs::open(base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    let base = rustix::fs::open(base, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(io::Error::from)?;
     let refused = || FileError::Refused(format!("{path:?} is not beneath the work directory"));
     let inside = match path {
@@ -38,8 +39,7 @@ pub(crate) fn open_beneath(base: &Path, path: &str, flags: OFlags) -> Result<Own
         path => clean(path).ok_or_else(refused)?,
     };
     let inside = if inside.is_empty() { "." } else { inside.as_str() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(base, inside, flags | OFlags::CLOEXEC, Mode::empty(), resolve).map_err(|error| match error {
+    beneath::open(base, inside, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| match error {
         rustix::io::Errno::XDEV | rustix::io::Errno::LOOP => refused(),
         rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => FileError::Missing(path.to_owned()),
         error => FileError::Io(error.into()),
@@ -85,7 +85,7 @@ pub(crate) fn glob(workdir: &Path, request: &GlobRequest) -> Result<GlobReport, 
                 path: path.to_string_lossy().into_owned(),
                 size: entry.stat.st_size.cast_unsigned(),
                 mtime_us: entry.stat.st_mtime.saturating_mul(1_000_000).saturating_add(nanos / 1000),
-                mode: entry.stat.st_mode & 0o7777,
+                mode: entry.stat.st_mode as u32 & 0o7777,
             });
         }
         Ok(Next::Enter)

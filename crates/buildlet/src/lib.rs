@@ -7,6 +7,7 @@
 
 mod agent;
 mod args;
+mod beneath;
 mod clock;
 mod descriptors;
 mod exec;

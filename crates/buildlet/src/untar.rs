@@ -12,12 +12,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat,
-    openat2, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat, statat,
+    symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use tar::EntryType;
 
+use crate::beneath::{self, LOOK, permissions};
 use crate::paths::clean;
 
 /// Why an archive was not unpacked; what came before it stays.
@@ -115,8 +116,6 @@ struct Unpack {
     /// How much the names in `dir_modes` may still grow, in bytes.
     names_left: usize,
 }
-
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 impl Unpack {
     fn member<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UntarError> {
@@ -220,17 +219,17 @@ impl Unpack {
     fn open_dir(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let inside = if path.is_empty() { "." } else { path };
-        match openat2(&self.root, inside, flags, Mode::empty(), BENEATH) {
+        match beneath::open(&self.root, inside, flags, Mode::empty()) {
             Err(Errno::NOENT) => {}
             opened => return opened,
         }
         let (above, leaf) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.open_dir(above)?;
-        match mkdirat(&above, leaf, Mode::from_raw_mode(0o755)) {
+        match mkdirat(&above, leaf, permissions(0o755)) {
             Err(Errno::EXIST) => {}
             made => made?,
         }
-        openat2(&self.root, inside, flags, Mode::empty(), BENEATH)
+        beneath::open(&self.root, inside, flags, Mode::empty())
     }
 
     fn file<R: Read>(
@@ -244,7 +243,7 @@ impl Unpack {
         let size = entry.size();
         self.count(size, name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let open = || openat2(self.parent(), leaf, flags, Mode::from_raw_mode(0o600), BENEATH);
+        let open = || beneath::open(self.parent(), leaf, flags, permissions(0o600));
         let fd = match open() {
             // A link, or something else that is no plain file of ours, makes way.
             Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO | Errno::TXTBSY) => {
@@ -271,7 +270,7 @@ impl Unpack {
         if copied != size {
             return Err(fail(io::ErrorKind::UnexpectedEof.into()));
         }
-        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| fail(e.into()))?;
+        fchmod(&file, permissions(mode)).map_err(|e| fail(e.into()))?;
         let latest = self.now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let seconds = entry.header().mtime().unwrap_or(latest).min(latest);
         let at = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(0), tv_nsec: 0 };
@@ -292,7 +291,7 @@ impl Unpack {
             }
             made => made?,
         }
-        match openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH) {
+        match beneath::open(&self.root, path, LOOK | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::XDEV) => {}
             // A link to what comes later, or to itself: its text must not climb out of where it really is.
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) if self.text_stays_inside(target) => {
@@ -318,8 +317,8 @@ impl Unpack {
     fn hard_link(&self, target: &str, leaf: &str) -> Result<(), Errno> {
         let (dir, target_leaf) = target.rsplit_once('/').unwrap_or(("", target));
         let inside = if dir.is_empty() { "." } else { dir };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat2(&self.root, inside, flags, Mode::empty(), BENEATH)?;
+        let flags = LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = beneath::open(&self.root, inside, flags, Mode::empty())?;
         let stat = statat(&dir, target_leaf, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Errno::PERM);
@@ -336,7 +335,7 @@ impl Unpack {
     /// Gives directories their modes, deepest last made first.
     fn finish(self) -> Result<(), UntarError> {
         for (path, mode) in self.dir_modes.iter().rev() {
-            let set = self.open_dir(path).and_then(|dir| fchmod(dir, Mode::from_raw_mode(*mode)));
+            let set = self.open_dir(path).and_then(|dir| fchmod(dir, permissions(*mode)));
             set.map_err(|e| UntarError::Io { name: path.clone(), source: e.into() })?;
         }
         Ok(())

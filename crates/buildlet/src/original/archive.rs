@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
+use crate::beneath::LOOK;
 use crate::fetch::Fetched;
 use crate::files::{FileError, open_beneath};
 use crate::http::{ApiError, GoError, Token};
@@ -107,7 +108,7 @@ fn prepare(workdir: &std::path::Path, dir: &str) -> Result<std::path::PathBuf, F
             made.push('/');
         }
         made.push_str(part);
-        match open_beneath(workdir, &made, OFlags::PATH | OFlags::DIRECTORY) {
+        match open_beneath(workdir, &made, LOOK | OFlags::DIRECTORY) {
             Err(FileError::Missing(_)) => std::fs::create_dir(workdir.join(&made))?,
             checked => drop(checked?),
         }
@@ -162,7 +163,7 @@ fn pack(workdir: &std::path::Path, dir: &str, out: ChannelWriter) -> io::Result<
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry<'_>) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
-    header.set_mode(entry.stat.st_mode & 0o7777);
+    header.set_mode(entry.stat.st_mode as u32 & 0o7777);
     header.set_mtime(u64::try_from(entry.stat.st_mtime).unwrap_or(0));
     header.set_uid(entry.stat.st_uid.into());
     header.set_gid(entry.stat.st_gid.into());

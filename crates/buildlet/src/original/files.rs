@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
 use http::{HeaderMap, Method, Uri};
-use rustix::fs::{Mode, OFlags, ResolveFlags, fchmod, mkdirat, openat2};
+use rustix::fs::{OFlags, fchmod, mkdirat};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
+use crate::beneath::{self, permissions};
 use crate::files::{FileError, open_beneath};
 use crate::gomode::unix_from_go;
 use crate::http::{ApiError, GoError};
@@ -66,7 +67,7 @@ pub(crate) async fn write(
             }
             return Err(error.into());
         }
-        fchmod(&file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?;
+        fchmod(&file, permissions(mode)).map_err(io::Error::from)?;
         Ok(())
     };
     match tokio::task::spawn_blocking(write).await {
@@ -83,7 +84,7 @@ fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
     let mut made = String::new();
     let mut parent = open_beneath(workdir, "", dirs)?;
     for part in dir.split('/').filter(|part| !part.is_empty()) {
-        match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
+        match mkdirat(&parent, part, permissions(0o755)) {
             Err(rustix::io::Errno::EXIST) => {}
             done => done.map_err(io::Error::from)?,
         }
@@ -94,8 +95,7 @@ fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
         parent = open_beneath(workdir, &made, dirs)?;
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match openat2(&parent, leaf, flags, Mode::from_raw_mode(0o600), beneath) {
+    match beneath::open(&parent, leaf, flags, permissions(0o600)) {
         Ok(fd) => Ok(File::from(fd)),
         Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
             Err(FileError::Refused(format!("{path:?} is a link that leads out")))

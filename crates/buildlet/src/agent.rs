@@ -90,6 +90,8 @@ impl Agent {
             return Err(io::Error::other("the state directory and the work directory must lie apart"));
         }
         let owner = own(&state_dir)?;
+        // Elsewhere orphans become the system's, and are found by what they say they belong to.
+        #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let digest: String =
             hex(&Sha256::digest(state_dir.as_os_str().as_encoded_bytes())).chars().take(8).collect();
@@ -291,7 +293,7 @@ fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
 
 fn own_digest() -> io::Result<String> {
     let mut hash = Sha256::new();
-    io::copy(&mut File::open("/proc/self/exe")?, &mut HashWriter(&mut hash))?;
+    io::copy(&mut File::open(crate::sandbox::own_program())?, &mut HashWriter(&mut hash))?;
     Ok(hex(&hash.finalize()))
 }
 

@@ -10,10 +10,10 @@ use rustix::fs::{Mode, OFlags, RawMode, openat, readlinkat};
 use rustix::io::Errno;
 
 /// How something is opened that is only looked at or gone through.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(not(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd")))]
 pub(crate) const LOOK: OFlags = OFlags::PATH;
 /// How something is opened that is only looked at or gone through.
-#[cfg(target_vendor = "apple")]
+#[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd"))]
 pub(crate) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 /// As many links as Linux follows.

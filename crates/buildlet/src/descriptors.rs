@@ -8,12 +8,12 @@ use std::path::Path;
 
 /// The standard streams are below.
 const FIRST: RawFd = 3;
-const OPEN: &str = "/proc/self/fd";
+const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
 
 /// Closes every descriptor but the standard streams.
 ///
 /// For the first moment of a process of ours: nothing in it may have opened anything yet, and it has one thread. Without
-/// `/proc` nothing is closed.
+/// the directory that lists them nothing is closed.
 pub(crate) fn close_inherited() {
     let Ok(listed) = std::fs::read_dir(OPEN) else { return };
     let open: Vec<RawFd> =
@@ -30,7 +30,7 @@ pub(crate) fn close_inherited() {
     reason = "a descriptor that nobody in this process has opened has no owner to borrow it from"
 )]
 fn close(fd: RawFd) {
-    // SAFETY: it is open, as /proc said just now, and with a single thread nothing can have closed it since. It was open
+    // SAFETY: it is open, as the system said just now, and with a single thread nothing can have closed it since. It was open
     // when the process began, before any code of ours ran, so no value in this process owns or uses it; the standard
     // library itself knows of 0, 1 and 2 only, which are never passed.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });

@@ -80,12 +80,13 @@ pub(crate) fn glob(workdir: &Path, request: &GlobRequest) -> Result<GlobReport, 
                 report.truncated = true;
                 return Ok(Next::Stop);
             }
+            #[allow(clippy::useless_conversion, reason = "it is another type on Linux")]
             let nanos = i64::try_from(entry.stat.st_mtime_nsec).unwrap_or(0);
             report.files.push(GlobFile {
                 path: path.to_string_lossy().into_owned(),
                 size: entry.stat.st_size.cast_unsigned(),
                 mtime_us: entry.stat.st_mtime.saturating_mul(1_000_000).saturating_add(nanos / 1000),
-                mode: entry.stat.st_mode as u32 & 0o7777,
+                mode: entry.mode() & 0o7777,
             });
         }
         Ok(Next::Enter)

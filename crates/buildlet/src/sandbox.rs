@@ -9,8 +9,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+#[cfg(target_os = "linux")]
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Resource, Rlimit, setrlimit};
+#[cfg(target_os = "linux")]
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// The first argument of the helper, after the host's prefix.
@@ -43,8 +45,7 @@ pub(crate) struct Reexec {
 impl Reexec {
     /// Returns a command that runs the helper with this set-up; the caller adds what to run.
     pub(crate) fn command(&self, setup: &Setup) -> Command {
-        // The path stays right when the file on disk is replaced.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(own_program());
         command.arg0("buildlet").args(&self.prefix).arg(COMMAND);
         if setup.namespaces {
             command.arg("--namespaces");
@@ -60,6 +61,16 @@ impl Reexec {
         }
         command
     }
+}
+
+/// The file that this process runs.
+pub(crate) fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        // It stays right when the file on disk is replaced.
+        return "/proc/self/exe".into();
+    }
+    // Where it can't be told, starting anything fails with this name.
+    std::env::current_exe().unwrap_or_else(|_unknown| "buildlet".into())
 }
 
 /// Runs the helper; `args` are those after [`COMMAND`]. Returns only if it did not become another program.
@@ -123,6 +134,12 @@ fn enter(setup: &Setup) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(not(target_os = "linux"))]
+fn own_mounts() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
 fn own_mounts() -> io::Result<()> {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let root = rustix::process::geteuid().is_root();
@@ -140,6 +157,7 @@ fn own_mounts() -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the only way into a namespace")]
 fn unshare(flags: UnshareFlags) -> io::Result<()> {
     debug_assert!(!flags.contains(UnshareFlags::FILES));

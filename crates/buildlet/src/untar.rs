@@ -304,14 +304,33 @@ impl Unpack {
         Err(Errno::XDEV)
     }
 
+    /// Whether a link of this text stays inside from the directory that it really is in.
     fn text_stays_inside(&self, target: &OsStr) -> bool {
+        let Some(inside) = self.parent_inside() else { return false };
+        inside.join(target).to_str().is_some_and(crate::paths::is_relative_beneath)
+    }
+
+    /// Where the current parent really is, from the top of the archive.
+    #[cfg(target_os = "linux")]
+    fn parent_inside(&self) -> Option<std::path::PathBuf> {
         let place = |fd: &OwnedFd| {
             use std::os::fd::AsRawFd as _;
             std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
         };
-        let (Ok(root), Ok(parent)) = (place(&self.root), place(self.parent())) else { return false };
-        let Ok(inside) = parent.strip_prefix(&root) else { return false };
-        inside.join(target).to_str().is_some_and(crate::paths::is_relative_beneath)
+        let (root, parent) = (place(&self.root).ok()?, place(self.parent()).ok()?);
+        Some(parent.strip_prefix(&root).ok()?.to_owned())
+    }
+
+    /// Where the current parent really is, from the top of the archive: where its name says, if there is no link on the way.
+    #[cfg(not(target_os = "linux"))]
+    fn parent_inside(&self) -> Option<std::path::PathBuf> {
+        let path = self.parent.as_ref().map_or("", |(path, _)| path);
+        let flags = LOOK | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut at = rustix::fs::openat(&self.root, ".", flags, Mode::empty()).ok()?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            at = rustix::fs::openat(&at, part, flags, Mode::empty()).ok()?;
+        }
+        Some(path.into())
     }
 
     fn hard_link(&self, target: &str, leaf: &str) -> Result<(), Errno> {

@@ -23,6 +23,14 @@ pub(crate) struct Entry<'a> {
     pub(crate) kind: FileType,
 }
 
+impl Entry<'_> {
+    /// Its type and permissions, as Unix has them.
+    #[allow(clippy::unnecessary_cast, reason = "it is narrower on some systems")]
+    pub(crate) fn mode(&self) -> u32 {
+        self.stat.st_mode as u32
+    }
+}
+
 /// What to do with a directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {

@@ -95,9 +95,11 @@ fn helper(agent: &Agent) -> std::process::Command {
     let settings = &agent.table.settings;
     let setup = Setup { namespaces: settings.namespaces, ..Setup::default() };
     let mut command = settings.reexec.command(&setup);
+    // Without a reaper of orphans, what it leaves behind is found by this alone.
+    let marker = if cfg!(target_os = "linux") { None } else { Some("wipe") };
     command
         .env_clear()
-        .envs(job_environment(&settings.environment, &settings.workdir, None, &[], &[]))
+        .envs(job_environment(&settings.environment, &settings.workdir, marker, &[], &[]))
         .current_dir(&settings.workdir)
         .stdin(Stdio::null());
     command

@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -10,8 +9,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use tokio::io::unix::AsyncFd;
+use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,7 +21,7 @@ use super::cgroup::Group;
 use super::record::Record;
 use super::table::Table;
 use super::throttle::Throttle;
-use super::tree::{self, Process};
+use super::tree::{self, Exits, Process};
 use super::{Exec, Stop};
 
 /// How often the processes are looked at.
@@ -40,17 +38,13 @@ const CHUNK: usize = 64 << 10;
 /// Waits for a child without taking its exit status before it was looked at.
 pub(crate) struct Waiter {
     child: Child,
-    pidfd: AsyncFd<OwnedFd>,
+    exits: Exits,
 }
 
 impl Waiter {
     pub(crate) fn new(mut child: Child) -> io::Result<Self> {
-        let pidfd = Pid::from_raw(child.id().cast_signed())
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
-            .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?))
-            .and_then(tree::watch_fd);
-        match pidfd {
-            Ok(pidfd) => Ok(Self { child, pidfd }),
+        match Exits::of(&child) {
+            Ok(exits) => Ok(Self { child, exits }),
             Err(error) => {
                 // Nobody would ever end it.
                 let _gone = child.kill().and_then(|()| child.wait());
@@ -63,10 +57,9 @@ impl Waiter {
         self.child.id().cast_signed()
     }
 
-    /// Returns when it has exited; its entry in `/proc` still exists.
+    /// Returns when it has exited; it can still be looked at.
     pub(crate) async fn exited(&self) {
-        // An error of the reactor can only mean that the runtime ends.
-        let _ready = self.pidfd.readable().await;
+        self.exits.wait().await;
     }
 
     /// Takes its exit status, and its and its waited-for children's processor time in milliseconds.

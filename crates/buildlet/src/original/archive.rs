@@ -163,7 +163,7 @@ fn pack(workdir: &std::path::Path, dir: &str, out: ChannelWriter) -> io::Result<
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry<'_>) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
-    header.set_mode(entry.stat.st_mode as u32 & 0o7777);
+    header.set_mode(entry.mode() & 0o7777);
     header.set_mtime(u64::try_from(entry.stat.st_mtime).unwrap_or(0));
     header.set_uid(entry.stat.st_uid.into());
     header.set_gid(entry.stat.st_gid.into());

@@ -59,13 +59,14 @@ fn describe(agent: &Agent, text: &mut String) {
         if text.len() > LONGEST {
             return;
         }
-        let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+        let line = tree::command_line(process.pid);
+        let name = line.split(' ').next().unwrap_or_default();
         let _ok = writeln!(
             text,
             "process {} of {} {:?}{}: threads {}, memory {} KiB, processor {} ms",
             process.pid,
             process.parent,
-            name.trim_end(),
+            name,
             if process.zombie { " (ended)" } else { "" },
             process.threads,
             process.rss_bytes >> 10,

@@ -67,7 +67,7 @@ fn listing(workdir: &Path, dir: &str, form: &Form) -> Result<Vec<u8>, FileError>
 }
 
 fn line(entry: &Entry<'_>, digest: bool, text: &mut Vec<u8>) -> io::Result<()> {
-    text.extend_from_slice(gomode::text(entry.kind, entry.stat.st_mode as u32).as_bytes());
+    text.extend_from_slice(gomode::text(entry.kind, entry.mode()).as_bytes());
     text.push(b'\t');
     text.extend_from_slice(entry.path);
     match entry.kind {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::StreamExt as _;
 use tar::{Builder, EntryType, Header};
 
 use crate::agent::Agent;
@@ -322,12 +323,11 @@ async fn idle_connections_keep_nobody_out() {
     let many = if enough { 2000 } else { 700 };
     let agent = Agent::start(&[]).await;
     let client = agent.client();
-    client.start(&crate::agent::shell("e", "until [ -e go ]; do sleep 0.01; done; echo done")).await.unwrap();
+    let script = "echo up; until [ -e go ]; do sleep 0.01; done; echo done";
+    client.start(&crate::agent::shell("e", script)).await.unwrap();
     // Somebody who may ask waits for an answer all the while.
-    let waiting = tokio::spawn({
-        let client = client.clone();
-        async move { crate::agent::read(&client, "e", 0).await }
-    });
+    let mut output = client.output("e", 0).await.unwrap();
+    assert_eq!(output.next().await.unwrap().unwrap(), "up\n");
     let mut idle: Vec<UnixStream> = Vec::new();
     for number in 0..many {
         let mut stream = connect(&agent);
@@ -342,5 +342,5 @@ async fn idle_connections_keep_nobody_out() {
     let status = std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count();
     assert!(status < 400, "{status} descriptors");
     std::fs::write(agent.workdir().join("go"), "").unwrap();
-    assert_eq!(waiting.await.unwrap(), "done\n");
+    assert_eq!(output.next().await.unwrap().unwrap(), "done\n");
 }

@@ -6,6 +6,7 @@ mod archives;
 mod attacks;
 mod bw1;
 mod coordinator;
+mod dependencies;
 mod endpoints;
 mod full;
 mod limits;

@@ -20,8 +20,10 @@ pub(crate) mod tls;
 pub(crate) mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::server::Connection;
@@ -32,11 +34,14 @@ pub(crate) use settings::Settings;
 
 /// Connections that wait to be served; what more is asked for waits in the control connection's own backlog.
 const BACKLOG: usize = 8;
+/// A process that ends says goodbye within this time, or not at all.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The connections that a coordinator asks for. The machine is registered, again and again, until it is dropped.
 pub(crate) struct Reverse {
     asked_for: mpsc::Receiver<Connection>,
-    _registering: AbortOnDropHandle<()>,
+    leaving: CancellationToken,
+    registering: AbortOnDropHandle<()>,
 }
 
 impl Reverse {
@@ -44,12 +49,19 @@ impl Reverse {
     pub(crate) fn start(settings: Settings, instance: &str) -> Self {
         let (made, asked_for) = mpsc::channel(BACKLOG);
         let machine = Arc::new(Machine::new(settings, instance));
-        let registering = tokio::spawn(machine.stay_registered(made, pause::chance));
-        Self { asked_for, _registering: AbortOnDropHandle::new(registering) }
+        let leaving = CancellationToken::new();
+        let registering = tokio::spawn(machine.stay_registered(made, leaving.clone(), pause::chance));
+        Self { asked_for, leaving, registering: AbortOnDropHandle::new(registering) }
     }
 
     /// Waits for the next connection; none if the task that registers has died.
     pub(crate) async fn accept(&mut self) -> Option<Connection> {
         self.asked_for.recv().await
+    }
+
+    /// Says goodbye, if the coordinator can be told: it waits for a machine whose connection only broke.
+    pub(crate) async fn leave(self) {
+        self.leaving.cancel();
+        let _told = tokio::time::timeout(GOODBYE, self.registering).await;
     }
 }

@@ -152,6 +152,14 @@ impl Source {
         }
     }
 
+    /// Nothing comes any more, and whoever may wait for this machine is told.
+    async fn close(self) {
+        match self {
+            Self::Listening(listener) => drop(listener),
+            Self::Reverse(reverse) => reverse.leave().await,
+        }
+    }
+
     /// Whether an agent that is not spoken to is one that was forgotten. One that dials out is known to its coordinator, which
     /// may have nothing to do for days.
     fn ends_idle(&self) -> bool {
@@ -198,6 +206,7 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
     };
     // Answers that are on their way get a moment; streams of running commands end with the commands.
     let _in_time = timeout(Duration::from_millis(50), places.empty()).await;
+    source.close().await;
     reason
 }
 

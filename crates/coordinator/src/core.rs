@@ -53,6 +53,15 @@ struct Worker {
     state: &'static str,
     reason: Option<String>,
     created: Micros,
+    /// Whether it can't be reached for now.
+    away: bool,
+}
+
+impl Worker {
+    fn starting(host: &str, pool: &Arc<dyn Pool>, created: Micros) -> Worker {
+        let (host, pool) = (host.to_owned(), Arc::clone(pool));
+        Worker { host, pool, machine: None, state: "starting", reason: None, created, away: false }
+    }
 }
 
 struct Running {
@@ -200,8 +209,10 @@ impl Core {
         }
     }
 
+    /// How many machines of a host there are that can be given builds, or are at one.
     fn machines(&self, host: &str) -> u32 {
-        let of_host = self.workers.values().filter(|worker| worker.host == host);
+        let counts = |worker: &&Worker| worker.host == host && !matches!(worker.state, "set_aside" | "away");
+        let of_host = self.workers.values().filter(counts);
         u32::try_from(of_host.count()).unwrap_or(u32::MAX)
     }
 
@@ -214,7 +225,7 @@ impl Core {
             _ => None,
         };
         let capacity = match host.pool {
-            // None is ever made: there are as many as have come.
+            // None is ever made: there are as many as have come, and are here.
             buildenv::Pool::Reverse => self.machines(host.name.as_str()),
             _ => host.capacity.unwrap_or(self.capacity),
         };
@@ -339,6 +350,7 @@ impl Core {
                 pool: worker.pool.name().to_owned(),
                 state: worker.state.to_owned(),
                 reason: worker.reason.clone(),
+                away: worker.away,
                 detail: worker.machine.as_ref().map(|machine| machine.detail.clone()).unwrap_or_default(),
                 since: worker.created,
             })
@@ -412,15 +424,15 @@ impl Core {
         let now = self.now();
         match fate {
             Fate::Idle if self.workers.contains_key(&worker) => {
-                self.set_state(worker, "idle", None);
                 self.journal.note(Note::Worker(now, worker, "idle", None));
-                self.apply(Event::MachineIdle { worker, host });
+                self.idle(worker);
             }
             Fate::Idle => {}
             Fate::SetAside(reason) => {
                 tracing::warn!(%worker, %reason, "a machine is set aside");
                 self.shared.measures.machine_set_aside();
                 self.set_state(worker, "set_aside", Some(reason.clone()));
+                self.recount(&host);
                 self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
                 self.apply(Event::MachineSetAside { worker, host });
             }
@@ -428,6 +440,32 @@ impl Core {
                 tracing::warn!(%worker, %reason, "a machine is lost");
                 self.forget(worker, reason);
             }
+        }
+    }
+
+    /// A machine is clean and free; it counts if it can be reached.
+    fn idle(&mut self, worker: WorkerId) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        known.reason = None;
+        let host = known.host.clone();
+        if known.away {
+            known.state = "away";
+            // First: its place is not one to make another machine for.
+            self.recount(&host);
+            self.apply(Event::MachineAway { worker, host });
+        } else {
+            known.state = "idle";
+            self.apply(Event::MachineIdle { worker, host: host.clone() });
+            self.recount(&host);
+        }
+    }
+
+    /// A machine can't be reached for now, or can be again. What it does goes on, and whoever holds it waits.
+    fn away(&mut self, worker: WorkerId, away: bool) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        known.away = away;
+        if matches!(known.state, "idle" | "away") {
+            self.idle(worker);
         }
     }
 
@@ -493,15 +531,7 @@ impl Core {
             let clock = Arc::clone(self.shared.ledger.clock());
             let name = new_id!(WorkerId, *clock);
             let created = clock.now();
-            let worker = Worker {
-                host: host.to_owned(),
-                pool: Arc::clone(&pool),
-                machine: None,
-                state: "starting",
-                reason: None,
-                created,
-            };
-            self.workers.insert(name, worker);
+            self.workers.insert(name, Worker::starting(host, &pool, created));
             self.apply(Event::MachineStarting { worker: name, host: host.to_owned() });
             let (shared, pool, host) = (Arc::clone(&self.shared), Arc::clone(&pool), host.to_owned());
             let failed = self.journal.failed();
@@ -532,15 +562,7 @@ impl Core {
         }
         let created = self.now();
         tracing::info!(worker = %name, %host, machine = machine.detail, "a machine has come");
-        let worker = Worker {
-            host: host.clone(),
-            pool: Arc::clone(&pool),
-            machine: None,
-            state: "starting",
-            reason: None,
-            created,
-        };
-        self.workers.insert(name, worker);
+        self.workers.insert(name, Worker::starting(&host, &pool, created));
         // In this order: what has come needs no other to be made.
         self.apply(Event::MachineStarting { worker: name, host: host.clone() });
         self.recount(&host);
@@ -567,13 +589,13 @@ impl Core {
                     tracing::warn!(worker = %name, "a machine appeared that nobody asked for");
                     return;
                 };
-                let host = worker.host.clone();
-                worker.state = "idle";
                 let address = serde_json::to_string(&machine.address).unwrap_or_default();
                 worker.machine = Some(machine);
                 self.journal.note(Note::WorkerReady(now, name, address));
-                self.apply(Event::MachineIdle { worker: name, host });
+                self.idle(name);
             }
+            PoolEvent::Away { name } => self.away(name, true),
+            PoolEvent::Back { name } => self.away(name, false),
             PoolEvent::Failed { name, host, error } => {
                 tracing::warn!(worker = %name, %host, %error, "a machine could not be made");
                 self.workers.remove(&name);

@@ -46,11 +46,11 @@ pub(crate) fn expected_starts(
                 starts.insert(one.build, *until);
                 continue;
             }
-            Reason::Pool { host, capacity, set_aside, .. } => {
+            Reason::Pool { host, capacity, .. } => {
                 let free = machines.entry(host.as_str()).or_insert_with(|| {
                     let busy = ends.get(host.as_str()).map(Vec::as_slice).unwrap_or_default();
-                    let usable = capacity.saturating_sub(*set_aside) as usize;
-                    let idle = usable.saturating_sub(busy.len()).min(waiting);
+                    // A machine that is set aside takes no place.
+                    let idle = (*capacity as usize).saturating_sub(busy.len()).min(waiting);
                     busy.iter().copied().chain(std::iter::repeat_n(now.0, idle)).map(Reverse).collect()
                 });
                 let Some(Reverse(until)) = free.pop() else { continue };
@@ -110,11 +110,12 @@ mod tests {
     }
 
     fn pool(capacity: u32) -> Reason {
-        Reason::Pool { host: "h".into(), busy: 0, starting: 0, capacity, set_aside: 0 }
+        Reason::Pool { host: "h".into(), busy: 0, starting: 0, capacity, set_aside: 0, away: 0 }
     }
 
     fn status(running: Vec<RunningBuild>, queued: Vec<WaitingBuild>) -> Status {
         let machine = |one: &RunningBuild| WorkerStatus {
+            away: false,
             worker: one.worker,
             host: "h".into(),
             pool: "local".into(),

@@ -131,6 +131,16 @@ pub enum PoolEvent {
         /// The machine.
         machine: Machine,
     },
+    /// A machine can't be reached for now. What runs on it goes on; it comes back, or is gone in the end.
+    Away {
+        /// Its name.
+        name: WorkerId,
+    },
+    /// A machine that was away can be reached again.
+    Back {
+        /// Its name.
+        name: WorkerId,
+    },
     /// A machine could not be made.
     Failed {
         /// Its name.

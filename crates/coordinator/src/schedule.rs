@@ -150,6 +150,13 @@ pub enum Event {
         /// Its host.
         host: String,
     },
+    /// A free machine can't be reached for now. It counts again with the next [`Event::MachineIdle`].
+    MachineAway {
+        /// Its name.
+        worker: WorkerId,
+        /// Its host.
+        host: String,
+    },
     /// A machine is no more.
     MachineGone {
         /// Its name.

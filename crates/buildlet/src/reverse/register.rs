@@ -9,6 +9,7 @@ use revdial::head::{self, HeadError};
 use revdial::v2::{self, Connect, ControlError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::alive::Alive;
 use super::dial::{Dial, DialError, Errand};
@@ -61,16 +62,18 @@ impl Machine {
     }
 
     /// Registers, hands on the connections that are asked for, and registers anew when the control connection ends. Returns
-    /// once nobody takes connections any more.
+    /// once nobody takes connections any more, or it has said goodbye.
     pub(super) async fn stay_registered(
         self: Arc<Self>,
         made: mpsc::Sender<Connection>,
+        leaving: CancellationToken,
         chance: impl Fn() -> f64,
     ) {
         let mut pause = Pause::new();
         while !made.is_closed() {
             let coordinator = self.coordinator.as_str();
-            let ended = match self.register().await {
+            let Some(registered) = leaving.run_until_cancelled(self.register()).await else { return };
+            let ended = match registered {
                 Ok(control) => {
                     tracing::info!(
                         coordinator,
@@ -79,7 +82,10 @@ impl Machine {
                         "registered"
                     );
                     let since = Instant::now();
-                    let why = self.pick_up(control, &made).await;
+                    let why = self.pick_up(control, &made, &leaving).await;
+                    if leaving.is_cancelled() {
+                        return;
+                    }
                     tracing::warn!(coordinator, %why, "no longer registered; commands go on");
                     Ended::Lasted(since.elapsed())
                 }
@@ -100,7 +106,9 @@ impl Machine {
             };
             let wait = pause.after(ended, chance());
             tracing::debug!(?wait, "dialling again after a pause");
-            sleep(wait).await;
+            if leaving.run_until_cancelled(sleep(wait)).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -124,7 +132,12 @@ impl Machine {
     }
 
     /// Serves a control connection to its end, and says why it ended.
-    async fn pick_up(&self, control: Connection, made: &mpsc::Sender<Connection>) -> ControlError {
+    async fn pick_up(
+        &self,
+        control: Connection,
+        made: &mpsc::Sender<Connection>,
+        leaving: &CancellationToken,
+    ) -> ControlError {
         let (mut asked_for, control) = v2::listener(Alive::new(control, SILENCE), self.connect());
         let hand_on = async {
             while let Some(connection) = asked_for.accept().await {
@@ -134,7 +147,7 @@ impl Machine {
             }
         };
         tokio::select! {
-            why = control.run() => why,
+            why = control.run_until(leaving.cancelled()) => why,
             () = hand_on => ControlError::Closed,
         }
     }

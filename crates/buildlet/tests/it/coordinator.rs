@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use buildlet_client::{Address, BuildletClient, Connect, Connection};
 use futures::future::BoxFuture;
-use revdial::v2::{Dialer, Pickups, dialer};
+use revdial::v2::{ControlError, Dialer, Pickups, dialer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -44,7 +44,8 @@ enum Heard {
 pub struct Registered {
     pub headers: HashMap<String, String>,
     pub client: BuildletClient,
-    _control: AbortOnDropHandle<()>,
+    /// Ends with the control connection.
+    pub control: AbortOnDropHandle<ControlError>,
 }
 
 /// Reaches a machine over what it dialled.
@@ -164,9 +165,7 @@ async fn serve(mut stream: Stream, pickups: &Pickups<Stream>) -> Option<Heard> {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let id = format!("{:032x}", LAST.fetch_add(1, Ordering::Relaxed));
     let (dialer, control) = dialer(stream, "/revdial", id, pickups);
-    let control = tokio::spawn(async move {
-        control.run().await;
-    });
+    let control = tokio::spawn(control.run());
     let client = BuildletClient::new(Address::Custom(Arc::new(Backwards(Arc::new(dialer)))), None);
-    Some(Heard::Registered(Registered { headers, client, _control: AbortOnDropHandle::new(control) }))
+    Some(Heard::Registered(Registered { headers, client, control: AbortOnDropHandle::new(control) }))
 }

@@ -67,6 +67,20 @@ async fn a_command_goes_on_while_the_coordinator_is_away() {
 }
 
 #[tokio::test]
+async fn one_that_ends_in_order_says_goodbye_and_one_that_is_killed_does_not() {
+    use revdial::v2::ControlError;
+    let mut coordinator = Coordinator::start(plain()).await;
+    for (signal, says) in [("-TERM", true), ("-KILL", false)] {
+        let agent = Agent::dialling_out(KEY, &["--coordinator", &coordinator.url()], &[]);
+        let machine = coordinator.registered().await;
+        let kill = Command::new("kill").arg(signal).arg(agent.pid().to_string()).status().unwrap();
+        assert!(kill.success());
+        let ended = tokio::time::timeout(crate::coordinator::LIMIT, machine.control).await.unwrap().unwrap();
+        assert_eq!(matches!(ended, ControlError::Left), says, "{signal}: {ended}");
+    }
+}
+
+#[tokio::test]
 async fn a_coordinator_that_was_restarted_finds_it_again() {
     let mut coordinator = Coordinator::start(plain()).await;
     let address = coordinator.address;

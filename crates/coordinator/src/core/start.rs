@@ -100,8 +100,12 @@ impl Core {
             }
             let aside = row.state == "set_aside";
             let state = if aside { "set_aside" } else { "starting" };
-            let worker =
-                Worker { host: row.host, pool, machine, state, reason: row.reason, created: row.created };
+            let worker = Worker {
+                machine,
+                state,
+                reason: row.reason,
+                ..Worker::starting(&row.host, &pool, row.created)
+            };
             core.workers.insert(row.id, worker);
         }
         let hosts: BTreeSet<String> = core.workers.values().map(|worker| worker.host.clone()).collect();

@@ -85,8 +85,11 @@ pub struct WorkerStatus {
     pub host: String,
     /// Its pool.
     pub pool: String,
-    /// `starting`, `idle`, `busy` or `set_aside`.
+    /// `starting`, `idle`, `busy`, `set_aside`, or `away`: free, and it can't be reached for now.
     pub state: String,
+    /// Whether it can't be reached for now, whatever its state: what it does goes on.
+    #[serde(default)]
+    pub away: bool,
     /// Why it is set aside.
     pub reason: Option<String>,
     /// The pool's words: a pid, a pod.

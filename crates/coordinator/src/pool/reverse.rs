@@ -99,18 +99,29 @@ impl Inner {
         bytes
     }
 
-    /// Gives a place up that nobody has come back to.
+    /// Tells that a machine is away, and gives its place up if nobody comes back to it.
     fn expect(self: &Arc<Self>, key: Key, away: u64) {
         let inner = Arc::clone(self);
         self.tasks.spawn(async move {
-            tokio::time::sleep(GRACE).await;
-            let gone = inner.table().give_up(&key, away);
-            if let Some(name) = gone {
-                inner.changed();
-                let reason = format!("{} has not dialled in again within {} s", key.name, GRACE.as_secs());
-                inner.tell(PoolEvent::Gone { name, reason }).await;
+            let Ok(permit) = inner.sender.reserve().await else { return };
+            // Sent while the table is held, so that this and its return are told in their order.
+            match inner.table().away(&key, away) {
+                Some(name) => permit.send(PoolEvent::Away { name }),
+                None => return,
             }
+            tokio::time::sleep(GRACE).await;
+            let reason = format!("{} has not dialled in again within {} s", key.name, GRACE.as_secs());
+            inner.give_up(&key, away, reason).await;
         });
+    }
+
+    /// Takes the place from a machine that is away since this turn.
+    async fn give_up(&self, key: &Key, away: u64, reason: String) {
+        let gone = self.table().give_up(key, away);
+        if let Some(name) = gone {
+            self.changed();
+            self.tell(PoolEvent::Gone { name, reason }).await;
+        }
     }
 }
 
@@ -237,12 +248,12 @@ impl Reception {
             Protocol::V2 => {
                 let id = hex::encode(self.0.random::<16>());
                 let (dialer, control) = v2::dialer(connection, PICKUP, id, &self.0.pickups);
-                let ended = async { control.run().await.to_string() };
+                let ended = async { Ended::from(control.run().await) };
                 self.attend(&registration, Link::v2(dialer), ended).await
             }
             Protocol::V1 => {
                 let (dialer, session) = v1::dialer(connection, v1::Limits::default());
-                let ended = async { session.run().await.to_string() };
+                let ended = async { Ended::Cut(session.run().await.to_string()) };
                 self.attend(&registration, Link::v1(dialer), ended).await
             }
         }
@@ -252,11 +263,11 @@ impl Reception {
         &self,
         registration: &Registration,
         link: Link,
-        ended: impl Future<Output = String>,
+        ended: impl Future<Output = Ended>,
     ) -> String {
         let mut ended = std::pin::pin!(ended);
         let admitted = tokio::select! {
-            ended = &mut ended => return ended,
+            ended = &mut ended => return ended.to_string(),
             admitted = self.admit(registration, &link) => admitted,
         };
         let seated = match admitted {
@@ -264,9 +275,14 @@ impl Reception {
             Err(reason) => return reason,
         };
         // Out of its place however this ends; also if the server ends.
-        let _leave = Leave { inner: &self.0, seated: &seated };
+        let leave = Leave { inner: &self.0, seated: &seated };
         tokio::select! {
-            ended = ended => ended,
+            ended = ended => {
+                if let Ended::Left(reason) = &ended {
+                    leave.for_good(format!("{}: {reason}", seated.key.name)).await;
+                }
+                ended.to_string()
+            }
             () = link.closed() => "it was told to end, or came by another connection".to_owned(),
             reason = self.look_after(&link, &seated.key) => reason,
         }
@@ -307,7 +323,15 @@ impl Reception {
         let key = Key::new(registration, &instance);
         let name = new_id!(WorkerId, *self.0.clock);
         let now = self.0.clock.now();
-        let (mut sat, older) = self.0.table().sit(key, link.clone(), name, status.version, ours, now);
+        let permit = self.0.sender.reserve().await.map_err(|_| "the server is going down".to_owned())?;
+        let (mut sat, older) = {
+            let mut table = self.0.table();
+            let (sat, older) = table.sit(key, link.clone(), name, status.version, ours, now);
+            if sat.was_away {
+                permit.send(PoolEvent::Back { name: sat.worker });
+            }
+            (sat, older)
+        };
         self.0.changed();
         if let Some(older) = older {
             older.close();
@@ -337,10 +361,45 @@ impl Reception {
     }
 }
 
+/// How a machine's connection came to its end, and why.
+enum Ended {
+    /// The machine may come back.
+    Cut(String),
+    /// It does not.
+    Left(String),
+}
+
+impl From<v2::ControlError> for Ended {
+    fn from(error: v2::ControlError) -> Ended {
+        match error {
+            v2::ControlError::Left => Ended::Left("its agent was ended".to_owned()),
+            other => Ended::Cut(other.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Ended::Cut(reason) | Ended::Left(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
 /// Takes a machine out of its place, or keeps the place for it.
 struct Leave<'a> {
     inner: &'a Arc<Inner>,
     seated: &'a Seated,
+}
+
+impl Leave<'_> {
+    /// Gives the place up: the machine has said goodbye.
+    async fn for_good(&self, reason: String) {
+        let Leave { inner, seated } = self;
+        let away = inner.table().leave(&seated.key, seated.turn);
+        if let Some(away) = away {
+            inner.give_up(&seated.key, away, reason).await;
+        }
+    }
 }
 
 impl Drop for Leave<'_> {

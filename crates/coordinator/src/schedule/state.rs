@@ -22,6 +22,7 @@ enum Machine {
     Idle,
     Busy,
     SetAside,
+    Away,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +34,7 @@ pub(super) struct Host {
     pub(super) starting: u32,
     pub(super) busy: u32,
     pub(super) aside: u32,
+    pub(super) away: u32,
     /// Asked of the pool and not yet announced as starting.
     pub(super) asked: u32,
     pub(super) failure: Option<(String, Micros)>,
@@ -126,6 +128,11 @@ impl Scheduler {
             Event::MachineSetAside { worker, host } => {
                 let host = self.hosts.number(&host);
                 self.set_machine(worker, host, Some(Machine::SetAside));
+                touched.insert(host);
+            }
+            Event::MachineAway { worker, host } => {
+                let host = self.hosts.number(&host);
+                self.set_machine(worker, host, Some(Machine::Away));
                 touched.insert(host);
             }
             Event::MachineGone { worker } => {
@@ -376,6 +383,7 @@ impl Scheduler {
                 }
                 Machine::Busy => entry.busy -= 1,
                 Machine::SetAside => entry.aside -= 1,
+                Machine::Away => entry.away -= 1,
             }
         }
         let entry = &mut self.hosts[host];
@@ -386,6 +394,7 @@ impl Scheduler {
             }
             Some(Machine::Busy) => entry.busy += 1,
             Some(Machine::SetAside) => entry.aside += 1,
+            Some(Machine::Away) => entry.away += 1,
             None => {}
         }
     }

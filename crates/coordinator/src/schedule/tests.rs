@@ -86,6 +86,20 @@ fn a_queued_build_asks_for_a_machine_and_gets_it() {
 }
 
 #[test]
+fn a_machine_that_is_away_is_passed_over_until_it_is_back() {
+    let mut world = World::new(1);
+    world.idle(7);
+    let far = || "h".to_owned();
+    // As the core tells of hosts whose machines come by themselves: none more may be asked for.
+    world.tell(Event::Host { host: far(), capacity: 0, blocked: None });
+    assert_eq!(world.tell(Event::MachineAway { worker: worker(7), host: far() }), []);
+    assert_eq!(world.tell(Event::Queued(request(1))), []);
+    let why = world.why(1).to_string();
+    assert_eq!(why, "waits for a machine of host h: there is none now, 1 away");
+    assert_eq!(world.tell(Event::MachineIdle { worker: worker(7), host: far() }), [lease(1, 7)]);
+}
+
+#[test]
 fn class_then_priority_then_age_decide() {
     let mut world = World::new(1);
     let order = [

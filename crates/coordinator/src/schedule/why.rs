@@ -32,6 +32,9 @@ pub enum Reason {
         capacity: u32,
         /// Machines set aside.
         set_aside: u32,
+        /// Machines that can't be reached for now.
+        #[serde(default)]
+        away: u32,
     },
     /// The pool could not make a machine.
     PoolFailed {
@@ -98,16 +101,15 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::Running { worker, host } => write!(f, "runs on {worker} of host {host}"),
-            Reason::Pool { host, capacity: 0, .. } => {
-                write!(f, "waits for a machine of host {host}: there is none now")
-            }
-            Reason::Pool { host, busy, starting, capacity, set_aside } => {
-                write!(f, "waits for a machine of host {host}: {busy} of {capacity} busy")?;
-                if *starting > 0 {
-                    write!(f, ", {starting} starting")?;
+            Reason::Pool { host, busy, starting, capacity, set_aside, away } => {
+                write!(f, "waits for a machine of host {host}: ")?;
+                match capacity {
+                    0 => f.write_str("there is none now")?,
+                    _ => write!(f, "{busy} of {capacity} busy")?,
                 }
-                if *set_aside > 0 {
-                    write!(f, ", {set_aside} set aside")?;
+                let others = [(starting, "starting"), (set_aside, "set aside"), (away, "away")];
+                for (count, what) in others.into_iter().filter(|(count, _)| **count > 0) {
+                    write!(f, ", {count} {what}")?;
                 }
                 Ok(())
             }
@@ -184,6 +186,7 @@ impl Scheduler {
                                 starting: host.starting + host.asked,
                                 capacity: host.capacity,
                                 set_aside: host.aside,
+                                away: host.away,
                             },
                         }
                     }

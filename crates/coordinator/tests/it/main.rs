@@ -65,6 +65,8 @@ testkit::on_both! {
         a_machine_that_lies_or_is_not_ours_is_given_nothing,
         a_machine_that_says_that_another_leads_is_set_aside_and_ends_nobody,
         a_cancelled_build_whose_machine_is_lost_is_cancelled,
+        a_machine_that_is_away_is_given_nothing_while_another_is_here,
+        a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_deleted_is_told_to_end;
     fences:
         a_paused_coordinator_writes_nothing_at_any_transition,

@@ -8,10 +8,11 @@ use std::time::Duration;
 use buildlet_client::BuildletClient;
 use coordinator::{NoHooks, Pool, Protocol, Reception, Registration, ReversePool};
 use dashboard::api::Outcome;
-use revdial::v2;
+use revdial::v2::{self, ControlError};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::outcomes::cause;
@@ -35,12 +36,17 @@ fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
 struct Far {
     socket: PathBuf,
     agent: Child,
+    name: &'static str,
     instance: String,
 }
 
 impl Far {
     async fn start(world: &World) -> Far {
-        let dir = world.dir.path().join("far");
+        Far::named(world, "box").await
+    }
+
+    async fn named(world: &World, name: &'static str) -> Far {
+        let dir = world.dir.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let socket = dir.join("socket");
         let agent = Command::new(buildlet())
@@ -58,7 +64,7 @@ impl Far {
         let client = BuildletClient::new(buildlet_client::Address::Unix(socket.clone()), None);
         for _ in 0..500 {
             if let Ok(status) = client.status().await {
-                return Far { socket, agent, instance: status.bellwether.unwrap().instance };
+                return Far { socket, agent, name, instance: status.bellwether.unwrap().instance };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -68,7 +74,7 @@ impl Far {
     fn registration(&self) -> Registration {
         Registration {
             host: "far".into(),
-            name: "box".into(),
+            name: self.name.into(),
             instance: Some(self.instance.clone()),
             protocol: Protocol::V2,
         }
@@ -78,10 +84,25 @@ impl Far {
     fn dial(&self, reception: &Reception) -> JoinHandle<String> {
         tokio::spawn(dialled(self.registration(), self.socket.clone(), reception.clone()))
     }
+
+    /// Dials in, and says goodbye at that word.
+    fn dial_until(&self, reception: &Reception, leave: oneshot::Receiver<()>) -> JoinHandle<String> {
+        let leave = async move { drop(leave.await) };
+        tokio::spawn(dialled_until(self.registration(), self.socket.clone(), reception.clone(), leave))
+    }
 }
 
 /// Returns why the coordinator let go.
 async fn dialled(registration: Registration, socket: PathBuf, reception: Reception) -> String {
+    dialled_until(registration, socket, reception, std::future::pending()).await
+}
+
+async fn dialled_until(
+    registration: Registration,
+    socket: PathBuf,
+    reception: Reception,
+    leave: impl Future<Output = ()>,
+) -> String {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let at = reception.clone();
     let received = at.receive(registration, Box::new(theirs));
@@ -112,8 +133,12 @@ async fn dialled(registration: Registration, socket: PathBuf, reception: Recepti
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        reason = received => reason,
-        error = control.run() => format!("the machine's end: {error}"),
+        reason = &mut received => reason,
+        error = control.run_until(leave) => match error {
+            // What it had to say is on its way.
+            ControlError::Left => received.await,
+            error => format!("the machine's end: {error}"),
+        },
         () = serving => unreachable!("it does not end by itself"),
     }
 }
@@ -346,4 +371,48 @@ pub async fn a_machine_that_is_deleted_is_told_to_end(world: World) {
     let mut agent = far.agent;
     tokio::time::timeout(Duration::from_secs(20), agent.wait()).await.unwrap().unwrap();
     assert!(reception.connected().is_empty());
+}
+
+pub async fn a_machine_that_is_away_is_given_nothing_while_another_is_here(world: World) {
+    world.configure(&configuration("cat hello"));
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let (near, far) = (Far::start(&world).await, Far::named(&world, "chest").await);
+    let lasts = far.dial(&reception);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    lasts.abort();
+    let status = running.until(|status| status.workers.iter().any(|one| one.state == "away")).await;
+    let away = status.workers[0].worker;
+    assert!(status.workers[0].away);
+    world.push("one", &[1]).await;
+    let status = running.until(|status| !status.queued.is_empty()).await;
+    assert_eq!(status.queued[0].reason, "waits for a machine of host far: there is none now, 1 away");
+    let _here = near.dial(&reception);
+    once_ok(&world, "from one\n").await;
+    let status = running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    let state = status.workers.iter().map(|one| (one.worker == away, one.state.as_str()));
+    let state: std::collections::BTreeMap<_, _> = state.collect();
+    assert_eq!(state, [(true, "away"), (false, "idle")].into());
+    // It is what it was once it is back.
+    let _again = far.dial(&reception);
+    running.until(|status| status.workers.iter().all(|one| one.state == "idle" && !one.away)).await;
+}
+
+pub async fn a_machine_that_says_goodbye_is_not_waited_for(world: World) {
+    world.configure(&configuration("echo first; test -e again || { touch again; sleep 600; }"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let (leave, left) = oneshot::channel();
+    let lasts = far.dial_until(&reception, left);
+    until_logged(&world, "first").await;
+    leave.send(()).unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(20), lasts).await.unwrap().unwrap();
+    assert_eq!(reason, "its agent was ended");
+    // Long before a place is given up whose machine only broke off.
+    let status = running.until(|status| status.workers.is_empty() && !status.queued.is_empty()).await;
+    assert!(status.running.is_empty(), "{status:?}");
+    let row = world.builds().await.pop().unwrap();
+    assert_eq!((row.state.as_str(), row.attempts), ("queued", 1));
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::line::{ControlError, Lines, Message, send};
+use super::line::{ControlError, LEAVING, Lines, Message, send};
 
 /// How often the other end is told that this one lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -195,6 +195,7 @@ impl<S: AsyncRead + AsyncWrite, C> Control<S, C> {
                         at(&registered.desk).give(Err(message.err));
                         continue;
                     }
+                    Ok(message) if message.command == LEAVING => return ControlError::Left,
                     Ok(_) => continue,
                     Err(error) => return error,
                 },

@@ -14,6 +14,9 @@ const WRITE: Duration = Duration::from_secs(10);
 /// How much of an error's text is sent, so that its line is none too long whatever is escaped in it.
 const ERROR: usize = 500;
 
+/// Our own: the machine ends. The original's dialer passes over a command that it does not know.
+pub(super) const LEAVING: &str = "bellwether-leaving";
+
 /// A line. Members that are empty are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -35,6 +38,10 @@ impl Message {
         Message { command: "conn-ready".into(), conn_path: path.to_owned(), err: String::new() }
     }
 
+    pub fn leaving() -> Message {
+        Message { command: LEAVING.into(), ..Message::default() }
+    }
+
     pub fn pickup_failed(path: &str, error: &str) -> Message {
         let err = error.chars().take(ERROR).collect();
         Message { command: "pickup-failed".into(), conn_path: path.to_owned(), err }
@@ -53,6 +60,9 @@ pub enum ControlError {
     /// The other end does not take what is written.
     #[error("the other end of the control connection does not read")]
     Stalled,
+    /// The machine ends, and says so.
+    #[error("the machine ends")]
+    Left,
     /// A line that is none.
     #[error("the other end broke the protocol: {0}")]
     Protocol(String),

@@ -55,6 +55,12 @@ impl<S: AsyncRead + AsyncWrite, C: Send + 'static> Control<S, C> {
     /// Runs until the control connection ends, and says why it did. Connections that are being made are given up then;
     /// those that were accepted go on.
     pub async fn run(self) -> ControlError {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// The same, and says goodbye once `leave` is over: the machine ends and does not come back.
+    pub async fn run_until(self, leave: impl Future<Output = ()>) -> ControlError {
+        let mut leave = std::pin::pin!(leave);
         let (reader, mut writer) = tokio::io::split(self.control);
         let mut lines = Lines::new(reader);
         let mut making: JoinSet<Result<(), Message>> = JoinSet::new();
@@ -79,6 +85,9 @@ impl<S: AsyncRead + AsyncWrite, C: Send + 'static> Control<S, C> {
                     }
                 },
                 () = self.made.closed() => return ControlError::Closed,
+                () = &mut leave => {
+                    return send(&mut writer, &Message::leaving()).await.err().unwrap_or(ControlError::Left);
+                }
             };
             if let Err(error) = send(&mut writer, &failed).await {
                 return error;

@@ -71,7 +71,11 @@ impl Seen {
             instance: "0f".into(),
             key_file: dir.path().join("key"),
         });
-        let machine = AbortOnDropHandle::new(tokio::spawn(machine.stay_registered(hand, || 0.5)));
+        let machine = AbortOnDropHandle::new(tokio::spawn(machine.stay_registered(
+            hand,
+            CancellationToken::new(),
+            || 0.5,
+        )));
         Self { calls, made, dir, _machine: machine }
     }
 

@@ -82,6 +82,8 @@ pub(super) struct Seated {
     pub turn: u64,
     /// Whether it had no place before.
     pub is_new: bool,
+    /// Whether it was away.
+    pub was_away: bool,
     /// The places of processes of its name that were away, which are dead.
     pub replaced: Vec<WorkerId>,
     version: i32,
@@ -134,9 +136,10 @@ impl<L: Clone> Table<L> {
             dead.iter().filter_map(|dead| self.seats.remove(dead)).map(|seat| seat.worker).collect();
         let (before, older) = self.seats.remove(&key).map(|seat| (seat.worker, seat.link)).unzip();
         let worker_now = before.unwrap_or(worker);
+        let was_away = matches!(older, Some(None));
         let seat = Seat { worker: worker_now, ours, version, since, link: Some(link), turn };
         self.seats.insert(key.clone(), seat);
-        (Seated { key, worker: worker_now, turn, is_new, replaced, version }, older.flatten())
+        (Seated { key, worker: worker_now, turn, is_new, was_away, replaced, version }, older.flatten())
     }
 
     /// Keeps a place for a machine that was there before; its turn, unless it has a place.
@@ -163,9 +166,14 @@ impl<L: Clone> Table<L> {
         Some(next)
     }
 
+    /// The machine that has been away since this turn, if it still is.
+    pub fn away(&self, key: &Key, turn: u64) -> Option<WorkerId> {
+        self.seats.get(key).filter(|seat| seat.turn == turn && seat.link.is_none()).map(|seat| seat.worker)
+    }
+
     /// Gives up the place of a machine that has been away since this turn, and says whose it was.
     pub fn give_up(&mut self, key: &Key, turn: u64) -> Option<WorkerId> {
-        self.seats.get(key).filter(|seat| seat.turn == turn && seat.link.is_none())?;
+        self.away(key, turn)?;
         self.seats.remove(key).map(|seat| seat.worker)
     }
 

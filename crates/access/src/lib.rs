@@ -174,7 +174,10 @@ impl Access {
 
     /// Puts the layer before routes.
     pub fn before(&self, routes: Routes) -> Router {
-        routes.into_router().layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+        routes
+            .into_router()
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+            .layer(middleware::from_fn(transport::grpc::refusals))
     }
 
     /// Makes a link by which somebody signs in once, within ten minutes: a path.

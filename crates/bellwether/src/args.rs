@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod api;
+mod gomote;
 mod import;
 mod state;
 mod tree;
 
 pub use api::Events;
+pub use gomote::{Create, Gettar, Gomote, Ls, Push, Put, Puttar, Run};
 pub use import::Import;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};
@@ -73,6 +75,9 @@ pub enum Command {
     Tree(Tree),
     /// Prints a script that re-runs exactly the failing step of a build here
     Repro(Repro),
+    /// Holds a clean machine of a builder for you: put files there, run commands, bring results
+    #[command(subcommand)]
+    Gomote(Gomote),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
     /// Copies a server's state, which may be in use, into a new directory

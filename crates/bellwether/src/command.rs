@@ -9,6 +9,7 @@ mod doctor;
 mod events;
 mod follow;
 mod gc;
+mod gomote;
 mod import;
 mod init;
 mod log;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,
+        Command::Gomote(args) => gomote::run(args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,

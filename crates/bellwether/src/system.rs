@@ -179,6 +179,7 @@ impl System {
             },
             capacity: std::thread::available_parallelism().map_or(2, |n| n.get() as u32),
             patience: Duration::from_secs(30),
+            gomote_idle: coordinator::GOMOTE_IDLE,
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let coordinator_service = Service::in_process(coordinator.router());

@@ -96,6 +96,15 @@ impl BuildletClient {
         dir: &str,
         body: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
     ) -> Result<(), Error> {
+        self.put_stream(&query("/writetgz", &[("dir", dir)]), body).await
+    }
+
+    /// Puts what comes.
+    pub(crate) async fn put_stream(
+        &self,
+        path: &str,
+        body: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    ) -> Result<(), Error> {
         let moved = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&moved);
         let failed = Arc::new(std::sync::Mutex::new(None));
@@ -112,7 +121,7 @@ impl BuildletClient {
             }
         });
         let body: Body = StreamBody::new(frames).boxed_unsync();
-        let request = self.request(Method::PUT, &query("/writetgz", &[("dir", dir)]), body)?;
+        let request = self.request(Method::PUT, path, body)?;
         let result = self.finish(request, Patience::Upload(moved)).await;
         let source = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         match source {

@@ -1,6 +1,10 @@
 //! The original's endpoints, which any buildlet has.
 
+use std::io;
 use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
 
 use crate::client::{BuildletClient, query};
 use crate::error::Error;
@@ -59,6 +63,21 @@ pub struct OriginalExec {
     pub env: Vec<String>,
     /// Elements of PATH; `$PATH`, `$WORKDIR` and `$EMPTY` are replaced.
     pub path: Vec<String>,
+    /// Whether what is run is told first.
+    pub debug: bool,
+}
+
+impl OriginalExec {
+    fn form(&self) -> String {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("cmd", &self.cmd);
+        form.extend_pairs(self.args.iter().map(|arg| ("cmdArg", arg)));
+        form.append_pair("debug", if self.debug { "true" } else { "false" }).append_pair("dir", &self.dir);
+        form.extend_pairs(self.env.iter().map(|env| ("env", env)));
+        form.append_pair("mode", if self.mode == OriginalMode::System { "sys" } else { "" });
+        form.extend_pairs(self.path.iter().map(|path| ("path", path)));
+        form.finish()
+    }
 }
 
 impl BuildletClient {
@@ -82,9 +101,12 @@ impl BuildletClient {
 
     /// Removes files and directories beneath the work directory; a missing one is fine.
     pub async fn remove_all(&self, paths: &[&str]) -> Result<(), Error> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(paths.iter().map(|path| ("path", path)));
-        self.post_form("/removeall", form.finish(), Duration::from_secs(600)).await?;
+        let form = {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.extend_pairs(paths.iter().map(|path| ("path", path)));
+            form.finish()
+        };
+        self.post_form("/removeall", form, Duration::from_secs(600)).await?;
         Ok(())
     }
 
@@ -98,14 +120,19 @@ impl BuildletClient {
     ///
     /// After the stream's end, its trailer `Process-State` is `ok` or says what happened.
     pub async fn exec_original(&self, exec: &OriginalExec) -> Result<OutputStream, Error> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("cmd", &exec.cmd);
-        form.extend_pairs(exec.args.iter().map(|arg| ("cmdArg", arg)));
-        form.append_pair("debug", "false").append_pair("dir", &exec.dir);
-        form.extend_pairs(exec.env.iter().map(|env| ("env", env)));
-        form.append_pair("mode", if exec.mode == OriginalMode::System { "sys" } else { "" });
-        form.extend_pairs(exec.path.iter().map(|path| ("path", path)));
-        self.stream_form("/exec", form.finish()).await
+        self.stream_form("/exec", exec.form()).await
+    }
+
+    /// Writes one file beneath the work directory, as it comes. The mode is Go's number of it.
+    ///
+    /// An error of the stream becomes [`Error::Source`]; what was written until then stays.
+    pub async fn write_stream(
+        &self,
+        path: &str,
+        go_mode: u32,
+        body: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.put_stream(&query("/write", &[("path", path), ("mode", &go_mode.to_string())]), body).await
     }
 }
 

@@ -3,7 +3,7 @@
 mod legacy;
 mod order;
 mod pages;
-mod visible;
+pub(crate) mod visible;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
+use crate::gomote::Gomotes;
 use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
@@ -58,6 +59,8 @@ pub struct Shared {
     pub ended: broadcast::Sender<Arc<BuildReport>>,
     /// How long a worker may be out of reach.
     pub patience: Duration,
+    /// Machines that people hold.
+    pub(crate) gomotes: Gomotes,
 }
 
 /// A build and the machine that it has.
@@ -320,7 +323,11 @@ async fn whose_word(shared: &Shared) -> Trouble {
 }
 
 /// Wipes the worker, so that the next build finds it as new.
-async fn wipe(client: &BuildletClient, patience: Option<Duration>, gone: &CancellationToken) -> Fate {
+pub(crate) async fn wipe(
+    client: &BuildletClient,
+    patience: Option<Duration>,
+    gone: &CancellationToken,
+) -> Fate {
     match wiped(client, patience, gone).await {
         Ok(report) if report.clean => Fate::Idle,
         Ok(report) => Fate::SetAside(unclean(&report)),

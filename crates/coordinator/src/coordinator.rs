@@ -17,6 +17,7 @@ use crate::api::{self, Api};
 use crate::attempt::Shared;
 use crate::clock::SharedClock;
 use crate::core::{Blocked, Core, Message, Stopped};
+use crate::gomote::{self, Desk, Files, Gomotes};
 use crate::hook::SharedHooks;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
@@ -67,6 +68,8 @@ pub struct Options {
     pub capacity: u32,
     /// How long a worker may be out of reach before its attempt is given up.
     pub patience: Duration,
+    /// How long a machine is held for somebody who does not use it.
+    pub gomote_idle: Duration,
 }
 
 /// Why a coordinator did not start.
@@ -137,7 +140,9 @@ impl Coordinator {
             snapshots,
             ended: broadcast::Sender::new(ENDED),
             patience: options.patience,
+            gomotes: Gomotes::new(options.gomote_idle),
         });
+        let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));
         let (to_core, messages) = mpsc::channel(1024);
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
@@ -145,6 +150,8 @@ impl Coordinator {
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
+        let desk = Desk { shared: Arc::clone(&shared), finder: finder.clone(), files };
+        let routes = routes.merge(gomote::routes(desk));
         Ok(Coordinator { core, routes, shared, finder, messages, pool_events })
     }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Driven, Fate, Grant, Shared, Start, avoided, drive};
 use crate::clock::new_id;
+use crate::gomote::{self, Hold};
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
 use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
@@ -40,6 +41,10 @@ pub(crate) enum Message {
     Withdrawn(BuildId),
     /// A build that runs is to be ended.
     Cancel(BuildId),
+    /// Somebody wants a machine.
+    Hold(Box<Hold>),
+    /// They do not wait any more.
+    Unhold(BuildId),
     /// Why does it wait?
     Why(BuildId, oneshot::Sender<Option<Wait>>),
     /// How do things stand?
@@ -86,11 +91,33 @@ pub(crate) struct Core {
     /// Builds of which a retry was asked for while their driver was not quite at its end.
     again: HashSet<BuildId>,
     workers: HashMap<WorkerId, Worker>,
+    /// Who waits for a machine to hold.
+    holds: HashMap<BuildId, Hold>,
+    /// What is held: the machine, and whom to tell that it is gone.
+    held: HashMap<BuildId, (WorkerId, CancellationToken)>,
     drivers: JoinSet<Driven>,
     tasks: JoinSet<()>,
     draining: bool,
     /// Builds that are queued in the database and could not be read back from it.
     requeue_later: BTreeSet<BuildId>,
+}
+
+/// What the scheduler is asked for somebody who wants a machine. No limit of builds counts it.
+fn hold_request(hold: &Hold, now: Micros) -> Request {
+    Request {
+        build: hold.id,
+        builder: hold.builder.clone(),
+        hosts: hold.hosts.clone(),
+        class: Class::Interactive,
+        priority: 0,
+        commit_time: now,
+        requested: now,
+        limits: Vec::new(),
+        avoid: Vec::new(),
+        not_before: None,
+        need: None,
+        blocked: None,
+    }
 }
 
 /// How long the scheduler waits for the database when it reads a build back.
@@ -302,6 +329,17 @@ impl Core {
                     running.cancel.cancel();
                 }
             }
+            Message::Hold(hold) => {
+                let request = hold_request(&hold, self.now());
+                self.holds.insert(hold.id, *hold);
+                self.apply(Event::Queued(request));
+            }
+            Message::Unhold(build) => {
+                // One that has a machine is given back by whoever has it.
+                if self.holds.remove(&build).is_some() {
+                    self.apply(Event::Withdrawn { build });
+                }
+            }
             Message::Why(build, answer) => {
                 let _ = answer.send(self.scheduler.why(build));
             }
@@ -360,6 +398,9 @@ impl Core {
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {
+        if let Some(hold) = self.holds.remove(&build) {
+            return self.hold(hold, worker, host);
+        }
         let config = Arc::clone(&self.config.borrow());
         let Some(row) = self.rows.get(build).cloned() else { return };
         let configured = config.hosts().iter().find(|known| known.name.as_str() == host);
@@ -411,9 +452,24 @@ impl Core {
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
     }
 
+    /// Gives a machine to somebody who holds it.
+    fn hold(&mut self, hold: Hold, worker: WorkerId, host: String) {
+        let gone = CancellationToken::new();
+        let known = self.workers.get(&worker);
+        if known.is_none_or(|known| known.machine.is_none()) {
+            gone.cancel();
+        }
+        let patience = known.and_then(|known| known.pool.patience());
+        let machine = gomote::Machine { worker, host, client: self.client(worker), patience };
+        self.set_state(worker, "busy", Some(format!("held as {}", hold.name)));
+        self.held.insert(hold.id, (worker, gone.clone()));
+        self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, machine, gone));
+    }
+
     async fn driven(&mut self, driven: Driven) {
         let Driven { build, worker, host, fate, requeued, .. } = driven;
         self.running.remove(&build);
+        self.held.remove(&build);
         let row = self.rows.remove(build);
         self.apply(Event::Released { build });
         if self.again.remove(&build) || requeued {
@@ -503,6 +559,9 @@ impl Core {
     fn forget(&mut self, worker: WorkerId, reason: String) {
         for running in self.running.values().filter(|running| running.worker == worker) {
             running.gone.cancel();
+        }
+        for (_, gone) in self.held.values().filter(|(held, _)| *held == worker) {
+            gone.cancel();
         }
         // Also one that was gone before this coordinator came, which a resumed attempt still held: it takes no place.
         let known = self.workers.remove(&worker);

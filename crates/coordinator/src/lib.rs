@@ -13,6 +13,7 @@ mod clock;
 mod coordinator;
 mod core;
 mod forecast;
+mod gomote;
 mod hook;
 pub mod job;
 mod journal;
@@ -30,6 +31,7 @@ mod usual;
 mod vault;
 mod work;
 
+pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};

@@ -6,11 +6,14 @@ use std::time::Duration;
 use store::{AttemptId, Micros, StoreError, events};
 
 use crate::attempt::Shared;
+use crate::gomote::Files;
 
 /// How long events are kept, for replay.
 const EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// No upload takes so long: what is older was left by a coordinator that is no more.
 const STAGED: Duration = Duration::from_secs(2 * 24 * 3600);
+/// Nobody needs a file so long that is on its way to a held machine, or from it.
+const ON_THE_WAY: Duration = Duration::from_secs(3600);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 
@@ -52,6 +55,7 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
             removed += 1;
         }
     }
+    removed += Files::new(shared.objects.clone(), Arc::clone(ledger.clock())).sweep(before(ON_THE_WAY)).await;
     Ok((expired, removed))
 }
 

@@ -100,22 +100,25 @@ impl Door {
         self.begin(stream, false, cut, stop).await;
     }
 
-    /// Serves HTTP/1.1, unless the connection is taken out of it by its first request.
+    /// Serves the HTTP that a connection begins with, unless its first request takes it out of that.
     async fn begin<S>(self, stream: S, tls: bool, cut: &CancellationToken, stop: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let takeover = self.edge.takeover().filter(|_| self.plain.is_none());
-        let Some(takeover) = takeover.map(Arc::clone) else { return self.http1(stream, cut, stop).await };
+        let takeover = self.edge.takeover().filter(|_| self.plain.is_none()).map(Arc::clone);
         let limits = self.edge.limits();
+        let paths = takeover.as_ref().map(|takeover| takeover.paths()).unwrap_or_default();
         let opened = tokio::select! {
-            opened = timeout(limits.head, opening(stream, &takeover, limits.head_bytes)) => opened,
+            opened = timeout(limits.head, opening(stream, paths, limits.head_bytes)) => opened,
             () = cut.cancelled() => return,
             () = stop.cancelled() => return,
         };
         match opened {
             Ok(Ok(Opening::Http(stream))) => self.http1(stream, cut, stop).await,
+            Ok(Ok(Opening::Http2(stream))) => self.http2(stream, cut, stop).await,
             Ok(Ok(Opening::Taken(head, stream))) => {
+                // Nothing is taken by nobody.
+                let Some(takeover) = takeover else { return };
                 let _answered = self.activity.request();
                 let Head { path, headers } = *head;
                 let stream = Box::new(Stream::new(stream, limits.stalled));
@@ -148,7 +151,6 @@ impl Door {
         self.until_the_end(served, cut, stop).await;
     }
 
-    #[cfg(feature = "tls")]
     async fn http2<S>(self, stream: S, cut: &CancellationToken, stop: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -267,7 +269,6 @@ where
     }
 }
 
-#[cfg(feature = "tls")]
 impl<S> Served for hyper::server::conn::http2::Connection<TokioIo<S>, Door, Streams>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -278,11 +279,9 @@ where
 }
 
 /// Runs the streams of a connection, none of them longer than the connection.
-#[cfg(feature = "tls")]
 #[derive(Clone)]
 struct Streams(CancellationToken);
 
-#[cfg(feature = "tls")]
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future + Send + 'static,

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -16,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// More headers than the head of such a request has.
 const HEADERS: usize = 64;
+
+/// What HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A byte stream both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -54,6 +56,8 @@ pub trait Takeover: Send + Sync + 'static {
 pub(crate) enum Opening<S> {
     /// The head of a request for one of the paths.
     Taken(Box<Head>, Rewound<S>),
+    /// HTTP/2 without TLS, as whoever speaks nothing else begins: programs that call by gRPC on this machine.
+    Http2(Rewound<S>),
     /// Something else, of which no byte is lost.
     Http(Rewound<S>),
 }
@@ -67,12 +71,13 @@ pub(crate) struct Head {
 /// Reads until it is clear what a connection begins with. Limits no time.
 pub(crate) async fn opening<S: AsyncRead + Unpin>(
     mut stream: S,
-    takeover: &Arc<dyn Takeover>,
+    paths: &[&str],
     most: usize,
 ) -> io::Result<Opening<S>> {
     let mut read = BytesMut::with_capacity(1024);
     loop {
-        match looked_at(&read, takeover.paths()) {
+        match looked_at(&read, paths) {
+            Looks::Http2 => return Ok(Opening::Http2(Rewound { read: read.freeze(), inner: stream })),
             Looks::Other => return Ok(Opening::Http(Rewound { read: read.freeze(), inner: stream })),
             Looks::Whole(head, length) => {
                 read.advance(length);
@@ -92,12 +97,19 @@ pub(crate) async fn opening<S: AsyncRead + Unpin>(
 }
 
 enum Looks {
+    Http2,
     Other,
     Unfinished,
     Whole(Box<Head>, usize),
 }
 
 fn looked_at(read: &[u8], paths: &[&str]) -> Looks {
+    if read.starts_with(PREFACE) {
+        return Looks::Http2;
+    }
+    if PREFACE.starts_with(read) {
+        return Looks::Unfinished;
+    }
     let wanted = paths.iter().any(|path| {
         let line = ["GET ", path].concat();
         match read.strip_prefix(line.as_bytes()) {
@@ -207,15 +219,14 @@ mod tests {
     /// What is made of bytes that come one at a time, and what is read of the stream afterwards.
     async fn opened(bytes: &[u8]) -> (Option<Head>, Vec<u8>) {
         let (ours, mut theirs) = tokio::io::duplex(1);
-        let takeover: Arc<dyn Takeover> = Arc::new(Two);
         let sent = async move {
             // The other end may have seen enough.
             let _ = theirs.write_all(bytes).await;
         };
         let read = async {
-            let (head, mut stream) = match opening(ours, &takeover, 1000).await.unwrap() {
+            let (head, mut stream) = match opening(ours, Two.paths(), 1000).await.unwrap() {
                 Opening::Taken(head, stream) => (Some(*head), stream),
-                Opening::Http(stream) => (None, stream),
+                Opening::Http(stream) | Opening::Http2(stream) => (None, stream),
             };
             let mut rest = Vec::new();
             stream.read_to_end(&mut rest).await.unwrap();
@@ -249,6 +260,23 @@ mod tests {
             let (head, rest) = opened(other.as_bytes()).await;
             assert!(head.is_none(), "{other}");
             assert_eq!(rest, other.as_bytes(), "no byte is lost");
+        }
+    }
+
+    #[tokio::test]
+    async fn http2_is_known_by_its_whole_beginning() {
+        for (bytes, is_http2) in [
+            (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"[..], true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n", false),
+            (b"PRI /x HTTP/1.1\r\n\r\n", false),
+            (b"PUT / HTTP/1.1\r\n\r\n", false),
+        ] {
+            let opened = opening(bytes, &[], 1000).await.unwrap();
+            assert_eq!(matches!(opened, Opening::Http2(_)), is_http2, "{bytes:?}");
+            let (Opening::Http(mut stream) | Opening::Http2(mut stream)) = opened else { panic!("taken") };
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, bytes, "no byte is lost");
         }
     }
 

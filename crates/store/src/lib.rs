@@ -23,6 +23,7 @@ pub mod attempts;
 pub mod builds;
 pub mod events;
 pub mod failures;
+pub mod gomotes;
 pub mod leader;
 pub mod leases;
 pub mod snapshots;

@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     7 "0007_tree",
     8 "0008_retention",
     9 "0009_feed",
+    10 "0010_gomotes",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -154,6 +154,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::legacy::results::STATEMENTS,
         crate::legacy::tags::STATEMENTS,
         crate::failures::STATEMENTS,
+        crate::gomotes::STATEMENTS,
         crate::feed::STATEMENTS,
         crate::log_chunks::STATEMENTS,
         crate::log_digests::STATEMENTS,

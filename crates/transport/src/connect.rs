@@ -19,20 +19,29 @@ type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 /// What requests are sent by.
 pub(crate) type Client = legacy::Client<Connector, Body>;
 
-fn with(connector: Connector) -> Client {
-    legacy::Client::builder(TokioExecutor::new()).build(connector)
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    One,
+    /// And no other: what is called by gRPC.
+    Two,
+}
+
+fn with(connector: Connector, version: Version) -> Client {
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder.http2_only(version == Version::Two).build(connector)
 }
 
 #[cfg(feature = "tls")]
 pub(crate) use tls::{client, client_trusting, possible};
 
 #[cfg(not(feature = "tls"))]
-pub(crate) fn client() -> Client {
-    with(HttpConnector::new())
+pub(crate) fn client(version: Version) -> Client {
+    with(HttpConnector::new(), version)
 }
 
 #[cfg(not(feature = "tls"))]
-pub(crate) fn client_trusting(_: &[u8]) -> Result<Client, CallError> {
+pub(crate) fn client_trusting(_: &[u8], _: Version) -> Result<Client, CallError> {
     Err(without_tls())
 }
 

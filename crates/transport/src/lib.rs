@@ -10,6 +10,7 @@ mod connect;
 mod document;
 mod escape;
 pub mod extract;
+pub mod grpc;
 pub mod operation;
 pub mod routes;
 mod service;

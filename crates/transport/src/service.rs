@@ -1,6 +1,8 @@
 //! The handle on a service.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -51,7 +53,21 @@ impl Service {
     /// Reaches a service at `base`, such as `http://127.0.0.1:8119`; a path at its end is put before every path asked. One
     /// at an https address is known by the well-known authorities.
     pub fn url(base: &str) -> Self {
-        Self::by(base, connect::client())
+        Self::by(base, connect::client(connect::Version::One))
+    }
+
+    /// The same by HTTP/2 and nothing else, as gRPC is called; with certificates that are trusted as with
+    /// [`Service::url_trusting`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn url_by_http2(base: &str, certificates: Option<&[u8]>) -> Result<Self, CallError> {
+        let version = connect::Version::Two;
+        let client = match certificates {
+            Some(certificates) => connect::client_trusting(certificates, version)?,
+            None => connect::client(version),
+        };
+        Ok(Self::by(base, client))
     }
 
     /// Reaches a service at an https address whose certificate, or whose authority's, may also be one of these in PEM.
@@ -59,7 +75,7 @@ impl Service {
     /// # Errors
     /// When none of them can be used; or this was built without TLS.
     pub fn url_trusting(base: &str, certificates: &[u8]) -> Result<Self, CallError> {
-        Ok(Self::by(base, connect::client_trusting(certificates)?))
+        Ok(Self::by(base, connect::client_trusting(certificates, connect::Version::One)?))
     }
 
     fn by(base: &str, client: Client) -> Self {
@@ -201,6 +217,26 @@ fn plain_message(status: StatusCode, bytes: &[u8]) -> String {
     match text.trim() {
         "" => status.canonical_reason().unwrap_or("refused").to_owned(),
         text => text.to_owned(),
+    }
+}
+
+/// What a generated client calls by.
+impl<B> tower::Service<Request<B>> for Service
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = CallError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { service.send(request.map(Body::new)).await })
     }
 }
 

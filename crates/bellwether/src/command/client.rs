@@ -16,7 +16,8 @@ pub struct Remote {
     pub api: Client,
     /// Its address.
     pub url: String,
-    token: Shown,
+    token: Option<String>,
+    shown: Shown,
 }
 
 /// Where the token came from that is shown to the server.
@@ -53,10 +54,16 @@ impl Remote {
                 }
             }
         };
-        if let Some(token) = token {
-            service = service.with_bearer(token.trim());
+        let token = token.map(|token| token.trim().to_owned());
+        if let Some(token) = &token {
+            service = service.with_bearer(token);
         }
-        Ok(Remote { api: Client::new(service), url, token: shown })
+        Ok(Remote { api: Client::new(service), url, token, shown })
+    }
+
+    /// What is shown to the server.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Says what to do about a server that can't be reached.
@@ -84,9 +91,9 @@ impl Remote {
     }
 
     /// Says what to do about a token that is not good, or not there.
-    fn unauthorized(&self) -> String {
+    pub fn unauthorized(&self) -> String {
         let remedy = "name the server's data directory with --data, or set BELLWETHER_TOKEN";
-        match &self.token {
+        match &self.shown {
             Shown::Environment => {
                 format!("{} does not take the token in BELLWETHER_TOKEN", self.url)
             }

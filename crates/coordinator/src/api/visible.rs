@@ -11,7 +11,7 @@ fn repo(config: &Config, viewer: &Viewer, name: &str) -> bool {
 }
 
 /// Whether a repo does with all that it is built against.
-pub(super) fn with_needs(config: &Config, viewer: &Viewer, name: &str) -> bool {
+pub(crate) fn with_needs(config: &Config, viewer: &Viewer, name: &str) -> bool {
     let needs = config.repo(name).map_or(&[][..], |repo| &repo.needs);
     repo(config, viewer, name) && needs.iter().all(|need| repo(config, viewer, need.as_str()))
 }

@@ -3,14 +3,16 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use store::gomotes::{self, GomoteRow};
 use store::{BuildId, StoreError, WorkerId, attempts, builds, events, workers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::rows::Rows;
-use super::{Blocked, Core, Worker};
+use super::{Blocked, Core, Worker, hold_request};
 use crate::attempt::{Shared, Start, avoided};
+use crate::gomote::Hold;
 use crate::journal::{Journal, Note};
 use crate::pool::{Answer, Ask, Machine, Pool, PoolEvent};
 use crate::schedule::{Event, Scheduler};
@@ -33,6 +35,7 @@ impl Core {
         for row in &open {
             tried.insert(row.id, attempts::of_build(&mut reader, row.id).await?);
         }
+        let held = gomotes::live(&mut reader).await?;
         let last = events::last(&mut reader).await?;
         drop(reader);
         let journal = Journal::start(Arc::clone(&shared), last, pool_events.clone());
@@ -49,6 +52,8 @@ impl Core {
             running: HashMap::new(),
             again: HashSet::new(),
             workers: HashMap::new(),
+            holds: HashMap::new(),
+            held: HashMap::new(),
             drivers: JoinSet::new(),
             tasks: JoinSet::new(),
             draining: false,
@@ -148,6 +153,14 @@ impl Core {
                 }
             }
         }
+        for row in held {
+            if !core.workers.contains_key(&row.worker) {
+                crate::gomote::note_end(&core.shared, row.id, "its machine is gone").await;
+                continue;
+            }
+            busy.insert(row.worker);
+            core.hold_again(row);
+        }
         let idle: Vec<_> = (core.workers.iter())
             .filter(|(name, _)| !busy.contains(name))
             .map(|(name, worker)| (*name, worker.host.clone(), worker.state))
@@ -161,6 +174,25 @@ impl Core {
             }
         }
         Ok(core)
+    }
+
+    /// Goes on holding what was held before.
+    fn hold_again(&mut self, row: GomoteRow) {
+        let (worker, host) = (row.worker, row.host.clone());
+        let hold = Hold {
+            id: row.id,
+            name: row.name.clone(),
+            owner: row.owner.clone(),
+            repo: row.repo.clone(),
+            builder: row.builder.clone(),
+            hosts: vec![host.clone()],
+            granted: None,
+            before: Some(row),
+        };
+        let request = hold_request(&hold, self.now());
+        self.apply(Event::Resumed { request, worker, host: host.clone() });
+        self.shared.gomotes.keep_name(&hold.name, hold.id);
+        self.hold(hold, worker, host);
     }
 
     fn rewipe(&mut self, worker: WorkerId, host: String) {

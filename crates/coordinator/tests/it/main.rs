@@ -6,6 +6,7 @@
 mod clocks;
 mod faults;
 mod fences;
+mod held;
 mod hooks;
 mod legacy;
 mod mirror;
@@ -24,6 +25,12 @@ testkit::on_both! {
     in crate::world::World;
     legacy:
         the_original_s_programs_are_answered;
+    held:
+        a_machine_is_held_used_and_given_back_clean,
+        whoever_waits_is_told_why_and_leaves_no_trace_when_they_go,
+        nobody_else_touches_or_prolongs_what_is_held,
+        what_is_held_outlives_the_coordinator,
+        what_nobody_uses_is_given_back_and_what_is_lost_is_told;
     orders:
         a_bad_order_is_answered_in_the_one_shape,
         a_form_gives_an_order_and_leads_back_to_the_page;

@@ -37,6 +37,7 @@ pub struct World {
     pub clock: Arc<TurnedClock>,
     pub config: watch::Sender<Arc<Config>>,
     pub secrets: BTreeMap<String, String>,
+    pub gomote_idle: Duration,
     // Fields are dropped in this order: the workers end before their directories go.
     _workers: Workers,
     pub dir: tempfile::TempDir,
@@ -156,6 +157,7 @@ impl World {
             dashboard_router,
             mirror: Arc::default(),
             clock: Arc::default(),
+            gomote_idle: Duration::from_secs(1800),
             config,
             secrets: BTreeMap::new(),
             _workers: workers,
@@ -260,6 +262,7 @@ impl World {
             take_over: TakeOver::AtOnce,
             capacity: 2,
             patience: Duration::from_secs(20),
+            gomote_idle: self.gomote_idle,
         };
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());

@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::{Client, with};
+use super::{Client, Version, with};
 use crate::CallError;
 
 fn well_known() -> RootCertStore {
@@ -23,25 +23,29 @@ fn config(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn by(config: ClientConfig) -> Client {
+fn by(config: ClientConfig, version: Version) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-    with(connector.enable_http1().wrap_connector(http))
+    let connector = match version {
+        Version::One => connector.enable_http1().wrap_connector(http),
+        Version::Two => connector.enable_http2().wrap_connector(http),
+    };
+    with(connector, version)
 }
 
-pub(crate) fn client() -> Client {
+pub(crate) fn client(version: Version) -> Client {
     static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
-    by(CONFIG.get_or_init(|| config(well_known())).clone())
+    by(CONFIG.get_or_init(|| config(well_known())).clone(), version)
 }
 
-pub(crate) fn client_trusting(certificates: &[u8]) -> Result<Client, CallError> {
+pub(crate) fn client_trusting(certificates: &[u8], version: Version) -> Result<Client, CallError> {
     let mut roots = well_known();
     let found = CertificateDer::pem_slice_iter(certificates).flatten();
     if roots.add_parsable_certificates(found).0 == 0 {
         return Err(CallError::BadRequest("there is no certificate in PEM among those to be trusted".into()));
     }
-    Ok(by(config(roots)))
+    Ok(by(config(roots), version))
 }
 
 /// Whether an address can be reached at all by what is built in.

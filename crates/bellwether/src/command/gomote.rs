@@ -1,0 +1,223 @@
+//! `gomote`: machines that are held for somebody at a terminal.
+
+mod carry;
+mod desk;
+mod exec;
+mod push;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use comfy_table::{Table, presets};
+use gomote::create_instance_response::Status as Progress;
+use gomote::{
+    AddBootstrapRequest, CreateInstanceRequest, DestroyInstanceRequest, Instance, InstanceAliveRequest,
+    ListDirectoryRequest, ListInstancesRequest, ListSwarmingBuildersRequest, RemoveFilesRequest,
+};
+use store::Micros;
+
+use super::client::print_json;
+use crate::args::{Create, Gomote, Ls, Server};
+use desk::Desk;
+
+pub async fn run(command: Gomote) -> Result<ExitCode> {
+    match command {
+        Gomote::Create(args) => create(&args).await?,
+        Gomote::List(server) => list(&server).await?,
+        Gomote::Destroy { server, names } => {
+            let desk = Desk::new(&server)?;
+            for name in names {
+                let request = DestroyInstanceRequest { gomote_id: named(&name)? };
+                desk.done(|mut api| async move { api.destroy_instance(request).await }).await?;
+            }
+        }
+        Gomote::Ping { server, names } => {
+            let desk = Desk::new(&server)?;
+            for name in names {
+                let name = named(&name)?;
+                let request = InstanceAliveRequest { gomote_id: name.clone() };
+                desk.done(|mut api| async move { api.instance_alive(request).await }).await?;
+                println!("{name}: alive");
+            }
+        }
+        Gomote::Run(args) => return exec::run(&args).await,
+        Gomote::Push(args) => push::run(&args).await?,
+        Gomote::Put(args) => carry::put(&args).await?,
+        Gomote::Puttar(args) => carry::puttar(&args).await?,
+        Gomote::Gettar(args) => carry::gettar(&args).await?,
+        Gomote::Putbootstrap { server, name } => {
+            let request = AddBootstrapRequest { gomote_id: named(&name)? };
+            let desk = Desk::new(&server)?;
+            let done = desk.done(|mut api| async move { api.add_bootstrap(request).await }).await?;
+            match done.bootstrap_go_url.as_str() {
+                "" => eprintln!("there is nothing to put: what this builder starts from is in its recipe"),
+                url => println!("{url}"),
+            }
+        }
+        Gomote::Ls(args) => ls(args).await?,
+        Gomote::Rm { server, name, paths } => {
+            let request = RemoveFilesRequest { gomote_id: named(&name)?, paths };
+            let desk = Desk::new(&server)?;
+            desk.done(|mut api| async move { api.remove_files(request).await }).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The machine that a name means.
+fn named(name: &str) -> Result<String> {
+    match name {
+        "-" => {
+            std::env::var("GOMOTE").context("- means the machine in the variable GOMOTE, which is not set")
+        }
+        name => Ok(name.to_owned()),
+    }
+}
+
+async fn builders(desk: &Desk) -> Result<Vec<String>> {
+    let request = ListSwarmingBuildersRequest {};
+    Ok(desk.done(|mut api| async move { api.list_swarming_builders(request).await }).await?.builders)
+}
+
+/// The builder that is meant by its name or its beginning; of a project's builder, the project's name may be left out.
+fn chosen(all: &[String], said: &str) -> Result<String> {
+    let own = |name: &'_ String| name.rsplit(':').next().unwrap_or_default().to_owned();
+    if all.iter().any(|one| one == said || own(one) == said) {
+        return Ok(said.to_owned());
+    }
+    let begins = |one: &&String| one.starts_with(said) || own(one).starts_with(said);
+    let mut begin: Vec<_> = all.iter().filter(begins).cloned().collect();
+    match begin.len() {
+        // The server says what is wrong with it.
+        0 => Ok(said.to_owned()),
+        1 => Ok(begin.swap_remove(0)),
+        _ => bail!("{said} begins the names of several builders: {}", begin.join(", ")),
+    }
+}
+
+async fn create(args: &Create) -> Result<()> {
+    let (desk, json) = (Desk::new(&args.server)?, args.server.json);
+    let all = builders(&desk).await?;
+    let Some(builder) = args.builder.as_ref().filter(|_| !args.list) else {
+        match json {
+            true => print_json(&all)?,
+            false => all.iter().for_each(|builder| println!("{builder}")),
+        }
+        return Ok(());
+    };
+    let builder = chosen(&all, builder)?;
+    let waits = (0..args.count).map(|n| {
+        let number = (args.count > 1).then_some(n + 1);
+        one(desk.clone(), builder.clone(), number)
+    });
+    let held: Vec<Result<Instance>> = futures::future::join_all(waits).await;
+    let mut failed = None;
+    let mut instances = Vec::new();
+    for one in held {
+        match one {
+            Ok(instance) if json => instances.push(told(&instance)),
+            Ok(instance) => println!("{}", instance.gomote_id),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if json {
+        print_json(&instances)?;
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Waits for one machine.
+async fn one(desk: Desk, builder_type: String, number: Option<u8>) -> Result<Instance> {
+    let request = CreateInstanceRequest { builder_type, experiment_option: Vec::new() };
+    let mut told = desk.done(|mut api| async move { api.create_instance(request).await }).await?;
+    let mut said = String::new();
+    loop {
+        let Some(next) = desk.hint(told.message().await)? else {
+            bail!("the server ended the wait without a word")
+        };
+        if let (Progress::Complete, Some(instance)) = (next.status(), &next.instance) {
+            return Ok(instance.clone());
+        }
+        let which = number.map_or_else(String::new, |number| format!("machine {number}: "));
+        let why = match next.reason.as_str() {
+            "" => "waiting".to_owned(),
+            reason => reason.to_owned(),
+        };
+        let line = format!("{which}{why}; {} ahead of you", next.waiters_ahead);
+        if line != said {
+            eprintln!("{line}");
+            said = line;
+        }
+    }
+}
+
+/// An instance for programs.
+fn told(instance: &Instance) -> serde_json::Value {
+    serde_json::json!({
+        "name": instance.gomote_id, "builder": instance.builder_type, "host": instance.host_type,
+        "expires": instance.expires, "workdir": instance.working_dir,
+    })
+}
+
+async fn list(server: &Server) -> Result<()> {
+    let desk = Desk::new(server)?;
+    let request = ListInstancesRequest {};
+    let held = desk.done(|mut api| async move { api.list_instances(request).await }).await?.instances;
+    if server.json {
+        return print_json(&held.iter().map(told).collect::<Vec<_>>());
+    }
+    if held.is_empty() {
+        eprintln!("you hold no machine; `bellwether gomote create BUILDER` gets one");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NAME", "BUILDER", "HOST", "ENDS IN"]);
+    let now = Micros::now().0 / 1_000_000;
+    for one in &held {
+        let left = Duration::from_secs(u64::try_from(one.expires - now).unwrap_or(0));
+        let left = crate::terminal::duration(left.as_secs_f64());
+        table.add_row([one.gomote_id.clone(), one.builder_type.clone(), one.host_type.clone(), left]);
+    }
+    println!("{}", table.trim_fmt());
+    Ok(())
+}
+
+async fn ls(args: Ls) -> Result<()> {
+    let desk = Desk::new(&args.server)?;
+    let request = ListDirectoryRequest {
+        gomote_id: named(&args.name)?,
+        directory: args.dir,
+        recursive: args.recursive,
+        skip_files: args.skip,
+        digest: args.digest,
+    };
+    let mut told = desk.done(|mut api| async move { api.list_directory_streaming(request).await }).await?;
+    while let Some(some) = desk.hint(told.message().await)? {
+        some.entries.iter().for_each(|line| println!("{line}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen;
+
+    #[test]
+    fn a_builder_is_meant_by_what_only_its_name_begins_with() {
+        let all = ["app:linux", "linux-arm64", "linux-arm64-race", "windows"].map(str::to_owned);
+        for (said, meant) in [
+            ("linux-arm64", "linux-arm64"),
+            ("w", "windows"),
+            ("linux-arm64-", "linux-arm64-race"),
+            ("app:l", "app:linux"),
+            ("linux", "linux"),
+            ("plan9", "plan9"),
+        ] {
+            assert_eq!(chosen(&all, said).unwrap(), meant);
+        }
+        let error = chosen(&all, "lin").unwrap_err().to_string();
+        assert!(error.contains("app:linux, linux-arm64, linux-arm64-race"), "{error}");
+    }
+}

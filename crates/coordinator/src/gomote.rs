@@ -1,0 +1,71 @@
+//! Machines that people hold: gomote.
+//!
+//! Whoever asks for one stands in the scheduler's queue like any build, and gets a machine of the builder's host, clean. It is
+//! theirs until they give it back or leave it alone for [`IDLE`]; then it is wiped and serves builds again. What is held
+//! is in the database, so that a new start of the coordinator takes nothing from anybody.
+
+mod files;
+mod hold;
+mod names;
+mod run;
+mod service;
+mod session;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use store::BuildId;
+
+pub(crate) use files::Files;
+pub(crate) use hold::{Hold, Machine, keep, note_end};
+pub(crate) use service::{Desk, routes};
+pub(crate) use session::Session;
+
+use names::Names;
+
+/// How long a machine is held that its owner does not use.
+pub const IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// Who holds what.
+pub(crate) struct Gomotes {
+    names: Mutex<Names>,
+    /// How long a machine is held that its owner does not use.
+    pub idle: Duration,
+}
+
+impl Gomotes {
+    pub fn new(idle: Duration) -> Gomotes {
+        Gomotes { names: Mutex::default(), idle }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        // Nothing panics while it is held.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lowest name that is free, taken for somebody who begins to wait.
+    fn reserve(&self, who: &str, builder: &str, id: BuildId) -> String {
+        self.names().reserve(who, builder, id)
+    }
+
+    /// Takes the name of a machine that was held before.
+    pub fn keep_name(&self, name: &str, id: BuildId) {
+        self.names().keep(name, id);
+    }
+
+    fn release(&self, name: &str, id: BuildId) {
+        self.names().release(name, id);
+    }
+
+    fn open(&self, session: &Arc<Session>) {
+        self.names().open(session);
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Session>> {
+        self.names().find(name)
+    }
+
+    fn of(&self, owner: &str) -> Vec<Arc<Session>> {
+        self.names().of(owner)
+    }
+}

@@ -1,0 +1,262 @@
+//! Holding a machine from the moment the scheduler gives it until it is clean again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildlet_client::BuildletClient;
+use store::audit::{self, Deed};
+use store::gomotes::{self, GomoteRow};
+use store::{BuildId, StoreError, WorkerId};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Session;
+use crate::attempt::{Driven, Fate, Shared, wipe};
+use crate::ledger::transition;
+
+/// How often a machine is told that its holder lives, and how often its end is written down.
+const BEAT: Duration = Duration::from_secs(60);
+/// A machine must answer within this time.
+const ANSWER: Duration = Duration::from_secs(30);
+/// So many beats in a row may fail, where nobody else says that a machine is gone.
+const MISSED: u32 = 3;
+/// A machine is held for so long at least after a new start of the coordinator: its owner could not use it meanwhile.
+const AFTER_START: Duration = Duration::from_secs(5 * 60);
+
+/// A machine is theirs; or why it could not be had, and another is to be asked for.
+pub(crate) type Granted = Result<Arc<Session>, String>;
+
+/// Somebody who wants a machine.
+pub(crate) struct Hold {
+    /// What the scheduler knows them by.
+    pub id: BuildId,
+    /// What the machine will be called.
+    pub name: String,
+    /// Who they are.
+    pub owner: String,
+    /// The repo whose builder it is; empty for one of the server's.
+    pub repo: String,
+    /// The builder, by its full name.
+    pub builder: String,
+    /// On which hosts.
+    pub hosts: Vec<String>,
+    /// Told once; nobody listens any more if they have gone away. None for a machine that was held before.
+    pub granted: Option<oneshot::Sender<Granted>>,
+    /// The row of one that was held before.
+    pub before: Option<GomoteRow>,
+}
+
+/// The machine for it.
+pub(crate) struct Machine {
+    /// Its name.
+    pub worker: WorkerId,
+    /// Its host.
+    pub host: String,
+    /// The way to it.
+    pub client: BuildletClient,
+    /// How long its pool waits for it by itself.
+    pub patience: Option<Duration>,
+}
+
+/// Has a machine until its holder gives it back, leaves it alone for too long, or it is gone; then cleans it.
+pub(crate) async fn keep(
+    shared: Arc<Shared>,
+    mut hold: Hold,
+    machine: Machine,
+    gone: CancellationToken,
+) -> Driven {
+    let (build, worker, host) = (hold.id, machine.worker, machine.host.clone());
+    let driven = |fate, stale| Driven { build, worker, host: host.clone(), fate, requeued: false, stale };
+    let granted = hold.granted.take();
+    if granted.as_ref().is_some_and(oneshot::Sender::is_closed) {
+        shared.gomotes.release(&hold.name, hold.id);
+        return driven(Fate::Idle, false);
+    }
+    let fence = shared.ledger.next_fence();
+    let client = machine.client.with_fence(fence as u64, &format!("gomote {}", hold.name));
+    let opened = tokio::select! {
+        opened = open(&shared, &hold, &machine, client.clone()) => opened,
+        () = gone.cancelled() => Err(Trouble::Machine(Fate::Lost("it is gone".to_owned()))),
+    };
+    let session = match opened {
+        Ok(session) => session,
+        Err(Trouble::Stale) => return driven(Fate::Idle, true),
+        Err(Trouble::Machine(fate)) => {
+            // Whoever waits asks for another; a machine that was held before is none any more.
+            if hold.before.is_some() {
+                note_end(&shared, hold.id, "its machine was not there after a new start of the server").await;
+            }
+            shared.gomotes.release(&hold.name, hold.id);
+            let (Fate::Lost(reason) | Fate::SetAside(reason)) = &fate else {
+                return driven(fate, false);
+            };
+            if let Some(granted) = granted {
+                let _ = granted.send(Err(reason.clone()));
+            }
+            return driven(fate, false);
+        }
+    };
+    shared.gomotes.open(&session);
+    if let Some(granted) = granted
+        && granted.send(Ok(Arc::clone(&session))).is_err()
+    {
+        session.end.cancel();
+    }
+    tracing::info!(name = session.name, owner = session.owner, %worker, "a machine is held");
+    let ended = held(&shared, &session, machine.patience, &gone).await;
+    shared.gomotes.release(&session.name, session.id);
+    // What still goes on there ends with the wipe.
+    session.end.cancel();
+    tracing::info!(name = session.name, cause = ended.cause(), "a machine is not held any more");
+    if let Some(StoreError::Stale) = note_end(&shared, session.id, ended.cause()).await {
+        return driven(Fate::Idle, true);
+    }
+    match ended {
+        Ended::Lost(reason) => driven(Fate::Lost(reason), false),
+        _ => driven(wipe(&client, machine.patience, &gone).await, false),
+    }
+}
+
+/// Why there is no session.
+enum Trouble {
+    /// Another coordinator leads.
+    Stale,
+    /// The machine's.
+    Machine(Fate),
+}
+
+/// Asks the machine where it works, and writes down whose it is.
+async fn open(
+    shared: &Shared,
+    hold: &Hold,
+    machine: &Machine,
+    client: BuildletClient,
+) -> Result<Arc<Session>, Trouble> {
+    let lost = |reason: String| Trouble::Machine(Fate::Lost(reason));
+    let workdir = match tokio::time::timeout(machine.patience.unwrap_or(ANSWER), client.workdir()).await {
+        Ok(Ok(workdir)) => workdir,
+        Ok(Err(buildlet_client::Error::SetAside { reason })) => {
+            return Err(Trouble::Machine(Fate::SetAside(reason)));
+        }
+        Ok(Err(error)) => return Err(lost(format!("it does not answer: {error}"))),
+        Err(_) => return Err(lost("it does not answer".to_owned())),
+    };
+    let now = shared.ledger.clock().now();
+    let expires = match &hold.before {
+        Some(row) => row.expires.max(now + AFTER_START.min(shared.gomotes.idle)),
+        None => now + shared.gomotes.idle,
+    };
+    let row = GomoteRow {
+        id: hold.id,
+        name: hold.name.clone(),
+        owner: hold.owner.clone(),
+        repo: hold.repo.clone(),
+        builder: hold.builder.clone(),
+        worker: machine.worker,
+        host: machine.host.clone(),
+        created: now,
+        expires,
+    };
+    if hold.before.is_none() {
+        let written = transition!(&shared.ledger, "gomote", hold.id, |tx| {
+            gomotes::insert(&mut tx, &row).await?;
+            let deed = Deed {
+                time: now,
+                actor: row.owner.clone(),
+                action: "gomote create".to_owned(),
+                target: row.name.clone(),
+                detail: serde_json::json!({"builder": row.builder, "worker": row.worker.to_string()})
+                    .to_string(),
+            };
+            audit::append(&mut tx, deed).await?;
+        });
+        match written {
+            Ok(()) => {}
+            Err(StoreError::Stale) => return Err(Trouble::Stale),
+            // A commit whose answer was lost.
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(lost(format!("it could not be written down who holds it: {error}"))),
+        }
+    }
+    Ok(Arc::new(Session {
+        id: hold.id,
+        name: row.name,
+        owner: row.owner,
+        builder: row.builder,
+        host: row.host,
+        workdir,
+        client,
+        end: CancellationToken::new(),
+        expires: expires.0.into(),
+    }))
+}
+
+/// How a hold came to its end.
+enum Ended {
+    GivenBack,
+    Unused,
+    Lost(String),
+}
+
+impl Ended {
+    fn cause(&self) -> &str {
+        match self {
+            Ended::GivenBack => "given back",
+            Ended::Unused => "not used for too long",
+            Ended::Lost(reason) => reason,
+        }
+    }
+}
+
+async fn held(
+    shared: &Shared,
+    session: &Session,
+    patience: Option<Duration>,
+    gone: &CancellationToken,
+) -> Ended {
+    let mut missed = 0;
+    let mut written = session.expires.load(std::sync::atomic::Ordering::Relaxed);
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let left = session.left(shared.ledger.clock().now());
+        if left.is_zero() {
+            return Ended::Unused;
+        }
+        tokio::select! {
+            () = session.end.cancelled() => return Ended::GivenBack,
+            () = gone.cancelled() => return Ended::Lost("its machine is gone".to_owned()),
+            // Looked at again then: it may have been used since.
+            () = tokio::time::sleep(left.min(BEAT)) => {}
+            _ = beat.tick() => {
+                let asked = tokio::time::timeout(ANSWER, session.client.status());
+                let Some(heard) = session.end.run_until_cancelled(asked).await else { continue };
+                missed = if matches!(heard, Ok(Ok(_))) { 0 } else { missed + 1 };
+                if missed >= MISSED && patience.is_none() {
+                    return Ended::Lost(format!("its machine has not answered {MISSED} times in a row"));
+                }
+                let expires = session.expires.load(std::sync::atomic::Ordering::Relaxed);
+                if expires != written {
+                    match renewed(shared, session.id, expires).await {
+                        Ok(()) => written = expires,
+                        Err(error) => tracing::debug!(%error, "the end of a hold is not written down yet"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn renewed(shared: &Shared, id: BuildId, expires: i64) -> Result<(), StoreError> {
+    let mut tx = shared.ledger.begin().await?;
+    gomotes::renew(&mut tx, id, store::Micros(expires)).await?;
+    tx.commit().await
+}
+
+/// Writes down that a hold is over; what went wrong with that, if it did.
+pub(crate) async fn note_end(shared: &Shared, id: BuildId, cause: &str) -> Option<StoreError> {
+    let now = shared.ledger.clock().now();
+    let noted =
+        transition!(&shared.ledger, "gomote_end", id, |tx| { gomotes::end(&mut tx, id, now, cause).await? });
+    noted.inspect_err(|error| tracing::warn!(%id, %error, "the end of a hold is not written down")).err()
+}

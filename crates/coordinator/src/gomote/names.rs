@@ -1,0 +1,95 @@
+//! Which names are taken. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::BuildId;
+
+use super::Session;
+
+/// Machines by name; those that are waited for have one as well.
+#[derive(Default)]
+pub(super) struct Names(BTreeMap<String, (BuildId, Option<Arc<Session>>)>);
+
+impl Names {
+    /// The lowest name that is free: `WHO-BUILDER-N`, from 0, as with the original.
+    pub fn reserve(&mut self, who: &str, builder: &str, id: BuildId) -> String {
+        let stem = format!("{}-{}", plain(user(who)), plain(builder));
+        let name = (0..)
+            .map(|n: u32| format!("{stem}-{n}"))
+            .find(|name| !self.0.contains_key(name))
+            .expect("invariant: there are fewer machines than numbers");
+        self.0.insert(name.clone(), (id, None));
+        name
+    }
+
+    /// Takes a name that was taken before.
+    pub fn keep(&mut self, name: &str, id: BuildId) {
+        self.0.insert(name.to_owned(), (id, None));
+    }
+
+    pub fn release(&mut self, name: &str, id: BuildId) {
+        if self.0.get(name).is_some_and(|(of, _)| *of == id) {
+            self.0.remove(name);
+        }
+    }
+
+    pub fn open(&mut self, session: &Arc<Session>) {
+        self.0.insert(session.name.clone(), (session.id, Some(Arc::clone(session))));
+    }
+
+    pub fn find(&self, name: &str) -> Option<Arc<Session>> {
+        self.0.get(name)?.1.clone()
+    }
+
+    pub fn of(&self, owner: &str) -> Vec<Arc<Session>> {
+        let live = self.0.values().filter_map(|(_, session)| session.as_ref());
+        live.filter(|session| session.owner == owner).cloned().collect()
+    }
+}
+
+/// Somebody without the domain of their address.
+fn user(who: &str) -> &str {
+    match who.rsplit_once('@') {
+        Some((user, _)) if !user.is_empty() => user,
+        _ => who,
+    }
+}
+
+/// A part of a name that needs no quotes anywhere.
+fn plain(text: &str) -> String {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.chars().map(|c| if fine(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Micros;
+
+    use super::*;
+
+    fn id(n: u8) -> BuildId {
+        BuildId::new(Micros(0), &mut |to: &mut [u8]| to.fill(n))
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_taken() {
+        let mut names = Names::default();
+        assert_eq!(names.reserve("ann@example.org", "linux", id(1)), "ann-linux-0");
+        assert_eq!(names.reserve("ann@example.org", "linux", id(2)), "ann-linux-1");
+        assert_eq!(names.reserve("admin", "app:linux/x", id(3)), "admin-app-linux-x-0");
+        names.release("ann-linux-0", id(2));
+        assert_eq!(names.reserve("ann", "linux", id(4)), "ann-linux-2", "it was another's");
+        names.release("ann-linux-0", id(1));
+        assert_eq!(names.reserve("ann", "linux", id(5)), "ann-linux-0");
+    }
+
+    #[test]
+    fn users_are_told_as_by_the_original() {
+        for (who, name) in
+            [("g@funky.com", "g"), ("a@b:c@d", "a@b:c"), ("@funky.com", "@funky.com"), ("george", "george")]
+        {
+            assert_eq!(user(who), name);
+        }
+    }
+}

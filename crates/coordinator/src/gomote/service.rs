@@ -1,0 +1,535 @@
+//! The service itself: the original's methods and status codes (spec/buildlet.md §4.3), where they make sense.
+//!
+//! Ours differs in this: an instance's end is put off by its owner alone, and nothing is fetched from addresses that are not
+//! ours, since what this server can reach is not for everybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use buildlet_client::{LsEntry, LsRequest};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use gomote::gomote_service_server::{GomoteService, GomoteServiceServer};
+use gomote::*;
+use store::{BuildId, ObjectError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+use tower::ServiceExt as _;
+use transport::routes::{Routes, post};
+use transport::{Role, Viewer};
+
+use super::files::{self, Files};
+use super::run;
+use super::{Hold, Session};
+use crate::api::visible;
+use crate::attempt::Shared;
+use crate::clock::new_id;
+use crate::core::Message;
+use crate::work::Finder;
+
+/// Whoever waits hears so often at least that they do, as with the original.
+const WAITING: Duration = Duration::from_secs(5);
+/// How often it is looked whether there is something new to say of the wait.
+const LOOK: Duration = Duration::from_millis(500);
+/// So many machines may turn out to be dead before whoever waits is told that none can be had.
+const TRIES: u32 = 5;
+/// Entries of a listing in one message, as with the original.
+const ENTRIES: usize = 100;
+
+type Answer<T> = Result<tonic::Response<T>, Status>;
+type Streamed<T> = BoxStream<'static, Result<T, Status>>;
+
+/// Where people are served. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub shared: Arc<Shared>,
+    pub finder: Finder,
+    pub files: Files,
+}
+
+/// The address at which somebody reaches this server.
+#[derive(Clone)]
+struct Origin(String);
+
+pub(crate) fn routes(desk: Desk) -> Routes {
+    let of_files = files::routes(desk.files.clone());
+    let desk = Arc::new(desk);
+    let refused = axum::middleware::from_fn(transport::grpc::refusals);
+    let grpc = Routes::new()
+        .route(
+            "/protos.GomoteService/{method}",
+            post(Role::Developer, call).streams_its_body().layer(refused),
+        )
+        .with_state(desk);
+    grpc.merge(of_files)
+}
+
+async fn call(State(desk): State<Arc<Desk>>, mut request: Request) -> Response {
+    let origin = Origin(origin(&desk, &request));
+    request.extensions_mut().insert(origin);
+    match GomoteServiceServer::from_arc(desk).oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+/// What whoever asks put before the path: as configured if it is that, so that a proxy's https stays https.
+fn origin(desk: &Desk, request: &Request) -> String {
+    let configured = desk.finder.config.borrow().environment().url.trim_end_matches('/').to_owned();
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let said = configured.split_once("://").map(|(_, authority)| authority);
+    match host.or_else(|| request.uri().authority().map(|authority| authority.as_str())) {
+        Some(host) if said != Some(host) => {
+            format!("{}://{host}", request.uri().scheme_str().unwrap_or("http"))
+        }
+        _ => configured,
+    }
+}
+
+fn viewer<T>(request: &tonic::Request<T>) -> Result<Viewer, Status> {
+    // The route lets nobody else in.
+    request.extensions().get::<Viewer>().cloned().ok_or_else(|| Status::unauthenticated("say who you are"))
+}
+
+/// What an empty name is: the original has two answers.
+enum Empty {
+    Invalid,
+    NotFound,
+}
+
+impl Desk {
+    /// Finds what somebody holds, and puts its end off.
+    fn session(&self, viewer: &Viewer, name: &str, empty: Empty) -> Result<Arc<Session>, Status> {
+        match empty {
+            Empty::Invalid if name.is_empty() => {
+                return Err(Status::invalid_argument("gomote_id is missing"));
+            }
+            _ => {}
+        }
+        let unknown =
+            || Status::not_found(format!("there is no gomote {name:?}; `bellwether gomote list` has yours"));
+        let session = self.shared.gomotes.find(name).ok_or_else(unknown)?;
+        if session.owner != *viewer.who {
+            return Err(Status::permission_denied(format!("{name} is not yours")));
+        }
+        session.renew(self.shared.ledger.clock().now(), self.shared.gomotes.idle);
+        Ok(session)
+    }
+
+    /// Builders on whose hosts somebody may have machines, by their names.
+    fn builders(&self, viewer: &Viewer) -> Vec<String> {
+        let config = self.finder.config.borrow().clone();
+        let builders = config.builders().iter().filter(|builder| may(&config, viewer, builder));
+        let mut names: Vec<_> = builders.map(|builder| builder.full_name()).collect();
+        names.sort();
+        names
+    }
+
+    fn hold(&self, viewer: &Viewer, builder: &str) -> Result<Hold, Status> {
+        if builder.is_empty() {
+            return Err(Status::invalid_argument("builder_type is missing"));
+        }
+        let config = self.finder.config.borrow().clone();
+        let builder = run::builder(&config, builder).map_err(Status::invalid_argument)?;
+        if !may(&config, viewer, builder) {
+            let message = format!("there is no builder {}", builder.full_name());
+            return Err(Status::invalid_argument(message));
+        }
+        let full_name = builder.full_name();
+        let repo = builder.scope.as_ref().map(ToString::to_string).unwrap_or_default();
+        if builder.hosts.is_empty() {
+            return Err(Status::failed_precondition(format!("no host matches builder {full_name}")));
+        }
+        let id = new_id!(BuildId, **self.shared.ledger.clock());
+        Ok(Hold {
+            id,
+            name: self.shared.gomotes.reserve(&viewer.who, &full_name, id),
+            owner: viewer.who.to_string(),
+            repo,
+            builder: full_name,
+            hosts: builder.hosts.iter().map(ToString::to_string).collect(),
+            granted: None,
+            before: None,
+        })
+    }
+
+    /// Waits for a machine and tells how that goes.
+    async fn wait(
+        self: Arc<Self>,
+        mut hold: Hold,
+        told: mpsc::Sender<Result<CreateInstanceResponse, Status>>,
+    ) {
+        let mut waiting =
+            Waiting { desk: Arc::clone(&self), id: hold.id, name: hold.name.clone(), over: false };
+        for _ in 0..TRIES {
+            let (granted, mut grant) = oneshot::channel();
+            let next = Hold { granted: Some(granted), ..hold.again() };
+            if self.finder.core.send(Message::Hold(Box::new(next))).await.is_err() {
+                break;
+            }
+            let mut said: Option<(CreateInstanceResponse, tokio::time::Instant)> = None;
+            let answer = loop {
+                tokio::select! {
+                    answer = &mut grant => break answer,
+                    () = told.closed() => return,
+                    () = tokio::time::sleep(LOOK) => {
+                        let Some(status) = self.how_it_stands(hold.id).await else { continue };
+                        let old = said.as_ref().is_some_and(|(before, when)| *before == status && when.elapsed() < WAITING);
+                        if !old {
+                            if told.send(Ok(status.clone())).await.is_err() {
+                                return;
+                            }
+                            said = Some((status, tokio::time::Instant::now()));
+                        }
+                    }
+                }
+            };
+            match answer {
+                Ok(Ok(session)) => {
+                    let complete = CreateInstanceResponse {
+                        instance: Some(session.instance()),
+                        status: create_instance_response::Status::Complete.into(),
+                        ..CreateInstanceResponse::default()
+                    };
+                    if told.send(Ok(complete)).await.is_err() {
+                        // They have gone in the last moment.
+                        session.end.cancel();
+                    }
+                    waiting.over = true;
+                    return;
+                }
+                Ok(Err(reason)) => tracing::warn!(name = hold.name, reason, "a machine to be held is none"),
+                Err(_) => break,
+            }
+            // The name went with the machine.
+            hold.name = self.shared.gomotes.reserve(&hold.owner, &hold.builder, hold.id);
+            waiting.name.clone_from(&hold.name);
+        }
+        let text = "no machine could be had; the server's log says why, or it is going down";
+        let _ = told.send(Err(Status::internal(text))).await;
+    }
+
+    async fn how_it_stands(&self, id: BuildId) -> Option<CreateInstanceResponse> {
+        let (answer, answered) = oneshot::channel();
+        self.finder.core.send(Message::Why(id, answer)).await.ok()?;
+        let wait = answered.await.ok()??;
+        Some(CreateInstanceResponse {
+            instance: None,
+            status: create_instance_response::Status::Waiting.into(),
+            waiters_ahead: i64::try_from(wait.ahead).unwrap_or(i64::MAX),
+            reason: wait.reason.to_string(),
+        })
+    }
+
+    /// The bytes behind an address of ours.
+    async fn fetched(&self, url: &str) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Status> {
+        let (_, name) = url.split_once(files::PATH).ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "{url:?} was not given out by this server, and nothing is fetched from elsewhere; upload the file"
+            ))
+        })?;
+        let name = name.split('?').next().unwrap_or_default();
+        match self.files.read(name).await {
+            Ok((_, bytes)) => Ok(bytes),
+            Err(ObjectError::NotFound(_)) => {
+                Err(Status::invalid_argument("there is no such file any more; upload it again"))
+            }
+            Err(error) => Err(Status::aborted(error.to_string())),
+        }
+    }
+
+    async fn listed(&self, viewer: &Viewer, asked: ListDirectoryRequest) -> Result<Vec<String>, Status> {
+        let session = self.session(viewer, &asked.gomote_id, Empty::Invalid)?;
+        if asked.directory.is_empty() {
+            return Err(Status::invalid_argument("directory is missing; \".\" is the work directory"));
+        }
+        let ls = LsRequest {
+            dir: asked.directory,
+            recursive: asked.recursive,
+            digest: asked.digest,
+            skip: asked.skip_files,
+        };
+        let entries = session.client.ls(&ls).await;
+        // The original's code for it.
+        let entries = entries.map_err(|error| Status::unimplemented(words(error)))?;
+        Ok(entries.iter().map(line).collect())
+    }
+}
+
+impl Hold {
+    /// The same, to be asked for once more.
+    fn again(&self) -> Hold {
+        Hold {
+            id: self.id,
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            repo: self.repo.clone(),
+            builder: self.builder.clone(),
+            hosts: self.hosts.clone(),
+            granted: None,
+            before: None,
+        }
+    }
+}
+
+/// Whether somebody may have machines of a builder's host.
+fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
+    match &builder.scope {
+        Some(repo) => viewer.may_order(repo.as_str()) && visible::with_needs(config, viewer, repo.as_str()),
+        // A machine is more than some repositories.
+        None => viewer.scope.is_none(),
+    }
+}
+
+/// A listing's line as the buildlet wrote it.
+fn line(entry: &LsEntry) -> String {
+    let mut line = format!("{}\t{}", entry.mode, entry.path);
+    let rest = [entry.size.map(|size| size.to_string()), entry.modified.clone(), entry.digest.clone()];
+    for field in rest.into_iter().flatten() {
+        line.push('\t');
+        line.push_str(&field);
+    }
+    line
+}
+
+/// Somebody who waits; dropped, they do not any more.
+struct Waiting {
+    desk: Arc<Desk>,
+    id: BuildId,
+    name: String,
+    /// It is theirs now.
+    over: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over {
+            self.desk.shared.gomotes.release(&self.name, self.id);
+            // If there is no room for the word, the machine comes to nobody, who lets it go.
+            let _ = self.desk.finder.core.try_send(Message::Unhold(self.id));
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl GomoteService for Desk {
+    type CreateInstanceStream = Streamed<CreateInstanceResponse>;
+    type ExecuteCommandStream = Streamed<ExecuteCommandResponse>;
+    type ListDirectoryStreamingStream = Streamed<ListDirectoryResponse>;
+
+    async fn authenticate(&self, _: tonic::Request<AuthenticateRequest>) -> Answer<AuthenticateResponse> {
+        Ok(AuthenticateResponse {}.into())
+    }
+
+    async fn add_bootstrap(
+        &self,
+        request: tonic::Request<AddBootstrapRequest>,
+    ) -> Answer<AddBootstrapResponse> {
+        self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::NotFound)?;
+        // What builds a toolchain is in the recipe, and nothing has to be put there first.
+        Ok(AddBootstrapResponse::default().into())
+    }
+
+    async fn create_instance(
+        &self,
+        request: tonic::Request<CreateInstanceRequest>,
+    ) -> Answer<Self::CreateInstanceStream> {
+        let viewer = viewer(&request)?;
+        let hold = self.hold(&viewer, &request.get_ref().builder_type)?;
+        let desk = Arc::new(self.clone());
+        let (tell, told) = mpsc::channel(4);
+        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, tell)));
+        let answers = stream::unfold((told, waits), async |(mut told, waits)| {
+            let next = told.recv().await?;
+            Some((next, (told, waits)))
+        });
+        Ok(answers.boxed().into())
+    }
+
+    async fn destroy_instance(
+        &self,
+        request: tonic::Request<DestroyInstanceRequest>,
+    ) -> Answer<DestroyInstanceResponse> {
+        let viewer = viewer(&request)?;
+        let name = &request.get_ref().gomote_id;
+        let session = match self.shared.gomotes.find(name) {
+            // So that nobody who has gone away keeps a machine.
+            Some(session) if viewer.role == Role::Admin => session,
+            _ => self.session(&viewer, name, Empty::Invalid)?,
+        };
+        tracing::info!(name, by = &*viewer.who, "a held machine is given back");
+        session.end.cancel();
+        self.shared.gomotes.release(&session.name, session.id);
+        Ok(DestroyInstanceResponse {}.into())
+    }
+
+    async fn execute_command(
+        &self,
+        request: tonic::Request<ExecuteCommandRequest>,
+    ) -> Answer<Self::ExecuteCommandStream> {
+        let viewer = viewer(&request)?;
+        let mut asked = request.into_inner();
+        let session = self.session(&viewer, &asked.gomote_id, Empty::NotFound)?;
+        let config = self.finder.config.borrow().clone();
+        let imitated = match asked.imitate_host_type.as_str() {
+            "" => session.builder.as_str(),
+            other => other,
+        };
+        let env = match run::builder(&config, imitated) {
+            Ok(builder) if !builder.hosts.iter().any(|host| host.as_str() == session.host) => {
+                let (name, host) = (builder.full_name(), &session.host);
+                return Err(Status::invalid_argument(format!("builder {name} does not run on host {host}")));
+            }
+            Ok(builder) => {
+                let host = config.hosts().iter().find(|host| host.name.as_str() == session.host);
+                run::environment(builder, host, &asked.append_environment)
+            }
+            // Its builder was taken out of the configuration since.
+            Err(_) if asked.imitate_host_type.is_empty() => std::mem::take(&mut asked.append_environment),
+            Err(error) => return Err(Status::invalid_argument(error)),
+        };
+        let command = run::command(asked, env);
+        let started = session.client.exec_original(&command).await;
+        let output = started.map_err(|error| Status::aborted(words(error)))?;
+        let clock = Arc::clone(self.shared.ledger.clock());
+        Ok(run::output(session, output, clock, self.shared.gomotes.idle).into())
+    }
+
+    async fn instance_alive(
+        &self,
+        request: tonic::Request<InstanceAliveRequest>,
+    ) -> Answer<InstanceAliveResponse> {
+        self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::Invalid)?;
+        Ok(InstanceAliveResponse {}.into())
+    }
+
+    async fn list_directory(
+        &self,
+        request: tonic::Request<ListDirectoryRequest>,
+    ) -> Answer<ListDirectoryResponse> {
+        let entries = self.listed(&viewer(&request)?, request.into_inner()).await?;
+        Ok(ListDirectoryResponse { entries }.into())
+    }
+
+    async fn list_directory_streaming(
+        &self,
+        request: tonic::Request<ListDirectoryRequest>,
+    ) -> Answer<Self::ListDirectoryStreamingStream> {
+        let entries = self.listed(&viewer(&request)?, request.into_inner()).await?;
+        let some = |entries: &[String]| Ok(ListDirectoryResponse { entries: entries.to_vec() });
+        let messages: Vec<_> = entries.chunks(ENTRIES).map(some).collect();
+        Ok(stream::iter(messages).boxed().into())
+    }
+
+    async fn list_instances(
+        &self,
+        request: tonic::Request<ListInstancesRequest>,
+    ) -> Answer<ListInstancesResponse> {
+        let held = self.shared.gomotes.of(&viewer(&request)?.who);
+        let instances = held.iter().map(|session| session.instance()).collect();
+        Ok(ListInstancesResponse { instances }.into())
+    }
+
+    async fn list_swarming_builders(
+        &self,
+        request: tonic::Request<ListSwarmingBuildersRequest>,
+    ) -> Answer<ListSwarmingBuildersResponse> {
+        Ok(ListSwarmingBuildersResponse { builders: self.builders(&viewer(&request)?) }.into())
+    }
+
+    async fn read_tgz_to_url(
+        &self,
+        request: tonic::Request<ReadTgzToUrlRequest>,
+    ) -> Answer<ReadTgzToUrlResponse> {
+        let viewer = viewer(&request)?;
+        let origin = given_origin(&request)?;
+        let asked = request.into_inner();
+        let session = self.session(&viewer, &asked.gomote_id, Empty::NotFound)?;
+        let aborted = |error: String| Status::aborted(error);
+        let archive = session.client.tgz(&asked.directory).await;
+        let archive = archive.map_err(|error| aborted(words(error)))?.map_err(std::io::Error::other);
+        let name = self.files.new_name();
+        self.files.keep(&name, archive.boxed()).await.map_err(|error| aborted(error.to_string()))?;
+        let permit = self.files.permit("get", &name);
+        let (until, signature) = (permit.until, permit.signature);
+        let url = format!("{origin}{}{name}?until={until}&signature={signature}", files::PATH);
+        Ok(ReadTgzToUrlResponse { url }.into())
+    }
+
+    async fn remove_files(&self, request: tonic::Request<RemoveFilesRequest>) -> Answer<RemoveFilesResponse> {
+        let asked = request.get_ref();
+        let session = self.session(&viewer(&request)?, &asked.gomote_id, Empty::Invalid)?;
+        if asked.paths.is_empty() {
+            return Err(Status::invalid_argument("paths are missing"));
+        }
+        let paths: Vec<&str> = asked.paths.iter().map(String::as_str).collect();
+        let removed = session.client.remove_all(&paths).await;
+        removed.map_err(|error| Status::unknown(words(error)))?;
+        Ok(RemoveFilesResponse {}.into())
+    }
+
+    async fn sign_ssh_key(&self, request: tonic::Request<SignSshKeyRequest>) -> Answer<SignSshKeyResponse> {
+        self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::NotFound)?;
+        Err(Status::unimplemented("this server has no ssh; run commands by `bellwether gomote run`"))
+    }
+
+    async fn upload_file(&self, request: tonic::Request<UploadFileRequest>) -> Answer<UploadFileResponse> {
+        let origin = given_origin(&request)?;
+        let object_name = self.files.new_name();
+        let permit = self.files.permit("put", &object_name);
+        let fields = [
+            ("name".to_owned(), permit.name),
+            ("until".to_owned(), permit.until.to_string()),
+            ("signature".to_owned(), permit.signature),
+        ];
+        let url = format!("{origin}{}", files::PATH);
+        Ok(UploadFileResponse { url, fields: fields.into(), object_name }.into())
+    }
+
+    async fn write_file_from_url(
+        &self,
+        request: tonic::Request<WriteFileFromUrlRequest>,
+    ) -> Answer<WriteFileFromUrlResponse> {
+        let viewer = viewer(&request)?;
+        let asked = request.into_inner();
+        let session = self.session(&viewer, &asked.gomote_id, Empty::NotFound)?;
+        let content = self.fetched(&asked.url).await?;
+        let written = session.client.write_stream(&asked.filename, asked.mode, content).await;
+        written.map_err(|error| Status::aborted(words(error)))?;
+        Ok(WriteFileFromUrlResponse {}.into())
+    }
+
+    async fn write_tgz_from_url(
+        &self,
+        request: tonic::Request<WriteTgzFromUrlRequest>,
+    ) -> Answer<WriteTgzFromUrlResponse> {
+        let viewer = viewer(&request)?;
+        let asked = request.into_inner();
+        let session = self.session(&viewer, &asked.gomote_id, Empty::Invalid)?;
+        if asked.url.is_empty() {
+            return Err(Status::invalid_argument("url is missing"));
+        }
+        let archive = self.fetched(&asked.url).await?;
+        let written = session.client.write_tgz(&asked.directory, archive).await;
+        written.map_err(|error| Status::failed_precondition(words(error)))?;
+        Ok(WriteTgzFromUrlResponse {}.into())
+    }
+}
+
+/// What a machine says of a request that came to nothing.
+fn words(error: buildlet_client::Error) -> String {
+    match error {
+        buildlet_client::Error::Refused { message, .. } => message,
+        error => error.to_string(),
+    }
+}
+
+fn given_origin<T>(request: &tonic::Request<T>) -> Result<String, Status> {
+    let origin = request.extensions().get::<Origin>();
+    Ok(origin.ok_or_else(|| Status::internal("nobody said how this server was reached"))?.0.clone())
+}

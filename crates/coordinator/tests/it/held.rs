@@ -1,0 +1,290 @@
+//! Machines that people hold, over the wire as clients speak it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use coordinator::NoHooks;
+use gomote::create_instance_response::Status as Progress;
+use gomote::gomote_service_client::GomoteServiceClient;
+use gomote::*;
+use http::Request;
+use tonic::Code;
+use transport::{Role, Service, Viewer};
+
+use crate::world::{Running, World};
+
+type Client = GomoteServiceClient<Service>;
+
+const CONFIG: &str = "[host.h]\npool = \"local\"\ncapacity = 1\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\nenv = { A = \"host\" }\n\
+    [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
+    [builder.b]\nhost = \"h\"\nrecipe = \"r\"\nenv = { B = \"builder\" }\n\
+    [recipe.r]\nrun = '''until [ -e GO ]; do sleep 0.02; done'''\n";
+
+fn configuration(world: &World) -> String {
+    CONFIG.replace("GO", &world.dir.path().join("go").display().to_string())
+}
+
+fn client(running: &Running, who: &str, role: Role) -> Client {
+    let viewer = Viewer::known(who, role);
+    GomoteServiceClient::new(running.service.clone().with_timeout(Duration::from_secs(60)).asking_as(viewer))
+}
+
+/// Waits for a machine; also returns why it had to.
+async fn create(client: &mut Client) -> (Instance, Vec<CreateInstanceResponse>) {
+    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    let mut told = client.create_instance(request).await.unwrap().into_inner();
+    let mut waited = Vec::new();
+    loop {
+        let next = told.message().await.unwrap().unwrap();
+        match next.status() {
+            Progress::Complete => {
+                assert_eq!(told.message().await.unwrap(), None, "it is the last word");
+                return (next.instance.unwrap(), waited);
+            }
+            Progress::Waiting => waited.push(next),
+            Progress::Unknown => panic!("{next:?}"),
+        }
+    }
+}
+
+/// Runs a script; what it prints, and how it ends.
+async fn run(client: &mut Client, name: &str, script: &str) -> (String, Result<(), (Code, String)>) {
+    let request = ExecuteCommandRequest {
+        gomote_id: name.into(),
+        command: "sh".into(),
+        system_level: true,
+        args: vec!["-c".into(), script.into()],
+        append_environment: vec!["C=mine".into()],
+        ..Default::default()
+    };
+    let mut told = match client.execute_command(request).await {
+        Ok(told) => told.into_inner(),
+        Err(status) => return (String::new(), Err((status.code(), status.message().into()))),
+    };
+    let mut output = Vec::new();
+    loop {
+        match told.message().await {
+            Ok(Some(some)) => output.extend(some.output),
+            Ok(None) => return (String::from_utf8(output).unwrap(), Ok(())),
+            Err(status) => {
+                let ended = (status.code(), status.message().to_owned());
+                return (String::from_utf8(output).unwrap(), Err(ended));
+            }
+        }
+    }
+}
+
+async fn destroy(client: &mut Client, name: &str) {
+    client.destroy_instance(DestroyInstanceRequest { gomote_id: name.into() }).await.unwrap();
+}
+
+async fn held(client: &mut Client) -> Vec<String> {
+    let list = client.list_instances(ListInstancesRequest {}).await.unwrap().into_inner();
+    list.instances.into_iter().map(|instance| instance.gomote_id).collect()
+}
+
+/// Posts a file by a form that was given out; the status.
+async fn post(running: &Running, form: &UploadFileResponse, content: &str) -> u16 {
+    let mut body = String::new();
+    for (name, value) in &form.fields {
+        body += &format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += &format!(
+        "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{content}\r\n--x--\r\n"
+    );
+    let path = form.url.split_once("//").unwrap().1.split_once('/').unwrap().1;
+    let request = Request::post(format!("/{path}")).header("content-type", "multipart/form-data; boundary=x");
+    let stranger = running.service.clone().asking_as(Viewer::stranger(false));
+    stranger.send(request.body(Body::from(body)).unwrap()).await.unwrap().status().as_u16()
+}
+
+pub async fn a_machine_is_held_used_and_given_back_clean(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let mut ann = client(&running, "ann@example.org", Role::Developer);
+    let builders =
+        ann.list_swarming_builders(ListSwarmingBuildersRequest {}).await.unwrap().into_inner().builders;
+    assert_eq!(builders, ["b"]);
+    let (one, _) = create(&mut ann).await;
+    assert_eq!((one.gomote_id.as_str(), &*one.builder_type, &*one.host_type), ("ann-b-0", "b", "h"));
+    assert!(one.expires * 1_000_000 > store::Micros::now().0 + 1_500_000_000, "{one:?}");
+    let name = one.gomote_id.as_str();
+    let (output, ended) =
+        run(&mut ann, name, "pwd; echo $A $B $C $GO_BUILDER_NAME; echo no >&2; touch left; exit 7").await;
+    assert_eq!(output, format!("{}\nhost builder mine b\nno\n", one.working_dir));
+    assert_eq!(ended, Err((Code::Unknown, "exit status 7".into())));
+
+    let form = ann.upload_file(UploadFileRequest {}).await.unwrap().into_inner();
+    assert_eq!(post(&running, &form, "carried").await, 204);
+    let url = format!("{}{}", form.url, form.object_name);
+    let request =
+        WriteFileFromUrlRequest { gomote_id: name.into(), url, filename: "d/f".into(), mode: 0o755 };
+    ann.write_file_from_url(request).await.unwrap();
+    assert_eq!(run(&mut ann, name, "cat d/f; test -x d/f").await, ("carried".into(), Ok(())));
+    let list = ListDirectoryRequest {
+        gomote_id: name.into(),
+        directory: ".".into(),
+        recursive: true,
+        digest: true,
+        ..Default::default()
+    };
+    let entries = ann.list_directory(list.clone()).await.unwrap().into_inner().entries;
+    assert_eq!(entries.len(), 3, "{entries:?}");
+    let fields: Vec<&str> = entries[1].split('\t').collect();
+    assert_eq!((fields[0], fields[1], fields[2], fields[4].len()), ("-rwxr-xr-x", "d/f", "7", 40));
+    let tgz = ReadTgzToUrlRequest { gomote_id: name.into(), directory: "d".into() };
+    let url = ann.read_tgz_to_url(tgz).await.unwrap().into_inner().url;
+    let path = url.split_once("//").unwrap().1.split_once('/').unwrap().1;
+    let stranger = running.service.clone().asking_as(Viewer::stranger(false));
+    let fetch = |path: String| {
+        let (stranger, request) =
+            (stranger.clone(), Request::get(format!("/{path}")).body(Body::empty()).unwrap());
+        async move {
+            let response = stranger.send(request).await.unwrap();
+            (response.status().as_u16(), axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap())
+        }
+    };
+    let (status, archive) = fetch(path.to_owned()).await;
+    assert_eq!((status, &archive[..2]), (200, &b"\x1f\x8b"[..]));
+    assert_eq!(fetch(path.replace("signature=", "signature=0")).await.0, 403);
+    let form = ann.upload_file(UploadFileRequest {}).await.unwrap().into_inner();
+    let mut forged = form.clone();
+    forged.fields.insert("name".into(), "0".repeat(32));
+    assert_eq!(post(&running, &forged, "x").await, 403);
+    ann.remove_files(RemoveFilesRequest { gomote_id: name.into(), paths: vec!["d".into()] }).await.unwrap();
+    assert_eq!(run(&mut ann, name, "ls").await, ("left\n".into(), Ok(())));
+
+    let worker = running.status().await.workers[0].worker;
+    assert_eq!(running.status().await.workers[0].reason.as_deref(), Some("held as ann-b-0"));
+    destroy(&mut ann, name).await;
+    assert_eq!(held(&mut ann).await, [""; 0]);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    let (two, _) = create(&mut ann).await;
+    assert_eq!(running.status().await.workers[0].worker, worker, "the same machine");
+    assert_eq!(run(&mut ann, &two.gomote_id, "ls").await, (String::new(), Ok(())), "wiped");
+}
+
+pub async fn whoever_waits_is_told_why_and_leaves_no_trace_when_they_go(world: World) {
+    world.configure(&configuration(&world));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    world.until("one", "b", |row| row.state == "running").await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    let mut told = ann.create_instance(request).await.unwrap().into_inner();
+    let next = told.message().await.unwrap().unwrap();
+    assert_eq!((next.status(), next.waiters_ahead), (Progress::Waiting, 0));
+    assert_eq!(next.reason, "waits for a machine of host h: 1 of 1 busy");
+    drop(told);
+    // The name is free again, and so is the place in the queue.
+    let mut bob = client(&running, "ann", Role::Developer);
+    let waits = tokio::spawn(async move { create(&mut bob).await });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    std::fs::write(world.dir.path().join("go"), "").unwrap();
+    let (instance, waited) = waits.await.unwrap();
+    assert_eq!(instance.gomote_id, "ann-b-0");
+    assert!(waited.iter().all(|one| one.waiters_ahead == 0), "{waited:?}");
+    assert_eq!(world.done("one", "b").await.outcome, Some(dashboard::api::Outcome::Ok));
+}
+
+pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let (mut ann, mut bob) =
+        (client(&running, "ann", Role::Developer), client(&running, "bob", Role::Developer));
+    let (one, _) = create(&mut ann).await;
+    let name = one.gomote_id.clone();
+    let alive = || InstanceAliveRequest { gomote_id: name.clone() };
+    let expires = |client: &mut Client| {
+        let mut client = client.clone();
+        async move {
+            client.list_instances(ListInstancesRequest {}).await.unwrap().into_inner().instances[0].expires
+        }
+    };
+    let before = expires(&mut ann).await;
+    world.clock.turn(600);
+    assert_eq!(bob.instance_alive(alive()).await.unwrap_err().code(), Code::PermissionDenied);
+    let (_, ended) = run(&mut bob, &name, "true").await;
+    assert_eq!(ended.unwrap_err().0, Code::PermissionDenied);
+    let destroyed = bob.destroy_instance(DestroyInstanceRequest { gomote_id: name.clone() }).await;
+    assert_eq!(destroyed.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(held(&mut bob).await, [""; 0]);
+    assert_eq!(expires(&mut ann).await, before, "it is not put off by others, nor by looking");
+    ann.instance_alive(alive()).await.unwrap();
+    assert!(expires(&mut ann).await >= before + 600);
+    // Codes as the original has them.
+    let empty = InstanceAliveRequest::default();
+    assert_eq!(ann.instance_alive(empty).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(run(&mut ann, "", "true").await.1.unwrap_err().0, Code::NotFound);
+    assert_eq!(run(&mut ann, "ann-b-9", "true").await.1.unwrap_err().0, Code::NotFound);
+    for builder_type in ["", "nope"] {
+        let request = CreateInstanceRequest { builder_type: builder_type.into(), ..Default::default() };
+        assert_eq!(ann.create_instance(request).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let elsewhere = WriteTgzFromUrlRequest {
+        gomote_id: name.clone(),
+        url: "http://127.0.0.1:1/x".into(),
+        ..Default::default()
+    };
+    assert_eq!(ann.write_tgz_from_url(elsewhere).await.unwrap_err().code(), Code::InvalidArgument);
+    // Who has no right is not let in at all.
+    for role in [Role::Anonymous, Role::Reader, Role::Builder] {
+        let mut other = client(&running, "x", role);
+        let status = other.list_instances(ListInstancesRequest {}).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{role}: {status}");
+    }
+    // An admin takes back what somebody left.
+    destroy(&mut client(&running, "root", Role::Admin), &name).await;
+    assert_eq!(held(&mut ann).await, [""; 0]);
+}
+
+pub async fn what_is_held_outlives_the_coordinator(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    let (one, _) = create(&mut ann).await;
+    assert_eq!(run(&mut ann, &one.gomote_id, "echo kept > f").await.1, Ok(()));
+    running.kill().await;
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    for _ in 0..500 {
+        if held(&mut ann).await == [one.gomote_id.as_str()] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(run(&mut ann, &one.gomote_id, "cat f").await, ("kept\n".into(), Ok(())));
+    destroy(&mut ann, &one.gomote_id).await;
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    running.kill().await;
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    assert_eq!(held(&mut ann).await, [""; 0], "it was given back");
+}
+
+pub async fn what_nobody_uses_is_given_back_and_what_is_lost_is_told(mut world: World) {
+    world.gomote_idle = Duration::from_secs(1);
+    world.configure(&configuration(&world));
+    let pool = world.local_pool();
+    let running = world.start_with(Arc::clone(&pool), Arc::new(NoHooks)).await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    create(&mut ann).await;
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    assert_eq!(held(&mut ann).await, [""; 0]);
+    // While a command runs it is used.
+    let (two, _) = create(&mut ann).await;
+    assert_eq!(run(&mut ann, &two.gomote_id, "sleep 0.2; echo done").await, ("done\n".into(), Ok(())));
+    // A machine that dies takes it along.
+    let (_, ended) = run(&mut ann, &two.gomote_id, "kill -9 $PPID; sleep 60").await;
+    assert_eq!(ended.unwrap_err().0, Code::Aborted);
+    for _ in 0..1000 {
+        if held(&mut ann).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (code, words) = run(&mut ann, &two.gomote_id, "true").await.1.unwrap_err();
+    assert_eq!(code, Code::NotFound, "{words}");
+}

@@ -121,7 +121,7 @@ pub struct Run {
     /// Prints first what is run, with its environment
     #[arg(long)]
     pub debug: bool,
-    /// Runs it again until its output matches this regular expression
+    /// Runs it again until its output matches this regular expression; ^ and $ are of a line
     #[arg(long, value_name = "REGEX")]
     pub until: Option<String>,
     /// With --until: gives up after so many runs

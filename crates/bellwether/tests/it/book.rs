@@ -235,6 +235,26 @@ fn a_machine_is_added_as_it_is_written() {
     }
 }
 
+#[test]
+fn a_machine_is_held_as_it_is_written() {
+    let printed = follow(chapter("gomote.md", 10));
+    for words in [
+        "flock:strange",
+        "admin-flock-strange-0",
+        "flock: 3 sent, 0 removed, of 3",
+        "it fails here too: 7",
+        "counted eight sheep",
+        "flock: 1 sent, 0 removed, of 3",
+        "counted seven sheep",
+        "and its output matches",
+        "-rwxr-xr-x\ttools/empty.sh\t10\t",
+        "count.log\ncount.sh\n",
+        "you hold no machine",
+    ] {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
 // Traces are part of the feature.
 #[cfg(feature = "full")]
 #[test]

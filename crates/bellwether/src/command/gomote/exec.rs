@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use gomote::ExecuteCommandRequest;
-use regex::bytes::Regex;
+use regex::bytes::RegexBuilder;
 use tonic::Code;
 
 use super::desk::{Desk, said};
@@ -16,7 +16,9 @@ use crate::args::Run;
 const LOOKED_AT: usize = 8 << 20;
 
 pub(super) async fn run(args: &Run) -> Result<ExitCode> {
-    let until = args.until.as_deref().map(Regex::new).transpose().context("--until")?;
+    // `^` and `$` are of a line, since whole outputs end with the end of one.
+    let lines = |text: &str| RegexBuilder::new(text).multi_line(true).build();
+    let until = args.until.as_deref().map(lines).transpose().context("--until")?;
     let request = request(args)?;
     let desk = Desk::new(&args.server)?;
     for n in 1..=args.at_most {

@@ -96,6 +96,8 @@ pub enum Fate {
     SetAside(String),
     /// It is dead, or can't be reached.
     Lost(String),
+    /// It is as the build left it, and is held for somebody.
+    Held(String),
 }
 
 /// How a driver ended.
@@ -289,7 +291,9 @@ pub async fn drive(
         false => shared.reports.note_done(build),
     }
     let clean = |reason: String| record.secrets.clean(&reason);
+    let held = if requeued { None } else { shared.gomotes.take_wanted(build) };
     let fate = match fate {
+        None if held.is_some() && verdict.outcome == "failed" => Fate::Held(held.unwrap_or_default()),
         Some(Fate::SetAside(reason)) => {
             // It takes no more work, but what its job left must not keep others from working: its disk is theirs, too.
             let _ = client.wipe().await;
@@ -299,7 +303,7 @@ pub async fn drive(
         None => wipe(&client, patience, &around.gone).await,
     };
     let fate = match fate {
-        Fate::Idle => Fate::Idle,
+        Fate::Idle | Fate::Held(_) => fate,
         Fate::SetAside(reason) => Fate::SetAside(clean(reason)),
         Fate::Lost(reason) => Fate::Lost(clean(reason)),
     };

@@ -466,11 +466,41 @@ impl Core {
         self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, machine, gone));
     }
 
+    /// Gives the machine of a build that failed to somebody who wants to look at it.
+    fn hold_as_it_is(
+        &mut self,
+        (repo, builder): (String, String),
+        owner: String,
+        worker: WorkerId,
+        host: String,
+    ) {
+        let clock = Arc::clone(self.shared.ledger.clock());
+        let id = new_id!(BuildId, *clock);
+        let builder = match resolve::builder(&self.config.borrow(), &repo, &builder) {
+            Ok(found) => found.full_name(),
+            Err(_) => builder,
+        };
+        let hold = Hold {
+            id,
+            name: self.shared.gomotes.reserve(&owner, &builder, id),
+            owner,
+            repo,
+            builder,
+            hosts: vec![host.clone()],
+            granted: None,
+            before: None,
+        };
+        let request = hold_request(&hold, self.now());
+        self.apply(Event::Resumed { request, worker, host: host.clone() });
+        self.hold(hold, worker, host);
+    }
+
     async fn driven(&mut self, driven: Driven) {
         let Driven { build, worker, host, fate, requeued, .. } = driven;
         self.running.remove(&build);
         self.held.remove(&build);
         let row = self.rows.remove(build);
+        let built = row.as_ref().map(|row| (row.repo.clone(), row.builder.clone()));
         self.apply(Event::Released { build });
         if self.again.remove(&build) || requeued {
             self.requeue(build).await;
@@ -496,6 +526,7 @@ impl Core {
                 tracing::warn!(%worker, %reason, "a machine is lost");
                 self.forget(worker, reason);
             }
+            Fate::Held(owner) => self.hold_as_it_is(built.unwrap_or_default(), owner, worker, host),
         }
     }
 

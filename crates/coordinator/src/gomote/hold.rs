@@ -87,10 +87,7 @@ pub(crate) async fn keep(
                 note_end(&shared, hold.id, "its machine was not there after a new start of the server").await;
             }
             shared.gomotes.release(&hold.name, hold.id);
-            let (Fate::Lost(reason) | Fate::SetAside(reason)) = &fate else {
-                return driven(fate, false);
-            };
-            if let Some(granted) = granted {
+            if let (Some(granted), Fate::Lost(reason) | Fate::SetAside(reason)) = (granted, &fate) {
                 let _ = granted.send(Err(reason.clone()));
             }
             return driven(fate, false);

@@ -278,7 +278,7 @@ impl Hold {
 }
 
 /// Whether somebody may have machines of a builder's host.
-fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
+pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
     match &builder.scope {
         Some(repo) => viewer.may_order(repo.as_str()) && visible::with_needs(config, viewer, repo.as_str()),
         // A machine is more than some repositories.

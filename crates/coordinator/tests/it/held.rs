@@ -288,3 +288,42 @@ pub async fn what_nobody_uses_is_given_back_and_what_is_lost_is_told(mut world: 
     let (code, words) = run(&mut ann, &two.gomote_id, "true").await.1.unwrap_err();
     assert_eq!(code, Code::NotFound, "{words}");
 }
+
+pub async fn the_machine_of_a_build_that_fails_is_held_as_it_is(world: World) {
+    let left = CONFIG.replace("sleep 0.02; done", "sleep 0.02; done; echo of the build > left; exit 1");
+    world.configure(&left.replace("GO", &world.dir.path().join("go").display().to_string()));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "running").await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    let order = |who: &str, role| {
+        let service = running.service.clone().asking_as(Viewer::known(who, role));
+        let request = Request::post(format!("/api/v1/builds/{}/hold", row.id)).body(Body::empty()).unwrap();
+        async move { service.send(request).await.unwrap().status().as_u16() }
+    };
+    assert_eq!(order("eve", Role::Reader).await, 403);
+    assert_eq!(order("ann", Role::Developer).await, 200);
+    std::fs::write(world.dir.path().join("go"), "").unwrap();
+    let build = world.done("one", "b").await;
+    assert_eq!(build.outcome, Some(dashboard::api::Outcome::Failed));
+    let mut name = Vec::new();
+    for _ in 0..500 {
+        name = held(&mut ann).await;
+        if !name.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(name, ["ann-b-0"]);
+    assert_eq!(run(&mut ann, &name[0], "cat one/left").await, ("of the build\n".into(), Ok(())));
+    destroy(&mut ann, &name[0]).await;
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    // One that is done is tried again for it, and one that does not fail leaves nothing.
+    std::fs::remove_file(world.dir.path().join("go")).unwrap();
+    assert_eq!(order("ann", Role::Developer).await, 200);
+    world.until("one", "b", |row| row.state == "running").await;
+    running.post(&format!("/api/v1/builds/{}/cancel", row.id)).await;
+    world.until("one", "b", |row| row.state == "done").await;
+    running.until(|status| status.workers.iter().all(|one| one.state == "idle")).await;
+    assert_eq!(held(&mut ann).await, [""; 0]);
+}

@@ -30,6 +30,7 @@ testkit::on_both! {
         whoever_waits_is_told_why_and_leaves_no_trace_when_they_go,
         nobody_else_touches_or_prolongs_what_is_held,
         what_is_held_outlives_the_coordinator,
+        the_machine_of_a_build_that_fails_is_held_as_it_is,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
     orders:
         a_bad_order_is_answered_in_the_one_shape,

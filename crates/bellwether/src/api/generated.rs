@@ -854,6 +854,16 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Has the machine of a build held for whoever asks, as the build left it, if the build fails. One that is done is tried again. `POST /api/v1/builds/{id}/hold`
+    pub async fn hold_build(
+        &self,
+        id: &str,
+        body: Option<&serde_json::Map<String, serde_json::Value>>,
+    ) -> Answer<BuildAnswer> {
+        let path = format!("/api/v1/builds/{}/hold", transport::segment(id));
+        self.call(Method::POST, &path, body).await
+    }
+
     /// Reads the log of a build's last attempt: bytes, or lines, or all. `GET /api/v1/builds/{id}/log`
     pub async fn get_build_log(&self, id: &str, query: &GetBuildLogQuery) -> Answer<Body> {
         let path = query.add_to(format!("/api/v1/builds/{}/log", transport::segment(id)));

@@ -21,6 +21,13 @@ variable GOMOTE.")]
 pub enum Gomote {
     /// Waits for machines and holds them; prints their names
     Create(Create),
+    /// Has the machine of a build held for you, as the build left it, if the build fails; one that is done is built again
+    Hold {
+        #[command(flatten)]
+        server: Server,
+        /// The build
+        build: String,
+    },
     /// Lists the machines that you hold
     List(Server),
     /// Gives machines back

@@ -17,13 +17,24 @@ use gomote::{
 };
 use store::Micros;
 
-use super::client::print_json;
+use super::client::{Remote, print_json};
 use crate::args::{Create, Gomote, Ls, Server};
 use desk::Desk;
 
 pub async fn run(command: Gomote) -> Result<ExitCode> {
     match command {
         Gomote::Create(args) => create(&args).await?,
+        Gomote::Hold { server, build } => {
+            let remote = Remote::new(&server)?;
+            let answer = remote.hint(remote.api.hold_build(&build, None).await)?;
+            match server.json {
+                true => print_json(&answer)?,
+                false => println!(
+                    "{} is {}; if it fails, its machine is held for you: `bellwether gomote list`",
+                    answer.id, answer.state
+                ),
+            }
+        }
         Gomote::List(server) => list(&server).await?,
         Gomote::Destroy { server, names } => {
             let desk = Desk::new(&server)?;

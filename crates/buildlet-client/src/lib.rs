@@ -16,7 +16,7 @@ pub mod wire;
 pub use address::{Address, Connect, Connection};
 pub use client::BuildletClient;
 pub use error::Error;
-pub use original::{LsEntry, LsRequest, OriginalExec, OriginalMode};
+pub use original::{LsEntry, LsRequest, OriginalExec, OriginalMode, ProcessState};
 pub use stream::OutputStream;
 pub use wire::{
     AgentStatus, ExecBrief, ExecRequest, ExecState, GlobFile, GlobReport, Leftover, Limits, RunState, Status,

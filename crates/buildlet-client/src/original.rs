@@ -80,6 +80,76 @@ impl OriginalExec {
     }
 }
 
+/// How a command of the original `/exec` ended, as its trailer `Process-State` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It exited by itself, with this code.
+    Exited(i32),
+    /// A signal of this number ended it.
+    Signaled(i32),
+    /// It could not be started, or ended in a way that only its system has: in the buildlet's words.
+    Other(String),
+}
+
+/// Names of the signals 1 to 31 of Linux, as Go writes them.
+const SIGNALS: [&str; 31] = [
+    "hangup",
+    "interrupt",
+    "quit",
+    "illegal instruction",
+    "trace/breakpoint trap",
+    "aborted",
+    "bus error",
+    "floating point exception",
+    "killed",
+    "user defined signal 1",
+    "segmentation fault",
+    "user defined signal 2",
+    "broken pipe",
+    "alarm clock",
+    "terminated",
+    "stack fault",
+    "child exited",
+    "continued",
+    "stopped (signal)",
+    "stopped",
+    "stopped (tty input)",
+    "stopped (tty output)",
+    "urgent I/O condition",
+    "CPU time limit exceeded",
+    "file size limit exceeded",
+    "virtual timer expired",
+    "profiling timer expired",
+    "window changed",
+    "I/O possible",
+    "power failure",
+    "bad system call",
+];
+
+impl ProcessState {
+    /// Reads the trailer's text.
+    #[must_use]
+    pub fn parse(text: &str) -> ProcessState {
+        let other = || ProcessState::Other(text.to_owned());
+        if text == "ok" {
+            return ProcessState::Exited(0);
+        }
+        if let Some(code) = text.strip_prefix("exit status ") {
+            // Great codes of Windows are written in hex; they are the bits of a number with a sign.
+            let code = match code.strip_prefix("0x") {
+                Some(hex) => u32::from_str_radix(hex, 16).ok().map(u32::cast_signed),
+                None => code.parse().ok(),
+            };
+            return code.map_or_else(other, ProcessState::Exited);
+        }
+        let Some(name) = text.strip_prefix("signal: ") else { return other() };
+        let name = name.strip_suffix(" (core dumped)").unwrap_or(name);
+        let known = SIGNALS.iter().position(|known| *known == name).and_then(|at| i32::try_from(at + 1).ok());
+        let numbered = || name.strip_prefix("signal ")?.parse().ok();
+        known.or_else(numbered).map_or_else(other, ProcessState::Signaled)
+    }
+}
+
 impl BuildletClient {
     /// Lists a directory beneath the work directory.
     pub async fn ls(&self, request: &LsRequest) -> Result<Vec<LsEntry>, Error> {
@@ -152,6 +222,32 @@ fn parse_ls(line: &str) -> Option<LsEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trailer_says_code_signal_or_why_it_did_not_start() {
+        use ProcessState::{Exited, Other, Signaled};
+        for (text, state) in [
+            ("ok", Exited(0)),
+            ("exit status 3", Exited(3)),
+            ("exit status 0xc0000005", Exited(-1_073_741_819)),
+            ("signal: killed", Signaled(9)),
+            ("signal: segmentation fault (core dumped)", Signaled(11)),
+            ("signal: bad system call", Signaled(31)),
+            ("signal: signal 34", Signaled(34)),
+        ] {
+            assert_eq!(ProcessState::parse(text), state, "{text}");
+        }
+        for text in [
+            "",
+            "exit status",
+            "exit status x",
+            "exit status: 'sh 7: 1'",
+            "signal: none such",
+            "fork/exec /x: no",
+        ] {
+            assert_eq!(ProcessState::parse(text), Other(text.to_owned()));
+        }
+    }
 
     #[test]
     fn listing_lines_of_the_original_are_parsed() {

@@ -4,7 +4,9 @@
 //! again from a clean work directory, a step that runs is found by its id and read on, a report is sent again.
 
 mod artifacts;
+mod buildlet;
 mod kept;
+mod original;
 mod prepare;
 mod record;
 mod retry;
@@ -28,10 +30,12 @@ use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::measure::Measures;
-use crate::recipe::{End, Run, RunError, Surroundings, run_step};
+use crate::recipe::{End, Run, RunError, Surroundings};
 use crate::report::ReportQueue;
 use crate::usual::Usual;
 use crate::vault::Vault;
+pub(crate) use buildlet::Buildlet;
+use buildlet::Left;
 use record::Record;
 pub(crate) use retry::avoided;
 
@@ -72,7 +76,7 @@ pub struct Grant {
     /// Its host.
     pub host: String,
     /// Its buildlet.
-    pub client: BuildletClient,
+    pub buildlet: Buildlet,
     /// How long it may be out of reach, if not as long as any.
     pub patience: Option<Duration>,
     /// Whether this is a new attempt or one to go on with.
@@ -94,6 +98,8 @@ pub enum Fate {
     Idle,
     /// It takes no more work.
     SetAside(String),
+    /// It has done the one attempt that it is good for, and is to end.
+    Used(String),
     /// It is dead, or can't be reached.
     Lost(String),
     /// It is as the build left it, and is held for somebody.
@@ -236,7 +242,7 @@ pub async fn drive(
 ) -> Driven {
     let (build, worker, host) = (grant.build.id, grant.worker, grant.host.clone());
     let driven = |fate, requeued, stale| Driven { build, worker, host: host.clone(), fate, requeued, stale };
-    let client = grant.client.clone();
+    let buildlet = grant.buildlet.clone();
     let patience = grant.patience;
     let around = Surroundings { cancel, gone, patience: patience.unwrap_or(shared.patience) };
     let mut record = match Record::begin(&shared, grant).await {
@@ -252,9 +258,9 @@ pub async fn drive(
     if !record.resumed {
         shared.measures.leased(record.waited());
     }
-    let client = client.with_fence(record.fence as u64, &record.attempt.lease.to_string());
+    let buildlet = buildlet.fenced(record.fence as u64, &record.attempt.lease.to_string());
     let mut fate = None;
-    let worked = match work(&shared, &mut record, &client, &around).await {
+    let worked = match work(&shared, &mut record, &buildlet, &around).await {
         Err(Trouble::Newer) => Err(whose_word(&shared).await),
         worked => worked,
     };
@@ -294,17 +300,12 @@ pub async fn drive(
     let held = if requeued { None } else { shared.gomotes.take_wanted(build) };
     let fate = match fate {
         None if held.is_some() && verdict.outcome == "failed" => Fate::Held(held.unwrap_or_default()),
-        Some(Fate::SetAside(reason)) => {
-            // It takes no more work, but what its job left must not keep others from working: its disk is theirs, too.
-            let _ = client.wipe().await;
-            Fate::SetAside(reason)
-        }
-        Some(fate) => fate,
-        None => wipe(&client, patience, &around.gone).await,
+        fate => buildlet.let_go(fate, patience, &around.gone).await,
     };
     let fate = match fate {
         Fate::Idle | Fate::Held(_) => fate,
         Fate::SetAside(reason) => Fate::SetAside(clean(reason)),
+        Fate::Used(reason) => Fate::Used(clean(reason)),
         Fate::Lost(reason) => Fate::Lost(clean(reason)),
     };
     driven(fate, requeued, false)
@@ -323,20 +324,6 @@ async fn whose_word(shared: &Shared) -> Trouble {
                 fate: Some(Fate::SetAside(reason.to_owned())),
             }
         }
-    }
-}
-
-/// Wipes the worker, so that the next build finds it as new.
-pub(crate) async fn wipe(
-    client: &BuildletClient,
-    patience: Option<Duration>,
-    gone: &CancellationToken,
-) -> Fate {
-    match wiped(client, patience, gone).await {
-        Ok(report) if report.clean => Fate::Idle,
-        Ok(report) => Fate::SetAside(unclean(&report)),
-        Err(error) if error.is_transient() => Fate::Lost(error.to_string()),
-        Err(error) => Fate::SetAside(format!("can't be wiped: {error}")),
     }
 }
 
@@ -386,7 +373,7 @@ pub(crate) fn unclean(report: &buildlet_client::WipeReport) -> String {
 async fn work(
     shared: &Shared,
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
     around: &Surroundings,
 ) -> Result<Verdict, Trouble> {
     if let Some(verdict) = record.decided() {
@@ -397,15 +384,18 @@ async fn work(
         let detail = "the value of a secret that the build was given has changed while no server ran";
         return Err(Trouble::Infra { verdict: Verdict::infra("secret_changed", detail), fate: None });
     }
-    let status = client.status().await?;
+    if record.resumed && around.gone.is_cancelled() {
+        return Err(Trouble::lost(
+            "the machine was gone when the server started again, and what ran there with it",
+        ));
+    }
+    let status = buildlet.status().await?;
     record.note_buildlet(&status);
     if matches!(record.attempt.state.as_str(), "leased" | "preparing") {
-        let again = record.attempt.state == "preparing" || record.resumed;
+        let begun = record.attempt.state == "preparing" || record.resumed;
         record.advance(shared, "preparing", 0).await?;
-        if again {
-            client.wipe().await?;
-        }
-        prepare::sources(shared, record, client).await?;
+        buildlet.clear(if begun { Left::Begun } else { Left::Nothing }).await?;
+        prepare::sources(shared, record, buildlet).await?;
     }
     let (values, secrets) = (record.values.clone(), Arc::clone(&record.secrets));
     let attempt = record.attempt.id.to_string();
@@ -429,18 +419,18 @@ async fn work(
         let id = format!("{attempt}-{index}");
         // A step that runs already is ended below, and what it printed is kept.
         let resumed = record.resumed && index == first;
-        if around.cancel.is_cancelled() && !(resumed && is_known(client, &id).await) {
+        if around.cancel.is_cancelled() && !(resumed && buildlet.knows(&id).await) {
             verdict = record.cancelled(shared).await?;
             break;
         }
-        if step.run.contains("{tests}") && !put_tests(record, client, index, &mut step).await? {
+        if step.run.contains("{tests}") && !put_tests(record, buildlet, index, &mut step).await? {
             continue;
         }
         record.begin_step(shared, index, &step, log.len()).await?;
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
         let before = log.len();
-        let ended = run_step(client, run, &mut log, around).await?;
+        let ended = buildlet.run_step(run, &mut log, around).await?;
         shared.measures.logged(log.len() - before);
         record.end_step(&ended, log.len());
         let judged = judge(shared, record, &step.name, &ended.end).await?;
@@ -449,7 +439,7 @@ async fn work(
             record.choose(listed);
         }
         if step.snapshot && judged.is_none() {
-            record.snapshot(shared, client, &step).await?;
+            record.snapshot(shared, buildlet, &step).await?;
         }
         if let Some(judged) = judged.filter(|_| verdict.outcome == "ok") {
             verdict = judged;
@@ -458,7 +448,7 @@ async fn work(
             break;
         }
     }
-    artifacts::keep(shared, record, client).await?;
+    artifacts::keep(shared, record, buildlet).await?;
     record.decide(shared, &verdict).await?;
     report(shared, record, verdict).await
 }
@@ -484,14 +474,14 @@ async fn judge(
 /// Puts the wanted tests into a step that runs them; false if there is none to run.
 async fn put_tests(
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
     index: usize,
     step: &mut Step,
 ) -> Result<bool, Trouble> {
     if record.resumed && !record.chosen {
         let lists = record.job.steps[..index].iter().rposition(|step| step.lists);
         if let Some(lists) = lists {
-            let listed = listed_before(client, &format!("{}-{lists}", record.attempt.id)).await?;
+            let listed = listed_before(buildlet, &format!("{}-{lists}", record.attempt.id)).await?;
             record.choose(listed);
         }
     }
@@ -515,12 +505,12 @@ async fn listed(shared: &Shared, attempt: &str, (from, to): (u64, u64)) -> Vec<S
 }
 
 /// The words that a listing step had printed before the coordinator died: the worker still has them.
-async fn listed_before(client: &BuildletClient, id: &str) -> Result<Vec<String>, Trouble> {
+async fn listed_before(buildlet: &Buildlet, id: &str) -> Result<Vec<String>, Trouble> {
     let lost = |error: buildlet_client::Error| match Trouble::from(error) {
         Trouble::Infra { verdict, .. } => Trouble::Infra { verdict, fate: None },
         other => other,
     };
-    let mut stream = client.output(id, 0).await.map_err(lost)?;
+    let mut stream = buildlet.output(id).await.map_err(lost)?;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk.map_err(lost)?);
@@ -563,9 +553,4 @@ async fn finish_log(shared: &Shared, record: &mut Record) -> Result<(), Trouble>
             }
         }
     }
-}
-
-/// Whether the worker knows the command: it runs, or has run.
-async fn is_known(client: &BuildletClient, id: &str) -> bool {
-    client.exec_state(id, Duration::ZERO).await.is_ok()
 }

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Driven, Fate, Grant, Shared, Start, avoided, drive};
+use crate::attempt::{Buildlet, Driven, Fate, Grant, Shared, Start, avoided, drive};
 use crate::clock::new_id;
 use crate::gomote::{self, Hold};
 use crate::journal::{Journal, Note};
@@ -423,7 +423,9 @@ impl Core {
         let found = address.and_then(|address| match address {
             Address::Unix { path } => Some(buildlet_client::Address::Unix(path.into())),
             Address::Tcp { address } => address.parse().ok().map(buildlet_client::Address::Tcp),
-            Address::Reverse { .. } => known?.pool.connector(address).map(buildlet_client::Address::Custom),
+            Address::Reverse { .. } | Address::Original { .. } => {
+                known?.pool.connector(address).map(buildlet_client::Address::Custom)
+            }
         });
         let nowhere = || buildlet_client::Address::Unix("/nonexistent/socket".into());
         BuildletClient::new(found.unwrap_or_else(nowhere), None)
@@ -438,6 +440,7 @@ impl Core {
             gone.cancel();
         }
         let client = self.client(worker);
+        let buildlet = Buildlet::at(address.as_ref(), client);
         if row.cancel.is_some() {
             cancel.cancel();
         }
@@ -448,7 +451,7 @@ impl Core {
         };
         self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker, started });
         let patience = self.workers.get(&worker).and_then(|known| known.pool.patience());
-        let grant = Grant { build: row, worker, host, client, patience, start };
+        let grant = Grant { build: row, worker, host, buildlet, patience, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
     }
 
@@ -522,6 +525,7 @@ impl Core {
                 self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
                 self.apply(Event::MachineSetAside { worker, host });
             }
+            Fate::Used(reason) => self.end(worker, reason),
             Fate::Lost(reason) => {
                 tracing::warn!(%worker, %reason, "a machine is lost");
                 self.forget(worker, reason);
@@ -588,6 +592,14 @@ impl Core {
 
     /// A machine is no more: tells the driver that holds it, and its pool to clean up.
     fn forget(&mut self, worker: WorkerId, reason: String) {
+        if self.workers.contains_key(&worker) {
+            self.shared.measures.machine_lost();
+        }
+        self.end(worker, reason);
+    }
+
+    /// As [`Core::forget`], of one that has done what it was for.
+    fn end(&mut self, worker: WorkerId, reason: String) {
         for running in self.running.values().filter(|running| running.worker == worker) {
             running.gone.cancel();
         }
@@ -603,7 +615,6 @@ impl Core {
         self.apply(Event::MachineGone { worker });
         let Some(known) = known else { return };
         tracing::info!(%worker, host = known.host, reason, "a machine is gone");
-        self.shared.measures.machine_lost();
         self.journal.note(Note::WorkerGone(self.now(), worker, reason));
         let pool = known.pool;
         self.tasks.spawn(async move {

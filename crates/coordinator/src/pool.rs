@@ -41,6 +41,15 @@ pub enum Address {
         /// Which process of that name it is: random, new with every start.
         instance: String,
     },
+    /// An original buildlet that dialled in. It lasts as long as its connection, and is used once.
+    Original {
+        /// The host that it says it is of.
+        host: String,
+        /// The name that it gave itself.
+        name: String,
+        /// Which connection of that name it is: random.
+        connection: String,
+    },
 }
 
 /// A machine that exists.

@@ -220,7 +220,7 @@ fn judge<S: std::error::Error + 'static>(step: &Step, state: ExecState) -> Resul
     Ok(Ended { end, state, drained: Duration::ZERO })
 }
 
-async fn sleep_until(when: Option<Instant>) {
+pub(crate) async fn sleep_until(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,

@@ -1,12 +1,12 @@
 //! Takes the files that a recipe names off the worker while it is still ours.
 
 use axum::body::Body;
-use buildlet_client::BuildletClient;
+use buildlet_client::Error;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::record::Record;
-use super::{Shared, Trouble};
+use super::{Buildlet, Shared, Trouble};
 
 /// The largest artefact, in bytes.
 const MAX: u64 = 2 << 30;
@@ -14,17 +14,22 @@ const MAX: u64 = 2 << 30;
 /// nowhere else once the worker is wiped; but one for which there will never be room must not hold its build for ever.
 const TRIES: u32 = 50;
 
-pub(super) async fn keep(
-    shared: &Shared,
-    record: &mut Record,
-    client: &BuildletClient,
-) -> Result<(), Trouble> {
+pub(super) async fn keep(shared: &Shared, record: &mut Record, buildlet: &Buildlet) -> Result<(), Trouble> {
     if record.job.artifacts.is_empty() {
         return Ok(());
     }
     let dir = record.job.repo.clone();
     record.span("artifacts", "");
-    let found = client.glob(&dir, &record.job.artifacts).await?;
+    let found = match buildlet.glob(&dir, &record.job.artifacts).await {
+        Ok(found) => found,
+        // Names that no list can hold are the job's doing.
+        Err(Error::Protocol { what }) => {
+            record.warn(format!("artefacts were left out: they can't be listed: {what}"));
+            record.end_span(None);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     if found.truncated {
         record.warn("too many artefacts: some were left out".into());
     }
@@ -43,7 +48,15 @@ pub(super) async fn keep(
         }
         let path = format!("{dir}/{}", file.path);
         // Two readings: the name under which it is kept is its digest.
-        let (_, mut stream) = client.file(&path).await?;
+        let mut stream = match buildlet.file(&path).await {
+            Ok(stream) => stream,
+            // By a name that the job chose.
+            Err(Error::Refused { status: 400, message, .. }) => {
+                record.warn(format!("artefact {} was left out: {message}", file.path));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut digest = Sha256::new();
         while let Some(chunk) = stream.next().await {
             digest.update(&chunk?);
@@ -52,7 +65,7 @@ pub(super) async fn keep(
         let attempt = record.attempt.id.to_string();
         let mut tries = 0;
         let put = loop {
-            let (_, stream) = client.file(&path).await?;
+            let stream = buildlet.file(&path).await?;
             let body = Body::from_stream(stream.map(|chunk| chunk.map_err(std::io::Error::other)));
             let fence = record.fence as u64;
             match shared.dashboard.put_artifact(&attempt, fence, &file.path, &digest, body).await {

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use buildlet_client::{BuildletClient, ExecRequest, Limits, RunState};
 use futures::StreamExt as _;
 use http::{HeaderMap, Method, Request, Response};
 use serde_json::json;
 use store::ObjectError;
 
 use super::record::Record;
-use super::{Shared, Trouble};
+use super::{Buildlet, Shared, Trouble};
 use crate::job::{FROM_BUNDLE, Source};
 
 /// How long a build waits for the object store before it starts from source.
@@ -21,19 +20,19 @@ const CLONE: Duration = Duration::from_secs(600);
 pub(super) async fn sources(
     shared: &Shared,
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
 ) -> Result<(), Trouble> {
     for source in record.job.sources.clone() {
         if let Some(key) = source.snapshot.as_deref()
-            && unpack_snapshot(shared, record, client, &source, key).await?
+            && unpack_snapshot(shared, record, buildlet, &source, key).await?
         {
             record.input("snapshot", json!(key));
             shared.measures.snapshot_used();
             continue;
         }
         match source.git {
-            true => clone(shared, record, client, &source).await?,
-            false => unpack(shared, record, client, &source).await?,
+            true => clone(shared, record, buildlet, &source).await?,
+            false => unpack(shared, record, buildlet, &source).await?,
         }
     }
     record.end_span(None);
@@ -63,7 +62,7 @@ async fn get(shared: &Shared, path: &str) -> Result<Response<Body>, Trouble> {
 async fn unpack(
     shared: &Shared,
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
     source: &Source,
 ) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{}", source.repo, source.commit));
@@ -76,8 +75,11 @@ async fn unpack(
             record.span("unpack", &source.dir);
         }
         let stream = body.into_body().into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-        match client.write_tgz(&source.dir, stream).await {
-            Ok(_) => break,
+        match buildlet.unpack(&source.dir, stream).await {
+            Ok(links) => {
+                buildlet.link(&source.dir, &links).await?;
+                break;
+            }
             // A stream that broke off is begun again: the same tree over the part of it that is there.
             Err(error) if error.is_transient() && tries < 2 => {
                 tracing::warn!(%error, "sending sources to a worker broke off; trying again");
@@ -113,7 +115,7 @@ fn refused(source: &Source, error: buildlet_client::Error) -> Trouble {
 async fn unpack_snapshot(
     shared: &Shared,
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
     source: &Source,
     key: &str,
 ) -> Result<bool, Trouble> {
@@ -140,8 +142,11 @@ async fn unpack_snapshot(
             record.span("unpack", &format!("{} from {key}", source.dir));
         }
         let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
-        match client.write_tgz(&source.dir, stream).await {
-            Ok(_) => break,
+        match buildlet.unpack(&source.dir, stream).await {
+            Ok(links) => {
+                buildlet.link(&source.dir, &links).await?;
+                break;
+            }
             // As for plain sources: begun again, the same tree over the part of it that is there.
             Err(error) if error.is_transient() && tries < 2 => {
                 tracing::warn!(%error, "sending a snapshot to a worker broke off; trying again");
@@ -158,7 +163,7 @@ async fn unpack_snapshot(
 async fn clone(
     shared: &Shared,
     record: &mut Record,
-    client: &BuildletClient,
+    buildlet: &Buildlet,
     source: &Source,
 ) -> Result<(), Trouble> {
     record.span("source", &format!("{}@{} as git", source.repo, source.commit));
@@ -174,25 +179,11 @@ async fn clone(
         axum::body::to_bytes(body, 2 << 30).await.map_err(|error| Trouble::source(error.to_string()))?;
     record.span("unpack", &source.dir);
     let bundle = format!("{}.bundle", source.dir);
-    client.write_file(&bundle, 0o644, bytes).await?;
+    buildlet.write_file(&bundle, bytes).await?;
     let id = format!("{}-git-{}", record.attempt.id, source.dir);
-    let request = ExecRequest {
-        id: id.clone(),
-        argv: ["sh", "-c", FROM_BUNDLE, "sh", &source.dir, &source.commit, &shallow]
-            .map(str::to_owned)
-            .to_vec(),
-        env: Vec::new(),
-        env_pass: vec!["PATH".into()],
-        dir: String::new(),
-        limits: Limits { wall_ms: Some(CLONE.as_millis() as u64), ..Limits::default() },
-    };
-    client.start(&request).await?;
-    loop {
-        let state = client.exec_state(&id, Duration::from_secs(20)).await?;
-        match (state.state, state.process_state.as_str()) {
-            (RunState::Exited, "ok") => return Ok(()),
-            (RunState::Exited, said) => return Err(Trouble::source(format!("git on the worker: {said}"))),
-            (RunState::Running, _) => {}
-        }
+    let argv = ["sh", "-c", FROM_BUNDLE, "sh", &source.dir, &source.commit, &shallow];
+    match buildlet.run(&id, &argv, CLONE).await? {
+        said if said == "ok" => Ok(()),
+        said => Err(Trouble::source(format!("git on the worker: {said}"))),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildlet_client::{BuildletClient, Status};
+use buildlet_client::Status;
 use dashboard::api::{Cause, StepReport};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
 use super::kept;
 use super::retry::{another, flake};
-use super::{Grant, Shared, Start, Trouble, Verdict};
+use super::{Buildlet, Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
 use crate::ledger::transition;
@@ -224,7 +224,11 @@ impl Record {
     /// Notes what answers at the other end.
     pub fn note_buildlet(&mut self, status: &Status) {
         let ours = status.bellwether.as_ref();
-        self.inputs.insert("buildlet_version".into(), json!(ours.map(|ours| ours.version.clone())));
+        let version = match ours {
+            Some(ours) => ours.version.clone(),
+            None => format!("original {}", status.version),
+        };
+        self.inputs.insert("buildlet_version".into(), json!(version));
         self.inputs.insert("buildlet_digest".into(), json!(ours.map(|ours| ours.digest.clone())));
     }
 
@@ -417,12 +421,12 @@ impl Record {
     pub async fn snapshot(
         &mut self,
         shared: &Shared,
-        client: &BuildletClient,
+        buildlet: &Buildlet,
         step: &Step,
     ) -> Result<(), Trouble> {
         let Some((key, dir)) = self.job.snapshot_of(step) else { return Ok(()) };
         self.span("snapshot", &key);
-        let error = match self.keep_snapshot(shared, client, &key, &dir).await? {
+        let error = match self.keep_snapshot(shared, buildlet, &key, &dir).await? {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
         };
@@ -443,7 +447,7 @@ impl Record {
     async fn keep_snapshot(
         &self,
         shared: &Shared,
-        client: &BuildletClient,
+        buildlet: &Buildlet,
         key: &str,
         dir: &str,
     ) -> Result<Result<(), ObjectError>, Trouble> {
@@ -456,7 +460,7 @@ impl Record {
         }
         let stem = key.strip_suffix(SUFFIX).unwrap_or(key);
         let object = format!("{stem}-{}-{}{SUFFIX}", self.attempt.id, self.fence);
-        let stream = client.tgz(dir).await?;
+        let stream = buildlet.tgz(dir).await?;
         let stream = stream.map(|chunk| chunk.map_err(std::io::Error::other));
         if let Err(error) = objects.put_stream(&object, stream).await {
             return Ok(Err(error));

@@ -5,7 +5,8 @@
 //! and not to the connection, and goes on. A coordinator that starts keeps places for the machines that the one before it
 //! had. A process that was deleted is told to end and never has a place again: whatever starts it anew begins clean.
 //!
-//! Original buildlets register as well and are shown; they speak no `/bw1`, so that no build is given to them yet.
+//! An original buildlet has a place as long as its connection, since its process ends with that; and for one use, after which
+//! it is told to end and its supervisor starts it anew.
 
 mod link;
 mod table;
@@ -33,6 +34,8 @@ const OLDEST: i32 = 23;
 const ANSWER: Duration = Duration::from_secs(20);
 /// How often an idle machine is asked, in seconds, as with the original.
 const HEALTH: std::ops::Range<u8> = 10..15;
+/// How often an original may fail to answer: what it does ends with its connection, and nothing of it is found again.
+const FAILURES: u32 = 3;
 /// How long a machine that is away keeps its place.
 const GRACE: Duration = Duration::from_secs(120);
 /// How long a machine that is to end may take to hear of it.
@@ -176,7 +179,9 @@ impl Pool for ReversePool {
                 Ask::List { known } => {
                     let mut table = self.inner.table();
                     for machine in known {
-                        let Some(key) = machine.address.as_ref().and_then(Key::of) else { continue };
+                        let address =
+                            machine.address.as_ref().filter(|of| !matches!(of, Address::Original { .. }));
+                        let Some(key) = address.and_then(Key::of) else { continue };
                         if let Some(away) = table.keep(key.clone(), machine.name) {
                             self.inner.expect(key, away);
                         }
@@ -284,7 +289,7 @@ impl Reception {
                 ended.to_string()
             }
             () = link.closed() => "it was told to end, or came by another connection".to_owned(),
-            reason = self.look_after(&link, &seated.key) => reason,
+            reason = self.look_after(&link, &seated) => reason,
         }
     }
 
@@ -340,22 +345,32 @@ impl Reception {
             let reason = format!("{} was started anew", registration.name);
             self.0.tell(PoolEvent::Gone { name: gone, reason }).await;
         }
-        if ours && sat.is_new {
+        if sat.is_new {
             self.0.tell(PoolEvent::Joined { machine: sat.machine() }).await;
         }
         Ok(sat)
     }
 
     /// Asks now and then, over a connection of its own, whether a machine still answers. Ends when it does not.
-    async fn look_after(&self, link: &Link, key: &Key) -> String {
+    async fn look_after(&self, link: &Link, seated: &Seated) -> String {
+        let key = &seated.key;
+        let allowed = if seated.is_ours() { 1 } else { FAILURES };
+        let mut failures = 0;
         loop {
             let [chance] = self.0.random::<1>();
             let pause = HEALTH.start + chance % (HEALTH.end - HEALTH.start);
             tokio::time::sleep(Duration::from_secs(pause.into())).await;
-            match tokio::time::timeout(ANSWER, client(link).status()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return format!("{} does not answer: {error}", key.name),
-                Err(_) => return format!("{} does not answer within {} s", key.name, ANSWER.as_secs()),
+            let said = match tokio::time::timeout(ANSWER, client(link).status()).await {
+                Ok(Ok(_)) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(Err(error)) => format!("{} does not answer: {error}", key.name),
+                Err(_) => format!("{} does not answer within {} s", key.name, ANSWER.as_secs()),
+            };
+            failures += 1;
+            if failures == allowed {
+                return said;
             }
         }
     }
@@ -404,6 +419,15 @@ impl Leave<'_> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
+        let ended = self.inner.table().end_original(&self.seated.key, self.seated.turn);
+        if let Some(name) = ended {
+            self.inner.changed();
+            let reason =
+                format!("the connection of {} has ended, and its process with it", self.seated.key.name);
+            let inner = Arc::clone(self.inner);
+            self.inner.tasks.spawn(async move { inner.tell(PoolEvent::Gone { name, reason }).await });
+            return;
+        }
         let away = self.inner.table().leave(&self.seated.key, self.seated.turn);
         self.inner.changed();
         if let Some(away) = away {

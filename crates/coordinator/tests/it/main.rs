@@ -11,6 +11,7 @@ mod hooks;
 mod legacy;
 mod mirror;
 mod orders;
+mod original;
 mod outcomes;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
@@ -76,6 +77,12 @@ testkit::on_both! {
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_deleted_is_told_to_end;
+    original:
+        an_original_is_given_one_build_and_told_to_end,
+        an_original_is_idle_until_it_is_leased_and_busy_then,
+        exits_timeouts_and_a_full_log_are_failures_on_an_original,
+        what_runs_on_an_original_is_lost_with_its_connection_and_tried_again,
+        what_runs_on_an_original_is_lost_with_the_coordinator_and_tried_again;
     fences:
         a_paused_coordinator_writes_nothing_at_any_transition,
         a_lead_that_is_lost_leases_nothing,

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::outcomes::cause;
 use crate::world::{World, buildlet};
 
-const HOST: &str = "[host.far]\npool = \"reverse\"\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\n\
+pub const HOST: &str = "[host.far]\npool = \"reverse\"\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\n\
     [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
     [builder.b]\nhost = \"far\"\nrecipe = \"r\"\n";
 
@@ -26,22 +26,31 @@ fn configuration(run: &str) -> String {
     format!("{HOST}[recipe.r]\nrun = '''{run}'''\n")
 }
 
-fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
+pub fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
     let pool = ReversePool::new(Arc::clone(&world.clock) as _);
     let reception = pool.reception();
     (Arc::new(pool), reception)
 }
 
 /// A machine: an agent that listens where only a shim reaches it, which dials in for it.
-struct Far {
-    socket: PathBuf,
-    agent: Child,
+pub struct Far {
+    pub socket: PathBuf,
+    pub agent: Child,
     name: &'static str,
     instance: String,
 }
 
+/// What a machine speaks.
+#[derive(Clone, Copy)]
+pub enum Speaks {
+    /// All that it can.
+    Ours,
+    /// The original's endpoints: what of it says more is not heard, and asked for that it breaks off.
+    Original,
+}
+
 impl Far {
-    async fn start(world: &World) -> Far {
+    pub async fn start(world: &World) -> Far {
         Far::named(world, "box").await
     }
 
@@ -82,23 +91,29 @@ impl Far {
 
     /// Dials in; aborted, all connections break.
     fn dial(&self, reception: &Reception) -> JoinHandle<String> {
-        tokio::spawn(dialled(self.registration(), self.socket.clone(), reception.clone()))
+        tokio::spawn(dialled(self.registration(), Speaks::Ours, self.socket.clone(), reception.clone()))
     }
 
     /// Dials in, and says goodbye at that word.
     fn dial_until(&self, reception: &Reception, leave: oneshot::Receiver<()>) -> JoinHandle<String> {
         let leave = async move { drop(leave.await) };
-        tokio::spawn(dialled_until(self.registration(), self.socket.clone(), reception.clone(), leave))
+        tokio::spawn(dialled_until(self.registration(), Speaks::Ours, self.socket.clone(), reception.clone(), leave))
     }
 }
 
 /// Returns why the coordinator let go.
-async fn dialled(registration: Registration, socket: PathBuf, reception: Reception) -> String {
-    dialled_until(registration, socket, reception, std::future::pending()).await
+pub async fn dialled(
+    registration: Registration,
+    speaks: Speaks,
+    socket: PathBuf,
+    reception: Reception,
+) -> String {
+    dialled_until(registration, speaks, socket, reception, std::future::pending()).await
 }
 
 async fn dialled_until(
     registration: Registration,
+    speaks: Speaks,
     socket: PathBuf,
     reception: Reception,
     leave: impl Future<Output = ()>,
@@ -127,7 +142,10 @@ async fn dialled_until(
             let socket = socket.clone();
             streams.spawn(async move {
                 let mut agent = UnixStream::connect(socket).await?;
-                tokio::io::copy_bidirectional(&mut stream, &mut agent).await
+                match speaks {
+                    Speaks::Ours => tokio::io::copy_bidirectional(&mut stream, &mut agent).await.map(drop),
+                    Speaks::Original => crate::original::copy_veiled(stream, agent).await,
+                }
             });
         }
         std::future::pending::<()>().await;
@@ -151,7 +169,7 @@ async fn answered(mut connection: DuplexStream) -> DuplexStream {
     connection
 }
 
-async fn until_logged(world: &World, text: &str) {
+pub async fn until_logged(world: &World, text: &str) {
     for _ in 0..2000 {
         let running = world.builds().await.into_iter().find(|row| row.state == "running");
         if let Some(row) = running
@@ -195,7 +213,7 @@ pub async fn a_machine_that_dials_in_is_given_builds(world: World) {
     let [machine] = &*status.workers else { panic!("{status:?}") };
     assert_eq!((machine.pool.as_str(), machine.host.as_str()), ("reverse", "far"));
     assert!(machine.detail.starts_with("box, version "), "{machine:?}");
-    assert_eq!(reception.connected()[0].worker, Some(machine.worker));
+    assert_eq!(reception.connected()[0].worker, machine.worker);
     // The same machine, wiped, has the next one.
     world.push("one", &[2, 1]).await;
     for _ in 0..1000 {
@@ -287,19 +305,19 @@ pub async fn a_machine_that_lies_or_is_not_ours_is_given_nothing(world: World) {
     let far = Far::start(&world).await;
     for instance in [None, Some("another".to_owned())] {
         let registration = Registration { instance, ..far.registration() };
-        let reason = dialled(registration, far.socket.clone(), reception.clone()).await;
+        let reason = dialled(registration, Speaks::Ours, far.socket.clone(), reception.clone()).await;
         assert_eq!(reason, "it registered as another process than it says it is");
     }
     // Nobody is behind it.
     let nowhere = world.dir.path().join("nowhere");
-    let reason = dialled(far.registration(), nowhere, reception.clone()).await;
+    let reason = dialled(far.registration(), Speaks::Ours, nowhere, reception.clone()).await;
     assert!(reason.starts_with("it does not say how it is"), "{reason}");
     assert!(running.status().await.workers.is_empty() && reception.connected().is_empty());
     // One that has worked for somebody who is not known here begins anew.
     let socket = buildlet_client::Address::Unix(far.socket.clone());
     let client = BuildletClient::new(socket, None).with_fence(1, "somebody's");
     client.wipe().await.unwrap();
-    let reason = dialled(far.registration(), far.socket.clone(), reception.clone()).await;
+    let reason = dialled(far.registration(), Speaks::Ours, far.socket.clone(), reception.clone()).await;
     assert!(reason.starts_with("it is to start anew"), "{reason}");
     let mut agent = far.agent;
     let ended = tokio::time::timeout(Duration::from_secs(20), agent.wait()).await.unwrap().unwrap();

@@ -280,7 +280,7 @@ pub(super) async fn reverse(State(api): State<Arc<Api>>) -> Result<Response, Fai
             machines: None,
         };
         for machine in connected.iter().filter(|machine| machine.host == host_type) {
-            let running = status.running.iter().find(|running| Some(running.worker) == machine.worker);
+            let running = status.running.iter().find(|running| running.worker == machine.worker);
             one.add(machine, now, running.map(|running| running.started));
         }
         (host_type, one)

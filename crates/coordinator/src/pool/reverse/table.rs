@@ -25,13 +25,20 @@ impl Key {
     }
 
     pub fn of(address: &Address) -> Option<Key> {
-        let Address::Reverse { host, name, instance } = address else { return None };
+        let (Address::Reverse { host, name, instance }
+        | Address::Original { host, name, connection: instance }) = address
+        else {
+            return None;
+        };
         Some(Key { host: host.clone(), name: name.clone(), instance: instance.clone() })
     }
 
-    fn address(&self) -> Address {
+    fn address(&self, ours: bool) -> Address {
         let Key { host, name, instance } = self.clone();
-        Address::Reverse { host, name, instance }
+        match ours {
+            true => Address::Reverse { host, name, instance },
+            false => Address::Original { host, name, connection: instance },
+        }
     }
 }
 
@@ -42,8 +49,8 @@ pub struct Shown {
     pub host: String,
     /// The name that it gave itself.
     pub name: String,
-    /// Its worker, if builds can be given to it.
-    pub worker: Option<WorkerId>,
+    /// Its worker.
+    pub worker: WorkerId,
     /// The version of the original's protocol that it speaks.
     pub version: i32,
     /// Since when it is connected.
@@ -86,21 +93,27 @@ pub(super) struct Seated {
     pub was_away: bool,
     /// The places of processes of its name that were away, which are dead.
     pub replaced: Vec<WorkerId>,
+    ours: bool,
     version: i32,
 }
 
 impl Seated {
     pub fn machine(&self) -> Machine {
-        machine(&self.key, self.worker, self.version)
+        machine(&self.key, self.worker, self.ours, self.version)
+    }
+
+    pub fn is_ours(&self) -> bool {
+        self.ours
     }
 }
 
-fn machine(key: &Key, name: WorkerId, version: i32) -> Machine {
-    let detail = match version {
-        0 => key.name.clone(),
-        version => format!("{}, version {version}", key.name),
+fn machine(key: &Key, name: WorkerId, ours: bool, version: i32) -> Machine {
+    let detail = match (version, ours) {
+        (0, _) => key.name.clone(),
+        (version, true) => format!("{}, version {version}", key.name),
+        (version, false) => format!("{}, original buildlet, version {version}", key.name),
     };
-    Machine { name, host: key.host.clone(), address: Some(key.address()), detail }
+    Machine { name, host: key.host.clone(), address: Some(key.address(ours)), detail }
 }
 
 impl<L: Clone> Table<L> {
@@ -139,7 +152,7 @@ impl<L: Clone> Table<L> {
         let was_away = matches!(older, Some(None));
         let seat = Seat { worker: worker_now, ours, version, since, link: Some(link), turn };
         self.seats.insert(key.clone(), seat);
-        (Seated { key, worker: worker_now, turn, is_new, was_away, replaced, version }, older.flatten())
+        (Seated { key, worker: worker_now, turn, is_new, was_away, replaced, ours, version }, older.flatten())
     }
 
     /// Keeps a place for a machine that was there before; its turn, unless it has a place.
@@ -153,15 +166,17 @@ impl<L: Clone> Table<L> {
         Some(turn)
     }
 
+    /// Takes the place of an original whose connection has ended, and says whose it was: nobody comes back to it.
+    pub fn end_original(&mut self, key: &Key, turn: u64) -> Option<WorkerId> {
+        self.seats.get(key).filter(|seat| seat.turn == turn && !seat.ours)?;
+        self.seats.remove(key).map(|seat| seat.worker)
+    }
+
     /// Notes that a machine's connection has ended, unless it has come by another since. Returns the turn in which it is away;
     /// none if it has no place any more.
     pub fn leave(&mut self, key: &Key, turn: u64) -> Option<u64> {
         let next = self.turn();
         let seat = self.seats.get_mut(key).filter(|seat| seat.turn == turn)?;
-        if !seat.ours {
-            self.seats.remove(key);
-            return None;
-        }
         (seat.link, seat.turn) = (None, next);
         Some(next)
     }
@@ -181,10 +196,13 @@ impl<L: Clone> Table<L> {
     pub fn delete(&mut self, worker: WorkerId) -> Option<Option<L>> {
         let key = self.seats.iter().find(|(_, seat)| seat.worker == worker).map(|(key, _)| key.clone())?;
         let seat = self.seats.remove(&key)?;
-        if self.deleted.len() == DELETED {
-            self.deleted.pop_front();
+        // No connection of an original comes twice.
+        if seat.ours {
+            if self.deleted.len() == DELETED {
+                self.deleted.pop_front();
+            }
+            self.deleted.push_back(key);
         }
-        self.deleted.push_back(key);
         Some(seat.link)
     }
 
@@ -201,10 +219,10 @@ impl<L: Clone> Table<L> {
         self.seats.get(key).map(|seat| seat.link.clone())
     }
 
-    /// The machines that builds can be given to.
+    /// The machines that outlive a coordinator.
     pub fn machines(&self) -> Vec<Machine> {
         let ours = self.seats.iter().filter(|(_, seat)| seat.ours);
-        ours.map(|(key, seat)| machine(key, seat.worker, seat.version)).collect()
+        ours.map(|(key, seat)| machine(key, seat.worker, seat.ours, seat.version)).collect()
     }
 
     /// The machines that are connected.
@@ -214,7 +232,7 @@ impl<L: Clone> Table<L> {
             .map(|(key, seat)| Shown {
                 host: key.host.clone(),
                 name: key.name.clone(),
-                worker: seat.ours.then_some(seat.worker),
+                worker: seat.worker,
                 version: seat.version,
                 since: seat.since,
             })

@@ -64,14 +64,26 @@ fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
 }
 
 #[test]
-fn an_original_has_a_place_while_it_is_connected_and_no_builds() {
+fn an_original_has_a_place_while_it_is_connected_and_no_longer() {
     let mut table = Table::default();
     let (came, _) = table.sit(key("a", 1), 'x', worker(1), 29, false, Micros(7));
-    assert!(table.machines().is_empty());
+    let address = came.machine().address.unwrap();
+    assert!(matches!(address, crate::pool::Address::Original { .. }));
+    assert_eq!(Key::of(&address).as_ref(), Some(&key("a", 1)));
+    assert!(table.machines().is_empty(), "it outlives no coordinator");
     let [shown] = &*table.shown() else { panic!() };
-    assert_eq!((shown.worker, shown.since), (None, Micros(7)));
-    assert_eq!(table.leave(&key("a", 1), came.turn), None);
+    assert_eq!((shown.worker, shown.since), (worker(1), Micros(7)));
+    assert_eq!(table.end_original(&key("a", 1), came.turn + 1), None);
+    assert_eq!(table.end_original(&key("a", 1), came.turn), Some(worker(1)));
+    assert_eq!(table.end_original(&key("a", 1), came.turn), None);
     assert!(table.shown().is_empty());
+    // One of ours keeps its place.
+    let (ours, _) = table.sit(key("b", 1), 'y', worker(2), 29, true, Micros(7));
+    assert_eq!(table.end_original(&key("b", 1), ours.turn), None);
+    // Used and deleted, it takes no room in what is remembered.
+    table.sit(key("c", 1), 'z', worker(3), 29, false, Micros(7));
+    assert_eq!(table.delete(worker(3)), Some(Some('z')));
+    assert!(!table.was_deleted(&key("c", 1)) && !table.knows(&key("c", 1)));
 }
 
 proptest::proptest! {

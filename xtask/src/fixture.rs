@@ -33,6 +33,8 @@ pub const SERVER_FILE: &str = "bellwether-server.toml";
 /// The name of the expectations in the fixture.
 pub const EXPECTED: &str = "expected.json";
 
+pub(crate) use packages::unpack;
+
 /// One repository of the fixture, as far as the expectations are concerned.
 #[cfg(test)]
 pub struct Planned {

@@ -3,13 +3,15 @@
 //! Original buildlets put a port other than 443 into the name that TLS asks for, which no TLS library takes: so all runs in a
 //! network namespace of its own, where 443 is free and nothing else can be reached.
 
+mod builds;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use testkit::{Kill, kill, wait_for};
+use testkit::{Answer, Kill, kill, wait_for};
 
 use crate::process::{self, End, Line};
 use crate::{metadata, server_binary, setup};
@@ -24,7 +26,7 @@ const HOST: &str = "host-linux-amd64-localdev";
 /// Longest build of a program, with what it needs.
 const BUILD: Duration = Duration::from_secs(30 * 60);
 /// All of it inside the namespace.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 /// Longest wait for what a program does.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A machine that is idle is asked every 10 to 14 s how it is; so long it must stay.
@@ -50,6 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Some(program) => program.clone(),
         None => server_binary::build(&["--all-features"])?,
     };
+    builds::fetch()?;
     let originals = match originals() {
         Ok(originals) => originals,
         Err(error) => {
@@ -124,9 +127,14 @@ fn inside(program: &Path, originals: &Path) -> Result<ExitCode> {
         let pairing = format!("buildlet of {component}, revdial {revdial} -> our coordinator");
         row(pairing, server.receives(&buildlet, dir.path(), version));
     }
+    for (component, version, _) in BUILDLETS {
+        let buildlet = originals.join(setup::version(component)?).join("buildlet");
+        let pairing = format!("builds on buildlet of {component}");
+        row(pairing, builds::built(&server, &buildlet, dir.path(), version));
+    }
     let ours = ours_by_theirs(program, &originals.join("coordinator"), dir.path());
     row("our buildlet -> revdial v2 of xbuild-newest".to_owned(), ours);
-    println!("{} pairings, {differences} differences", BUILDLETS.len() + 1);
+    println!("{} pairings, {differences} differences", 2 * BUILDLETS.len() + 1);
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -162,10 +170,13 @@ impl Server {
         let data = dir.join("data");
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("builder-key"), MASTER)?;
+        let repository = dir.join("sync");
+        builds::repository(&repository)?;
+        let builds = builds::config(&repository, dir)?;
         let config = format!(
             "[environment.dev]\nurl = \"https://localhost\"\ntls = {{ self_signed = true }}\n\
              [dashboard]\nbuilder_key_file = \"builder-key\"\n\
-             [host.{HOST}]\npool = \"reverse\"\ntrust = \"trusted\"\n"
+             [host.{HOST}]\npool = \"reverse\"\ntrust = \"trusted\"\n{builds}"
         );
         let file = dir.join("server.toml");
         std::fs::write(&file, config)?;
@@ -179,10 +190,18 @@ impl Server {
 
     /// The machines that have dialled in, as the original's programs are told.
     fn machines(&self) -> Result<Value> {
+        Ok(self.get("/status/reverse.json")?["HostTypes"][HOST]["Machines"].take())
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        self.answer(path)?.json()
+    }
+
+    fn answer(&self, path: &str) -> Result<Answer> {
         let address = ([127, 0, 0, 1], 443).into();
-        let answer = testkit::request(address, "GET", "/status/reverse.json", None, None)?;
-        ensure!(answer.status == 200, "/status/reverse.json: {}", answer.status);
-        Ok(answer.json()?["HostTypes"][HOST]["Machines"].take())
+        let answer = testkit::request(address, "GET", path, None, None)?;
+        ensure!(answer.status == 200, "{path}: {}", answer.status);
+        Ok(answer)
     }
 
     /// Has an original buildlet dial in, looks whether it stays, and ends it.

@@ -47,8 +47,8 @@ impl Buildlet {
     pub fn fenced(self, fence: u64, lease: &str) -> Buildlet {
         match self {
             Buildlet::Ours(client) => Buildlet::Ours(client.with_fence(fence, lease)),
-            // What keeps a coordinator that is over away from it is the database: each command comes after a row was
-            // moved on, and a connection is nobody's but the process's that received it.
+            // What holds back a coordinator that is over is the database: each step comes after a row was moved on, and
+            // whoever can't move it ends, and its connections with it, which are nobody else's.
             Buildlet::Original(original) => Buildlet::Original(original),
         }
     }

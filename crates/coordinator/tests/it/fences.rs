@@ -55,7 +55,7 @@ pub async fn a_paused_coordinator_writes_nothing_at_any_transition(world: World)
 }
 
 /// Waits for so many builds to be done and reported; returns the latest.
-async fn finished(world: &World, count: usize, at: &str) -> dashboard::api::BuildReport {
+pub async fn finished(world: &World, count: usize, at: &str) -> dashboard::api::BuildReport {
     let end = std::time::Instant::now() + PATIENCE;
     loop {
         let rows = world.builds().await;

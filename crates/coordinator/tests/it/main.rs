@@ -82,7 +82,8 @@ testkit::on_both! {
         an_original_is_idle_until_it_is_leased_and_busy_then,
         exits_timeouts_and_a_full_log_are_failures_on_an_original,
         what_runs_on_an_original_is_lost_with_its_connection_and_tried_again,
-        what_runs_on_an_original_is_lost_with_the_coordinator_and_tried_again;
+        what_runs_on_an_original_is_lost_with_the_coordinator_and_tried_again,
+        a_paused_coordinator_gives_its_original_no_command_and_writes_nothing;
     fences:
         a_paused_coordinator_writes_nothing_at_any_transition,
         a_lead_that_is_lost_leases_nothing,

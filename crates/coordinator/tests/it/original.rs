@@ -4,15 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::{NoHooks, Protocol, Reception, Registration};
+use coordinator::{NoHooks, Protocol, Reception, Registration, Stopped};
 use dashboard::api::{BuildReport, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+use crate::fences::finished;
+use crate::hooks::Freeze;
 use crate::outcomes::cause;
 use crate::reverse::{Far, HOST, Speaks, dialled, pool, until_logged};
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// What an agent of ours has in its status beside the version.
 const MARK: &[u8] = b"\"Bellwether\":";
@@ -214,4 +216,55 @@ pub async fn what_runs_on_an_original_is_lost_with_the_coordinator_and_tried_aga
     assert!(lost.detail.starts_with("the machine was gone when the server started again"), "{lost:?}");
     ended(far).await;
     none_left(&running, &reception).await;
+}
+
+/// Its machine knows no fence and stays connected to it: that a step's row can't be moved on is all that holds it back.
+pub async fn a_paused_coordinator_gives_its_original_no_command_and_writes_nothing(world: World) {
+    let count = world.dir.path().join("count");
+    let run = format!("echo x >>{}; echo done", count.display());
+    let text = format!("{HOST}[recipe.r]\nrun = '''{run}'''\n").replace("horizon = 1", "horizon = 50");
+    world.configure(&text);
+    let mut commits = Vec::new();
+    for (point, attempts, commands) in [
+        ("before_preparing", 2, 1),
+        ("before_running", 2, 1),
+        ("before_reporting", 2, 2),
+        // What it came to was written down.
+        ("before_done", 1, 1),
+    ] {
+        let freeze = Freeze::at(point);
+        let (first, theirs) = pool(&world);
+        let paused = world.start_with(first, Arc::clone(&freeze) as _).await;
+        let held = Far::start_as(&world, "held").await;
+        let dialled = dial(&held, &theirs);
+        commits.insert(0, commits.len() as u32 + 1);
+        world.push("one", &commits).await;
+        tokio::time::timeout(PATIENCE, freeze.reached.cancelled()).await.expect(point);
+        let (second, reception) = pool(&world);
+        let next = world.start_with(second, Arc::new(NoHooks)).await;
+        let far = Far::start(&world).await;
+        let _dialled = dial(&far, &reception);
+        let build = finished(&world, commits.len(), point).await;
+        assert_eq!(
+            (build.outcome, build.attempts.len()),
+            (Some(Outcome::Ok), attempts),
+            "{point}: {build:?}"
+        );
+        assert_eq!(world.log(build.attempts.last().unwrap()).await, "done\n", "{point}");
+        if attempts == 2 {
+            ended(far).await;
+            none_left(&next, &reception).await;
+        }
+        next.stop.cancel();
+        assert_eq!(next.stopped().await, Stopped::AtOnce);
+        let before = world.everything().await;
+        assert_eq!(theirs.connected().len(), 1, "{point}: its machine is still there");
+        freeze.release.cancel();
+        assert_eq!(paused.stopped().await, Stopped::Superseded, "{point}");
+        assert_eq!(world.everything().await, before, "{point}: the paused one wrote");
+        let ran = std::fs::read_to_string(&count).unwrap();
+        assert_eq!(ran.lines().count(), commands, "{point}: the paused one gave a command");
+        std::fs::remove_file(&count).unwrap();
+        dialled.abort();
+    }
 }

@@ -36,7 +36,7 @@ pub fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
 pub struct Far {
     pub socket: PathBuf,
     pub agent: Child,
-    name: &'static str,
+    name: String,
     instance: String,
 }
 
@@ -51,10 +51,11 @@ pub enum Speaks {
 
 impl Far {
     pub async fn start(world: &World) -> Far {
-        Far::named(world, "box").await
+        Far::start_as(world, "box").await
     }
 
-    async fn named(world: &World, name: &'static str) -> Far {
+    /// With a name and places of its own.
+    pub async fn start_as(world: &World, name: &str) -> Far {
         let dir = world.dir.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let socket = dir.join("socket");
@@ -73,6 +74,7 @@ impl Far {
         let client = BuildletClient::new(buildlet_client::Address::Unix(socket.clone()), None);
         for _ in 0..500 {
             if let Ok(status) = client.status().await {
+                let name = name.to_owned();
                 return Far { socket, agent, name, instance: status.bellwether.unwrap().instance };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -83,7 +85,7 @@ impl Far {
     fn registration(&self) -> Registration {
         Registration {
             host: "far".into(),
-            name: self.name.into(),
+            name: self.name.clone(),
             instance: Some(self.instance.clone()),
             protocol: Protocol::V2,
         }
@@ -395,7 +397,7 @@ pub async fn a_machine_that_is_away_is_given_nothing_while_another_is_here(world
     world.configure(&configuration("cat hello"));
     let (pool, reception) = pool(&world);
     let running = world.start_with(pool, Arc::new(NoHooks)).await;
-    let (near, far) = (Far::start(&world).await, Far::named(&world, "chest").await);
+    let (near, far) = (Far::start(&world).await, Far::start_as(&world, "chest").await);
     let lasts = far.dial(&reception);
     running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
     lasts.abort();

@@ -99,7 +99,13 @@ impl Far {
     /// Dials in, and says goodbye at that word.
     fn dial_until(&self, reception: &Reception, leave: oneshot::Receiver<()>) -> JoinHandle<String> {
         let leave = async move { drop(leave.await) };
-        tokio::spawn(dialled_until(self.registration(), Speaks::Ours, self.socket.clone(), reception.clone(), leave))
+        tokio::spawn(dialled_until(
+            self.registration(),
+            Speaks::Ours,
+            self.socket.clone(),
+            reception.clone(),
+            leave,
+        ))
     }
 }
 

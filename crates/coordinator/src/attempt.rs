@@ -34,8 +34,7 @@ use crate::recipe::{End, Run, RunError, Surroundings};
 use crate::report::ReportQueue;
 use crate::usual::Usual;
 use crate::vault::Vault;
-pub(crate) use buildlet::Buildlet;
-use buildlet::Left;
+pub(crate) use buildlet::{Buildlet, Left};
 use record::Record;
 pub(crate) use retry::avoided;
 

@@ -3,6 +3,8 @@
 //! It writes nothing of a build itself: rows are made by whoever brings work, and moved on by the drivers. What it holds in
 //! memory can be read back from the database at any time, which is what a start does.
 
+mod hold;
+mod machines;
 mod needs;
 mod rows;
 mod start;
@@ -14,19 +16,20 @@ use std::time::Duration;
 
 use buildlet_client::BuildletClient;
 use store::builds::BuildRow;
-use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds, workers};
+use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Buildlet, Driven, Fate, Grant, Shared, Start, avoided, drive};
-use crate::clock::new_id;
-use crate::gomote::{self, Hold};
+use crate::gomote::Hold;
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
-use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
+use crate::pool::{Address, Pool, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use hold::hold_request;
+use machines::Worker;
 use rows::Rows;
 pub use status::{BlockedRepo, RunningBuild, Status, WaitingBuild, WorkerStatus};
 
@@ -49,24 +52,6 @@ pub(crate) enum Message {
     Why(BuildId, oneshot::Sender<Option<Wait>>),
     /// How do things stand?
     Status(oneshot::Sender<Status>),
-}
-
-struct Worker {
-    host: String,
-    pool: Arc<dyn Pool>,
-    machine: Option<Machine>,
-    state: &'static str,
-    reason: Option<String>,
-    created: Micros,
-    /// Whether it can't be reached for now.
-    away: bool,
-}
-
-impl Worker {
-    fn starting(host: &str, pool: &Arc<dyn Pool>, created: Micros) -> Worker {
-        let (host, pool) = (host.to_owned(), Arc::clone(pool));
-        Worker { host, pool, machine: None, state: "starting", reason: None, created, away: false }
-    }
 }
 
 struct Running {
@@ -100,24 +85,6 @@ pub(crate) struct Core {
     draining: bool,
     /// Builds that are queued in the database and could not be read back from it.
     requeue_later: BTreeSet<BuildId>,
-}
-
-/// What the scheduler is asked for somebody who wants a machine. No limit of builds counts it.
-fn hold_request(hold: &Hold, now: Micros) -> Request {
-    Request {
-        build: hold.id,
-        builder: hold.builder.clone(),
-        hosts: hold.hosts.clone(),
-        class: Class::Interactive,
-        priority: 0,
-        commit_time: now,
-        requested: now,
-        limits: Vec::new(),
-        avoid: Vec::new(),
-        not_before: None,
-        need: None,
-        blocked: None,
-    }
 }
 
 /// How long the scheduler waits for the database when it reads a build back.
@@ -233,38 +200,6 @@ impl Core {
             if self.scheduler.request(row.id).as_ref() != Some(&request) {
                 self.apply(Event::Queued(request));
             }
-        }
-    }
-
-    /// How many machines of a host there are that can be given builds, or are at one.
-    fn machines(&self, host: &str) -> u32 {
-        let counts = |worker: &&Worker| worker.host == host && !matches!(worker.state, "set_aside" | "away");
-        let of_host = self.workers.values().filter(counts);
-        u32::try_from(of_host.count()).unwrap_or(u32::MAX)
-    }
-
-    /// Tells the scheduler of a host: how many machines it may have, or why none.
-    fn tell_host(&mut self, host: &buildenv::Host) {
-        let pool = host.pool.as_str();
-        let blocked = match (self.pools.contains_key(pool), self.draining) {
-            (_, true) => Some("the server is going down".to_owned()),
-            (false, _) => Some(format!("pool {pool} is not available on this server")),
-            _ => None,
-        };
-        let capacity = match host.pool {
-            // None is ever made: there are as many as have come, and are here.
-            buildenv::Pool::Reverse => self.machines(host.name.as_str()),
-            _ => host.capacity.unwrap_or(self.capacity),
-        };
-        self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
-    }
-
-    /// Tells the scheduler how many machines of a host there are now, where they come by themselves.
-    fn recount(&mut self, host: &str) {
-        let config = Arc::clone(&self.config.borrow());
-        let known = config.hosts().iter().find(|known| known.name.as_str() == host);
-        if let Some(known) = known.filter(|known| known.pool == buildenv::Pool::Reverse) {
-            self.tell_host(known);
         }
     }
 
@@ -431,6 +366,12 @@ impl Core {
         BuildletClient::new(found.unwrap_or_else(nowhere), None)
     }
 
+    /// What answers at a machine.
+    fn buildlet(&self, worker: WorkerId) -> Buildlet {
+        let machine = self.workers.get(&worker).and_then(|known| known.machine.as_ref());
+        Buildlet::at(machine.and_then(|machine| machine.address.as_ref()), self.client(worker))
+    }
+
     fn start(&mut self, row: BuildRow, worker: WorkerId, host: String, start: Start) {
         let build = row.id;
         let address = self.workers.get(&worker).and_then(|known| known.machine.as_ref()?.address.clone());
@@ -439,8 +380,7 @@ impl Core {
             // A machine that is gone already: the driver writes that down.
             gone.cancel();
         }
-        let client = self.client(worker);
-        let buildlet = Buildlet::at(address.as_ref(), client);
+        let buildlet = self.buildlet(worker);
         if row.cancel.is_some() {
             cancel.cancel();
         }
@@ -453,49 +393,6 @@ impl Core {
         let patience = self.workers.get(&worker).and_then(|known| known.pool.patience());
         let grant = Grant { build: row, worker, host, buildlet, patience, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
-    }
-
-    /// Gives a machine to somebody who holds it.
-    fn hold(&mut self, hold: Hold, worker: WorkerId, host: String) {
-        let gone = CancellationToken::new();
-        let known = self.workers.get(&worker);
-        if known.is_none_or(|known| known.machine.is_none()) {
-            gone.cancel();
-        }
-        let patience = known.and_then(|known| known.pool.patience());
-        let machine = gomote::Machine { worker, host, client: self.client(worker), patience };
-        self.set_state(worker, "busy", Some(format!("held as {}", hold.name)));
-        self.held.insert(hold.id, (worker, gone.clone()));
-        self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, machine, gone));
-    }
-
-    /// Gives the machine of a build that failed to somebody who wants to look at it.
-    fn hold_as_it_is(
-        &mut self,
-        (repo, builder): (String, String),
-        owner: String,
-        worker: WorkerId,
-        host: String,
-    ) {
-        let clock = Arc::clone(self.shared.ledger.clock());
-        let id = new_id!(BuildId, *clock);
-        let builder = match resolve::builder(&self.config.borrow(), &repo, &builder) {
-            Ok(found) => found.full_name(),
-            Err(_) => builder,
-        };
-        let hold = Hold {
-            id,
-            name: self.shared.gomotes.reserve(&owner, &builder, id),
-            owner,
-            repo,
-            builder,
-            hosts: vec![host.clone()],
-            granted: None,
-            before: None,
-        };
-        let request = hold_request(&hold, self.now());
-        self.apply(Event::Resumed { request, worker, host: host.clone() });
-        self.hold(hold, worker, host);
     }
 
     async fn driven(&mut self, driven: Driven) {
@@ -534,38 +431,6 @@ impl Core {
         }
     }
 
-    /// A machine is clean and free; it counts if it can be reached.
-    fn idle(&mut self, worker: WorkerId) {
-        let Some(known) = self.workers.get_mut(&worker) else { return };
-        known.reason = None;
-        let host = known.host.clone();
-        if known.away {
-            known.state = "away";
-            // First: its place is not one to make another machine for.
-            self.recount(&host);
-            self.apply(Event::MachineAway { worker, host });
-        } else {
-            known.state = "idle";
-            self.apply(Event::MachineIdle { worker, host: host.clone() });
-            self.recount(&host);
-        }
-    }
-
-    /// A machine can't be reached for now, or can be again. What it does goes on, and whoever holds it waits.
-    fn away(&mut self, worker: WorkerId, away: bool) {
-        let Some(known) = self.workers.get_mut(&worker) else { return };
-        known.away = away;
-        if matches!(known.state, "idle" | "away") {
-            self.idle(worker);
-        }
-    }
-
-    fn set_state(&mut self, worker: WorkerId, state: &'static str, reason: Option<String>) {
-        if let Some(known) = self.workers.get_mut(&worker) {
-            (known.state, known.reason) = (state, reason);
-        }
-    }
-
     /// Queues a build again that is to have another attempt. While the database is away it is kept for later.
     async fn requeue(&mut self, build: BuildId) {
         self.requeue_later.remove(&build);
@@ -587,124 +452,6 @@ impl Core {
                 tracing::warn!(%build, %error, "a build can't be queued again yet; trying again");
                 self.requeue_later.insert(build);
             }
-        }
-    }
-
-    /// A machine is no more: tells the driver that holds it, and its pool to clean up.
-    fn forget(&mut self, worker: WorkerId, reason: String) {
-        if self.workers.contains_key(&worker) {
-            self.shared.measures.machine_lost();
-        }
-        self.end(worker, reason);
-    }
-
-    /// As [`Core::forget`], of one that has done what it was for.
-    fn end(&mut self, worker: WorkerId, reason: String) {
-        for running in self.running.values().filter(|running| running.worker == worker) {
-            running.gone.cancel();
-        }
-        for (_, gone) in self.held.values().filter(|(held, _)| *held == worker) {
-            gone.cancel();
-        }
-        // Also one that was gone before this coordinator came, which a resumed attempt still held: it takes no place.
-        let known = self.workers.remove(&worker);
-        if let Some(known) = &known {
-            // First: its place is not one to make another machine for.
-            self.recount(&known.host);
-        }
-        self.apply(Event::MachineGone { worker });
-        let Some(known) = known else { return };
-        tracing::info!(%worker, host = known.host, reason, "a machine is gone");
-        self.journal.note(Note::WorkerGone(self.now(), worker, reason));
-        let pool = known.pool;
-        self.tasks.spawn(async move {
-            if let Err(error) = pool.ask(Ask::Delete { name: worker }).await {
-                tracing::warn!(%worker, %error, "a machine could not be deleted; the next start finds it");
-            }
-        });
-    }
-
-    fn create(&mut self, host: &str, count: u32) {
-        let config = Arc::clone(&self.config.borrow());
-        let pool = config.hosts().iter().find(|known| known.name.as_str() == host);
-        let Some(pool) = pool.and_then(|known| self.pools.get(known.pool.as_str())).cloned() else { return };
-        for _ in 0..count {
-            let clock = Arc::clone(self.shared.ledger.clock());
-            let name = new_id!(WorkerId, *clock);
-            let created = clock.now();
-            self.workers.insert(name, Worker::starting(host, &pool, created));
-            self.apply(Event::MachineStarting { worker: name, host: host.to_owned() });
-            let (shared, pool, host) = (Arc::clone(&self.shared), Arc::clone(&pool), host.to_owned());
-            let failed = self.journal.failed();
-            self.tasks.spawn(async move {
-                // The row first: a machine without one is taken for a leak.
-                let noted = crate::ledger::transition!(&shared.ledger, "worker", name, |tx| {
-                    workers::insert(&mut tx, name, pool.name(), &host, created).await?
-                });
-                let asked = match noted {
-                    Ok(()) => pool.ask(Ask::Create { name, host: host.clone() }).await.map(drop),
-                    Err(error) => Err(PoolError::Unavailable { message: error.to_string() }),
-                };
-                if let Err(error) = asked {
-                    let _ = failed.send(PoolEvent::Failed { name, host, error }).await;
-                }
-            });
-        }
-    }
-
-    /// A machine came by itself.
-    fn joined(&mut self, machine: Machine) {
-        let (name, host) = (machine.name, machine.host.clone());
-        let config = Arc::clone(&self.config.borrow());
-        let pool = config.hosts().iter().find(|known| known.name.as_str() == host);
-        let Some(pool) = pool.and_then(|known| self.pools.get(known.pool.as_str())).cloned() else { return };
-        if self.workers.contains_key(&name) {
-            return;
-        }
-        let created = self.now();
-        tracing::info!(worker = %name, %host, machine = machine.detail, "a machine has come");
-        self.workers.insert(name, Worker::starting(&host, &pool, created));
-        // In this order: what has come needs no other to be made.
-        self.apply(Event::MachineStarting { worker: name, host: host.clone() });
-        self.recount(&host);
-        let (shared, told) = (Arc::clone(&self.shared), self.journal.failed());
-        self.tasks.spawn(async move {
-            let noted = crate::ledger::transition!(&shared.ledger, "worker", name, |tx| {
-                workers::insert(&mut tx, name, pool.name(), &host, created).await?
-            });
-            let event = match noted {
-                Ok(()) => PoolEvent::Ready { machine },
-                Err(error) => PoolEvent::Gone { name, reason: error.to_string() },
-            };
-            let _ = told.send(event).await;
-        });
-    }
-
-    fn pool_event(&mut self, event: PoolEvent) {
-        let now = self.now();
-        match event {
-            PoolEvent::Joined { machine } => self.joined(machine),
-            PoolEvent::Ready { machine } => {
-                let name = machine.name;
-                let Some(worker) = self.workers.get_mut(&name) else {
-                    tracing::warn!(worker = %name, "a machine appeared that nobody asked for");
-                    return;
-                };
-                let address = serde_json::to_string(&machine.address).unwrap_or_default();
-                worker.machine = Some(machine);
-                self.journal.note(Note::WorkerReady(now, name, address));
-                self.idle(name);
-            }
-            PoolEvent::Away { name } => self.away(name, true),
-            PoolEvent::Back { name } => self.away(name, false),
-            PoolEvent::Failed { name, host, error } => {
-                tracing::warn!(worker = %name, %host, %error, "a machine could not be made");
-                self.workers.remove(&name);
-                self.journal.note(Note::WorkerGone(now, name, error.to_string()));
-                let retry = now + Duration::from_secs(5);
-                self.apply(Event::CreateFailed { worker: name, host, reason: error.to_string(), retry });
-            }
-            PoolEvent::Gone { name, reason } => self.forget(name, reason),
         }
     }
 }

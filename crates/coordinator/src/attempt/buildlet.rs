@@ -43,6 +43,14 @@ impl Buildlet {
         }
     }
 
+    /// What both kinds answer.
+    pub fn client(&self) -> &BuildletClient {
+        match self {
+            Buildlet::Ours(client) => client,
+            Buildlet::Original(original) => original.client(),
+        }
+    }
+
     /// The same with a lease's fencing token on every request, where there is anything that knows one.
     pub fn fenced(self, fence: u64, lease: &str) -> Buildlet {
         match self {
@@ -55,10 +63,7 @@ impl Buildlet {
 
     /// Asks how it is.
     pub async fn status(&self) -> Result<Status, Error> {
-        match self {
-            Buildlet::Ours(client) => client.status().await,
-            Buildlet::Original(original) => original.client().status().await,
-        }
+        self.client().status().await
     }
 
     /// Makes sure that nothing is there from before. One of ours was wiped at the end of the attempt before.
@@ -92,11 +97,7 @@ impl Buildlet {
 
     /// Writes a file that everybody may read.
     pub async fn write_file(&self, path: &str, content: Bytes) -> Result<(), Error> {
-        let client = match self {
-            Buildlet::Ours(client) => client,
-            Buildlet::Original(original) => original.client(),
-        };
-        client.write_file(path, 0o644, content).await
+        self.client().write_file(path, 0o644, content).await
     }
 
     /// Runs a command of ours in the work directory, whose output nobody needs. Returns how it ended: `ok`, or in words.
@@ -169,10 +170,7 @@ impl Buildlet {
 
     /// Streams a directory as a gzip'd tar.
     pub async fn tgz(&self, dir: &str) -> Result<OutputStream, Error> {
-        match self {
-            Buildlet::Ours(client) => client.tgz(dir).await,
-            Buildlet::Original(original) => original.client().tgz(dir).await,
-        }
+        self.client().tgz(dir).await
     }
 
     /// Lets it go at an attempt's end, given what the attempt has found out of it. One of ours is wiped, so that the next

@@ -139,6 +139,7 @@ impl Original {
             dir: step.dir.clone(),
             env: self.variables(&step.env, secrets),
             path: Vec::new(),
+            debug: false,
         };
         sink.begin(index).await.map_err(RunError::Sink)?;
         let limit = Duration::from_millis(step.timeout_ms);

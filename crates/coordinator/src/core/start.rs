@@ -9,8 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::hold::hold_request;
+use super::machines::Worker;
 use super::rows::Rows;
-use super::{Blocked, Core, Worker, hold_request};
+use super::{Blocked, Core};
 use crate::attempt::{Shared, Start, avoided};
 use crate::gomote::Hold;
 use crate::journal::{Journal, Note};

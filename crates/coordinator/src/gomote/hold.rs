@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildlet_client::BuildletClient;
 use store::audit::{self, Deed};
 use store::gomotes::{self, GomoteRow};
 use store::{BuildId, StoreError, WorkerId};
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
-use crate::attempt::{Driven, Fate, Shared, wipe};
+use crate::attempt::{Buildlet, Driven, Fate, Left, Shared};
 use crate::ledger::transition;
 
 /// How often a machine is told that its holder lives, and how often its end is written down.
@@ -52,8 +51,8 @@ pub(crate) struct Machine {
     pub worker: WorkerId,
     /// Its host.
     pub host: String,
-    /// The way to it.
-    pub client: BuildletClient,
+    /// Its buildlet.
+    pub buildlet: Buildlet,
     /// How long its pool waits for it by itself.
     pub patience: Option<Duration>,
 }
@@ -73,9 +72,10 @@ pub(crate) async fn keep(
         return driven(Fate::Idle, false);
     }
     let fence = shared.ledger.next_fence();
-    let client = machine.client.with_fence(fence as u64, &format!("gomote {}", hold.name));
+    let buildlet = machine.buildlet.clone().fenced(fence as u64, &format!("gomote {}", hold.name));
+    let clean = granted.is_some();
     let opened = tokio::select! {
-        opened = open(&shared, &hold, &machine, client.clone()) => opened,
+        opened = open(&shared, &hold, &machine, &buildlet, clean) => opened,
         () = gone.cancelled() => Err(Trouble::Machine(Fate::Lost("it is gone".to_owned()))),
     };
     let session = match opened {
@@ -110,7 +110,7 @@ pub(crate) async fn keep(
     }
     match ended {
         Ended::Lost(reason) => driven(Fate::Lost(reason), false),
-        _ => driven(wipe(&client, machine.patience, &gone).await, false),
+        _ => driven(buildlet.let_go(None, machine.patience, &gone).await, false),
     }
 }
 
@@ -122,15 +122,22 @@ enum Trouble {
     Machine(Fate),
 }
 
-/// Asks the machine where it works, and writes down whose it is.
+/// Asks the machine where it works, and writes down whose it is. Nothing is there from before if it is to be `clean`.
 async fn open(
     shared: &Shared,
     hold: &Hold,
     machine: &Machine,
-    client: BuildletClient,
+    buildlet: &Buildlet,
+    clean: bool,
 ) -> Result<Arc<Session>, Trouble> {
     let lost = |reason: String| Trouble::Machine(Fate::Lost(reason));
-    let workdir = match tokio::time::timeout(machine.patience.unwrap_or(ANSWER), client.workdir()).await {
+    let asked = async {
+        if clean {
+            buildlet.clear(Left::Nothing).await?;
+        }
+        buildlet.client().workdir().await
+    };
+    let workdir = match tokio::time::timeout(machine.patience.unwrap_or(ANSWER), asked).await {
         Ok(Ok(workdir)) => workdir,
         Ok(Err(buildlet_client::Error::SetAside { reason })) => {
             return Err(Trouble::Machine(Fate::SetAside(reason)));
@@ -182,7 +189,7 @@ async fn open(
         builder: row.builder,
         host: row.host,
         workdir,
-        client,
+        client: buildlet.client().clone(),
         end: CancellationToken::new(),
         expires: expires.0.into(),
     }))

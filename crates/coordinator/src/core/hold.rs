@@ -1,0 +1,75 @@
+//! Machines that people hold, as far as the core has to do with them.
+
+use std::sync::Arc;
+
+use store::{BuildId, Micros, WorkerId};
+use tokio_util::sync::CancellationToken;
+
+use super::Core;
+use crate::clock::new_id;
+use crate::gomote::{self, Hold};
+use crate::resolve;
+use crate::schedule::{Class, Event, Request};
+
+/// What the scheduler is asked for somebody who wants a machine. No limit of builds counts it.
+pub(super) fn hold_request(hold: &Hold, now: Micros) -> Request {
+    Request {
+        build: hold.id,
+        builder: hold.builder.clone(),
+        hosts: hold.hosts.clone(),
+        class: Class::Interactive,
+        priority: 0,
+        commit_time: now,
+        requested: now,
+        limits: Vec::new(),
+        avoid: Vec::new(),
+        not_before: None,
+        need: None,
+        blocked: None,
+    }
+}
+
+impl Core {
+    /// Gives a machine to somebody who holds it.
+    pub(super) fn hold(&mut self, hold: Hold, worker: WorkerId, host: String) {
+        let gone = CancellationToken::new();
+        let known = self.workers.get(&worker);
+        if known.is_none_or(|known| known.machine.is_none()) {
+            gone.cancel();
+        }
+        let patience = known.and_then(|known| known.pool.patience());
+        let machine = gomote::Machine { worker, host, buildlet: self.buildlet(worker), patience };
+        self.set_state(worker, "busy", Some(format!("held as {}", hold.name)));
+        self.held.insert(hold.id, (worker, gone.clone()));
+        self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, machine, gone));
+    }
+
+    /// Gives the machine of a build that failed to somebody who wants to look at it.
+    pub(super) fn hold_as_it_is(
+        &mut self,
+        (repo, builder): (String, String),
+        owner: String,
+        worker: WorkerId,
+        host: String,
+    ) {
+        let clock = Arc::clone(self.shared.ledger.clock());
+        let id = new_id!(BuildId, *clock);
+        let builder = match resolve::builder(&self.config.borrow(), &repo, &builder) {
+            Ok(found) => found.full_name(),
+            Err(_) => builder,
+        };
+        let hold = Hold {
+            id,
+            name: self.shared.gomotes.reserve(&owner, &builder, id),
+            owner,
+            repo,
+            builder,
+            hosts: vec![host.clone()],
+            granted: None,
+            before: None,
+        };
+        let request = hold_request(&hold, self.now());
+        self.apply(Event::Resumed { request, worker, host: host.clone() });
+        self.hold(hold, worker, host);
+    }
+}

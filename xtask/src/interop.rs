@@ -4,6 +4,7 @@
 //! network namespace of its own, where 443 is free and nothing else can be reached.
 
 mod builds;
+mod held;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -92,9 +93,11 @@ fn originals() -> Result<PathBuf> {
         command.env("GOBIN", &at).env("GOFLAGS", "-mod=mod");
         finished(&mut command)?;
     }
-    let mut command = Command::new("go");
-    command.args(["build", "-o"]).arg(dir.join("coordinator")).arg(".");
-    finished(command.current_dir(metadata::root().join("interop")).env("GOFLAGS", "-mod=readonly"))?;
+    for (program, package) in [("coordinator", "."), ("gomote", "./gomote")] {
+        let mut command = Command::new("go");
+        command.args(["build", "-o"]).arg(dir.join(program)).arg(package);
+        finished(command.current_dir(metadata::root().join("interop")).env("GOFLAGS", "-mod=readonly"))?;
+    }
     Ok(dir)
 }
 
@@ -132,9 +135,16 @@ fn inside(program: &Path, originals: &Path) -> Result<ExitCode> {
         let pairing = format!("builds on buildlet of {component}");
         row(pairing, builds::built(&server, &buildlet, dir.path(), version));
     }
+    let gomote = originals.join("gomote");
+    for (component, version, _) in BUILDLETS {
+        let buildlet = originals.join(setup::version(component)?).join("buildlet");
+        let pairing = format!("client of gomote, buildlet of {component}");
+        row(pairing, held::of_theirs(&server, &gomote, &buildlet, dir.path(), version));
+    }
+    row("client of gomote, our buildlet".to_owned(), held::of_ours(&gomote, dir.path()));
     let ours = ours_by_theirs(program, &originals.join("coordinator"), dir.path());
     row("our buildlet -> revdial v2 of xbuild-newest".to_owned(), ours);
-    println!("{} pairings, {differences} differences", 2 * BUILDLETS.len() + 1);
+    println!("{} pairings, {differences} differences", 3 * BUILDLETS.len() + 2);
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -176,7 +186,8 @@ impl Server {
         let config = format!(
             "[environment.dev]\nurl = \"https://localhost\"\ntls = {{ self_signed = true }}\n\
              [dashboard]\nbuilder_key_file = \"builder-key\"\n\
-             [host.{HOST}]\npool = \"reverse\"\ntrust = \"trusted\"\n{builds}"
+             [host.{HOST}]\npool = \"reverse\"\ntrust = \"trusted\"\n{builds}{}",
+            held::config()
         );
         let file = dir.join("server.toml");
         std::fs::write(&file, config)?;

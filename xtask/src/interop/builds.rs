@@ -138,7 +138,8 @@ impl<'a> Supervised<'a> {
     }
 }
 
-fn run(buildlet: &Path, version: &str, dir: &Path) -> Result<Background> {
+/// Has one dial in that works in a folder, with what was left there from before.
+pub(super) fn run(buildlet: &Path, version: &str, dir: &Path) -> Result<Background> {
     // Named to it, it must be there, and is not emptied.
     let work = dir.join("work");
     std::fs::create_dir_all(work.join("left/from/before"))?;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use buildlet_client::ProcessState;
 use gomote::ExecuteCommandRequest;
 use regex::bytes::RegexBuilder;
 use tonic::Code;
@@ -85,57 +86,15 @@ async fn once(desk: &Desk, request: &ExecuteCommandRequest, wanted: bool) -> Res
     }
 }
 
-/// Signals by their names in Go, from 1.
-const SIGNALS: [&str; 31] = [
-    "hangup",
-    "interrupt",
-    "quit",
-    "illegal instruction",
-    "trace/breakpoint trap",
-    "aborted",
-    "bus error",
-    "floating point exception",
-    "killed",
-    "user defined signal 1",
-    "segmentation fault",
-    "user defined signal 2",
-    "broken pipe",
-    "alarm clock",
-    "terminated",
-    "stack fault",
-    "child exited",
-    "continued",
-    "stopped (signal)",
-    "stopped",
-    "stopped (tty input)",
-    "stopped (tty output)",
-    "urgent I/O condition",
-    "CPU time limit exceeded",
-    "file size limit exceeded",
-    "virtual timer expired",
-    "profiling timer expired",
-    "window changed",
-    "I/O possible",
-    "power failure",
-    "bad system call",
-];
-
 /// The exit code that says the same as how a process ended.
 fn code(state: &str) -> Result<u8> {
-    let state = state.strip_suffix(" (core dumped)").unwrap_or(state);
-    if state == "ok" {
-        return Ok(0);
+    match ProcessState::parse(state) {
+        ProcessState::Exited(0) => Ok(0),
+        // Windows has larger ones: what matters of them is that they are not 0.
+        ProcessState::Exited(code) => Ok(u8::try_from(code).unwrap_or(1)),
+        ProcessState::Signaled(number) => Ok(128_u8.saturating_add(u8::try_from(number).unwrap_or(1))),
+        ProcessState::Other(words) => bail!("the command could not be run: {words}"),
     }
-    if let Some(code) = state.strip_prefix("exit status ") {
-        // Windows has larger ones, and as hexadecimal numbers: what matters of them is that they are not 0.
-        return Ok(code.parse::<u8>().unwrap_or(1).max(1));
-    }
-    if let Some(signal) = state.strip_prefix("signal: ") {
-        let number = SIGNALS.iter().position(|name| *name == signal).and_then(|at| u8::try_from(at + 1).ok());
-        let number = number.or_else(|| signal.strip_prefix("signal ")?.parse().ok());
-        return Ok(128_u8.saturating_add(number.unwrap_or(1)));
-    }
-    bail!("the command could not be run: {state}")
 }
 
 #[cfg(test)]

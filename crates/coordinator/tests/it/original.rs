@@ -181,7 +181,7 @@ pub async fn what_runs_on_an_original_is_lost_with_its_connection_and_tried_agai
     before.abort();
     // Its place is not kept for it: that would be longer than this test waits.
     none_left(&running, &reception).await;
-    drop(far);
+    far.end().await;
     let far = Far::start(&world).await;
     let _after = dial(&far, &reception);
     let build = world.done("one", "b").await;
@@ -204,7 +204,7 @@ pub async fn what_runs_on_an_original_is_lost_with_the_coordinator_and_tried_aga
     until_logged(&world, "first").await;
     running.kill().await;
     before.abort();
-    drop(far);
+    far.end().await;
     let (second, reception) = pool(&world);
     let running = world.start_with(second, Arc::new(NoHooks)).await;
     let far = Far::start(&world).await;

@@ -18,6 +18,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 pub trait Connect: Send + Sync {
     /// Opens one connection.
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn Connection>>>;
+    /// What is reached, for people who read an error.
+    fn name(&self) -> String {
+        "the other end".to_owned()
+    }
 }
 
 /// Where an agent is.
@@ -50,7 +54,7 @@ impl fmt::Display for Address {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(addr) => write!(f, "{addr}"),
-            Self::Custom(_) => f.write_str("custom"),
+            Self::Custom(connector) => f.write_str(&connector.name()),
         }
     }
 }

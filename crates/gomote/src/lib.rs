@@ -4,7 +4,7 @@
 //! Made from `proto/gomote.proto` by its test, with `BELLWETHER_BLESS=1`.
 
 #[allow(missing_docs, reason = "made from the protocol's definition, which says what each part is")]
-#[allow(clippy::all, reason = "made by a program")]
+#[allow(clippy::all, clippy::allow_attributes_without_reason, reason = "made by a program")]
 #[rustfmt::skip]
 mod generated;
 

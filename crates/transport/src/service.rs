@@ -31,7 +31,7 @@ pub struct Service {
 #[derive(Clone)]
 enum Reach {
     InProcess(Router, Viewer),
-    Url { base: Arc<str>, client: Client },
+    Url { base: Arc<str>, client: Box<Client> },
 }
 
 impl Service {
@@ -80,7 +80,7 @@ impl Service {
 
     fn by(base: &str, client: Client) -> Self {
         let base = base.trim_end_matches('/').into();
-        Service { reach: Reach::Url { base, client }, bearer: None, timeout: DEFAULT_TIMEOUT }
+        Service { reach: Reach::Url { base, client: Box::new(client) }, bearer: None, timeout: DEFAULT_TIMEOUT }
     }
 
     /// Sends `Authorization: Bearer TOKEN` with each request that has no such header.

@@ -14,6 +14,7 @@ fn the_generated_code_is_of_this_definition() {
         .compile_fds(definition)
         .unwrap();
     let made = std::fs::read_to_string(out.path().join("protos.rs")).unwrap();
+    let made = format!("// Long because a program made it of the protocol's definition.\n{made}");
     let file = here.join("src/generated.rs");
     if std::env::var_os("BELLWETHER_BLESS").is_some() {
         std::fs::write(&file, made).unwrap();

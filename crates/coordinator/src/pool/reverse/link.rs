@@ -67,6 +67,10 @@ pub(super) struct Backwards {
 }
 
 impl Connect for Backwards {
+    fn name(&self) -> String {
+        format!("{} of host {}", self.key.name, self.key.host)
+    }
+
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn Connection>>> {
         let (inner, key) = (Arc::clone(&self.inner), self.key.clone());
         Box::pin(async move {

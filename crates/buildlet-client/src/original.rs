@@ -152,7 +152,17 @@ impl ProcessState {
 
 impl BuildletClient {
     /// Lists a directory beneath the work directory.
+    ///
+    /// [`Error::Protocol`] if a name in it has a tab or the end of a line: [`BuildletClient::ls_text`] has it as it came.
     pub async fn ls(&self, request: &LsRequest) -> Result<Vec<LsEntry>, Error> {
+        let parse = |line: &str| {
+            parse_ls(line).ok_or_else(|| Error::Protocol { what: format!("listing line {line:?}") })
+        };
+        self.ls_text(request).await?.lines().map(parse).collect()
+    }
+
+    /// The same as the buildlet writes it: a line for each, of fields with tabs between them.
+    pub async fn ls_text(&self, request: &LsRequest) -> Result<String, Error> {
         let yes_no = |b: bool| if b { "true" } else { "false" };
         let mut pairs = vec![
             ("dir", request.dir.as_str()),
@@ -161,12 +171,7 @@ impl BuildletClient {
         ];
         pairs.extend(request.skip.iter().map(|skip| ("skip", skip.as_str())));
         let bytes = self.get_text(&query("/ls", &pairs)).await?;
-        String::from_utf8_lossy(&bytes)
-            .lines()
-            .map(|line| {
-                parse_ls(line).ok_or_else(|| Error::Protocol { what: format!("listing line {line:?}") })
-            })
-            .collect()
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Removes files and directories beneath the work directory; a missing one is fine.

@@ -30,7 +30,7 @@ const FETCH: Duration = Duration::from_secs(3600);
 /// The agent.
 pub(crate) struct Agent {
     pub(crate) table: Arc<Table>,
-    pub(crate) fence: Fence,
+    pub(crate) fence: Arc<Fence>,
     pub(crate) password: Option<String>,
     pub(crate) power: Power,
     /// What `/writetgz` may fetch.
@@ -121,7 +121,7 @@ impl Agent {
         let holder = Holder { lease: None, set_aside, last_contact: Instant::now(), open_requests: 0 };
         Ok(Arc::new(Self {
             table: Table::open(&state_dir, settings).await?,
-            fence: Fence::open(&state_dir)?,
+            fence: Arc::new(Fence::open(&state_dir)?),
             password,
             power: Power::of(args),
             fetcher: Fetcher {

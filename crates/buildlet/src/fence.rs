@@ -14,6 +14,25 @@ pub(crate) struct Fence {
     rising: tokio::sync::Mutex<()>,
 }
 
+/// What a holder sends. It breaks off once a newer one has come: nothing more of it is written.
+pub(crate) struct Held<R> {
+    fence: Arc<Fence>,
+    token: Option<u64>,
+    inner: R,
+}
+
+impl<R: io::Read> io::Read for Held<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        match self.token {
+            Some(token) if token < self.fence.current() => {
+                Err(io::Error::other("another holds this machine now"))
+            }
+            _ => Ok(read),
+        }
+    }
+}
+
 /// Why a token was not let in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FenceError {
@@ -45,6 +64,11 @@ impl Fence {
     /// Returns the highest token seen.
     pub(crate) fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)
+    }
+
+    /// Reads of what a holder sends, as long as nobody newer has come.
+    pub(crate) fn holds<R>(self: &Arc<Self>, token: Option<u64>, inner: R) -> Held<R> {
+        Held { fence: Arc::clone(self), token, inner }
     }
 
     /// Lets a token in if it is not older than the highest seen; a newer one is on disk before this returns.

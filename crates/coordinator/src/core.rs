@@ -271,7 +271,8 @@ impl Core {
             }
             Message::Unhold(build) => {
                 // One that has a machine is given back by whoever has it.
-                if self.holds.remove(&build).is_some() {
+                if let Some(hold) = self.holds.remove(&build) {
+                    self.shared.gomotes.release(&hold.name, hold.id);
                     self.apply(Event::Withdrawn { build });
                 }
             }

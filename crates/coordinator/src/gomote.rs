@@ -22,7 +22,7 @@ pub(crate) use hold::{Hold, Machine, keep, note_end};
 pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::Session;
 
-use names::Names;
+use names::{Missing, Names};
 
 /// How long a machine is held that its owner does not use.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -78,7 +78,7 @@ impl Gomotes {
         self.names().keep(name, id);
     }
 
-    fn release(&self, name: &str, id: BuildId) {
+    pub fn release(&self, name: &str, id: BuildId) {
         self.names().release(name, id);
     }
 
@@ -86,7 +86,7 @@ impl Gomotes {
         self.names().open(session);
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Session>> {
+    fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
         self.names().find(name)
     }
 

@@ -80,7 +80,11 @@ impl Service {
 
     fn by(base: &str, client: Client) -> Self {
         let base = base.trim_end_matches('/').into();
-        Service { reach: Reach::Url { base, client: Box::new(client) }, bearer: None, timeout: DEFAULT_TIMEOUT }
+        Service {
+            reach: Reach::Url { base, client: Box::new(client) },
+            bearer: None,
+            timeout: DEFAULT_TIMEOUT,
+        }
     }
 
     /// Sends `Authorization: Bearer TOKEN` with each request that has no such header.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use comfy_table::{Table, presets};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use gomote::create_instance_response::Status as Progress;
 use gomote::{
     AddBootstrapRequest, CreateInstanceRequest, DestroyInstanceRequest, Instance, InstanceAliveRequest,
@@ -122,10 +124,11 @@ async fn create(args: &Create) -> Result<()> {
         let number = (args.count > 1).then_some(n + 1);
         one(desk.clone(), builder.clone(), number)
     });
-    let held: Vec<Result<Instance>> = futures::future::join_all(waits).await;
+    let mut waits: FuturesUnordered<_> = waits.collect();
     let mut failed = None;
     let mut instances = Vec::new();
-    for one in held {
+    // Each is told as it comes: others may be long in coming.
+    while let Some(one) = waits.next().await {
         match one {
             Ok(instance) if json => instances.push(told(&instance)),
             Ok(instance) => println!("{}", instance.gomote_id),

@@ -70,7 +70,8 @@ pub(crate) async fn writetgz(
                 error @ UntarError::Io { .. } => internal(error).into_response(),
             };
             let most = Most { bytes: agent.upload_bytes, members: MEMBERS };
-            let unpacked = untar(&mut reader, &dest, SystemTime::now(), most, &go_on);
+            let sent = agent.fence.holds(token.map(|axum::Extension(Token(token))| token), &mut reader);
+            let unpacked = untar(sent, &dest, SystemTime::now(), most, &go_on);
             let hears_why = match &unpacked {
                 Err(UntarError::Refused(_)) => true,
                 Err(UntarError::Io { source, .. }) => crate::http::is_full(source),

@@ -16,7 +16,7 @@ use crate::agent::Agent;
 use crate::beneath::{self, permissions};
 use crate::files::{FileError, open_beneath};
 use crate::gomode::unix_from_go;
-use crate::http::{ApiError, GoError};
+use crate::http::{ApiError, GoError, Token};
 use crate::paths::clean;
 
 use super::form::Form;
@@ -35,6 +35,7 @@ pub(crate) async fn write(
     State(agent): State<Arc<Agent>>,
     method: Method,
     uri: Uri,
+    token: Option<axum::Extension<Token>>,
     body: Body,
 ) -> Result<&'static str, Response> {
     if method != Method::PUT {
@@ -46,7 +47,8 @@ pub(crate) async fn write(
     let path = inside.ok_or_else(|| GoError::bad("bad path").into_response())?;
     let mode = unix_from_go(form.get("mode")).ok_or_else(|| GoError::bad("bad mode").into_response())?;
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let mut reader = SyncIoBridge::new(Box::pin(reader));
+    let token = token.map(|axum::Extension(Token(token))| token);
+    let mut reader = agent.fence.holds(token, SyncIoBridge::new(Box::pin(reader)));
     let workdir = agent.workdir().to_owned();
     let most = agent.upload_bytes;
     let write = move || -> Result<(), FileError> {

@@ -107,6 +107,45 @@ async fn a_full_spool_blocks_the_command_until_it_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn nothing_more_is_written_of_what_a_holder_sends_once_a_newer_one_has_come() {
+    // Zeros pack to a thousandth: what is sent before the wipe is less than what it holds.
+    let packed = |size: usize| {
+        let mut tar =
+            tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        for name in ["first", "second"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(size as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, &vec![0; size][..]).unwrap();
+        }
+        Bytes::from(tar.into_inner().unwrap().finish().unwrap())
+    };
+    let archive = packed(8 << 20);
+    for as_file in [false, true] {
+        let agent = Agent::start(&[]).await;
+        let (old, new) = (agent.client().with_fence(1, "old"), agent.client().with_fence(2, "new"));
+        let (half, rest) = (archive.slice(..archive.len() / 2), archive.slice(archive.len() / 2..));
+        let (send, sent) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let body = futures::stream::unfold(sent, async |mut sent| Some((Ok(sent.recv().await?), sent)));
+        let writing = tokio::spawn(async move {
+            match as_file {
+                true => old.write_stream("first", 0o644, body).await,
+                false => old.write_tgz("", body).await,
+            }
+        });
+        send.send(half).await.unwrap();
+        soon("its first file is there", || agent.workdir().join("first").exists()).await;
+        assert!(new.wipe().await.unwrap().clean);
+        // The agent may have hung up by now.
+        let _sent = send.send(rest).await;
+        drop(send);
+        writing.await.unwrap().unwrap_err();
+        let left: Vec<_> = std::fs::read_dir(agent.workdir()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stale_fence_is_refused_everywhere() {
     let agent = Agent::start(&[]).await;
     let old = agent.client().with_fence(4, "l4");

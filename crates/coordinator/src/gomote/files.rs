@@ -1,14 +1,14 @@
 //! Files on their way to and from machines: uploaded by a form, fetched by an address, each with a signature that ends.
 //!
-//! The form is that of the cloud storage which the original's clients post to: fields as they were given, the file last, and
-//! 204 for an answer. An address by which something is fetched is good for as long.
+//! The form is that of the cloud storage which the original's clients post to: fields as they were given (here none), the file
+//! last, and 204 for an answer. An address by which something is fetched is good for as long.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Multipart, Path, Query, State};
+use axum::extract::{FromRequest as _, Multipart, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
@@ -27,8 +27,6 @@ use crate::clock::SharedClock;
 const GOOD_FOR: Duration = Duration::from_secs(600);
 /// The largest file.
 const LARGEST: u64 = 4 << 30;
-/// Longer than any field of ours.
-const LONGEST_FIELD: usize = 256;
 /// Where the files are asked for.
 pub(super) const PATH: &str = "/gomote/objects/";
 /// Where they lie in the object store.
@@ -140,7 +138,10 @@ impl Files {
 pub(super) fn routes(files: Files) -> Routes {
     // Whoever has a signature of ours may, and nobody else: programs that fetch or post a file show no token.
     Routes::new()
-        .route(PATH, post(Role::Anonymous, upload).streams_its_body())
+        .route(
+            "/gomote/objects/{name}/{until}/{signature}/",
+            post(Role::Anonymous, upload).streams_its_body(),
+        )
         .route("/gomote/objects/{name}", get(Role::Anonymous, fetch))
         .with_state(files)
 }
@@ -149,34 +150,26 @@ fn refused(message: &str) -> Response {
     refusal(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
-async fn upload(State(files): State<Files>, mut form: Multipart) -> Response {
-    let mut permit = Permit { name: String::new(), until: 0, signature: String::new() };
+async fn upload(
+    State(files): State<Files>,
+    Path(permit): Path<Permit>,
+    request: axum::extract::Request,
+) -> Response {
+    if !files.is_good("put", &permit) {
+        return refused("this address was not given out here, or its time is over; ask for another");
+    }
+    let mut form = match Multipart::from_request(request, &()).await {
+        Ok(form) => form,
+        Err(error) => return bad(&error.body_text()),
+    };
     loop {
-        let mut field = match form.next_field().await {
+        let field = match form.next_field().await {
             Ok(Some(field)) => field,
             Ok(None) => return bad("the form has no file"),
             Err(error) => return bad(&format!("the form can't be read: {error}")),
         };
         if field.file_name().is_none() {
-            let name = field.name().unwrap_or_default().to_owned();
-            let mut text = Vec::new();
-            while let Ok(Some(chunk)) = field.chunk().await {
-                text.extend_from_slice(&chunk);
-                if text.len() > LONGEST_FIELD {
-                    return bad("a field of the form is too long");
-                }
-            }
-            let text = String::from_utf8_lossy(&text).into_owned();
-            match name.as_str() {
-                "name" => permit.name = text,
-                "until" => permit.until = text.parse().unwrap_or(0),
-                "signature" => permit.signature = text,
-                _ => {}
-            }
             continue;
-        }
-        if !files.is_good("put", &permit) {
-            return refused("this form was not given out here, or its time is over; ask for another");
         }
         let chunks = stream::try_unfold(field, async |mut field| {
             let chunk = field.chunk().await.map_err(io::Error::other)?;

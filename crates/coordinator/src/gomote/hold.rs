@@ -110,7 +110,12 @@ pub(crate) async fn keep(
     }
     match ended {
         Ended::Lost(reason) => driven(Fate::Lost(reason), false),
-        _ => driven(buildlet.let_go(None, machine.patience, &gone).await, false),
+        _ => {
+            // Under a new fence: what was on its way under the old one is refused from here on.
+            let fence = shared.ledger.next_fence();
+            let buildlet = buildlet.fenced(fence as u64, "");
+            driven(buildlet.let_go(None, machine.patience, &gone).await, false)
+        }
     }
 }
 

@@ -7,6 +7,15 @@ use store::BuildId;
 
 use super::Session;
 
+/// Why nothing is held by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nobody has taken the name.
+    Unknown,
+    /// It is waited for: for a machine, or for the one that it was held on before.
+    NotYet,
+}
+
 /// Machines by name; those that are waited for have one as well.
 #[derive(Default)]
 pub(super) struct Names(BTreeMap<String, (BuildId, Option<Arc<Session>>)>);
@@ -34,17 +43,28 @@ impl Names {
         }
     }
 
+    /// What is held by the name that was taken for it.
     pub fn open(&mut self, session: &Arc<Session>) {
-        self.0.insert(session.name.clone(), (session.id, Some(Arc::clone(session))));
+        if let Some((_, open)) = self.0.get_mut(&session.name).filter(|(id, _)| *id == session.id) {
+            *open = Some(Arc::clone(session));
+        }
     }
 
-    pub fn find(&self, name: &str) -> Option<Arc<Session>> {
-        self.0.get(name)?.1.clone()
+    /// What is held by that name; the error says whether somebody waits for it to be held.
+    pub fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
+        match self.0.get(name) {
+            // Given back, and being cleaned: the name is taken until then.
+            Some((_, Some(session))) if session.end.is_cancelled() => Err(Missing::Unknown),
+            Some((_, Some(session))) => Ok(Arc::clone(session)),
+            Some((_, None)) => Err(Missing::NotYet),
+            None => Err(Missing::Unknown),
+        }
     }
 
     pub fn of(&self, owner: &str) -> Vec<Arc<Session>> {
         let live = self.0.values().filter_map(|(_, session)| session.as_ref());
-        live.filter(|session| session.owner == owner).cloned().collect()
+        let mine = |session: &&Arc<Session>| session.owner == owner && !session.end.is_cancelled();
+        live.filter(mine).cloned().collect()
     }
 }
 

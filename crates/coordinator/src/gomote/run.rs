@@ -14,7 +14,7 @@ use super::Session;
 use crate::clock::SharedClock;
 
 /// How often a call that lasts puts the end of its machine off.
-const RENEW: Duration = Duration::from_secs(60);
+pub(super) const RENEW: Duration = Duration::from_secs(60);
 
 /// The environment that builds of a builder have; later wins, and each variable is there once.
 pub(super) fn environment(builder: &Builder, host: Option<&Host>, more: &[String]) -> Vec<String> {
@@ -43,13 +43,17 @@ pub(super) fn command(request: ExecuteCommandRequest, env: Vec<String>) -> Origi
     }
 }
 
-/// The builder that a name means, if it is the only one.
-pub(super) fn builder<'c>(config: &'c Config, name: &str) -> Result<&'c Arc<Builder>, String> {
-    let mut found = config.builders().iter().filter(|builder| builder.full_name() == name);
-    if let Some(builder) = found.next() {
+/// The builder that a name means, if it is the only one of those that somebody may know of.
+pub(super) fn builder<'c>(
+    config: &'c Config,
+    name: &str,
+    may: impl Fn(&Builder) -> bool,
+) -> Result<&'c Arc<Builder>, String> {
+    let known: Vec<_> = config.builders().iter().filter(|builder| may(builder)).collect();
+    if let Some(builder) = known.iter().find(|builder| builder.full_name() == name) {
         return Ok(builder);
     }
-    let of_name: Vec<_> = config.builders().iter().filter(|builder| builder.name.as_str() == name).collect();
+    let of_name: Vec<_> = known.into_iter().filter(|builder| builder.name.as_str() == name).collect();
     match *of_name {
         [builder] => Ok(builder),
         [] => Err(format!("there is no builder {name}; `bellwether gomote create --list` has all")),
@@ -114,7 +118,7 @@ mod tests {
              [builder.b]\nhost = \"h\"\nrecipe = \"x\"\nenv = { B = \"3\" }\n[recipe.x]\nrun = \"true\"\n",
         );
         let config = buildenv::load(&[source], &|path| Err(std::io::Error::other(path)), None).unwrap();
-        let builder = builder(&config, "b").unwrap();
+        let builder = builder(&config, "b", |_| true).unwrap();
         let env = environment(builder, config.hosts().first(), &["A=9".into(), "C".into(), "C=4".into()]);
         assert_eq!(env, ["GO_BUILDER_NAME=b", "BELLWETHER_BUILDER=b", "B=3", "A=9", "C", "C=4"]);
     }

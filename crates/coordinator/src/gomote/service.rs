@@ -9,12 +9,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use buildlet_client::{LsEntry, LsRequest};
+use buildlet_client::LsRequest;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gomote::gomote_service_server::{GomoteService, GomoteServiceServer};
 use gomote::*;
+use store::audit::{self, Deed};
 use store::{BuildId, ObjectError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -24,6 +25,7 @@ use transport::routes::{Routes, post};
 use transport::{Role, Viewer};
 
 use super::files::{self, Files};
+use super::names::Missing;
 use super::run;
 use super::{Hold, Session};
 use crate::api::visible;
@@ -111,9 +113,14 @@ impl Desk {
             }
             _ => {}
         }
-        let unknown =
-            || Status::not_found(format!("there is no gomote {name:?}; `bellwether gomote list` has yours"));
-        let session = self.shared.gomotes.find(name).ok_or_else(unknown)?;
+        let session = self.shared.gomotes.find(name).map_err(|missing| match missing {
+            Missing::Unknown => {
+                Status::not_found(format!("there is no gomote {name:?}; `bellwether gomote list` has yours"))
+            }
+            Missing::NotYet => {
+                Status::unavailable(format!("{name} waits for its machine; try again in a moment"))
+            }
+        })?;
         if session.owner != *viewer.who {
             return Err(Status::permission_denied(format!("{name} is not yours")));
         }
@@ -135,11 +142,8 @@ impl Desk {
             return Err(Status::invalid_argument("builder_type is missing"));
         }
         let config = self.finder.config.borrow().clone();
-        let builder = run::builder(&config, builder).map_err(Status::invalid_argument)?;
-        if !may(&config, viewer, builder) {
-            let message = format!("there is no builder {}", builder.full_name());
-            return Err(Status::invalid_argument(message));
-        }
+        let known = |builder: &buildenv::Builder| may(&config, viewer, builder);
+        let builder = run::builder(&config, builder, known).map_err(Status::invalid_argument)?;
         let full_name = builder.full_name();
         let repo = builder.scope.as_ref().map(ToString::to_string).unwrap_or_default();
         if builder.hosts.is_empty() {
@@ -164,8 +168,7 @@ impl Desk {
         mut hold: Hold,
         told: mpsc::Sender<Result<CreateInstanceResponse, Status>>,
     ) {
-        let mut waiting =
-            Waiting { desk: Arc::clone(&self), id: hold.id, name: hold.name.clone(), over: false };
+        let mut waiting = Waiting { desk: Arc::clone(&self), id: hold.id, over: false };
         for _ in 0..TRIES {
             let (granted, mut grant) = oneshot::channel();
             let next = Hold { granted: Some(granted), ..hold.again() };
@@ -206,9 +209,10 @@ impl Desk {
                 Ok(Err(reason)) => tracing::warn!(name = hold.name, reason, "a machine to be held is none"),
                 Err(_) => break,
             }
-            // The name went with the machine.
+            // The name went with the machine. A new id: what the scheduler still hears of the old one is not about this.
+            hold.id = new_id!(BuildId, **self.shared.ledger.clock());
             hold.name = self.shared.gomotes.reserve(&hold.owner, &hold.builder, hold.id);
-            waiting.name.clone_from(&hold.name);
+            waiting.id = hold.id;
         }
         let text = "no machine could be had; the server's log says why, or it is going down";
         let _ = told.send(Err(Status::internal(text))).await;
@@ -233,13 +237,53 @@ impl Desk {
                 "{url:?} was not given out by this server, and nothing is fetched from elsewhere; upload the file"
             ))
         })?;
-        let name = name.split('?').next().unwrap_or_default();
+        // Of an upload, it stands at the end again.
+        let name = name.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
         match self.files.read(name).await {
             Ok((_, bytes)) => Ok(bytes),
             Err(ObjectError::NotFound(_)) => {
                 Err(Status::invalid_argument("there is no such file any more; upload it again"))
             }
             Err(error) => Err(Status::aborted(error.to_string())),
+        }
+    }
+
+    async fn note_destroyed(&self, viewer: &Viewer, session: &Session) {
+        let deed = Deed {
+            time: self.shared.ledger.clock().now(),
+            actor: viewer.who.to_string(),
+            action: "gomote destroy".to_owned(),
+            target: session.name.clone(),
+            detail: serde_json::json!({"owner": session.owner}).to_string(),
+        };
+        let noted = async {
+            let mut tx = self.shared.ledger.begin().await?;
+            audit::append(&mut tx, deed).await?;
+            tx.commit().await
+        };
+        if let Err(error) = noted.await {
+            // The machine goes back all the same: that can't wait for the database.
+            tracing::warn!(name = session.name, %error, "the end of a hold is not in the audit log");
+        }
+    }
+
+    /// Makes a call to a machine, which is used as long; the call ends with the hold.
+    async fn during<T>(
+        &self,
+        session: &Session,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                done = &mut call => return done,
+                () = session.end.cancelled() => {
+                    return Err(Status::aborted(format!("{} is not held any more", session.name)));
+                }
+                () = tokio::time::sleep(run::RENEW) => {
+                    session.renew(self.shared.ledger.clock().now(), self.shared.gomotes.idle);
+                }
+            }
         }
     }
 
@@ -254,10 +298,11 @@ impl Desk {
             digest: asked.digest,
             skip: asked.skip_files,
         };
-        let entries = session.client.ls(&ls).await;
         // The original's code for it.
-        let entries = entries.map_err(|error| Status::unimplemented(words(error)))?;
-        Ok(entries.iter().map(line).collect())
+        let listing =
+            async { session.client.ls_text(&ls).await.map_err(|error| Status::unimplemented(words(error))) };
+        let listing = self.during(&session, listing).await?;
+        Ok(listing.lines().map(str::to_owned).collect())
     }
 }
 
@@ -286,22 +331,10 @@ pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv
     }
 }
 
-/// A listing's line as the buildlet wrote it.
-fn line(entry: &LsEntry) -> String {
-    let mut line = format!("{}\t{}", entry.mode, entry.path);
-    let rest = [entry.size.map(|size| size.to_string()), entry.modified.clone(), entry.digest.clone()];
-    for field in rest.into_iter().flatten() {
-        line.push('\t');
-        line.push_str(&field);
-    }
-    line
-}
-
 /// Somebody who waits; dropped, they do not any more.
 struct Waiting {
     desk: Arc<Desk>,
     id: BuildId,
-    name: String,
     /// It is theirs now.
     over: bool,
 }
@@ -309,8 +342,7 @@ struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.over {
-            self.desk.shared.gomotes.release(&self.name, self.id);
-            // If there is no room for the word, the machine comes to nobody, who lets it go.
+            // The name is free once no machine can be on its way to it: whoever has the word then frees it. If there is no room for the word, the machine comes to nobody, who lets it go.
             let _ = self.desk.finder.core.try_send(Message::Unhold(self.id));
         }
     }
@@ -359,12 +391,11 @@ impl GomoteService for Desk {
         let name = &request.get_ref().gomote_id;
         let session = match self.shared.gomotes.find(name) {
             // So that nobody who has gone away keeps a machine.
-            Some(session) if viewer.role == Role::Admin => session,
+            Ok(session) if viewer.role == Role::Admin => session,
             _ => self.session(&viewer, name, Empty::Invalid)?,
         };
-        tracing::info!(name, by = &*viewer.who, "a held machine is given back");
+        self.note_destroyed(&viewer, &session).await;
         session.end.cancel();
-        self.shared.gomotes.release(&session.name, session.id);
         Ok(DestroyInstanceResponse {}.into())
     }
 
@@ -380,7 +411,8 @@ impl GomoteService for Desk {
             "" => session.builder.as_str(),
             other => other,
         };
-        let env = match run::builder(&config, imitated) {
+        let known = |builder: &buildenv::Builder| may(&config, &viewer, builder);
+        let env = match run::builder(&config, imitated, known) {
             Ok(builder) if !builder.hosts.iter().any(|host| host.as_str() == session.host) => {
                 let (name, host) = (builder.full_name(), &session.host);
                 return Err(Status::invalid_argument(format!("builder {name} does not run on host {host}")));
@@ -450,11 +482,14 @@ impl GomoteService for Desk {
         let origin = given_origin(&request)?;
         let asked = request.into_inner();
         let session = self.session(&viewer, &asked.gomote_id, Empty::NotFound)?;
-        let aborted = |error: String| Status::aborted(error);
-        let archive = session.client.tgz(&asked.directory).await;
-        let archive = archive.map_err(|error| aborted(words(error)))?.map_err(std::io::Error::other);
         let name = self.files.new_name();
-        self.files.keep(&name, archive.boxed()).await.map_err(|error| aborted(error.to_string()))?;
+        let kept = async {
+            let archive = session.client.tgz(&asked.directory).await;
+            let archive = archive.map_err(|error| Status::aborted(words(error)))?;
+            let archive = archive.map_err(std::io::Error::other).boxed();
+            self.files.keep(&name, archive).await.map_err(|error| Status::aborted(error.to_string()))
+        };
+        self.during(&session, kept).await?;
         let permit = self.files.permit("get", &name);
         let (until, signature) = (permit.until, permit.signature);
         let url = format!("{origin}{}{name}?until={until}&signature={signature}", files::PATH);
@@ -468,8 +503,9 @@ impl GomoteService for Desk {
             return Err(Status::invalid_argument("paths are missing"));
         }
         let paths: Vec<&str> = asked.paths.iter().map(String::as_str).collect();
-        let removed = session.client.remove_all(&paths).await;
-        removed.map_err(|error| Status::unknown(words(error)))?;
+        let removed =
+            async { session.client.remove_all(&paths).await.map_err(|error| Status::unknown(words(error))) };
+        self.during(&session, removed).await?;
         Ok(RemoveFilesResponse {}.into())
     }
 
@@ -482,13 +518,10 @@ impl GomoteService for Desk {
         let origin = given_origin(&request)?;
         let object_name = self.files.new_name();
         let permit = self.files.permit("put", &object_name);
-        let fields = [
-            ("name".to_owned(), permit.name),
-            ("until".to_owned(), permit.until.to_string()),
-            ("signature".to_owned(), permit.signature),
-        ];
-        let url = format!("{origin}{}", files::PATH);
-        Ok(UploadFileResponse { url, fields: fields.into(), object_name }.into())
+        // In the address, and not in the form: nothing of a stranger's body is read.
+        let (until, signature) = (permit.until, permit.signature);
+        let url = format!("{origin}{}{object_name}/{until}/{signature}/", files::PATH);
+        Ok(UploadFileResponse { url, fields: std::collections::HashMap::new(), object_name }.into())
     }
 
     async fn write_file_from_url(
@@ -499,8 +532,11 @@ impl GomoteService for Desk {
         let asked = request.into_inner();
         let session = self.session(&viewer, &asked.gomote_id, Empty::NotFound)?;
         let content = self.fetched(&asked.url).await?;
-        let written = session.client.write_stream(&asked.filename, asked.mode, content).await;
-        written.map_err(|error| Status::aborted(words(error)))?;
+        let written = async {
+            let written = session.client.write_stream(&asked.filename, asked.mode, content).await;
+            written.map_err(|error| Status::aborted(words(error)))
+        };
+        self.during(&session, written).await?;
         Ok(WriteFileFromUrlResponse {}.into())
     }
 
@@ -515,8 +551,11 @@ impl GomoteService for Desk {
             return Err(Status::invalid_argument("url is missing"));
         }
         let archive = self.fetched(&asked.url).await?;
-        let written = session.client.write_tgz(&asked.directory, archive).await;
-        written.map_err(|error| Status::failed_precondition(words(error)))?;
+        let written = async {
+            let written = session.client.write_tgz(&asked.directory, archive).await;
+            written.map_err(|error| Status::failed_precondition(words(error)))
+        };
+        self.during(&session, written).await?;
         Ok(WriteTgzFromUrlResponse {}.into())
     }
 }

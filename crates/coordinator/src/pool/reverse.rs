@@ -279,26 +279,24 @@ impl Reception {
             ended = &mut ended => return ended.to_string(),
             admitted = self.admit(registration, &link) => admitted,
         };
-        let seated = match admitted {
-            Ok(seated) => seated,
+        let leave = match admitted {
+            Ok(leave) => leave,
             Err(reason) => return reason,
         };
-        // Out of its place however this ends; also if the server ends.
-        let leave = Leave { inner: &self.0, seated: &seated };
         tokio::select! {
             ended = ended => {
                 if let Ended::Left(reason) = &ended {
-                    leave.for_good(format!("{}: {reason}", seated.key.name)).await;
+                    leave.for_good(format!("{}: {reason}", leave.seated.key.name)).await;
                 }
                 ended.to_string()
             }
             () = link.closed() => "it was told to end, or came by another connection".to_owned(),
-            reason = self.look_after(&link, &seated) => reason,
+            reason = self.look_after(&link, &leave.seated) => reason,
         }
     }
 
     /// Asks a machine how it is, and gives it its place.
-    async fn admit(&self, registration: &Registration, link: &Link) -> Result<Seated, String> {
+    async fn admit(&self, registration: &Registration, link: &Link) -> Result<Leave<'_>, String> {
         let client = client(link);
         let status = match tokio::time::timeout(ANSWER, client.status()).await {
             Ok(Ok(status)) => status,
@@ -333,26 +331,28 @@ impl Reception {
         let name = new_id!(WorkerId, *self.0.clock);
         let now = self.0.clock.now();
         let permit = self.0.sender.reserve().await.map_err(|_| "the server is going down".to_owned())?;
-        let (mut sat, older) = {
+        let (mut leave, older) = {
             let mut table = self.0.table();
-            let (sat, older) = table.sit(key, link.clone(), name, status.version, ours, now);
-            if sat.was_away {
-                permit.send(PoolEvent::Back { name: sat.worker });
+            let (seated, older) = table.sit(key, link.clone(), name, status.version, ours, now);
+            if seated.was_away {
+                permit.send(PoolEvent::Back { name: seated.worker });
             }
-            (sat, older)
+            // Before anything is waited for: out of its place however this ends; also if the server ends.
+            (Leave { inner: &self.0, seated, told: false }, older)
         };
         self.0.changed();
         if let Some(older) = older {
             older.close();
         }
-        for gone in std::mem::take(&mut sat.replaced) {
+        for gone in std::mem::take(&mut leave.seated.replaced) {
             let reason = format!("{} was started anew", registration.name);
             self.0.tell(PoolEvent::Gone { name: gone, reason }).await;
         }
-        if sat.is_new {
-            self.0.tell(PoolEvent::Joined { machine: sat.machine() }).await;
+        if leave.seated.is_new {
+            self.0.tell(PoolEvent::Joined { machine: leave.seated.machine() }).await;
         }
-        Ok(sat)
+        leave.told = true;
+        Ok(leave)
     }
 
     /// Asks now and then, over a connection of its own, whether a machine still answers. Ends when it does not.
@@ -407,13 +407,15 @@ impl std::fmt::Display for Ended {
 /// Takes a machine out of its place, or keeps the place for it.
 struct Leave<'a> {
     inner: &'a Arc<Inner>,
-    seated: &'a Seated,
+    seated: Seated,
+    /// Whether it is known that the machine has come.
+    told: bool,
 }
 
 impl Leave<'_> {
     /// Gives the place up: the machine has said goodbye.
     async fn for_good(&self, reason: String) {
-        let Leave { inner, seated } = self;
+        let Leave { inner, seated, .. } = self;
         let away = inner.table().leave(&seated.key, seated.turn);
         if let Some(away) = away {
             inner.give_up(&seated.key, away, reason).await;
@@ -435,6 +437,11 @@ impl Drop for Leave<'_> {
         let away = self.inner.table().leave(&self.seated.key, self.seated.turn);
         self.inner.changed();
         if let Some(away) = away {
+            if self.seated.is_new && !self.told {
+                // Nobody knows of it, and would be told when it is back.
+                self.inner.table().give_up(&self.seated.key, away);
+                return;
+            }
             self.inner.expect(self.seated.key.clone(), away);
         }
     }

@@ -151,7 +151,7 @@ pub async fn a_machine_is_held_used_and_given_back_clean(world: World) {
     assert_eq!(fetch(path.replace("signature=", "signature=0")).await.0, 403);
     let form = ann.upload_file(UploadFileRequest {}).await.unwrap().into_inner();
     let mut forged = form.clone();
-    forged.fields.insert("name".into(), "0".repeat(32));
+    forged.url = form.url.replace(&form.object_name, &"0".repeat(32));
     assert_eq!(post(&running, &forged, "x").await, 403);
     ann.remove_files(RemoveFilesRequest { gomote_id: name.into(), paths: vec!["d".into()] }).await.unwrap();
     let ls = "ls -I tmp -I gocache -I goplscache";
@@ -236,6 +236,13 @@ pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {
         let status = other.list_instances(ListInstancesRequest {}).await.unwrap_err();
         assert_eq!(status.code(), Code::PermissionDenied, "{role}: {status}");
     }
+    // A machine is more than some repositories, and its builder is not told of.
+    let scoped = Viewer::known("cat", Role::Developer).scoped(vec!["one".into()]);
+    let mut cat = GomoteServiceClient::new(running.service.clone().asking_as(scoped));
+    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    let refused = cat.create_instance(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().starts_with("there is no builder b;"), "{refused}");
     // An admin takes back what somebody left.
     destroy(&mut client(&running, "root", Role::Admin), &name).await;
     assert_eq!(held(&mut ann).await, [""; 0]);

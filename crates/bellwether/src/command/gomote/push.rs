@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use gomote::{ListDirectoryRequest, RemoveFilesRequest};
 use sha1::{Digest as _, Sha1};
 
@@ -19,6 +19,8 @@ use crate::args::Push;
 
 /// Of a Go tree: says which Go it is, where git does not.
 const VERSION: &str = "VERSION";
+/// What buildlets make beside the trees.
+const OF_BUILDLETS: [&str; 3] = ["tmp", "gocache", "goplscache"];
 /// Where a Go tree says its number.
 const GO_VERSION: &str = "src/internal/goversion/goversion.go";
 
@@ -32,6 +34,13 @@ enum Entry {
 }
 
 type Tree = BTreeMap<String, Entry>;
+
+/// What is on the machine.
+#[derive(Debug, Default)]
+struct Remote {
+    tree: Tree,
+    dirs: BTreeSet<String>,
+}
 
 /// What is to be done.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,16 +57,27 @@ pub(super) async fn run(args: &Push) -> Result<()> {
         Some(to) => to.trim_end_matches('/').to_owned(),
         None => root.file_name().context("/ is no work tree")?.to_string_lossy().into_owned(),
     };
-    let paths = files(&root)?;
+    let outside = to.is_empty() || to.starts_with('/') || to.split('/').any(|part| part == "..");
+    ensure!(!outside, "--to {:?} is not beneath the work directory", args.to.as_deref().unwrap_or(&to));
+    let (paths, submodules) = (files(&root)?, submodules(&root)?);
     let here = {
         let (root, paths) = (root.clone(), paths);
         tokio::task::spawn_blocking(move || digests(&root, paths)).await??
     };
-    let there = listed(&desk, &gomote_id, &to).await?;
-    let only_there: Vec<&String> = there.keys().filter(|path| !here.contains_key(*path)).collect();
-    let ignored = ignored(&root, &only_there)?;
-    let difference = difference(&here, &there, &ignored);
-    let version = go_version(&root, &here, &there)?;
+    let mut there = listed(&desk, &gomote_id, &to).await?;
+    // What is in a repository within this one is its own.
+    let within = |path: &String| submodules.iter().any(|module| is_beneath(path, module));
+    there.tree.retain(|path, _| !within(path));
+    there.dirs.retain(|path| !within(path));
+    let in_the_way = in_the_way(&here, &there);
+    let only_there = there.tree.keys().filter(|path| !here.contains_key(*path));
+    // Of what goes anyhow git need not be asked; beyond a link it would not answer.
+    let asked: Vec<&String> = only_there
+        .filter(|path| !in_the_way.iter().any(|gone| *path == gone || is_beneath(path, gone)))
+        .collect();
+    let ignored = ignored(&root, &asked)?;
+    let difference = difference(&here, &there.tree, &ignored, in_the_way);
+    let version = go_version(&root, &here, &there.tree)?;
     if args.dry_run {
         difference.remove.iter().for_each(|path| println!("- {path}"));
         difference.send.iter().for_each(|path| println!("+ {path}"));
@@ -80,6 +100,20 @@ pub(super) async fn run(args: &Push) -> Result<()> {
     }
     eprintln!("{to}: {sent} sent, {removed} removed, of {}", here.len());
     Ok(())
+}
+
+fn is_beneath(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// What must go there before something of here can take its place: a directory where a file is to be, and the reverse.
+fn in_the_way(here: &Tree, there: &Remote) -> BTreeSet<String> {
+    let mut gone: BTreeSet<String> = here.keys().filter(|path| there.dirs.contains(*path)).cloned().collect();
+    for path in here.keys() {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        gone.extend(above.filter(|dir| there.tree.contains_key(*dir)).map(str::to_owned));
+    }
+    gone
 }
 
 /// The work tree that is meant.
@@ -116,7 +150,16 @@ fn git(dir: &Path, args: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>> {
 /// Paths between zero bytes.
 fn parted(bytes: &[u8]) -> Result<Vec<String>> {
     let parts = bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty());
-    parts.map(|part| String::from_utf8(part.to_vec()).context("a file's name that is not UTF-8")).collect()
+    parts
+        .map(|part| {
+            String::from_utf8(part.to_vec()).map_err(|error| {
+                anyhow!(
+                    "the name of {:?} is not UTF-8, which can't be sent",
+                    String::from_utf8_lossy(error.as_bytes())
+                )
+            })
+        })
+        .collect()
 }
 
 /// What git knows, and what it does not ignore.
@@ -126,6 +169,13 @@ fn files(root: &Path) -> Result<Vec<String>> {
     paths.sort();
     paths.dedup();
     Ok(paths)
+}
+
+/// Directories that are repositories of their own, by what git knows.
+fn submodules(root: &Path) -> Result<Vec<String>> {
+    let staged = parted(&git(root, &["ls-files", "-z", "--stage"], None)?)?;
+    let path = |line: &String| Some(line.strip_prefix("160000 ")?.split_once('\t')?.1.to_owned());
+    Ok(staged.iter().filter_map(path).collect())
 }
 
 fn ignored(root: &Path, paths: &[&String]) -> Result<BTreeSet<String>> {
@@ -164,40 +214,44 @@ fn digests(root: &Path, paths: Vec<String>) -> Result<Tree> {
 }
 
 /// What is there, with digests.
-async fn listed(desk: &Desk, gomote_id: &str, to: &str) -> Result<Tree> {
+async fn listed(desk: &Desk, gomote_id: &str, to: &str) -> Result<Remote> {
     let list = |directory: &str, recursive| ListDirectoryRequest {
         gomote_id: gomote_id.to_owned(),
         directory: directory.to_owned(),
         recursive,
-        skip_files: Vec::new(),
+        // The buildlet's own, where it is asked for all.
+        skip_files: if to == "." { OF_BUILDLETS.map(str::to_owned).into() } else { Vec::new() },
         digest: recursive,
     };
     // One that is not there can't be listed.
     let (above, name) = to.rsplit_once('/').unwrap_or((".", to));
-    ensure!(
-        !to.starts_with('/') && !to.split('/').any(|part| part == ".."),
-        "--to {to} is not beneath the work directory"
-    );
-    let mut tree = Tree::new();
+    let mut there = Remote::default();
     if name != "." {
         let request = list(above, false);
         let listed = desk.done(|mut api| async move { api.list_directory_streaming(request).await }).await;
         let mut found = false;
         // Nor is what is in one that is not there.
-        let Ok(mut listed) = listed else { return Ok(tree) };
+        let Ok(mut listed) = listed else { return Ok(there) };
         while let Some(some) = desk.hint(listed.message().await)? {
             found |= some.entries.iter().any(|line| line.split('\t').nth(1) == Some(&format!("{name}/")));
         }
         if !found {
-            return Ok(tree);
+            return Ok(there);
         }
     }
     let request = list(to, true);
     let mut listed = desk.done(|mut api| async move { api.list_directory_streaming(request).await }).await?;
     while let Some(some) = desk.hint(listed.message().await)? {
-        tree.extend(some.entries.iter().filter_map(|line| entry(line)));
+        for line in &some.entries {
+            match line.split('\t').nth(1).and_then(|path| path.strip_suffix('/')) {
+                Some(dir) => {
+                    there.dirs.insert(dir.to_owned());
+                }
+                None => there.tree.extend(entry(line)),
+            }
+        }
     }
-    Ok(tree)
+    Ok(there)
 }
 
 /// An entry of a listing's line; directories are none.
@@ -215,15 +269,30 @@ fn entry(line: &str) -> Option<(String, Entry)> {
     }
 }
 
-fn difference(here: &Tree, there: &Tree, ignored: &BTreeSet<String>) -> Difference {
+fn difference(
+    here: &Tree,
+    there: &Tree,
+    ignored: &BTreeSet<String>,
+    in_the_way: BTreeSet<String>,
+) -> Difference {
     let same = |path: &String, entry: &Entry| match entry {
         // Where it leads is not listed: it is sent each time, which costs a hundred bytes.
         Entry::Link => false,
         entry => there.get(path) == Some(entry),
     };
     let send = here.iter().filter(|(path, entry)| !same(path, entry)).map(|(path, _)| path.clone());
-    let gone = |path: &&String| !here.contains_key(*path) && !ignored.contains(*path) && *path != VERSION;
-    Difference { send: send.collect(), remove: there.keys().filter(gone).cloned().collect() }
+    // Of a Go tree, we may have made it.
+    let kept = |path: &str| path == VERSION && here.contains_key(GO_VERSION);
+    let gone = |path: &&String| !here.contains_key(*path) && !ignored.contains(*path) && !kept(path);
+    let mut remove = in_the_way;
+    let more: Vec<String> = there.keys().filter(gone).cloned().collect();
+    // What is beneath something that goes, goes with it.
+    remove.extend(
+        more.into_iter()
+            .filter(|path| !path.match_indices('/').any(|(at, _)| remove.contains(&path[..at])))
+            .collect::<Vec<_>>(),
+    );
+    Difference { send: send.collect(), remove: remove.into_iter().collect() }
 }
 
 /// What `VERSION` of a Go tree is to say, if there is none on either side.
@@ -305,8 +374,19 @@ mod tests {
             ("old", file("f", false)),
             ("VERSION", file("g", false)),
         ]);
-        let difference = difference(&here, &there, &["built.o".to_owned()].into());
+        let difference = super::difference(&here, &there, &["built.o".to_owned()].into(), BTreeSet::new());
         assert_eq!(difference.send, ["changed", "link", "new", "runs-now"]);
-        assert_eq!(difference.remove, ["old"]);
+        assert_eq!(difference.remove, ["VERSION", "old"], "it is no Go tree");
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_a_directory_and_the_reverse() {
+        let here: Tree = [("d".to_owned(), file("a", false)), ("x/y/f".to_owned(), Entry::Link)].into();
+        let tree: Tree = [("d/built.o".to_owned(), file("b", false)), ("x".to_owned(), Entry::Link)].into();
+        let there = Remote { tree, dirs: ["d".to_owned(), "other".to_owned()].into() };
+        let gone = in_the_way(&here, &there);
+        assert_eq!(gone, ["d".to_owned(), "x".to_owned()].into());
+        let difference = super::difference(&here, &there.tree, &BTreeSet::new(), gone);
+        assert_eq!(difference.remove, ["d", "x"]);
     }
 }

@@ -274,6 +274,9 @@ impl Core {
                 if let Some(hold) = self.holds.remove(&build) {
                     self.shared.gomotes.release(&hold.name, hold.id);
                     self.apply(Event::Withdrawn { build });
+                } else if !self.held.contains_key(&build) {
+                    // They went before they could ask.
+                    self.shared.gomotes.forget(build);
                 }
             }
             Message::Why(build, answer) => {

@@ -78,6 +78,10 @@ impl Gomotes {
         self.names().keep(name, id);
     }
 
+    pub fn forget(&self, id: BuildId) {
+        self.names().forget(id);
+    }
+
     pub fn release(&self, name: &str, id: BuildId) {
         self.names().release(name, id);
     }

@@ -37,6 +37,11 @@ impl Names {
         self.0.insert(name.to_owned(), (id, None));
     }
 
+    /// Frees what was taken for somebody who has gone before anybody was asked for a machine.
+    pub fn forget(&mut self, id: BuildId) {
+        self.0.retain(|_, (of, session)| *of != id || session.is_some());
+    }
+
     pub fn release(&mut self, name: &str, id: BuildId) {
         if self.0.get(name).is_some_and(|(of, _)| *of == id) {
             self.0.remove(name);
@@ -102,6 +107,9 @@ mod tests {
         assert_eq!(names.reserve("ann", "linux", id(4)), "ann-linux-2", "it was another's");
         names.release("ann-linux-0", id(1));
         assert_eq!(names.reserve("ann", "linux", id(5)), "ann-linux-0");
+        assert_eq!(names.find("ann-linux-0").err(), Some(Missing::NotYet));
+        names.forget(id(5));
+        assert_eq!(names.find("ann-linux-0").err(), Some(Missing::Unknown));
     }
 
     #[test]

@@ -166,9 +166,9 @@ impl Desk {
     async fn wait(
         self: Arc<Self>,
         mut hold: Hold,
+        mut waiting: Waiting,
         told: mpsc::Sender<Result<CreateInstanceResponse, Status>>,
     ) {
-        let mut waiting = Waiting { desk: Arc::clone(&self), id: hold.id, over: false };
         for _ in 0..TRIES {
             let (granted, mut grant) = oneshot::channel();
             let next = Hold { granted: Some(granted), ..hold.again() };
@@ -375,7 +375,9 @@ impl GomoteService for Desk {
         let hold = self.hold(&viewer, &request.get_ref().builder_type)?;
         let desk = Arc::new(self.clone());
         let (tell, told) = mpsc::channel(4);
-        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, tell)));
+        // Made here: a task that is ended before it begins drops what it was given.
+        let waiting = Waiting { desk: Arc::clone(&desk), id: hold.id, over: false };
+        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell)));
         let answers = stream::unfold((told, waits), async |(mut told, waits)| {
             let next = told.recv().await?;
             Some((next, (told, waits)))

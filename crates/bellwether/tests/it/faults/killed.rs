@@ -96,8 +96,8 @@ mod server {
                 names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
             }
         }
-        // These three have tests of their own below: they need somebody who asks, or a start before.
-        for name in ["take_over", "cancel", "retry"] {
+        // These have tests of their own below: they need somebody who asks, or a start before.
+        for name in ["take_over", "cancel", "retry", "gomote", "gomote_end"] {
             assert!(names.remove(name), "{name} is gone");
         }
         assert!(names.len() >= 8, "{names:?}");
@@ -203,6 +203,83 @@ mod orders {
         }
         assert_eq!(world.log(&build), expected_log());
         world.check_quiet();
+    }
+}
+
+mod held {
+    use std::process::Command;
+
+    use super::*;
+    use testkit::wait_for;
+
+    /// Runs the command line of gomote; whether it did its work, and what it printed.
+    fn gomote(world: &mut World, arguments: &[&str]) -> (bool, String) {
+        let url = format!("http://{}", world.server().address());
+        let mut command = Command::new("timeout");
+        command.args(["60", env!("CARGO_BIN_EXE_bellwether"), "gomote"]).args(arguments);
+        command.arg("--data").arg(world.data()).args(["--server", &url]).env_remove("BELLWETHER_TOKEN");
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn held(world: &mut World) -> usize {
+        let list = gomote(world, &["list", "--json"]).1;
+        serde_json::from_str::<Value>(&list).ok().and_then(|list| Some(list.as_array()?.len())).unwrap_or(99)
+    }
+
+    /// Kills the server at a point on the way to a machine, or on its way back; how many are held after a new start.
+    fn killed_at(point: &str, after: usize) {
+        let mut world = World::new(&STEPS);
+        world.launch(&["--die-at", point]);
+        world.await_done();
+        let (created, name) = gomote(&mut world, &["create", "test"]);
+        assert_eq!(created, point.contains("end"), "{point}");
+        if created {
+            // It may die before it answers.
+            gomote(&mut world, &["destroy", &name]);
+        }
+        world.await_death();
+        world.launch(&[]);
+        let told = wait_for("what is held", std::time::Duration::from_secs(60), || {
+            Ok((held(&mut world) == after).then_some(()))
+        });
+        told.unwrap_or_else(|error| panic!("{point}: {error:#}\n{}", world.printed()));
+        if after == 1 {
+            let (destroyed, _) = gomote(&mut world, &["destroy", "admin-tiny-test-0"]);
+            assert!(destroyed, "{point}\n{}", world.printed());
+        }
+        // The project's file, and so its builder, is known once the mirror was looked at.
+        let created = wait_for("a machine", std::time::Duration::from_secs(60), || {
+            let (created, name) = gomote(&mut world, &["create", "test"]);
+            Ok(created.then_some(name))
+        });
+        let name = created.unwrap_or_else(|error| panic!("{point}: {error:#}\n{}", world.printed()));
+        // What the build left, and whoever held it before, is gone.
+        let (ran, printed) = gomote(&mut world, &["ls", &name]);
+        assert!(ran && !printed.contains("kept.out"), "{point}: {printed}");
+        let (destroyed, _) = gomote(&mut world, &["destroy", &name]);
+        assert!(destroyed, "{point}");
+        world.check_quiet();
+    }
+
+    #[test]
+    fn a_machine_that_was_not_written_down_is_nobodys() {
+        killed_at("before_gomote:1", 0);
+    }
+
+    #[test]
+    fn a_machine_that_was_written_down_is_theirs() {
+        killed_at("after_gomote:1", 1);
+    }
+
+    #[test]
+    fn a_machine_whose_return_was_not_written_down_is_theirs_still() {
+        killed_at("before_gomote_end:1", 1);
+    }
+
+    #[test]
+    fn a_machine_whose_return_was_written_down_is_clean() {
+        killed_at("after_gomote_end:1", 0);
     }
 }
 

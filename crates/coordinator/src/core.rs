@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Buildlet, Driven, Fate, Grant, Shared, Start, avoided, drive};
-use crate::gomote::Hold;
+use crate::gomote::{Granted, Hold};
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
 use crate::pool::{Address, Pool, PoolEvent};
@@ -45,7 +45,7 @@ pub(crate) enum Message {
     /// A build that runs is to be ended.
     Cancel(BuildId),
     /// Somebody wants a machine.
-    Hold(Box<Hold>),
+    Hold(Box<Hold>, oneshot::Sender<Granted>),
     /// They do not wait any more.
     Unhold(BuildId),
     /// Why does it wait?
@@ -77,7 +77,7 @@ pub(crate) struct Core {
     again: HashSet<BuildId>,
     workers: HashMap<WorkerId, Worker>,
     /// Who waits for a machine to hold.
-    holds: HashMap<BuildId, Hold>,
+    holds: HashMap<BuildId, (Hold, oneshot::Sender<Granted>)>,
     /// What is held: the machine, and whom to tell that it is gone.
     held: HashMap<BuildId, (WorkerId, CancellationToken)>,
     drivers: JoinSet<Driven>,
@@ -264,14 +264,14 @@ impl Core {
                     running.cancel.cancel();
                 }
             }
-            Message::Hold(hold) => {
+            Message::Hold(hold, granted) => {
                 let request = hold_request(&hold, self.now());
-                self.holds.insert(hold.id, *hold);
+                self.holds.insert(hold.id, (*hold, granted));
                 self.apply(Event::Queued(request));
             }
             Message::Unhold(build) => {
                 // One that has a machine is given back by whoever has it.
-                if let Some(hold) = self.holds.remove(&build) {
+                if let Some((hold, _)) = self.holds.remove(&build) {
                     self.shared.gomotes.release(&hold.name, hold.id);
                     self.apply(Event::Withdrawn { build });
                 } else if !self.held.contains_key(&build) {
@@ -337,8 +337,8 @@ impl Core {
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {
-        if let Some(hold) = self.holds.remove(&build) {
-            return self.hold(hold, worker, host);
+        if let Some((hold, granted)) = self.holds.remove(&build) {
+            return self.hold(hold, Some(granted), worker, host);
         }
         let config = Arc::clone(&self.config.borrow());
         let Some(row) = self.rows.get(build).cloned() else { return };

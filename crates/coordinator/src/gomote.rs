@@ -18,7 +18,7 @@ use std::time::Duration;
 use store::BuildId;
 
 pub(crate) use files::Files;
-pub(crate) use hold::{Hold, Machine, keep, note_end};
+pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
 pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::Session;
 

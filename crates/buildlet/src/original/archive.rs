@@ -62,6 +62,8 @@ pub(crate) async fn writetgz(
             // A holder whose lease ended meanwhile stops writing.
             let go_on = || token.is_none_or(|axum::Extension(Token(token))| token >= agent.fence.current());
             let refuse = |error| match error {
+                // Whatever it broke at.
+                _ if !go_on() => ApiError::stale(agent.fence.current()).into_response(),
                 UntarError::Refused(what) => GoError::bad(what).into_response(),
                 UntarError::Interrupted => ApiError::stale(agent.fence.current()).into_response(),
                 UntarError::Io { source, .. } if crate::http::is_full(&source) => {

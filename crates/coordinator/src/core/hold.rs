@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use store::{BuildId, Micros, WorkerId};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use crate::clock::new_id;
-use crate::gomote::{self, Hold};
+use crate::gomote::{self, Granted, Hold};
 use crate::resolve;
 use crate::schedule::{Class, Event, Request};
 
@@ -31,7 +32,13 @@ pub(super) fn hold_request(hold: &Hold, now: Micros) -> Request {
 
 impl Core {
     /// Gives a machine to somebody who holds it.
-    pub(super) fn hold(&mut self, hold: Hold, worker: WorkerId, host: String) {
+    pub(super) fn hold(
+        &mut self,
+        hold: Hold,
+        granted: Option<oneshot::Sender<Granted>>,
+        worker: WorkerId,
+        host: String,
+    ) {
         let gone = CancellationToken::new();
         let known = self.workers.get(&worker);
         if known.is_none_or(|known| known.machine.is_none()) {
@@ -41,7 +48,7 @@ impl Core {
         let machine = gomote::Machine { worker, host, buildlet: self.buildlet(worker), patience };
         self.set_state(worker, "busy", Some(format!("held as {}", hold.name)));
         self.held.insert(hold.id, (worker, gone.clone()));
-        self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, machine, gone));
+        self.drivers.spawn(gomote::keep(Arc::clone(&self.shared), hold, granted, machine, gone));
     }
 
     /// Gives the machine of a build that failed to somebody who wants to look at it.
@@ -65,11 +72,10 @@ impl Core {
             repo,
             builder,
             hosts: vec![host.clone()],
-            granted: None,
             before: None,
         };
         let request = hold_request(&hold, self.now());
         self.apply(Event::Resumed { request, worker, host: host.clone() });
-        self.hold(hold, worker, host);
+        self.hold(hold, None, worker, host);
     }
 }

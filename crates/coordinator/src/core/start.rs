@@ -188,13 +188,12 @@ impl Core {
             repo: row.repo.clone(),
             builder: row.builder.clone(),
             hosts: vec![host.clone()],
-            granted: None,
             before: Some(row),
         };
         let request = hold_request(&hold, self.now());
         self.apply(Event::Resumed { request, worker, host: host.clone() });
         self.shared.gomotes.keep_name(&hold.name, hold.id);
-        self.hold(hold, worker, host);
+        self.hold(hold, None, worker, host);
     }
 
     fn rewipe(&mut self, worker: WorkerId, host: String) {

@@ -26,6 +26,7 @@ const AFTER_START: Duration = Duration::from_secs(5 * 60);
 pub(crate) type Granted = Result<Arc<Session>, String>;
 
 /// Somebody who wants a machine.
+#[derive(Clone)]
 pub(crate) struct Hold {
     /// What the scheduler knows them by.
     pub id: BuildId,
@@ -39,8 +40,6 @@ pub(crate) struct Hold {
     pub builder: String,
     /// On which hosts.
     pub hosts: Vec<String>,
-    /// Told once; nobody listens any more if they have gone away. None for a machine that was held before.
-    pub granted: Option<oneshot::Sender<Granted>>,
     /// The row of one that was held before.
     pub before: Option<GomoteRow>,
 }
@@ -58,15 +57,18 @@ pub(crate) struct Machine {
 }
 
 /// Has a machine until its holder gives it back, leaves it alone for too long, or it is gone; then cleans it.
+///
+/// Whoever waits for it is told once, by `granted`, and has gone away if nobody listens; nobody waits for a machine that was held
+/// before, or that a build has left.
 pub(crate) async fn keep(
     shared: Arc<Shared>,
-    mut hold: Hold,
+    hold: Hold,
+    granted: Option<oneshot::Sender<Granted>>,
     machine: Machine,
     gone: CancellationToken,
 ) -> Driven {
     let (build, worker, host) = (hold.id, machine.worker, machine.host.clone());
     let driven = |fate, stale| Driven { build, worker, host: host.clone(), fate, requeued: false, stale };
-    let granted = hold.granted.take();
     if granted.as_ref().is_some_and(oneshot::Sender::is_closed) {
         shared.gomotes.release(&hold.name, hold.id);
         return driven(Fate::Idle, false);

@@ -157,7 +157,6 @@ impl Desk {
             repo,
             builder: full_name,
             hosts: builder.hosts.iter().map(ToString::to_string).collect(),
-            granted: None,
             before: None,
         })
     }
@@ -171,8 +170,8 @@ impl Desk {
     ) {
         for _ in 0..TRIES {
             let (granted, mut grant) = oneshot::channel();
-            let next = Hold { granted: Some(granted), ..hold.again() };
-            if self.finder.core.send(Message::Hold(Box::new(next))).await.is_err() {
+            let next = Message::Hold(Box::new(hold.clone()), granted);
+            if self.finder.core.send(next).await.is_err() {
                 break;
             }
             let mut said: Option<(CreateInstanceResponse, tokio::time::Instant)> = None;
@@ -303,22 +302,6 @@ impl Desk {
             async { session.client.ls_text(&ls).await.map_err(|error| Status::unimplemented(words(error))) };
         let listing = self.during(&session, listing).await?;
         Ok(listing.lines().map(str::to_owned).collect())
-    }
-}
-
-impl Hold {
-    /// The same, to be asked for once more.
-    fn again(&self) -> Hold {
-        Hold {
-            id: self.id,
-            name: self.name.clone(),
-            owner: self.owner.clone(),
-            repo: self.repo.clone(),
-            builder: self.builder.clone(),
-            hosts: self.hosts.clone(),
-            granted: None,
-            before: None,
-        }
     }
 }
 

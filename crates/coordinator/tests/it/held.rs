@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use buildlet_client::BuildletClient;
 use coordinator::NoHooks;
 use gomote::create_instance_response::Status as Progress;
 use gomote::gomote_service_client::GomoteServiceClient;
@@ -84,6 +85,16 @@ async fn held(client: &mut Client) -> Vec<String> {
     list.instances.into_iter().map(|instance| instance.gomote_id).collect()
 }
 
+/// The highest fence that the only worker here has seen.
+async fn fence(world: &World) -> u64 {
+    let worker = std::fs::read_dir(world.dir.path().join("workers")).unwrap().next().unwrap().unwrap().path();
+    let kept = std::fs::read(worker.join("worker.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let socket = kept["socket"].as_str().unwrap().into();
+    let client = BuildletClient::new(buildlet_client::Address::Unix(socket), None);
+    client.status().await.unwrap().bellwether.unwrap().fence
+}
+
 /// Posts a file by a form that was given out; the status.
 async fn post(running: &Running, form: &UploadFileResponse, content: &str) -> u16 {
     let mut body = String::new();
@@ -159,9 +170,11 @@ pub async fn a_machine_is_held_used_and_given_back_clean(world: World) {
 
     let worker = running.status().await.workers[0].worker;
     assert_eq!(running.status().await.workers[0].reason.as_deref(), Some("held as ann-b-0"));
+    let under = fence(&world).await;
     destroy(&mut ann, name).await;
     assert_eq!(held(&mut ann).await, [""; 0]);
     running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    assert!(fence(&world).await > under, "what was still on its way is refused since the wipe");
     let (two, _) = create(&mut ann).await;
     assert_eq!(running.status().await.workers[0].worker, worker, "the same machine");
     assert_eq!(run(&mut ann, &two.gomote_id, ls).await, (String::new(), Ok(())), "wiped");

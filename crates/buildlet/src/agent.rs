@@ -39,8 +39,8 @@ pub(crate) struct Agent {
     pub(crate) upload_bytes: u64,
     /// How long a request may bring no byte.
     pub(crate) stall: Duration,
-    /// Where `/connect-ssh` leads, if anywhere.
-    pub(crate) ssh: Option<Ssh>,
+    /// Where `/connect-ssh` leads, and who came that way.
+    pub(crate) ssh: Ssh,
     started: Instant,
     pub(crate) idle_exit: Duration,
     /// Ends the server.
@@ -132,7 +132,7 @@ impl Agent {
             },
             upload_bytes: args.upload_bytes,
             stall: args.stall,
-            ssh: args.ssh_port.map(|port| Ssh::new(port, args.ssh_homes.clone())),
+            ssh: Ssh::of(args)?,
             started: Instant::now(),
             idle_exit: args.idle_exit,
             stop: CancellationToken::new(),
@@ -242,6 +242,7 @@ impl Agent {
 
     /// Ends every command and whatever else descends from us.
     pub(crate) async fn end_everything(&self) {
+        self.ssh.end_sessions("this machine's agent ends").await;
         self.table.end_commands("killed:agent ends").await;
         let mut ended = Vec::new();
         if !self.table.end_all(|| self.table.everything(), &mut ended).await {

@@ -49,7 +49,8 @@ pub struct Args {
     /// The most that one upload or one fetched archive may have, packed and unpacked, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
     pub upload_bytes: u64,
-    /// Lets /connect-ssh lead to the sshd on this port of this machine, and add keys to its users' authorized_keys
+    /// Lets /connect-ssh lead to the sshd on this port of this machine, and add keys to its users' authorized_keys; by default it
+    /// leads to an SSH server of the agent's own
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ssh_port: Option<u16>,
     /// Where the homes of those users are; by default where this system has them

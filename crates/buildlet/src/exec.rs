@@ -1,5 +1,7 @@
 //! Commands that belong to the agent and not to a connection.
 
+#[cfg(feature = "ssh")]
+mod attached;
 pub(crate) mod cgroup;
 mod launch;
 mod record;
@@ -17,6 +19,8 @@ use tokio::sync::watch;
 
 use crate::wire::{ExecState, RunState};
 
+#[cfg(feature = "ssh")]
+pub(crate) use attached::{Attached, Streams, Wanted};
 pub(crate) use launch::job_environment;
 pub(crate) use supervise::{Waiter, process_state};
 pub(crate) use table::{Settings, StartError, Table};

@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
 
 /// The fence of this agent; it only rises.
 pub(crate) struct Fence {
-    current: AtomicU64,
+    current: watch::Sender<u64>,
     file: Arc<File>,
     rising: tokio::sync::Mutex<()>,
 }
@@ -55,7 +56,7 @@ impl Fence {
             })?,
         };
         Ok(Self {
-            current: AtomicU64::new(current),
+            current: watch::Sender::new(current),
             file: Arc::new(file),
             rising: tokio::sync::Mutex::new(()),
         })
@@ -63,7 +64,15 @@ impl Fence {
 
     /// Returns the highest token seen.
     pub(crate) fn current(&self) -> u64 {
-        self.current.load(Ordering::Acquire)
+        *self.current.borrow()
+    }
+
+    /// Returns once somebody newer than the holder of a token has come; never for who holds none.
+    pub(crate) async fn outrun(&self, token: Option<u64>) {
+        let Some(token) = token else { return std::future::pending().await };
+        // The sender lives as long as `self`.
+        let mut current = self.current.subscribe();
+        let _newer = current.wait_for(|current| token < *current).await;
     }
 
     /// Reads of what a holder sends, as long as nobody newer has come.
@@ -83,7 +92,7 @@ impl Fence {
                     file.sync_data()
                 };
                 tokio::task::spawn_blocking(store).await.map_err(io::Error::other)??;
-                self.current.store(token, Ordering::Release);
+                self.current.send_replace(token);
             }
         }
         match self.current() {

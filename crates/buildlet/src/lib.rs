@@ -24,6 +24,8 @@ mod removal;
 mod reverse;
 mod sandbox;
 mod server;
+#[cfg(feature = "ssh")]
+mod ssh;
 mod start;
 mod te;
 mod untar;

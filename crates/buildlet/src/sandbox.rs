@@ -33,6 +33,29 @@ pub(crate) struct Setup {
     pub(crate) file_size: Option<u64>,
     /// Where to leave the reason if it could not start.
     pub(crate) error_file: Option<PathBuf>,
+    /// Its standard input is a terminal, which becomes that of its session.
+    pub(crate) terminal: bool,
+}
+
+/// What the helper is once it is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The command that its arguments name.
+    Command,
+    /// The server of a file transfer on its standard streams.
+    #[cfg(feature = "ssh")]
+    Sftp,
+}
+
+impl Role {
+    /// The argument by which the helper knows it.
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::Command => "--",
+            #[cfg(feature = "ssh")]
+            Self::Sftp => "--sftp",
+        }
+    }
 }
 
 /// How this process finds its own executable again.
@@ -58,6 +81,9 @@ impl Reexec {
         }
         if let Some(file) = &setup.error_file {
             command.arg("--error-file").arg(file);
+        }
+        if setup.terminal {
+            command.arg("--terminal");
         }
         command
     }
@@ -85,6 +111,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some("--namespaces") => setup.namespaces = true,
             Some("--cgroup") => setup.cgroups.extend(args.next().map(PathBuf::from)),
             Some("--file-size") => setup.file_size = args.next().and_then(|n| n.to_str()?.parse().ok()),
+            Some("--terminal") => setup.terminal = true,
             Some("--error-file") => setup.error_file = args.next().map(PathBuf::from),
             _ => {
                 action = Some(arg);
@@ -98,6 +125,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ready.and_then(|()| enter(&setup)).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
             Some("--") => become_command(&rest),
             Some("--probe") => Ok(()),
+            #[cfg(feature = "ssh")]
+            Some("--sftp") => crate::ssh::sftp::serve(io::stdin().lock(), own_stdout()?),
             Some("--plant") => plant(&rest),
             Some("--look") => {
                 let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -119,9 +148,19 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Standard output without a buffer that looks for ends of lines.
+#[cfg(feature = "ssh")]
+fn own_stdout() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
 fn enter(setup: &Setup) -> io::Result<()> {
     // Fails only if we lead a group already, which the agent never arranges.
     rustix::process::setsid()?;
+    if setup.terminal {
+        rustix::process::ioctl_tiocsctty(io::stdin())?;
+    }
     for cgroup in &setup.cgroups {
         crate::exec::cgroup::set(cgroup, "0")?;
     }

@@ -70,7 +70,8 @@ pub fn main(args: Args) -> ExitCode {
         // EPERM: it leads a process group, as what a shell starts does, and stays where it is.
         let _session = rustix::process::setsid();
     }
-    let filter = EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info,russh=error"));
     // A line that can't be written (the disk that stderr leads to is full) is lost; told of on stderr, it would be a panic.
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use crate::sandbox::{Reexec, Setup};
+use crate::sandbox::{Reexec, Role, Setup};
 
 use super::tree::MARKER;
 
@@ -15,6 +15,7 @@ use super::tree::MARKER;
 pub(crate) struct Launch<'a> {
     pub(crate) reexec: &'a Reexec,
     pub(crate) setup: Setup,
+    pub(crate) role: Role,
     pub(crate) argv: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) dir: PathBuf,
@@ -24,17 +25,23 @@ impl Launch<'_> {
     /// Starts it with nothing to read, and returns it with the end of the pipe it writes to.
     pub(crate) fn spawn(self) -> io::Result<(Child, OwnedFd)> {
         let (reader, writer) = io::pipe()?;
+        let child = self.spawn_on(Stdio::null(), writer.try_clone()?.into(), writer.into())?;
+        Ok((child, reader.into()))
+    }
+
+    /// Starts it with these standard streams.
+    pub(crate) fn spawn_on(self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<Child> {
         let mut command = self.reexec.command(&self.setup);
         command
-            .arg("--")
+            .arg(self.role.argument())
             .args(self.argv)
             .env_clear()
             .envs(self.env)
             .current_dir(self.dir)
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer);
-        Ok((command.spawn()?, reader.into()))
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr);
+        command.spawn()
     }
 }
 

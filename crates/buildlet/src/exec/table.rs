@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::now_us;
 use crate::paths::join_beneath;
-use crate::sandbox::{Reexec, Setup};
+use crate::sandbox::{Reexec, Role, Setup};
 use crate::wire::{ExecBrief, ExecRequest, ExecState, Leftover, Limits, RunState};
 
 use super::cgroup::{Backend, Group};
@@ -47,6 +48,8 @@ pub(crate) struct Table {
     execs: Mutex<HashMap<String, Arc<Exec>>>,
     /// First processes of commands: children that somebody waits for.
     mains: Mutex<HashSet<i32>>,
+    /// How many commands belong to connections.
+    attached: AtomicUsize,
     tasks: TaskTracker,
 }
 
@@ -98,6 +101,7 @@ impl Table {
             settings,
             execs: Mutex::new(execs),
             mains: Mutex::new(HashSet::new()),
+            attached: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
         });
         if !orphans.is_empty() {
@@ -149,7 +153,14 @@ impl Table {
     }
 
     fn running(&self) -> usize {
-        self.lock().values().filter(|e| !e.progress.borrow().exited).count()
+        let own = self.lock().values().filter(|e| !e.progress.borrow().exited).count();
+        own + self.attached.load(Ordering::Relaxed)
+    }
+
+    /// The number of commands that belong to connections.
+    #[cfg(feature = "ssh")]
+    pub(super) fn attached(&self) -> &AtomicUsize {
+        &self.attached
     }
 
     /// Notes a child that somebody waits for, so that it is nobody's leftover.
@@ -254,7 +265,9 @@ impl Table {
                 cgroups: group.as_ref().map(Group::joins).unwrap_or_default(),
                 file_size: request.limits.disk_bytes,
                 error_file: Some(error_file(dir)),
+                terminal: false,
             },
+            role: Role::Command,
             argv: request.argv.iter().map(OsString::from).collect(),
             env: job_environment(
                 &settings.environment,

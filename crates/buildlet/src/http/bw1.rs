@@ -145,6 +145,7 @@ pub(crate) async fn kill(
 
 pub(crate) async fn wipe(State(agent): State<Arc<Agent>>) -> Result<Json<WipeReport>, ApiError> {
     let _alone = agent.gate.write().await;
+    agent.ssh.end_sessions("this machine is wiped").await;
     crate::wipe::wipe(&agent).await.map(Json).map_err(|error| ApiError::io(&error))
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Without TLS.
+/// Without TLS and SSH.
 const SMALL: &str = "anstyle atomic-waker axum axum-core base64 bitflags block-buffer buildlet bytes cfg-if clap clap_builder \
     clap_derive clap_lex const-oid cpufeatures crypto-common digest errno filetime flate2 form_urlencoded futures futures-channel \
     futures-core futures-io futures-macro futures-sink futures-task futures-util getrandom glob heck http http-body \
@@ -14,6 +14,14 @@ const SMALL: &str = "anstyle atomic-waker axum axum-core base64 bitflags block-b
     tracing-subscriber try-lock typenum unicode-ident want zlib-rs zmij";
 /// What TLS adds.
 const TLS: &str = "ring rustls rustls-pki-types rustls-webpki tokio-rustls untrusted webpki-roots zeroize";
+
+/// What SSH adds.
+const SSH: &str = "aead aes aes-gcm argon2 base16ct base64ct bcrypt-pbkdf blake2 block-padding blowfish byteorder cbc chacha20 cipher cmov \
+    cpubits crypto-bigint ctr ctutils curve25519-dalek curve25519-dalek-derive data-encoding delegate der ecdsa ed25519 \
+    ed25519-dalek elliptic-curve enum_dispatch ff futures-executor generic-array ghash group hex hex-literal hkdf hmac inout \
+    keccak kem md5 ml-kem module-lattice nix num-bigint num-integer num-traits p256 p384 p521 pbkdf2 pem-rfc7468 pkcs5 pkcs8 \
+    poly1305 polyval primefield primeorder rand rand_core rfc6979 russh russh-cryptovec russh-util rustversion salsa20 \
+    scrypt sec1 sha3 shake signature spki sponge-cursor ssh-cipher ssh-encoding ssh-key universal-hash wnaf";
 
 /// The crates that the program is built of, by name.
 fn crates(features: &[&str]) -> Vec<String> {
@@ -38,7 +46,10 @@ fn crates(features: &[&str]) -> Vec<String> {
 fn a_new_dependency_of_the_agent_is_noticed() {
     let small: Vec<&str> = SMALL.split_ascii_whitespace().collect();
     assert_eq!(crates(&["--no-default-features"]), small);
-    let mut whole: Vec<&str> = small.into_iter().chain(TLS.split_ascii_whitespace()).collect();
+    let mut with_tls: Vec<&str> = small.into_iter().chain(TLS.split_ascii_whitespace()).collect();
+    with_tls.sort_unstable();
+    assert_eq!(crates(&["--no-default-features", "--features", "tls"]), with_tls);
+    let mut whole: Vec<&str> = with_tls.into_iter().chain(SSH.split_ascii_whitespace()).collect();
     whole.sort_unstable();
     assert_eq!(crates(&[]), whole);
 }

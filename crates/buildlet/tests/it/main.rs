@@ -15,4 +15,6 @@ mod port;
 mod raw;
 mod restart;
 mod reverse;
+#[cfg(feature = "ssh")]
+mod ssh;
 mod wire;

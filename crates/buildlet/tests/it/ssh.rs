@@ -1,0 +1,9 @@
+//! The agent's own SSH server, by OpenSSH's programs and by a client that asks for what they never would.
+
+mod client;
+mod commands;
+mod ends;
+mod files;
+mod guest;
+mod refusals;
+mod terminal;

@@ -1,0 +1,1 @@
+//! Files, by sftp and by scp.

@@ -102,7 +102,7 @@ fn sha1_of(entry: &Entry<'_>) -> io::Result<String> {
 }
 
 /// Writes seconds since 1970 as RFC 3339 in UTC; the civil date by Howard Hinnant's algorithm.
-fn rfc3339(seconds: i64) -> String {
+pub(crate) fn rfc3339(seconds: i64) -> String {
     let days = seconds.div_euclid(86_400);
     let second = seconds.rem_euclid(86_400);
     let shifted = days + 719_468;

@@ -114,6 +114,7 @@ impl Agent {
             limits,
             namespaces,
             cgroup_prefix,
+            sessions_prefix: format!("ssh-{digest}-"),
             spool_bytes: args.spool_bytes,
             grace: args.grace,
         };

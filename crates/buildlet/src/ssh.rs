@@ -16,6 +16,7 @@ mod terminal;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,7 +95,7 @@ impl Server {
         let (user, key) = (guest.user().to_owned(), guest.fingerprint());
         tracing::info!(number, user, key, "somebody comes by ssh");
         let (stop, entered, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        let name = format!("ssh-{}-{number}", agent.instance().get(..8).unwrap_or_default());
+        let name = format!("{}{}-{number}", agent.table.settings.sessions_prefix, agent.instance());
         let session = Session::new(agent, name, guest, stop.clone(), entered.clone(), tasks.clone());
         let cut = CancellationToken::new();
         let stream = Severed::new(stream, cut.clone());
@@ -120,16 +121,21 @@ async fn carry(
         Ok(()) => "left".to_owned(),
         Err(error) => error.to_string(),
     };
-    let mut running = match timeout(HANDSHAKE, run_stream(config, stream, session)).await {
-        Ok(Ok(running)) => running,
-        Ok(Err(error)) => return error.to_string(),
-        Err(_late) => return "it did not speak SSH in time".to_owned(),
+    let (mut ousted, mut late) = (pin!(ousted), pin!(late(entered)));
+    let begun = tokio::select! {
+        begun = run_stream(config, stream, session) => begun,
+        reason = &mut ousted => return reason.to_owned(),
+        () = &mut late => return "it did not speak SSH in time".to_owned(),
+    };
+    let mut running = match begun {
+        Ok(running) => running,
+        Err(error) => return error.to_string(),
     };
     let handle = running.handle();
     let reason = tokio::select! {
         result = &mut running => return said(result),
-        reason = ousted => reason,
-        () = late(entered) => "no key was proven in time",
+        reason = &mut ousted => reason,
+        () = &mut late => "no key was proven in time",
     };
     let _in_time = timeout(FAREWELL, farewell(&handle, reason)).await;
     if timeout(FAREWELL, &mut running).await.is_err() {
@@ -149,4 +155,17 @@ async fn late(entered: &CancellationToken) {
 async fn farewell(handle: &Handle, reason: &str) {
     // A session that has ended needs to be told nothing.
     let _gone = handle.disconnect(Disconnect::ByApplication, reason.to_owned(), String::new()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_come_in_is_never_late() {
+        let entered = CancellationToken::new();
+        late(&entered).await;
+        entered.cancel();
+        timeout(100 * HANDSHAKE, late(&entered)).await.unwrap_err();
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) namespaces: bool,
     /// Starts the name of every cgroup of this agent.
     pub(crate) cgroup_prefix: String,
+    /// Starts the name of every command of this agent that belongs to a connection, in whichever of its processes.
+    pub(crate) sessions_prefix: String,
     pub(crate) spool_bytes: u64,
     pub(crate) grace: Duration,
 }
@@ -104,16 +106,16 @@ impl Table {
             attached: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
         });
-        if !orphans.is_empty() {
-            table.end_survivors(&orphans, &firsts).await;
-        }
+        table.end_survivors(&orphans, &firsts).await;
         Ok(table)
     }
 
     async fn end_survivors(&self, ids: &HashSet<String>, firsts: &[(i32, u64)]) {
         let mut ended = Vec::new();
+        // Of what belonged to connections there is no record; it has no business without them.
+        let sessions = &self.settings.sessions_prefix;
         let survivors = || {
-            let mut found = tree::marked(ids);
+            let mut found = tree::marked(|id| ids.contains(id) || id.starts_with(sessions));
             for &(pid, start) in firsts {
                 if let Some(first) = tree::process(pid).filter(|p| p.start == start && !p.zombie) {
                     found.push(first);
@@ -123,6 +125,9 @@ impl Table {
             found
         };
         let all_gone = self.end_all(survivors, &mut ended).await;
+        if ids.is_empty() && ended.is_empty() {
+            return;
+        }
         tracing::warn!(
             commands = ids.len(),
             processes = ended.len(),

@@ -5,8 +5,6 @@ mod proc;
 #[cfg(any(not(target_os = "linux"), test))]
 mod ps;
 
-use std::collections::HashSet;
-
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 #[cfg(target_os = "linux")]
@@ -34,12 +32,9 @@ pub(crate) struct Process {
     pub(crate) start: u64,
 }
 
-/// Returns processes of the machine that carry one of these markers, wherever they hang.
-pub(crate) fn marked(ids: &HashSet<String>) -> Vec<Process> {
-    system::all()
-        .into_iter()
-        .filter(|p| !p.zombie && marker(p.pid).is_some_and(|id| ids.contains(&id)))
-        .collect()
+/// Returns processes of the machine that carry a marker like that, wherever they hang.
+pub(crate) fn marked(like: impl Fn(&str) -> bool) -> Vec<Process> {
+    system::all().into_iter().filter(|p| !p.zombie && marker(p.pid).is_some_and(|id| like(&id))).collect()
 }
 
 /// Sends a signal; a process that is gone is fine.
@@ -68,7 +63,7 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         let me = i32::try_from(std::process::id()).unwrap();
         assert!(descendants(me).iter().any(|p| p.pid == pid));
-        assert!(marked(&HashSet::from(["mine".to_owned()])).iter().any(|p| p.pid == pid));
+        assert!(marked(|id| id == "mine").iter().any(|p| p.pid == pid));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(process(pid).is_none());

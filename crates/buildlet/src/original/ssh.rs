@@ -9,6 +9,8 @@ mod keys;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+#[cfg(feature = "ssh")]
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -234,7 +236,12 @@ async fn serve(
     ousted: impl Future<Output = &'static str>,
 ) {
     let _contact = agent.contact(None);
-    match upgrade.await {
+    let mut ousted = pin!(ousted);
+    let upgraded = tokio::select! {
+        upgraded = upgrade => upgraded,
+        _reason = &mut ousted => return,
+    };
+    match upgraded {
         Ok(upgraded) => server.serve(agent, TokioIo::new(upgraded), guest, ousted).await,
         Err(error) => tracing::debug!(%error, "nobody came by ssh after all"),
     }

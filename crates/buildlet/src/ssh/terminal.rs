@@ -7,10 +7,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
 use russh::Pty;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -45,13 +43,7 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Makes one of this size, which behaves as the client's does.
     pub(super) fn open(size: Size, modes: &[(Pty, u32)]) -> io::Result<Self> {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let name = ptsname(&ours, Vec::new())?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let theirs = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+        let (ours, theirs) = pair()?;
         tcsetwinsize(&theirs, size.into())?;
         modes::set(&theirs, modes)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
@@ -104,4 +96,29 @@ impl Terminal {
         }
         Ok(())
     }
+}
+
+/// Both ends of a new terminal.
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+    Ok((ours, theirs))
+}
+
+/// None, where it is not known how a terminal is named.
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "terminals are not made on this system; ssh -T needs none",
+    ))
 }

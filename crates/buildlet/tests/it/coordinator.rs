@@ -44,6 +44,8 @@ enum Heard {
 pub struct Registered {
     pub headers: HashMap<String, String>,
     pub client: BuildletClient,
+    /// Opens connections to it.
+    pub way: Arc<dyn Connect>,
     /// Ends with the control connection.
     pub control: AbortOnDropHandle<ControlError>,
 }
@@ -166,6 +168,7 @@ async fn serve(mut stream: Stream, pickups: &Pickups<Stream>) -> Option<Heard> {
     let id = format!("{:032x}", LAST.fetch_add(1, Ordering::Relaxed));
     let (dialer, control) = dialer(stream, "/revdial", id, pickups);
     let control = tokio::spawn(control.run());
-    let client = BuildletClient::new(Address::Custom(Arc::new(Backwards(Arc::new(dialer)))), None);
-    Some(Heard::Registered(Registered { headers, client, control: AbortOnDropHandle::new(control) }))
+    let way: Arc<dyn Connect> = Arc::new(Backwards(Arc::new(dialer)));
+    let client = BuildletClient::new(Address::Custom(Arc::clone(&way)), None);
+    Some(Heard::Registered(Registered { headers, client, way, control: AbortOnDropHandle::new(control) }))
 }

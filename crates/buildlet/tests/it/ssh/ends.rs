@@ -1,11 +1,14 @@
 //! What ends a session, and what ends with it.
 
-use tokio::io::AsyncReadExt as _;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 
 use super::client::Client;
-use super::guest::{Guest, PATIENCE, start, text};
+use super::guest::{Guest, PATIENCE, end, start, text};
 use crate::agent::{Agent, alive, pid_in, soon};
+use crate::coordinator::{Coordinator, KEY, plain};
 
 /// Leaves a process that is in a session of its own, and one that is not; says so, and waits.
 const HAUNT: &str = "setsid sh -c 'echo $$ >far; exec sleep 62' </dev/null >/dev/null 2>&1 & \
@@ -135,4 +138,47 @@ async fn a_signal_is_passed_on_and_its_name_comes_back() {
     };
     tokio::time::timeout(PATIENCE, talk).await.expect("it ends");
     assert_eq!(name, Some(("TERM".to_owned(), false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_dials_out_is_entered_backwards_and_left_with_its_coordinator() {
+    let mut coordinator = Coordinator::start(plain()).await;
+    let agent = Agent::dialling_out(KEY, &["--coordinator", &coordinator.url()], &[]);
+    let machine = coordinator.registered().await;
+    let guest = Guest::by(Arc::clone(&machine.way), "Bw-Fence: 1\r\n").await;
+    let mut command = guest.ssh(&["-tt"], "cat");
+    command.env("TERM", "xterm");
+    let mut child = start(command);
+    child.stdin.take().unwrap().write_all(b"over here\n\x04").await.unwrap();
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(0), "over here\r\nover here\r\n")
+    );
+    let (here, back) = (guest.dir.path().join("here"), guest.dir.path().join("back"));
+    std::fs::write(&here, vec![0xff; 3 << 20]).unwrap();
+    for (from, to) in [
+        (here.as_path(), "gopher@127.0.0.1:there"),
+        ("gopher@127.0.0.1:there".as_ref(), back.to_str().unwrap()),
+    ] {
+        let mut copy = guest.program("scp");
+        copy.arg(from).arg(to);
+        let output = end(copy).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert!(std::fs::read(&back).unwrap() == vec![0xff; 3 << 20]);
+    let (_child, pids) = haunt(&agent, &guest).await;
+    machine.client.with_fence(2, "newer").extend().await.unwrap();
+    gone(pids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_leaves_that_was_killed_the_next_one_ends() {
+    let mut agent = Agent::start(&[]).await;
+    let guest = Guest::of(&agent).await;
+    let (_child, pids) = haunt(&agent, &guest).await;
+    agent.kill();
+    assert!(alive(pids[0]), "it has a session of its own, and nobody above it");
+    agent.launch().await;
+    gone(pids).await;
 }

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use buildlet_client::{Connect, Connection};
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
@@ -13,6 +16,16 @@ use crate::agent::Agent;
 
 /// Longer is a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The way to an agent that listens.
+struct Socket(PathBuf);
+
+impl Connect for Socket {
+    fn connect(&self) -> BoxFuture<'static, std::io::Result<Box<dyn Connection>>> {
+        let socket = self.0.clone();
+        Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Connection>) })
+    }
+}
 
 /// Somebody who may come to an agent.
 pub struct Guest {
@@ -41,7 +54,7 @@ pub fn request(key: &str, more: &str) -> String {
 }
 
 /// Asks on a connection, and leaves it where SSH begins.
-pub async fn enter(mut stream: UnixStream, request: &str) -> UnixStream {
+pub async fn enter<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &str) -> S {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -60,10 +73,15 @@ impl Guest {
 
     /// With more headers in the requests that let them in.
     pub async fn with(agent: &Agent, more: &str) -> Self {
+        Self::by(Arc::new(Socket(agent.socket())), more).await
+    }
+
+    /// On a way of their own to the agent.
+    pub async fn by(way: Arc<dyn Connect>, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         make_key(&dir.path().join("key"), "ed25519");
         let key = std::fs::read_to_string(dir.path().join("key.pub")).unwrap();
-        let (port, leading) = lead(agent.socket(), request(&key, more)).await;
+        let (port, leading) = lead(way, request(&key, more)).await;
         Self { dir, port, _leading: leading }
     }
 
@@ -131,16 +149,15 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// A port each of whose connections becomes one to the agent.
-async fn lead(socket: PathBuf, request: String) -> (u16, AbortOnDropHandle<()>) {
+async fn lead(way: Arc<dyn Connect>, request: String) -> (u16, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let leading = tokio::spawn(async move {
         let mut tunnels = tokio::task::JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
-            let (socket, request) = (socket.clone(), request.clone());
+            let (way, request) = (Arc::clone(&way), request.clone());
             tunnels.spawn(async move {
-                let stream = UnixStream::connect(&socket).await.unwrap();
-                let mut agent = enter(stream, &request).await;
+                let mut agent = enter(way.connect().await.unwrap(), &request).await;
                 let _ended = tokio::io::copy_bidirectional(&mut client, &mut agent).await;
             });
         }

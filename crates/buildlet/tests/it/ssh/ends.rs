@@ -182,3 +182,19 @@ async fn what_an_agent_leaves_that_was_killed_the_next_one_ends() {
     agent.launch().await;
     gone(pids).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wipe_waits_for_nobody_who_says_nothing() {
+    let agent = Agent::start(&[]).await;
+    let guest = Guest::of(&agent).await;
+    let key = std::fs::read_to_string(guest.key().with_extension("pub")).unwrap();
+    let stream = tokio::net::UnixStream::connect(agent.socket()).await.unwrap();
+    let mut silent = super::guest::enter(stream, &super::guest::request(&key, "")).await;
+    // Less than it has to prove its key.
+    let client = agent.client();
+    let wiped = tokio::time::timeout(std::time::Duration::from_secs(20), client.wipe()).await;
+    assert!(wiped.expect("it is wiped at once").unwrap().clean);
+    let mut greeting = Vec::new();
+    silent.read_to_end(&mut greeting).await.unwrap();
+    assert!(greeting.starts_with(b"SSH-2.0-bellwether_"), "{}", text(&greeting));
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::client::{Client, knock};
-use super::guest::{Guest, end, make_key, request, text};
+use super::guest::{Guest, end, enter, make_key, request, text};
 use crate::agent::Agent;
 use crate::raw::{send, status};
 
@@ -115,4 +115,51 @@ async fn what_does_not_start_says_why() {
     let guest = Guest::of(&bare).await;
     let output = guest.run("scp -t x").await;
     assert!(text(&output.stderr).contains("no scp program"), "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_connections_enough_and_no_more() {
+    let agent = Agent::start(&[]).await;
+    let guest = Guest::of(&agent).await;
+    let asking = request(&std::fs::read_to_string(guest.key().with_extension("pub")).unwrap(), "");
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        let stream = tokio::net::UnixStream::connect(agent.socket()).await.unwrap();
+        open.push(enter(stream, &asking).await);
+    }
+    let answer = send(&agent, &asking);
+    assert!(status(&answer) == "503" && answer.contains("64 ssh sessions already"), "{answer}");
+    open.pop();
+    let mut code = None;
+    for _ in 0..200 {
+        code = guest.run("exit 6").await.status.code();
+        if code == Some(6) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(code, Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_has_its_bounds() {
+    let agent = Agent::start(&[]).await;
+    let guest = Guest::of(&agent).await;
+    let client = Client::enter(&agent, &guest.key()).await;
+    for (number, value, set) in [(70, 1, 64), (40, 1000, 32)] {
+        let mut channel = client.channel().await.unwrap();
+        let mut taken = 0;
+        for at in 0..number {
+            channel.set_env(true, format!("N{at}"), "x".repeat(value)).await.unwrap();
+            loop {
+                match channel.wait().await.expect("an answer") {
+                    russh::ChannelMsg::Success => taken += 1,
+                    russh::ChannelMsg::Failure => {}
+                    _ => continue,
+                }
+                break;
+            }
+        }
+        assert_eq!(taken, set, "of {number} with {value} bytes");
+    }
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::Response;
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::address::Address;
+use crate::address::{Address, Connection};
 use crate::error::Error;
 use crate::pool::{Body, Conn, Origin, Pool};
 use crate::stream::OutputStream;
@@ -211,6 +212,31 @@ impl BuildletClient {
         let request = self.request(Method::POST, "/halt", full(Bytes::new()))?;
         self.finish(request, Patience::Answer(ANSWER)).await?;
         Ok(())
+    }
+
+    /// Opens a connection to the machine's SSH server, which lets in the holder of one key, a line of `authorized_keys`.
+    ///
+    /// On machines with an sshd of their own the user is one of the system's.
+    pub async fn connect_ssh(&self, user: &str, key: &str) -> Result<Box<dyn Connection>, Error> {
+        let mut request = self.request(Method::POST, "/connect-ssh", full(Bytes::new()))?;
+        for (name, value) in [("X-Go-Ssh-User", user), ("X-Go-Authorized-Key", key)] {
+            let no_header = |_| Error::Protocol { what: format!("{name} {value:?} is no header") };
+            request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(no_header)?);
+        }
+        for (name, value) in [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "ssh")] {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        let (mut response, conn) = self.send(request, Patience::Answer(ANSWER)).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (response, _conn) = self.checked(response, conn).await?;
+            let what = format!("/connect-ssh answered {}, and not 101", response.status());
+            return Err(Error::Protocol { what });
+        }
+        let stream = hyper::upgrade::on(&mut response).await;
+        // It has let go of the connection by now.
+        drop(conn);
+        let stream = stream.map_err(|error| self.unreachable("opening a shell", Box::new(error)))?;
+        Ok(Box::new(TokioIo::new(stream)))
     }
 
     pub(crate) async fn post_form(&self, path: &str, form: String, wait: Duration) -> Result<Bytes, Error> {

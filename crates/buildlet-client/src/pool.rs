@@ -78,7 +78,7 @@ impl Pool {
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(Box::new(e)))?;
         let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "connection to a buildlet ended");
             }
         });

@@ -19,5 +19,5 @@ mod viewer;
 pub use call::{ApiError, CallError};
 pub use escape::segment;
 pub use routes::Routes;
-pub use service::Service;
+pub use service::{Service, Upgraded};
 pub use viewer::{Role, UnknownRole, Viewer};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
@@ -19,6 +20,9 @@ use crate::{ApiError, CallError, Viewer};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest JSON answer that is read, in bytes.
 const MAX_JSON: usize = 64 << 20;
+
+/// A connection that was one of HTTP.
+pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
 /// A handle on an HTTP service. Cheap to clone.
 #[derive(Clone)]
@@ -156,12 +160,26 @@ impl Service {
             return Ok(response);
         }
         let bytes = self.read(response.into_body(), 1 << 20).await?;
-        let error = serde_json::from_slice::<ApiError>(&bytes).unwrap_or_else(|_| ApiError {
-            code: String::new(),
-            message: plain_message(status, &bytes),
-            request_id: String::new(),
-        });
-        Err(CallError::Refused { status, error })
+        Err(refused(status, &bytes))
+    }
+
+    /// Gets a path whose connection goes on as another protocol, and that connection. Over a URL of HTTP/1.1 only.
+    pub async fn upgrade(&self, path: &str, protocol: &'static str) -> Result<Upgraded, CallError> {
+        let request = Request::get(path)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, protocol)
+            .body(Body::empty())
+            .map_err(|error| CallError::BadRequest(format!("{path}: {error}")))?;
+        let mut response = self.send(request).await?;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let bytes = self.read(response.into_body(), 1 << 20).await?;
+            return Err(refused(status, &bytes));
+        }
+        match hyper::upgrade::on(&mut response).await {
+            Ok(stream) => Ok(TokioIo::new(stream)),
+            Err(error) => Err(CallError::Unreachable { target: self.target(), source: error.into() }),
+        }
     }
 
     /// Calls with an optional JSON body and decodes a JSON answer; an empty answer decodes as `null`.
@@ -214,6 +232,15 @@ impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Service").field(&self.target()).finish()
     }
+}
+
+fn refused(status: StatusCode, bytes: &[u8]) -> CallError {
+    let error = serde_json::from_slice::<ApiError>(bytes).unwrap_or_else(|_| ApiError {
+        code: String::new(),
+        message: plain_message(status, bytes),
+        request_id: String::new(),
+    });
+    CallError::Refused { status, error }
 }
 
 fn plain_message(status: StatusCode, bytes: &[u8]) -> String {

@@ -26,6 +26,8 @@ pub struct Environment {
     pub connections: usize,
     /// TLS on the same port.
     pub tls: Option<Tls>,
+    /// Shells on machines that people hold.
+    pub ssh: Ssh,
     /// `sqlite:FILE` or `postgres://…`.
     pub database: String,
     /// `file:DIR`, `s3://…` or `gs://…`.
@@ -56,6 +58,7 @@ impl Environment {
             listen: text("listen", "127.0.0.1:8119"),
             connections: f.int("connections").unwrap_or(CONNECTIONS),
             tls: f.table("tls").map(Tls::read),
+            ssh: f.table("ssh").map(Ssh::read).unwrap_or_default(),
             database: text("database", "sqlite:bellwether.db"),
             objects: text("objects", "file:objects"),
             object_store: f.table("object_store").map(ObjectStore::read).unwrap_or_default(),
@@ -68,6 +71,53 @@ impl Environment {
             production,
             at,
             facts,
+        }
+    }
+}
+
+impl Environment {
+    /// HOST:PORT at which people reach the port of SSH, if there is one: as configured, or the host of the URL with the port that is
+    /// listened on.
+    #[must_use]
+    pub fn ssh_address(&self) -> Option<String> {
+        let port = self.ssh.listen.as_deref()?.rsplit_once(':')?.1;
+        let host = match &self.ssh.address {
+            Some(address)
+                if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
+            {
+                return Some(address.clone());
+            }
+            Some(host) => host.as_str(),
+            None => {
+                let (_, rest) = self.url.split_once("://")?;
+                let authority = rest.split('/').next().unwrap_or_default();
+                match authority.rsplit_once(':') {
+                    Some((host, port)) if port.parse::<u16>().is_ok() => host,
+                    _ => authority,
+                }
+            }
+        };
+        Some(format!("{host}:{port}"))
+    }
+}
+
+/// Shells on machines that people hold. They are had by way of the pages' port, whatever is said here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ssh {
+    /// Address and port to listen on besides.
+    pub listen: Option<String>,
+    /// HOST or HOST:PORT at which people reach that.
+    pub address: Option<String>,
+    /// Whether what is to be seen of each session is kept.
+    pub record: bool,
+}
+
+impl Ssh {
+    fn read(f: Fields<'_>) -> Ssh {
+        Ssh {
+            listen: f.owned("listen"),
+            address: f.owned("address"),
+            record: f.bool("record").unwrap_or(false),
         }
     }
 }

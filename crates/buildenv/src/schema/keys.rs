@@ -141,6 +141,13 @@ static ENVIRONMENT: Section = Section {
             "TLS on the same port: see docs/OPERATING.md.",
         ),
         key(
+            "ssh",
+            Table(&SSH),
+            "by way of the pages' port, not recorded",
+            r#"ssh = { listen = "0.0.0.0:2222", record = true }"#,
+            "Shells on machines that people hold: see docs/gomote.md.",
+        ),
+        key(
             "database",
             Text,
             r#""sqlite:bellwether.db""#,
@@ -195,6 +202,36 @@ static ENVIRONMENT: Section = Section {
             "none",
             r#"cloud = { project = "my-project", zones = "us-central1-a,us-central1-b" }"#,
             "Settings of machine pools: project, zones, buckets, accounts, by the pool's own names.",
+        ),
+    ],
+};
+
+static SSH: Section = Section {
+    name: "ssh",
+    header: "[environment.NAME.ssh]",
+    doc: "Shells on machines that people hold. `bellwether gomote ssh` needs none of this: it comes by way of the pages' port.",
+    project: false,
+    keys: &[
+        key(
+            "listen",
+            Text,
+            "none",
+            r#"listen = "0.0.0.0:2222""#,
+            "Address and port to listen on for SSH besides, for those whose clients can't come by HTTP. Read at the start.",
+        ),
+        key(
+            "address",
+            Text,
+            "the host of `url`, the port of `listen`",
+            r#"address = "ssh.ci.example.org:22""#,
+            "HOST or HOST:PORT at which people reach that, where it is another.",
+        ),
+        key(
+            "record",
+            Bool,
+            "false",
+            "record = true",
+            "Keep what is to be seen of each session with a terminal, and what each other session was asked to do, for 90 days as `recordings/*.cast` among the objects (asciicast 2). What is typed is not kept. A session that can't be recorded ends.",
         ),
     ],
 };

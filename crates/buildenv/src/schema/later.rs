@@ -20,7 +20,7 @@ const LATER: &[(&str, &[&str], &str)] = &[
         MACHINES,
     ),
     ("host", &["aliases"], "machines that dial in name their host, and not their builders"),
-    ("host", &["ssh_user", "restricted"], "machines are not lent to people in this version"),
+    ("host", &["restricted"], "whoever may order builds of a host may hold its machines"),
     ("host", &["hermetic"], "every worker is wiped after each build, and machines are not made anew"),
     ("builder", &["try"], TRIES),
     ("builder", &["known_issues", "bench"], "results are not kept test by test"),

@@ -1,5 +1,6 @@
 //! The one port: the command line's token, where is listened, and TLS.
 
+pub mod shells;
 #[cfg(feature = "full")]
 mod tls;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use buildenv::Config;
+use coordinator::SshHostKey;
 use edge::{Edge, Limits};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,21 +20,43 @@ use tokio_util::sync::CancellationToken;
 /// The file with the command line's token, in the data directory.
 pub const TOKEN_FILE: &str = "admin-token";
 
+/// The file with the key by which the server is known over SSH, in the data directory.
+const SSH_KEY_FILE: &str = "ssh-host-key";
+
 /// Reads the token, or makes one.
 pub fn admin_token(data: &Path) -> Result<String> {
+    let path = data.join(TOKEN_FILE);
+    let text = kept(&path, |random| random.iter().map(|byte| format!("{byte:02x}")).collect())?;
+    if text.trim().len() < 32 {
+        bail!("{} holds no token: remove it, and a new one is made", path.display());
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// Reads the key by which the server is known over SSH, or makes one.
+pub fn ssh_host_key(data: &Path) -> Result<SshHostKey> {
+    let path = data.join(SSH_KEY_FILE);
+    let text = kept(&path, |random| SshHostKey::of(random).to_openssh())?;
+    let key = SshHostKey::parse(&text);
+    key.with_context(|| {
+        format!("{}: put a good one there, or remove it and a new one is made", path.display())
+    })
+}
+
+/// Reads a secret from its file, or makes it of random bytes.
+fn kept(path: &Path, make: impl FnOnce(&[u8; 32]) -> String) -> Result<String> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let path = data.join(TOKEN_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
-        Ok(_) => bail!("{} holds no token: remove it, and a new one is made", path.display()),
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     }
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
-    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Under another name until it is whole: half a token, on a disk that was full for a moment, would keep every later
+    let secret = make(&bytes);
+    let secret = secret.trim_end();
+    // Under another name until it is whole: half a secret, on a disk that was full for a moment, would keep every later
     // start from going on. The data directory is ours alone, so nobody else writes here.
     let partial = path.with_extension("partial");
     match std::fs::remove_file(&partial) {
@@ -42,10 +66,10 @@ pub fn admin_token(data: &Path) -> Result<String> {
         _ => {}
     }
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-    file.and_then(|mut file| writeln!(file, "{token}"))
-        .and_then(|()| std::fs::rename(&partial, &path))
+    file.and_then(|mut file| writeln!(file, "{secret}"))
+        .and_then(|()| std::fs::rename(&partial, path))
         .with_context(|| format!("writing {}", path.display()))?;
-    Ok(token)
+    Ok(secret.to_owned())
 }
 
 /// The edge of the server, and what is to run beside it.

@@ -19,7 +19,8 @@ use std::time::Duration;
 use access::{Access, AccessParts};
 use anyhow::{Context as _, Result};
 use coordinator::{
-    Coordinator, Handles, LocalPool, LocalPoolConfig, Options, ReversePool, Stopped, SystemClock, TakeOver,
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Options, ReversePool, Shells, Stopped, SystemClock,
+    TakeOver,
 };
 use dashboard::{Dashboard, DashboardParts};
 use gitmirror::{Mirror, MirrorConfig};
@@ -47,6 +48,8 @@ pub struct System {
     pub routes: Routes,
     /// Where machines dial in.
     pub machines: Arc<reverse::Door>,
+    /// The door for those who come by SSH.
+    pub shells: Shells,
     /// Who somebody is.
     pub access: Access,
     /// The dashboard.
@@ -86,6 +89,7 @@ impl System {
         let db = Db::open(&url, data).await.context("opening the database")?;
         data::claim_database(&db, environment.name.as_str()).await?;
         let admin_token = crate::server::admin_token(data)?;
+        let ssh_key = crate::server::ssh_host_key(data)?;
         let objects = data::objects(&environment, data)?;
         data::probe(&environment, &objects).await?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
@@ -169,6 +173,7 @@ impl System {
             hooks: hooks::of(die_at)?,
             secrets: values,
             blocked,
+            ssh_key,
         };
         let options = Options {
             holder: format!("pid {} on {}", std::process::id(), data::host_name()),
@@ -183,6 +188,7 @@ impl System {
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let coordinator_service = Service::in_process(coordinator.router());
+        let shells = coordinator.shells();
         #[cfg(feature = "full")]
         let traces = crate::telemetry::Target::from_env(|name| std::env::var(name).ok())?
             .map(|target| crate::telemetry::start(target, environment.url.clone(), coordinator.ended()));
@@ -215,6 +221,7 @@ impl System {
         Ok(System {
             routes,
             machines,
+            shells,
             access,
             metrics,
             dashboard: dashboard_service,

@@ -23,6 +23,7 @@ use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
 use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
+use crate::ssh::{self, Shells, SshHostKey};
 use crate::sweep;
 use crate::usual::Usual;
 use crate::vault::Vault;
@@ -55,6 +56,8 @@ pub struct Handles {
     pub secrets: BTreeMap<String, String>,
     /// Why a builder of a repo can't run on any machine here.
     pub blocked: Blocked,
+    /// By what this server is known to those who come by SSH.
+    pub ssh_key: SshHostKey,
 }
 
 /// How a coordinator behaves.
@@ -89,6 +92,7 @@ pub struct Coordinator {
     routes: Routes,
     shared: Arc<Shared>,
     finder: Finder,
+    shells: Shells,
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
 }
@@ -111,6 +115,7 @@ impl Coordinator {
             hooks,
             secrets,
             blocked,
+            ssh_key,
         } = handles;
         let ledger = loop {
             let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
@@ -150,9 +155,11 @@ impl Coordinator {
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
-        let desk = Desk { shared: Arc::clone(&shared), finder: finder.clone(), files };
-        let routes = routes.merge(gomote::routes(desk));
-        Ok(Coordinator { core, routes, shared, finder, messages, pool_events })
+        let shells = Shells::new(Arc::clone(&shared), finder.config.clone(), ssh_key);
+        let desk =
+            Desk { shared: Arc::clone(&shared), finder: finder.clone(), files, shells: shells.clone() };
+        let routes = routes.merge(gomote::routes(desk)).merge(ssh::routes(shells.clone()));
+        Ok(Coordinator { core, routes, shared, finder, shells, messages, pool_events })
     }
 
     /// Its pages and API, each route with its role.
@@ -163,6 +170,11 @@ impl Coordinator {
     /// The same as a router of its own.
     pub fn router(&self) -> Router {
         self.routes().into_router()
+    }
+
+    /// The door for those who come by SSH.
+    pub fn shells(&self) -> Shells {
+        self.shells.clone()
     }
 
     /// What it counts.
@@ -177,7 +189,7 @@ impl Coordinator {
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
-        let Coordinator { core, shared, finder, messages, pool_events, .. } = self;
+        let Coordinator { core, shared, finder, shells, messages, pool_events, .. } = self;
         let asking = finder.core.clone();
         let reporter =
             AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| {
@@ -187,6 +199,7 @@ impl Coordinator {
         let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;
         drop(work);
+        shells.end().await;
         if stopped == Stopped::Drained {
             // The last reports are on their way; what does not arrive now is sent at the next start.
             let _ = tokio::time::timeout(Duration::from_secs(3), reported(&shared)).await;

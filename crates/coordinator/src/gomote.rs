@@ -19,6 +19,7 @@ use store::BuildId;
 
 pub(crate) use files::Files;
 pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
+pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::Session;
 
@@ -90,7 +91,8 @@ impl Gomotes {
         self.names().open(session);
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
+    /// The machine that is held by a name.
+    pub fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
         self.names().find(name)
     }
 

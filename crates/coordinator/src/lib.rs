@@ -26,12 +26,14 @@ pub mod redact;
 mod report;
 pub mod resolve;
 pub mod schedule;
+mod ssh;
 mod sweep;
 mod usual;
 mod vault;
 mod work;
 
 pub use self::gomote::IDLE as GOMOTE_IDLE;
+pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};

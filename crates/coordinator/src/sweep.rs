@@ -14,6 +14,8 @@ const EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
 const STAGED: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Nobody needs a file so long that is on its way to a held machine, or from it.
 const ON_THE_WAY: Duration = Duration::from_secs(3600);
+/// How long recordings of shells are kept.
+const RECORDED: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 
@@ -52,6 +54,11 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
             && !store::snapshots::is_named(&mut ledger.db().read().await?, &object.path).await?
             && shared.objects.delete(&object.path).await.is_ok()
         {
+            removed += 1;
+        }
+    }
+    for object in shared.objects.list(crate::ssh::RECORDINGS).await.unwrap_or_default() {
+        if object.made < before(RECORDED) && shared.objects.delete(&object.path).await.is_ok() {
             removed += 1;
         }
     }

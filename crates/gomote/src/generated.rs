@@ -199,6 +199,12 @@ pub struct SignSshKeyRequest {
 pub struct SignSshKeyResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub signed_public_ssh_key: ::prost::alloc::vec::Vec<u8>,
+    /// Ours: by what the server is known, a public key's line.
+    #[prost(string, tag = "100")]
+    pub host_key: ::prost::alloc::string::String,
+    /// Ours: HOST:PORT at which SSH is spoken; empty where it is by way of the pages' port only.
+    #[prost(string, tag = "101")]
+    pub address: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadFileRequest {}

@@ -13,6 +13,7 @@ Examples:
   bellwether gomote create linux-arm64           a clean machine of that builder; prints its name
   bellwether gomote push ann-linux-arm64-0       this directory's repository, only what differs
   bellwether gomote run ann-linux-arm64-0 --dir app ./test.sh
+  bellwether gomote ssh ann-linux-arm64-0        a shell there
   bellwether gomote gettar ann-linux-arm64-0 --dir app/logs | tar tz
   bellwether gomote destroy ann-linux-arm64-0
 
@@ -48,6 +49,8 @@ pub enum Gomote {
     },
     /// Runs a command; ends with its exit code
     Run(Run),
+    /// Gives you a shell on a machine, or runs a command as in one; needs OpenSSH's client
+    Ssh(Shell),
     /// Brings a directory to a machine: only files that differ are sent, and what is not here any more is removed there
     Push(Push),
     /// Writes one file
@@ -136,6 +139,38 @@ pub struct Run {
     pub at_most: u32,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_names = ["COMMAND", "ARGUMENT"])]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `gomote ssh`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether gomote ssh NAME                             a shell, in the work directory
+  bellwether gomote ssh NAME make -C app test            a command, by a shell there
+  config=$(bellwether gomote ssh --config NAME)
+  sftp -F \"$config\" NAME                               files, by OpenSSH's own programs
+  scp -F \"$config\" core NAME:
+  rsync -e \"ssh -F $config\" -r app NAME:
+
+A key is made for each machine and signed by the server for five minutes, for this machine and you; the configuration has it
+signed anew when it is used. Only the pages' address of the server is needed.")]
+pub struct Shell {
+    #[command(flatten)]
+    pub server: Server,
+    /// Prints the path of a configuration for OpenSSH's programs, which know the machine by its name then
+    #[arg(long)]
+    pub config: bool,
+    /// Has the key signed, if that was not done just now
+    #[arg(long, hide = true)]
+    pub renew: bool,
+    /// Carries standard input to the server's door, and standard output back
+    #[arg(long, hide = true)]
+    pub tunnel: bool,
+    /// The machine
+    pub name: String,
+    /// The command; the words are put together with spaces and read by a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
 }
 

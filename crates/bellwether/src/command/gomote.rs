@@ -4,6 +4,7 @@ mod carry;
 mod desk;
 mod exec;
 mod push;
+mod ssh;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
             }
         }
         Gomote::Run(args) => return exec::run(&args).await,
+        Gomote::Ssh(args) => return ssh::run(&args).await,
         Gomote::Push(args) => push::run(&args).await?,
         Gomote::Put(args) => carry::put(&args).await?,
         Gomote::Puttar(args) => carry::puttar(&args).await?,

@@ -39,6 +39,12 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let wanted = if wanted.is_empty() { DEFAULT.to_owned() } else { wanted };
     let taken = if args.once && args.listen.is_none() { Taken::Another } else { Taken::Refuse };
     let (listener, address) = server::listen(&wanted, taken).await?;
+    let shells = match &first.config.environment().ssh.listen {
+        Some(wanted) if !args.once => {
+            Some(server::listen(wanted, taken).await.context("environment.ssh.listen")?)
+        }
+        _ => None,
+    };
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
     let stop = CancellationToken::new();
     let door = match Door::open(&system.config(), &data, address) {
@@ -53,6 +59,11 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let router = measured(system.access.before(system.routes.clone()), &system.metrics);
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string(), told.as_deref());
+    let shells = shells.map(|(listener, address)| {
+        eprintln!("  ssh       {address}");
+        let serving = server::shells::serve(listener, system.shells.clone(), stop.clone());
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
     if !args.once && std::io::stderr().is_terminal() {
         let path = system.access.login_link("admin", Role::Admin).await.context("making a login link")?;
         let url = first.config.environment().url.trim_end_matches('/');
@@ -63,6 +74,9 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         if args.once { once::run(&args, system).await } else { stay(system, &address.to_string()).await };
     stop.cancel();
     let _ = serving.await;
+    if let Some(shells) = shells {
+        let _ = shells.await;
+    }
     code
 }
 

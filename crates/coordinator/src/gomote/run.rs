@@ -14,7 +14,7 @@ use super::Session;
 use crate::clock::SharedClock;
 
 /// How often a call that lasts puts the end of its machine off.
-pub(super) const RENEW: Duration = Duration::from_secs(60);
+pub(crate) const RENEW: Duration = Duration::from_secs(60);
 
 /// The environment that builds of a builder have; later wins, and each variable is there once.
 pub(super) fn environment(builder: &Builder, host: Option<&Host>, more: &[String]) -> Vec<String> {
@@ -29,6 +29,26 @@ pub(super) fn environment(builder: &Builder, host: Option<&Host>, more: &[String
         env.push(entry);
     }
     env
+}
+
+/// How somebody works on a machine whose builder they do not name again.
+pub(crate) struct Place {
+    /// The environment that builds have there.
+    pub env: Vec<String>,
+    /// Whom its SSH server lets in, where it has one of its own.
+    pub ssh_user: Option<String>,
+}
+
+/// How somebody works on the machine that they hold.
+pub(crate) fn place(config: &Config, session: &Session) -> Place {
+    let host = config.hosts().iter().find(|host| host.name.as_str() == session.host);
+    let of_builder =
+        builder(config, &session.builder, |_| true).map(|builder| environment(builder, host, &[]));
+    Place {
+        // A builder that was taken out of the configuration since has none.
+        env: of_builder.unwrap_or_default(),
+        ssh_user: host.and_then(|host| host.ssh_user.clone()),
+    }
 }
 
 pub(super) fn command(request: ExecuteCommandRequest, env: Vec<String>) -> OriginalExec {

@@ -32,6 +32,7 @@ use crate::api::visible;
 use crate::attempt::Shared;
 use crate::clock::new_id;
 use crate::core::Message;
+use crate::ssh::Shells;
 use crate::work::Finder;
 
 /// Whoever waits hears so often at least that they do, as with the original.
@@ -52,6 +53,7 @@ pub(crate) struct Desk {
     pub shared: Arc<Shared>,
     pub finder: Finder,
     pub files: Files,
+    pub shells: Shells,
 }
 
 /// The address at which somebody reaches this server.
@@ -495,8 +497,16 @@ impl GomoteService for Desk {
     }
 
     async fn sign_ssh_key(&self, request: tonic::Request<SignSshKeyRequest>) -> Answer<SignSshKeyResponse> {
-        self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::NotFound)?;
-        Err(Status::unimplemented("this server has no ssh; run commands by `bellwether gomote run`"))
+        let session = self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::NotFound)?;
+        let line = std::str::from_utf8(&request.get_ref().public_ssh_key).unwrap_or_default();
+        let signed = self.shells.sign(line, &session);
+        let signed = signed.map_err(|error| Status::invalid_argument(format!("public_ssh_key: {error}")))?;
+        Ok(SignSshKeyResponse {
+            signed_public_ssh_key: format!("{signed}\n").into(),
+            host_key: self.shells.host_key(),
+            address: self.finder.config.borrow().environment().ssh_address().unwrap_or_default(),
+        }
+        .into())
     }
 
     async fn upload_file(&self, request: tonic::Request<UploadFileRequest>) -> Answer<UploadFileResponse> {

@@ -15,24 +15,24 @@ use transport::{Role, Service, Viewer};
 
 use crate::world::{Running, World};
 
-type Client = GomoteServiceClient<Service>;
+pub(crate) type Client = GomoteServiceClient<Service>;
 
-const CONFIG: &str = "[host.h]\npool = \"local\"\ncapacity = 1\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\nenv = { A = \"host\" }\n\
+pub(crate) const CONFIG: &str = "[host.h]\npool = \"local\"\ncapacity = 1\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\nenv = { A = \"host\" }\n\
     [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
     [builder.b]\nhost = \"h\"\nrecipe = \"r\"\nenv = { B = \"builder\" }\n\
     [recipe.r]\nrun = '''until [ -e GO ]; do sleep 0.02; done'''\n";
 
-fn configuration(world: &World) -> String {
+pub(crate) fn configuration(world: &World) -> String {
     CONFIG.replace("GO", &world.dir.path().join("go").display().to_string())
 }
 
-fn client(running: &Running, who: &str, role: Role) -> Client {
+pub(crate) fn client(running: &Running, who: &str, role: Role) -> Client {
     let viewer = Viewer::known(who, role);
     GomoteServiceClient::new(running.service.clone().with_timeout(Duration::from_secs(60)).asking_as(viewer))
 }
 
 /// Waits for a machine; also returns why it had to.
-async fn create(client: &mut Client) -> (Instance, Vec<CreateInstanceResponse>) {
+pub(crate) async fn create(client: &mut Client) -> (Instance, Vec<CreateInstanceResponse>) {
     let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
     let mut told = client.create_instance(request).await.unwrap().into_inner();
     let mut waited = Vec::new();
@@ -76,7 +76,7 @@ async fn run(client: &mut Client, name: &str, script: &str) -> (String, Result<(
     }
 }
 
-async fn destroy(client: &mut Client, name: &str) {
+pub(crate) async fn destroy(client: &mut Client, name: &str) {
     client.destroy_instance(DestroyInstanceRequest { gomote_id: name.into() }).await.unwrap();
 }
 

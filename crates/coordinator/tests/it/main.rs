@@ -18,6 +18,7 @@ mod outcomes;
 mod pg;
 mod pools;
 mod reverse;
+mod shells;
 mod sim_pool;
 mod upgrade;
 mod world;
@@ -33,6 +34,13 @@ testkit::on_both! {
         what_is_held_outlives_the_coordinator,
         the_machine_of_a_build_that_fails_is_held_as_it_is,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
+    shells:
+        a_command_a_shell_and_files_go_through_the_door,
+        nobody_else_is_let_in,
+        no_port_is_forwarded,
+        a_session_ends_with_the_hold,
+        a_machine_that_is_gone_is_told,
+        what_is_seen_is_kept_if_that_is_configured;
     orders:
         a_bad_order_is_answered_in_the_one_shape,
         a_form_gives_an_order_and_leads_back_to_the_page;

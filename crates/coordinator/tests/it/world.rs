@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use buildenv::{Config, Source};
 use coordinator::{
-    Coordinator, Handles, LocalPool, LocalPoolConfig, Measures, NoHooks, Options, Pool, SharedHooks, Status,
-    Stopped, TakeOver,
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Measures, NoHooks, Options, Pool, SharedHooks, Shells,
+    SshHostKey, Status, Stopped, TakeOver,
 };
 use dashboard::api::{AttemptReport, BranchUpdate, BuildReport, CommitInfo, LogRange, RepoState, RepoUpdate};
 use dashboard::client::{DashboardClient, LogOf};
@@ -256,6 +256,7 @@ impl World {
             hooks,
             secrets: self.secrets.clone(),
             blocked: Arc::new(|_, _| None),
+            ssh_key: SshHostKey::of(&[5; 32]),
         };
         let options = Options {
             holder: "a test".into(),
@@ -267,9 +268,10 @@ impl World {
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());
         let measures = coordinator.measures();
+        let shells = coordinator.shells();
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
-        Running { service, measures, _drain: drain, stop, task }
+        Running { service, measures, shells, _drain: drain, stop, task }
     }
 
     /// Waits for a build of a cell to be there and as wanted.
@@ -363,6 +365,7 @@ impl World {
 pub struct Running {
     pub service: Service,
     measures: Measures,
+    pub shells: Shells,
     _drain: CancellationToken,
     pub stop: CancellationToken,
     pub task: JoinHandle<Stopped>,
@@ -402,6 +405,12 @@ impl Running {
 
     pub async fn stopped(mut self) -> Stopped {
         tokio::time::timeout(PATIENCE, &mut self.task).await.expect("the coordinator does not end").unwrap()
+    }
+
+    /// Ends it in order.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.stopped().await;
     }
 
     /// As kill -9: not a word more from any task.

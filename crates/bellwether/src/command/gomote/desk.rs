@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use gomote::gomote_service_client::GomoteServiceClient;
 use tonic::{Code, Response, Status};
-use transport::{CallError, Service};
+use transport::{CallError, Service, Upgraded};
 
 use crate::args::Server;
 use crate::command::client::Remote;
@@ -51,6 +51,15 @@ impl Desk {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         self.hint(call(self.api.clone()).await).map(Response::into_inner)
+    }
+
+    /// Opens a connection of another protocol.
+    pub async fn upgraded(&self, path: &str, protocol: &'static str) -> Result<Upgraded> {
+        let mut service = self.files.clone();
+        if let Some(token) = self.remote.token() {
+            service = service.with_bearer(token);
+        }
+        self.remote.hint(service.upgrade(path, protocol).await)
     }
 
     /// Says what to do about a call that failed.

@@ -11,7 +11,7 @@ mod state;
 mod tree;
 
 pub use api::Events;
-pub use gomote::{Create, Gettar, Gomote, Ls, Push, Put, Puttar, Run, Shell};
+pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
 pub use import::Import;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};

@@ -18,7 +18,7 @@ Examples:
   bellwether gomote destroy ann-linux-arm64-0
 
 A machine is yours until you destroy it, or do not use it for half an hour. Where a name is wanted, - means the one in the
-variable GOMOTE.")]
+variable GOMOTE. Most is done on several machines at once too: NAME,NAME or @GROUP (see gomote group).")]
 pub enum Gomote {
     /// Waits for machines and holds them; prints their names
     Create(Create),
@@ -31,6 +31,9 @@ pub enum Gomote {
     },
     /// Lists the machines that you hold
     List(Server),
+    /// Groups of machines: where a machine is named, @GROUP means all of one
+    #[command(subcommand)]
+    Group(Group),
     /// Gives machines back
     Destroy {
         #[command(flatten)]
@@ -80,6 +83,48 @@ pub enum Gomote {
     },
 }
 
+/// Subcommands of `gomote group`.
+#[derive(Debug, Clone, Subcommand)]
+#[command(after_help = "\
+Examples:
+  bellwether gomote create linux-arm64 --count 5 --group flaky
+  bellwether gomote push @flaky
+  bellwether gomote run @flaky --until 'FAIL: TestX' ./test.sh
+  bellwether gomote destroy @flaky
+
+Groups are kept on this machine, beneath ~/.config/bellwether; a machine that is not held any more is taken out.")]
+pub enum Group {
+    /// Lists groups, and their machines
+    List(Server),
+    /// Puts machines into a group, which is made if there is none
+    Add {
+        #[command(flatten)]
+        server: Server,
+        /// The group
+        group: String,
+        /// The machines
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Takes machines out of a group, and leaves them to you
+    Remove {
+        #[command(flatten)]
+        server: Server,
+        /// The group
+        group: String,
+        /// The machines
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Forgets a group, and leaves its machines to you
+    Forget {
+        #[command(flatten)]
+        server: Server,
+        /// The group
+        group: String,
+    },
+}
+
 /// Arguments of `gomote create`.
 #[derive(Debug, Clone, Args)]
 pub struct Create {
@@ -91,6 +136,9 @@ pub struct Create {
     /// Prints the builders that there are
     #[arg(long)]
     pub list: bool,
+    /// Puts them into a group
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
     /// So many machines
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=50))]
     pub count: u8,

@@ -2,14 +2,16 @@
 
 mod carry;
 mod desk;
+mod dirs;
 mod exec;
 mod push;
+mod several;
 mod ssh;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -41,20 +43,25 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
         Gomote::List(server) => list(&server).await?,
         Gomote::Destroy { server, names } => {
             let desk = Desk::new(&server)?;
-            for name in names {
-                let request = DestroyInstanceRequest { gomote_id: named(&name)? };
-                desk.done(|mut api| async move { api.destroy_instance(request).await }).await?;
-            }
+            let names = meant(&desk, &server, &names).await?;
+            several::each(names, async |gomote_id| {
+                let request = DestroyInstanceRequest { gomote_id };
+                desk.done(|mut api| async move { api.destroy_instance(request).await }).await
+            })
+            .await?;
         }
         Gomote::Ping { server, names } => {
             let desk = Desk::new(&server)?;
-            for name in names {
-                let name = named(&name)?;
-                let request = InstanceAliveRequest { gomote_id: name.clone() };
+            let names = meant(&desk, &server, &names).await?;
+            several::each(names, async |gomote_id| {
+                let request = InstanceAliveRequest { gomote_id: gomote_id.clone() };
                 desk.done(|mut api| async move { api.instance_alive(request).await }).await?;
-                println!("{name}: alive");
-            }
+                println!("{gomote_id}: alive");
+                Ok(())
+            })
+            .await?;
         }
+        Gomote::Group(command) => several::run(&command).await?,
         Gomote::Run(args) => return exec::run(&args).await,
         Gomote::Ssh(args) => return ssh::run(&args).await,
         Gomote::Push(args) => push::run(&args).await?,
@@ -62,7 +69,7 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
         Gomote::Puttar(args) => carry::puttar(&args).await?,
         Gomote::Gettar(args) => carry::gettar(&args).await?,
         Gomote::Putbootstrap { server, name } => {
-            let request = AddBootstrapRequest { gomote_id: named(&name)? };
+            let request = AddBootstrapRequest { gomote_id: several::one(&name)? };
             let desk = Desk::new(&server)?;
             let done = desk.done(|mut api| async move { api.add_bootstrap(request).await }).await?;
             match done.bootstrap_go_url.as_str() {
@@ -72,22 +79,25 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
         }
         Gomote::Ls(args) => ls(args).await?,
         Gomote::Rm { server, name, paths } => {
-            let request = RemoveFilesRequest { gomote_id: named(&name)?, paths };
             let desk = Desk::new(&server)?;
-            desk.done(|mut api| async move { api.remove_files(request).await }).await?;
+            let names = several::all(&desk, &server, &name).await?;
+            several::each(names, async |gomote_id| {
+                let request = RemoveFilesRequest { gomote_id, paths: paths.clone() };
+                desk.done(|mut api| async move { api.remove_files(request).await }).await
+            })
+            .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The machine that a name means.
-fn named(name: &str) -> Result<String> {
-    match name {
-        "-" => {
-            std::env::var("GOMOTE").context("- means the machine in the variable GOMOTE, which is not set")
-        }
-        name => Ok(name.to_owned()),
+/// The machines that several words mean.
+async fn meant(desk: &Desk, server: &Server, words: &[String]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for word in words {
+        names.extend(several::all(desk, server, word).await?);
     }
+    Ok(names)
 }
 
 async fn builders(desk: &Desk) -> Result<Vec<String>> {
@@ -132,8 +142,15 @@ async fn create(args: &Create) -> Result<()> {
     // Each is told as it comes: others may be long in coming.
     while let Some(one) = waits.next().await {
         match one {
-            Ok(instance) if json => instances.push(told(&instance)),
-            Ok(instance) => println!("{}", instance.gomote_id),
+            Ok(instance) => {
+                if let Some(group) = &args.group {
+                    several::Groups::of(&args.server)?.add(group, std::slice::from_ref(&instance.gomote_id))?;
+                }
+                match json {
+                    true => instances.push(told(&instance)),
+                    false => println!("{}", instance.gomote_id),
+                }
+            }
             Err(error) => failed = Some(error),
         }
     }
@@ -203,7 +220,7 @@ async fn list(server: &Server) -> Result<()> {
 async fn ls(args: Ls) -> Result<()> {
     let desk = Desk::new(&args.server)?;
     let request = ListDirectoryRequest {
-        gomote_id: named(&args.name)?,
+        gomote_id: several::one(&args.name)?,
         directory: args.dir,
         recursive: args.recursive,
         skip_files: args.skip,

@@ -256,6 +256,21 @@ fn a_machine_is_held_as_it_is_written() {
     }
 }
 
+#[test]
+fn a_shell_is_had_as_it_is_written() {
+    let printed = follow(chapter("shell.md", 6));
+    for words in [
+        "seven sheep in work",
+        "it said 7",
+        "the same",
+        "back.toml\ncarried.toml\n",
+        "counted\n",
+        "there\n",
+    ] {
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
+    }
+}
+
 // Traces are part of the feature.
 #[cfg(feature = "full")]
 #[test]

@@ -54,7 +54,6 @@ pub(super) struct Guest {
     machine: Option<Handle<Quiet>>,
     lines: HashMap<ChannelId, Result<Line, String>>,
     used: Used,
-    channels: u32,
 }
 
 /// A channel and the one that belongs to it on the machine.
@@ -92,7 +91,6 @@ impl Guest {
             machine: None,
             lines: HashMap::new(),
             used: Used::default(),
-            channels: 0,
         }
     }
 
@@ -121,9 +119,9 @@ impl Guest {
             to_machine.set_env(false, name, value).await.map_err(|error| unreached(&error))?;
         }
         let recording = config.environment().ssh.record.then(|| {
-            self.channels += 1;
-            let name = format!("{}-{}-{}", session.name, session.id, self.channels);
-            Recording::begin(&self.shells, &name)
+            let mut random = [0; 8];
+            self.shells.0.shared.ledger.clock().random(&mut random);
+            Recording::begin(&self.shells, &format!("{}-{}-{}", session.name, session.id, hex::encode(random)))
         });
         let (answered, answers) = mpsc::channel(CHANNELS);
         let (from_guest, to_guest) = channel.split();

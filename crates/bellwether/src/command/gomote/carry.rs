@@ -15,7 +15,7 @@ use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
 
 use super::desk::Desk;
-use super::named;
+use super::several;
 use crate::args::{Gettar, Put, Puttar};
 
 /// A piece of a file.
@@ -44,18 +44,23 @@ pub(super) async fn put(args: &Put) -> Result<()> {
             name.to_string_lossy().into_owned()
         }
     };
-    let gomote_id = named(&args.name)?;
+    let names = several::all(&desk, &args.server, &args.name).await?;
     let url = upload(&desk, source(&args.source).await?).await?;
-    let request = WriteFileFromUrlRequest { gomote_id, url, filename, mode };
-    desk.done(|mut api| async move { api.write_file_from_url(request).await }).await?;
+    several::each(names, async |gomote_id| {
+        let (url, filename) = (url.clone(), filename.clone());
+        let request = WriteFileFromUrlRequest { gomote_id, url, filename, mode };
+        desk.done(|mut api| async move { api.write_file_from_url(request).await }).await
+    })
+    .await?;
     Ok(())
 }
 
 pub(super) async fn puttar(args: &Puttar) -> Result<()> {
     let desk = Desk::new(&args.server)?;
-    let gomote_id = named(&args.name)?;
+    let names = several::all(&desk, &args.server, &args.name).await?;
     let url = upload(&desk, source(&args.source).await?).await?;
-    unpack(&desk, gomote_id, url, args.dir.clone()).await
+    several::each(names, async |name| unpack(&desk, name, url.clone(), args.dir.clone()).await).await?;
+    Ok(())
 }
 
 /// Has an uploaded archive unpacked.
@@ -107,7 +112,7 @@ fn path(url: &str) -> Result<String> {
 
 pub(super) async fn gettar(args: &Gettar) -> Result<()> {
     let desk = Desk::new(&args.server)?;
-    let gomote_id = named(&args.name)?;
+    let gomote_id = several::one(&args.name)?;
     let file = match args.output.as_deref() {
         Some("-") => None,
         Some(file) => Some(file.to_owned()),

@@ -14,7 +14,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::carry::{unpack, upload};
 use super::desk::Desk;
-use super::named;
+use super::several;
 use crate::args::Push;
 
 /// Of a Go tree: says which Go it is, where git does not.
@@ -51,7 +51,13 @@ struct Difference {
 
 pub(super) async fn run(args: &Push) -> Result<()> {
     let desk = Desk::new(&args.server)?;
-    let gomote_id = named(&args.name)?;
+    let names = several::all(&desk, &args.server, &args.name).await?;
+    let alone = names.len() == 1;
+    several::each(names, async |name| to_one(&desk, args, name, alone).await).await?;
+    Ok(())
+}
+
+async fn to_one(desk: &Desk, args: &Push, gomote_id: String, alone: bool) -> Result<()> {
     let root = root(args.dir.as_deref())?;
     let to = match &args.to {
         Some(to) => to.trim_end_matches('/').to_owned(),
@@ -78,10 +84,11 @@ pub(super) async fn run(args: &Push) -> Result<()> {
     let ignored = ignored(&root, &asked)?;
     let difference = difference(&here, &there.tree, &ignored, in_the_way);
     let version = go_version(&root, &here, &there.tree)?;
+    let whose = if alone { String::new() } else { format!("{gomote_id}: ") };
     if args.dry_run {
-        difference.remove.iter().for_each(|path| println!("- {path}"));
-        difference.send.iter().for_each(|path| println!("+ {path}"));
-        version.iter().for_each(|_| println!("+ {VERSION}"));
+        difference.remove.iter().for_each(|path| println!("{whose}- {path}"));
+        difference.send.iter().for_each(|path| println!("{whose}+ {path}"));
+        version.iter().for_each(|_| println!("{whose}+ {VERSION}"));
         return Ok(());
     }
     if !difference.remove.is_empty() {
@@ -98,7 +105,7 @@ pub(super) async fn run(args: &Push) -> Result<()> {
         let url = upload(&desk, tokio::fs::File::from_std(archive)).await?;
         unpack(&desk, gomote_id, url, to.clone()).await?;
     }
-    eprintln!("{to}: {sent} sent, {removed} removed, of {}", here.len());
+    eprintln!("{whose}{to}: {sent} sent, {removed} removed, of {}", here.len());
     Ok(())
 }
 

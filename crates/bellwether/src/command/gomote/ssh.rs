@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use gomote::{SignSshKeyRequest, SignSshKeyResponse};
 
 use super::desk::Desk;
-use super::named;
+use super::{dirs, several};
 use crate::args::{Server, Shell};
 
 /// A certificate that is not older than that is good for a login.
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &Shell) -> Result<ExitCode> {
     if args.tunnel {
         return tunnel(&args.server).await;
     }
-    let name = named(&args.name)?;
+    let name = several::one(&args.name)?;
     let place = Place::of(&args.server, &name)?;
     if args.renew && place.is_fresh() {
         return Ok(ExitCode::SUCCESS);
@@ -61,23 +61,11 @@ struct Place {
 
 impl Place {
     fn of(server: &Server, name: &str) -> Result<Place> {
-        // A name is one of a directory: what the server gives out is, and what somebody types must be.
-        let plain = |text: &str| -> String {
-            let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            text.chars().map(|c| if fine(c) { c } else { '-' }).collect()
-        };
-        if plain(name) != name || name.starts_with(['.', '-']) {
+        // Of what the server gives out it always is.
+        if !dirs::is_plain(name) {
             bail!("{name:?} is no name of a machine; `bellwether gomote list` has yours");
         }
-        let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
-            (Some(dir), _) if Path::new(&dir).is_absolute() => PathBuf::from(dir),
-            (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".cache"),
-            _ => bail!("set HOME: keys for machines are kept beneath it"),
-        };
-        let server = plain(
-            server.server.trim_end_matches('/').trim_start_matches("https://").trim_start_matches("http://"),
-        );
-        Ok(Place { dir: cache.join("bellwether/ssh").join(server).join(name) })
+        Ok(Place { dir: dirs::of_server(server, "XDG_CACHE_HOME", ".cache", "ssh")?.join(name) })
     }
 
     fn key(&self) -> PathBuf {
@@ -222,8 +210,7 @@ mod tests {
         let place = Place::of(&server("https://ci.example.org:8443/"), "ann-linux-0").unwrap();
         assert!(place.dir.ends_with("bellwether/ssh/ci.example.org-8443/ann-linux-0"), "{:?}", place.dir);
         for name in ["", "..", "a/b", "-oProxyCommand=x", "a b"] {
-            let odd = Place::of(&server("https://x"), name);
-            assert!(odd.is_err() || name.is_empty(), "{name:?}");
+            assert!(Place::of(&server("https://x"), name).is_err(), "{name:?}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::fence::Fence;
 use crate::fetch::{self, Fetcher};
 use crate::original::{Power, Ssh};
 use crate::sandbox::{Reexec, Setup};
+use crate::user::{JobUser, UserError, apart};
 use crate::wire::{AgentStatus, Status};
 
 /// The version of the original protocol that we speak.
@@ -55,6 +56,8 @@ pub(crate) struct Agent {
     holder: Mutex<Holder>,
     /// One agent per state directory; the lock ends with the process.
     _owner: File,
+    /// The same for the user that jobs run as.
+    _user: Option<File>,
 }
 
 /// Who uses the agent.
@@ -90,6 +93,12 @@ impl Agent {
             return Err(io::Error::other("the state directory and the work directory must lie apart"));
         }
         let owner = own(&state_dir)?;
+        let user = args.job_user.as_ref().map(JobUser::find).transpose().map_err(io::Error::other)?;
+        let taken = match &user {
+            Some(user) => set_apart(args, user, &workdir, &state_dir).map_err(io::Error::other)?,
+            None => None,
+        };
+        let user = user.map(Arc::new);
         // Elsewhere orphans become the system's, and are found by what they say they belong to.
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -102,7 +111,7 @@ impl Agent {
         } else {
             (
                 probe_limits(&reexec, &cgroup_prefix),
-                probe(&reexec, &Setup { namespaces: true, ..Setup::default() }),
+                probe(&reexec, &Setup { namespaces: true, user: user.clone(), ..Setup::default() }),
             )
         };
         let settings = crate::exec::Settings {
@@ -113,6 +122,7 @@ impl Agent {
             reexec,
             limits,
             namespaces,
+            user,
             cgroup_prefix,
             sessions_prefix: format!("ssh-{digest}-"),
             spool_bytes: args.spool_bytes,
@@ -144,6 +154,7 @@ impl Agent {
             digest: OnceCell::new(),
             holder: Mutex::new(holder),
             _owner: owner,
+            _user: taken,
         }))
     }
 
@@ -154,6 +165,19 @@ impl Agent {
     /// The directory that jobs work in.
     pub(crate) fn workdir(&self) -> &Path {
         &self.table.settings.workdir
+    }
+
+    /// Does what touches the work directory on a thread of its own, with no more rights than a job has.
+    pub(crate) async fn as_job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let user = self.table.settings.user.clone();
+        let work = move || {
+            let _rights = crate::user::of(user.as_deref())?;
+            Ok(work())
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     /// Notes a request of somebody who may ask.
@@ -233,7 +257,13 @@ impl Agent {
                 lease,
                 limits: settings.limits.name().to_owned(),
                 cpu_limit: settings.limits.cpu_name().to_owned(),
-                isolation: if settings.namespaces { "namespaces" } else { "none" }.to_owned(),
+                isolation: match (&settings.user, settings.namespaces) {
+                    (Some(_), true) => "user+namespaces",
+                    (Some(_), false) => "user",
+                    (None, true) => "namespaces",
+                    (None, false) => "none",
+                }
+                .to_owned(),
                 execs: self.table.list(),
                 disk_free,
                 set_aside,
@@ -250,6 +280,24 @@ impl Agent {
             tracing::error!("some processes could not be ended");
         }
     }
+}
+
+/// Sees to it that jobs are kept from what is the agent's.
+fn set_apart(
+    args: &Args,
+    user: &JobUser,
+    workdir: &Path,
+    state_dir: &Path,
+) -> Result<Option<File>, UserError> {
+    apart::directories(user, workdir, state_dir)?;
+    for file in args.secrets() {
+        apart::unreadable(user, &file)?;
+    }
+    // Its memory has the key in it. This also keeps it from being dumped into the work directory.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|error| UserError::Become(user.name.clone(), error.into()))?;
+    apart::take(user, state_dir)
 }
 
 fn own(state_dir: &Path) -> io::Result<File> {

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fetch::FetchFrom;
-use crate::reverse::Coordinator;
+use crate::reverse::{self, Coordinator};
+use crate::user::JobUserName;
 
 /// The worker agent: writes files, runs commands, streams output.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,6 +32,9 @@ pub struct Args {
     /// The agent's own state, outside of the work directory; by default buildlet-state (-HOST) beside the default workdir
     #[arg(long)]
     pub state_dir: Option<PathBuf>,
+    /// Runs jobs as this user, by name or UID:GID, with nothing else of its own on the machine; only for an agent that is root
+    #[arg(long, value_name = "USER")]
+    pub job_user: Option<JobUserName>,
     /// A file with the password that requests must carry; not used with --reverse-type
     #[arg(long)]
     pub password_file: Option<PathBuf>,
@@ -131,6 +135,12 @@ impl Args {
     /// The agent's own state.
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.state_dir.clone().unwrap_or_else(|| self.beside("buildlet-state"))
+    }
+
+    /// The files that only the agent may read.
+    pub(crate) fn secrets(&self) -> Vec<PathBuf> {
+        let key = self.reverse_type.as_ref().map(|host| reverse::key_file(self.key_file.as_deref(), host));
+        key.into_iter().chain(self.password_file.clone()).chain(self.tls_key.clone()).collect()
     }
 
     fn beside(&self, name: &str) -> PathBuf {

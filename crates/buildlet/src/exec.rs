@@ -21,7 +21,7 @@ use crate::wire::{ExecState, RunState};
 
 #[cfg(feature = "ssh")]
 pub(crate) use attached::{Attached, Streams, Wanted};
-pub(crate) use launch::job_environment;
+pub(crate) use launch::{Launch, home, job_environment, tmpdir};
 pub(crate) use supervise::{Waiter, process_state};
 pub(crate) use table::{Settings, StartError, Table};
 

@@ -48,6 +48,14 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
     }
 }
 
+/// Removes one entry of a directory and all in it; returns what could not be removed, first 20.
+pub(crate) fn remove_entry(dir: &OwnedFd, name: &CStr) -> io::Result<Vec<String>> {
+    let mut removal = Removal { top: dir.try_clone()?, moved: 0, problems: Vec::new() };
+    removal.remove(dir.as_fd(), name, 0);
+    removal.remove_moved()?;
+    Ok(removal.problems)
+}
+
 struct Removal {
     top: OwnedFd,
     moved: u32,

@@ -30,7 +30,7 @@ use crate::server::Connection;
 use register::Machine;
 
 pub use coordinator::Coordinator;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Settings, key_file};
 
 /// Connections that wait to be served; what more is asked for waits in the control connection's own backlog.
 const BACKLOG: usize = 8;

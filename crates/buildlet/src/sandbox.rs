@@ -5,20 +5,27 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 
+use rustix::fs::Mode;
 #[cfg(target_os = "linux")]
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Resource, Rlimit, setrlimit};
 #[cfg(target_os = "linux")]
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use crate::user::JobUser;
+
 /// The first argument of the helper, after the host's prefix.
 pub(crate) const COMMAND: &str = "sandbox-exec";
 /// Where the kernel's shared memory files are.
 pub(crate) const SHM: &str = "/dev/shm";
+/// Ends the name of the directory without permissions that a wipe plants.
+pub(crate) const LOCKED: &str = "-locked";
 /// The exit code with which the helper says that it could not become the command.
 pub(crate) const FAILED: i32 = 127;
 
@@ -31,6 +38,12 @@ pub(crate) struct Setup {
     pub(crate) cgroups: Vec<PathBuf>,
     /// The greatest file it may write, in bytes.
     pub(crate) file_size: Option<u64>,
+    /// How many processes and threads its user may have, if one is given.
+    pub(crate) processes: Option<u64>,
+    /// Who runs it, if not the agent's own user.
+    pub(crate) user: Option<Arc<JobUser>>,
+    /// Where it runs; gone into with its user's rights.
+    pub(crate) dir: Option<PathBuf>,
     /// Where to leave the reason if it could not start.
     pub(crate) error_file: Option<PathBuf>,
     /// Its standard input is a terminal, which becomes that of its session.
@@ -79,6 +92,15 @@ impl Reexec {
         if let Some(bytes) = setup.file_size {
             command.arg("--file-size").arg(bytes.to_string());
         }
+        if let Some(processes) = setup.processes {
+            command.arg("--processes").arg(processes.to_string());
+        }
+        if let Some(user) = &setup.user {
+            command.arg("--user").arg(user.word());
+        }
+        if let Some(dir) = &setup.dir {
+            command.arg("--dir").arg(dir);
+        }
         if let Some(file) = &setup.error_file {
             command.arg("--error-file").arg(file);
         }
@@ -106,12 +128,21 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let mut setup = Setup::default();
     let mut action = None;
+    let mut readable = true;
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--namespaces") => setup.namespaces = true,
             Some("--cgroup") => setup.cgroups.extend(args.next().map(PathBuf::from)),
             Some("--file-size") => setup.file_size = args.next().and_then(|n| n.to_str()?.parse().ok()),
             Some("--terminal") => setup.terminal = true,
+            Some("--processes") => setup.processes = args.next().and_then(|n| n.to_str()?.parse().ok()),
+            Some("--user") => {
+                let user = args.next().and_then(|word| JobUser::from_word(word.to_str()?));
+                // Going on as root would be the one thing that must not happen.
+                readable = user.is_some();
+                setup.user = user.map(Arc::new);
+            }
+            Some("--dir") => setup.dir = args.next().map(PathBuf::from),
             Some("--error-file") => setup.error_file = args.next().map(PathBuf::from),
             _ => {
                 action = Some(arg);
@@ -120,6 +151,12 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
     let rest: Vec<OsString> = args.collect();
+    if !readable {
+        eprintln!("sandbox: --user can't be read");
+        return ExitCode::from(FAILED.unsigned_abs() as u8);
+    }
+    // As a job's user it could not be made any more.
+    let early = setup.user.as_ref().and(setup.error_file.as_ref()).map(std::fs::File::create);
     let ready = if action.as_deref() == Some(OsStr::new("--look")) { wait_for_word() } else { Ok(()) };
     let result =
         ready.and_then(|()| enter(&setup)).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
@@ -139,9 +176,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            match &setup.error_file {
-                Some(file) => drop(std::fs::write(file, error.to_string())),
-                None => eprintln!("sandbox: {error}"),
+            match (early, &setup.error_file) {
+                (Some(Ok(mut file)), _) => drop(file.write_all(error.to_string().as_bytes())),
+                (None, Some(file)) => drop(std::fs::write(file, error.to_string())),
+                (_, _) => eprintln!("sandbox: {error}"),
             }
             ExitCode::from(FAILED.unsigned_abs() as u8)
         }
@@ -167,22 +205,46 @@ fn enter(setup: &Setup) -> io::Result<()> {
     if let Some(bytes) = setup.file_size {
         setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
     }
+    if let Some(processes) = setup.processes {
+        setrlimit(Resource::Nproc, Rlimit { current: Some(processes), maximum: Some(processes) })?;
+    }
     if setup.namespaces {
-        own_mounts()?;
+        own_mounts(setup.user.is_some())?;
+    }
+    if let Some(user) = &setup.user {
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
+        crate::user::give_up(user)?;
+    }
+    if let Some(dir) = &setup.dir {
+        std::env::set_current_dir(dir).map_err(|error| {
+            io::Error::new(error.kind(), format!("chdir {}: {}", dir.display(), words(&error)))
+        })?;
     }
     Ok(())
 }
 
+/// What Go says of an error.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotADirectory => "not a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
-fn own_mounts() -> io::Result<()> {
+fn own_mounts(_ipc: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(target_os = "linux")]
-fn own_mounts() -> io::Result<()> {
+fn own_mounts(ipc: bool) -> io::Result<()> {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let root = rustix::process::geteuid().is_root();
-    let flags = if root { UnshareFlags::NEWNS } else { UnshareFlags::NEWNS | UnshareFlags::NEWUSER };
+    let mut flags = if root { UnshareFlags::NEWNS } else { UnshareFlags::NEWNS | UnshareFlags::NEWUSER };
+    // What one job keeps in the kernel's shared memory is then nobody else's, and goes with its last process.
+    flags.set(UnshareFlags::NEWIPC, ipc);
     unshare(flags)?;
     if !root {
         std::fs::write("/proc/self/setgroups", "deny")?;
@@ -223,7 +285,7 @@ fn become_command(argv: &[OsString]) -> io::Result<()> {
 }
 
 /// Leaves behind what a careless job leaves behind, as a job: a file (its name is the first argument) in every
-/// place (the others) and in `/dev/shm`, and a process in a session of its own, whose pid is printed.
+/// place (the others) and in `/dev/shm`, one in a directory without permissions in the first of them, and a process in a session of its own, whose pid is printed.
 fn plant(args: &[OsString]) -> io::Result<()> {
     let (canary, places) = args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     for place in places.iter().map(Path::new).chain([Path::new(SHM)]) {
@@ -233,6 +295,17 @@ fn plant(args: &[OsString]) -> io::Result<()> {
                 Err(error) if crate::http::is_full(&error) => {}
                 written => written?,
             }
+        }
+    }
+    if let Some(place) = places.first() {
+        // Where nobody may look, so that whoever removes it has to take the right first.
+        let locked = Path::new(place).join(format!("{}{LOCKED}", canary.display()));
+        let planted = std::fs::create_dir(&locked)
+            .and_then(|()| std::fs::write(locked.join(canary), b"planted by a wipe"))
+            .and_then(|()| std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)));
+        match planted {
+            Err(error) if crate::http::is_full(&error) => {}
+            planted => planted?,
         }
     }
     let prefix: Vec<OsString> = std::env::args_os().skip(1).take_while(|arg| arg != COMMAND).collect();

@@ -109,6 +109,12 @@ async fn run(args: Args) -> io::Result<()> {
         Some(address) => Some(Health::open(address).await?),
         None => None,
     };
+    if args.job_user.is_none() && is_dedicated(&args, plan.as_ref()) && rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "jobs run as root here: they can read the key and whatever else is on this machine; \
+             give them a user of their own with --job-user, or run the agent itself as one"
+        );
+    }
     let agent = Agent::open(&args, plan.as_ref().and_then(|plan| plan.password.clone())).await?;
     let (source, place) = match (reverse, plan) {
         (Some(settings), _) => {
@@ -129,6 +135,11 @@ async fn run(args: Args) -> io::Result<()> {
     drop(health);
     agent.end_everything().await;
     Ok(())
+}
+
+/// Whether a whole machine is given to jobs: it serves others, by dialling out or on a port. A socket is for who started the agent.
+fn is_dedicated(args: &Args, plan: Option<&Plan>) -> bool {
+    args.reverse_type.is_some() || plan.is_some_and(|plan| matches!(plan.listen, Listen::Tcp(_)))
 }
 
 /// What the machine was told, with what the operator says by flags before it. A socket in a directory of one's own needs no

@@ -1,18 +1,20 @@
 //! Making the worker as if nobody had been here, and proving it.
 //!
 //! The proof: the helper plants a file in the work directory, TMPDIR, HOME and `/dev/shm` and leaves a process
-//! behind, in the way a job would, before anything is removed; all of it must be gone after.
+//! behind, in the way a job would, before anything is removed; all of it must be gone after. Where jobs have a user of their own,
+//! nothing that is this user's may be left on the machine: no process, and no file where everybody may write.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
 use crate::agent::Agent;
-use crate::exec::{job_environment, tree};
+use crate::exec::{home, job_environment, tmpdir, tree};
 use crate::removal::empty_dir;
-use crate::sandbox::{SHM, Setup};
+use crate::sandbox::{LOCKED, SHM, Setup};
+use crate::user::{JobUser, traces};
 use crate::wire::WipeReport;
 
 /// Ends everything, removes everything, checks; an agent that is not clean after it is set aside.
@@ -22,21 +24,24 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     std::fs::create_dir_all(workdir)?;
     let mut report = WipeReport::default();
     agent.table.end_commands("killed:wipe").await;
+    let mut ended = Vec::new();
+    if let Some(user) = &settings.user {
+        // They have the same rights as what proves that they are gone, and could hinder it.
+        agent.table.end_all(|| agent.table.everything(), &mut ended).await;
+        // A job may do with the directory what it wants but move it.
+        crate::user::apart::give(user, workdir)?;
+    }
 
-    let places =
-        [("workdir", workdir.to_owned()), ("tmpdir", workdir.join(".tmp")), ("home", workdir.join(".home"))];
-    for (_, place) in &places {
-        match std::fs::create_dir_all(place) {
-            // Nothing is planted there then; what matters is that the disk is emptied.
-            Err(error) if crate::http::is_full(&error) => {}
-            made => made?,
-        }
+    let places = places(agent);
+    match agent.table.make_places() {
+        // Nothing is planted there then; what matters is that the disk is emptied.
+        Err(error) if crate::http::is_full(&error) => {}
+        made => made?,
     }
     let canary = agent.canary();
     let looker = Looker::start(agent, &canary)?;
     let planted = plant(agent, &canary, places.iter().map(|(_, place)| place.as_path())).await?;
 
-    let mut ended = Vec::new();
     let everything = || {
         let mut found = agent.table.everything();
         found.retain(|process| Some(process.pid) != looker.pid());
@@ -50,13 +55,16 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     }
     let dir = workdir.to_owned();
     let shared = (!settings.namespaces).then(|| agent.shm_before());
-    let removed = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
-        let mut problems = empty_dir(&dir)?;
-        if let Some(before) = shared {
-            problems.extend(empty_shm(&before)?);
-        }
-        Ok(problems)
-    });
+    let removed = match settings.user.clone() {
+        Some(user) => tokio::task::spawn_blocking(move || empty_as(&user, &dir, all_ended)),
+        None => tokio::task::spawn_blocking(move || {
+            let mut problems = empty_dir(&dir)?;
+            if let Some(before) = shared {
+                problems.extend(empty_shm(&before)?);
+            }
+            Ok(problems)
+        }),
+    };
     report.problems.extend(removed.await.map_err(io::Error::other)??);
     agent.table.forget_commands()?;
 
@@ -66,8 +74,9 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     };
     report.canaries = BTreeMap::from([("process".to_owned(), process_gone)]);
     for (name, place) in places {
-        report.canaries.insert(name.to_owned(), !place.join(&canary).exists());
+        report.canaries.insert(name.to_owned(), is_gone(&place.join(&canary)));
     }
+    report.canaries.insert("locked".to_owned(), is_gone(&workdir.join(format!("{canary}{LOCKED}"))));
     report.canaries.insert("shm".to_owned(), looker.look(&canary).await?);
     let empty = std::fs::read_dir(workdir)?.next().is_none();
     report.clean =
@@ -76,6 +85,36 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
         agent.put_aside(&left(&report));
     }
     Ok(report)
+}
+
+/// Where files are planted: the work directory first.
+fn places(agent: &Agent) -> Vec<(&'static str, PathBuf)> {
+    let workdir = agent.workdir();
+    let mut places =
+        vec![("workdir", workdir.to_owned()), ("tmpdir", tmpdir(workdir)), ("home", home(workdir))];
+    if agent.table.settings.user.is_some() {
+        // Where everybody may write; without a user for jobs, what is theirs there could not be told from what is not.
+        places.extend([("tmp", "/tmp".into()), ("var_tmp", "/var/tmp".into())]);
+    }
+    places
+}
+
+fn is_gone(file: &Path) -> bool {
+    file.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Empties the work directory and every other place of what is a job's.
+fn empty_as(user: &JobUser, workdir: &Path, all_ended: bool) -> io::Result<Vec<String>> {
+    let mut problems = {
+        let _rights = crate::user::of(Some(user))?;
+        empty_dir(workdir)?
+    };
+    if all_ended && !problems.is_empty() {
+        // What an agent without --job-user has left there is root's. With no job alive, nothing can change under our hands.
+        problems = empty_dir(workdir)?;
+    }
+    problems.extend(traces::clear(user, workdir)?);
+    Ok(problems)
 }
 
 /// Says what a wipe left.
@@ -93,7 +132,7 @@ fn left(report: &WipeReport) -> String {
 
 fn helper(agent: &Agent) -> std::process::Command {
     let settings = &agent.table.settings;
-    let setup = Setup { namespaces: settings.namespaces, ..Setup::default() };
+    let setup = Setup { namespaces: settings.namespaces, user: settings.user.clone(), ..Setup::default() };
     let mut command = settings.reexec.command(&setup);
     // Without a reaper of orphans, what it leaves behind is found by this alone.
     let marker = if cfg!(target_os = "linux") { None } else { Some("wipe") };

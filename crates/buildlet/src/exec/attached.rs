@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Gid, Pid, Signal, Uid, kill_process_group};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::sandbox::{Role, Setup};
 
-use super::launch::{Launch, home, job_environment, tmpdir};
+use super::launch::{Launch, job_environment};
 use super::supervise::Waiter;
 use super::table::Table;
 use super::tree;
@@ -58,14 +58,18 @@ impl Attached {
     pub(crate) fn start(table: &Arc<Table>, wanted: Wanted) -> io::Result<(Self, Option<Streams>)> {
         let settings = &table.settings;
         let workdir = &settings.workdir;
-        for dir in [workdir, &home(workdir), &tmpdir(workdir)] {
-            std::fs::create_dir_all(dir)?;
+        table.make_places()?;
+        if let (Some(user), Some(terminal)) = (&settings.user, &wanted.terminal) {
+            // By its name as well, as programs open it that ask for a passphrase.
+            let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+            rustix::fs::fchown(terminal, Some(uid), Some(gid))?;
         }
         let launch = Launch {
             reexec: &settings.reexec,
             setup: Setup {
                 namespaces: settings.namespaces,
                 terminal: wanted.terminal.is_some(),
+                user: settings.user.clone(),
                 ..Setup::default()
             },
             role: wanted.role,

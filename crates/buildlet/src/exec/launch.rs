@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::sandbox::{Reexec, Role, Setup};
 
@@ -22,6 +22,28 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Launch<'_> {
+    /// Returns what becomes the job once it is started; the caller says where its standard streams lead.
+    ///
+    /// Every process of a job begins here: whose rights it has, and what it is kept from, is in its set-up.
+    pub(crate) fn command(mut self) -> Command {
+        let user = self.setup.user.clone();
+        // A directory of a job's is gone into with a job's rights.
+        let run_in = match &user {
+            Some(_) => {
+                self.setup.dir = Some(self.dir);
+                PathBuf::from("/")
+            }
+            None => self.dir,
+        };
+        let mut command = self.reexec.command(&self.setup);
+        command.arg(self.role.argument()).args(self.argv).env_clear();
+        if let Some(user) = user {
+            command.env("USER", &user.name).env("LOGNAME", &user.name);
+        }
+        command.envs(self.env).current_dir(run_in);
+        command
+    }
+
     /// Starts it with nothing to read, and returns it with the end of the pipe it writes to.
     pub(crate) fn spawn(self) -> io::Result<(Child, OwnedFd)> {
         let (reader, writer) = io::pipe()?;
@@ -31,17 +53,7 @@ impl Launch<'_> {
 
     /// Starts it with these standard streams.
     pub(crate) fn spawn_on(self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<Child> {
-        let mut command = self.reexec.command(&self.setup);
-        command
-            .arg(self.role.argument())
-            .args(self.argv)
-            .env_clear()
-            .envs(self.env)
-            .current_dir(self.dir)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr);
-        command.spawn()
+        self.command().stdin(stdin).stdout(stdout).stderr(stderr).spawn()
     }
 }
 

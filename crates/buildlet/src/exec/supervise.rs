@@ -215,6 +215,12 @@ impl Supervised {
         if let Some(kind) = self.group.as_ref().and_then(Group::breach) {
             return Some(kind);
         }
+        if let (None, Some(most)) = (&self.group, self.limits.processes)
+            // A shell that may start no more of them gives up before a watch has seen what it has started.
+            && self.members().iter().map(|p| p.threads).sum::<u64>() > most
+        {
+            return Some("processes");
+        }
         let limit = self.limits.disk_bytes?;
         (disk_use(self.workdir.clone()).await? >= limit).then_some("disk")
     }
@@ -269,6 +275,8 @@ impl Supervised {
                 }
                 if status.code() == Some(crate::sandbox::FAILED)
                     && let Ok(text) = std::fs::read_to_string(&error_file)
+                    // It is there and empty where the command became what it should be, and ended so by itself.
+                    && !text.is_empty()
                 {
                     state.exit_code = None;
                     state.process_state.clone_from(&text);

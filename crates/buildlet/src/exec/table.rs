@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::now_us;
 use crate::paths::join_beneath;
 use crate::sandbox::{Reexec, Role, Setup};
+use crate::user::JobUser;
 use crate::wire::{ExecBrief, ExecRequest, ExecState, Leftover, Limits, RunState};
 
 use super::cgroup::{Backend, Group};
@@ -25,6 +26,8 @@ use super::supervise::{Supervised, Waiter, error_file};
 use super::tree::{self, Process};
 use super::{Exec, Stop};
 
+/// How far beyond its limit of processes a command's user may go before a watch has seen it.
+const AHEAD: u64 = 64;
 /// How many commands may be known at once.
 const MAX_EXECS: usize = 1000;
 
@@ -35,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) reexec: Reexec,
     pub(crate) limits: Backend,
     pub(crate) namespaces: bool,
+    /// Who jobs run as, if not the agent's own user.
+    pub(crate) user: Option<Arc<JobUser>>,
     /// Starts the name of every cgroup of this agent.
     pub(crate) cgroup_prefix: String,
     /// Starts the name of every command of this agent that belongs to a connection, in whichever of its processes.
@@ -53,6 +58,8 @@ pub(crate) struct Table {
     /// How many commands belong to connections.
     attached: AtomicUsize,
     tasks: TaskTracker,
+    /// How many files were named for helpers to say in why they failed.
+    error_files: AtomicU64,
 }
 
 /// Why a command was not started.
@@ -105,6 +112,7 @@ impl Table {
             mains: Mutex::new(HashSet::new()),
             attached: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
+            error_files: AtomicU64::new(0),
         });
         table.end_survivors(&orphans, &firsts).await;
         Ok(table)
@@ -201,9 +209,7 @@ impl Table {
                 StartError::Invalid(format!("dir {dir:?} is not beneath the work directory"))
             })?,
         };
-        for dir in [&settings.workdir, &home(&settings.workdir), &tmpdir(&settings.workdir)] {
-            std::fs::create_dir_all(dir)?;
-        }
+        self.make_places()?;
         let dir = self.root.join(&request.id);
         std::fs::create_dir(&dir)?;
         let state = ExecState { id: request.id.clone(), started_us: now_us(), ..ExecState::default() };
@@ -249,6 +255,22 @@ impl Table {
         }
     }
 
+    /// Names a file in which the helper of a command without a directory of its own says why it could not start.
+    pub(crate) fn error_file(&self) -> PathBuf {
+        let number = self.error_files.fetch_add(1, Ordering::Relaxed);
+        self.root.with_file_name(format!("start_error-{number}"))
+    }
+
+    /// Makes the directories that every job has, as a job makes its own.
+    pub(crate) fn make_places(&self) -> io::Result<()> {
+        let Settings { workdir, user, .. } = &self.settings;
+        let _rights = crate::user::of(user.as_deref())?;
+        for dir in [workdir, &home(workdir), &tmpdir(workdir)] {
+            std::fs::create_dir_all(dir)?;
+        }
+        Ok(())
+    }
+
     fn spawn(
         &self,
         request: &ExecRequest,
@@ -269,6 +291,13 @@ impl Table {
                 namespaces: settings.namespaces,
                 cgroups: group.as_ref().map(Group::joins).unwrap_or_default(),
                 file_size: request.limits.disk_bytes,
+                // The groups hold it where there are some. Elsewhere a watch does, and this what is quicker than the watch.
+                processes: match (&group, &settings.user) {
+                    (None, Some(_)) => processes.map(|most| most.saturating_add(AHEAD)),
+                    _ => None,
+                },
+                user: settings.user.clone(),
+                dir: None,
                 error_file: Some(error_file(dir)),
                 terminal: false,
             },
@@ -327,7 +356,7 @@ impl Table {
         found
     }
 
-    /// Returns every living process beneath the agent.
+    /// Returns every living process beneath the agent, and every one of the job's user.
     pub(crate) fn everything(&self) -> Vec<Process> {
         let me = std::process::id().cast_signed();
         let mains = self.mains().clone();
@@ -338,6 +367,10 @@ impl Table {
             } else if process.parent == me && !mains.contains(&process.pid) {
                 tree::reap(process.pid);
             }
+        }
+        if let Some(user) = &self.settings.user {
+            let known: HashSet<i32> = found.iter().map(|process| process.pid).collect();
+            found.extend(tree::of_user(user.uid).into_iter().filter(|process| !known.contains(&process.pid)));
         }
         found
     }

@@ -37,6 +37,11 @@ pub(crate) fn marked(like: impl Fn(&str) -> bool) -> Vec<Process> {
     system::all().into_iter().filter(|p| !p.zombie && marker(p.pid).is_some_and(|id| like(&id))).collect()
 }
 
+/// Returns the living processes that run as a user, wherever they hang.
+pub(crate) fn of_user(uid: u32) -> Vec<Process> {
+    system::all().into_iter().filter(|p| !p.zombie && system::runs_as(p.pid, uid)).collect()
+}
+
 /// Sends a signal; a process that is gone is fine.
 pub(crate) fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {

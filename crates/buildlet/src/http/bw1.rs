@@ -157,8 +157,8 @@ pub(crate) async fn extend() -> Json<serde_json::Value> {
 pub(crate) async fn glob(State(agent): State<Arc<Agent>>, body: Body) -> Result<Json<GlobReport>, ApiError> {
     let request: GlobRequest = json(body).await?;
     let workdir = agent.workdir().to_owned();
-    let found = tokio::task::spawn_blocking(move || files::glob(&workdir, &request)).await;
-    found.map_err(|e| ApiError::io(&io::Error::other(e)))?.map(Json).map_err(file_error)
+    let found = agent.as_job(move || files::glob(&workdir, &request)).await;
+    found.map_err(|e| ApiError::io(&e))?.map(Json).map_err(file_error)
 }
 
 #[derive(Deserialize)]
@@ -171,8 +171,8 @@ pub(crate) async fn file(
     Query(query): Query<FileQuery>,
 ) -> Result<Response, ApiError> {
     let workdir = agent.workdir().to_owned();
-    let opened = tokio::task::spawn_blocking(move || files::open(&workdir, &query.path)).await;
-    let (file, size) = opened.map_err(|e| ApiError::io(&io::Error::other(e)))?.map_err(file_error)?;
+    let opened = agent.as_job(move || files::open(&workdir, &query.path)).await;
+    let (file, size) = opened.map_err(|e| ApiError::io(&e))?.map_err(file_error)?;
     // Exactly the announced length, even if somebody appends meanwhile.
     let limited = tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), size);
     let stream = tokio_util::io::ReaderStream::with_capacity(limited, 128 << 10);

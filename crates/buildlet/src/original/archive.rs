@@ -86,7 +86,7 @@ pub(crate) async fn writetgz(
             unpacked.map_err(|error| Box::new(refuse(error)))
         }
     };
-    match tokio::task::spawn_blocking(unpack).await {
+    match agent.as_job(unpack).await {
         Ok(done) => done.map(|()| "OK").map_err(|response| *response),
         Err(error) => Err(internal(error).into_response()),
     }
@@ -134,9 +134,13 @@ pub(crate) async fn tgz(
     drop(headers);
     let workdir = agent.workdir().to_owned();
     let (sender, receiver) = mpsc::channel(8);
+    let user = agent.table.settings.user.clone();
     // It ends when the receiver is dropped, since every send then fails.
     let writer = tokio::task::spawn_blocking(move || {
-        let result = pack(&workdir, &dir, ChannelWriter { sender: sender.clone(), buffer: Vec::new() });
+        let rights = crate::user::of(user.as_deref());
+        let result = rights.and_then(|_rights| {
+            pack(&workdir, &dir, ChannelWriter { sender: sender.clone(), buffer: Vec::new() })
+        });
         if let Err(error) = result {
             tracing::info!(%error, "tgz broken off");
             // The connection breaks, so that the client sees no clean end.

@@ -20,9 +20,10 @@ use rustix::process::Signal;
 use tokio::net::unix::pipe;
 
 use crate::agent::Agent;
-use crate::exec::{Table, Waiter, process_state, tree};
+use crate::exec::{Launch, Table, Waiter, home, process_state, tree};
 use crate::http::GoError;
 use crate::paths::is_relative_beneath;
+use crate::sandbox::{Role, Setup};
 
 use super::form::Form;
 use super::{internal, require};
@@ -59,15 +60,12 @@ pub(crate) async fn exec(
 fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
     let settings = &agent.table.settings;
     let workdir = &settings.workdir;
-    std::fs::create_dir_all(workdir).map_err(internal)?;
-    for (_, name) in CACHES {
-        match std::fs::create_dir(workdir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(internal(error)),
-            _ => {}
-        }
-    }
     let system = form.get("mode") == "sys";
-    let program = resolve(workdir, form.get("cmd"), system, &settings.environment)?;
+    let program = {
+        let _rights = crate::user::of(settings.user.as_deref()).map_err(internal)?;
+        make_caches(workdir).map_err(internal)?;
+        resolve(workdir, form.get("cmd"), system, &settings.environment)?
+    };
     let dir = match form.get("dir") {
         "" if system => workdir.clone(),
         "" => program.parent().filter(|p| p.is_absolute()).unwrap_or(workdir).to_owned(),
@@ -75,7 +73,13 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
         dir if is_relative_beneath(dir) => workdir.join(dir),
         _ => return Err(GoError::bad("bad 'dir' parameter")),
     };
-    let env = environment_of(&settings.environment, workdir, form, &dir);
+    let mut agents = settings.environment.clone();
+    if let Some(user) = &settings.user {
+        agent.table.make_places().map_err(internal)?;
+        agents.insert("HOME".into(), home(workdir).into());
+        agents.extend(["USER", "LOGNAME"].map(|name| (name.into(), user.name.clone().into())));
+    }
+    let env = environment_of(&agents, workdir, form, &dir);
     let mut head = Vec::new();
     if form.yes("debug") {
         let args: Vec<&str> = form.of_body("cmdArg").collect();
@@ -86,9 +90,29 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
         );
         head = text.into_bytes();
     }
-    let mut command = Command::new(&program);
-    command.args(form.of_body("cmdArg")).env_clear().envs(env).current_dir(dir).process_group(0);
-    let output = match Running::start(&agent.table, command) {
+    let arguments = form.of_body("cmdArg");
+    let error_file = settings.user.as_ref().map(|_user| agent.table.error_file());
+    let command = if settings.user.is_none() {
+        let mut command = Command::new(&program);
+        command.args(arguments).env_clear().envs(env).current_dir(dir).process_group(0);
+        command
+    } else {
+        let launch = Launch {
+            reexec: &settings.reexec,
+            setup: Setup {
+                namespaces: settings.namespaces,
+                user: settings.user.clone(),
+                error_file: error_file.clone(),
+                ..Setup::default()
+            },
+            role: Role::Command,
+            argv: [program.clone().into()].into_iter().chain(arguments.map(OsString::from)).collect(),
+            env: env.into_iter().collect(),
+            dir,
+        };
+        launch.command()
+    };
+    let output = match Running::start(&agent.table, command, error_file) {
         Ok(running) => Step::Output(running),
         Err(error) => Step::Trailer(start_text(&program, &error)),
     };
@@ -96,11 +120,24 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
     Ok(Body::new(StreamBody::new(frames)).into_response())
 }
 
+fn make_caches(workdir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(workdir)?;
+    for (_, name) in CACHES {
+        match std::fs::create_dir(workdir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// A command and its output; dropping it ends the command and all that hangs on it.
 struct Running {
     table: Arc<Table>,
     waiter: Waiter,
     output: pipe::Receiver,
+    /// Where it says why it could not start, if it is set apart first.
+    error_file: Option<PathBuf>,
 }
 
 /// How far an answer is.
@@ -112,7 +149,7 @@ enum Step {
 }
 
 impl Running {
-    fn start(table: &Arc<Table>, mut command: Command) -> io::Result<Self> {
+    fn start(table: &Arc<Table>, mut command: Command, error_file: Option<PathBuf>) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let child = command.spawn()?;
@@ -120,7 +157,23 @@ impl Running {
         let waiter = Waiter::new(child)?;
         table.add_main(waiter.pid());
         let output = pipe::Receiver::from_owned_fd(reader.into())?;
-        Ok(Self { table: Arc::clone(table), waiter, output })
+        Ok(Self { table: Arc::clone(table), waiter, output, error_file })
+    }
+
+    /// Takes how it ended, once it has exited.
+    fn ended(&mut self) -> String {
+        match self.waiter.reap() {
+            Ok((status, _)) => {
+                let failed = status.code() == Some(crate::sandbox::FAILED);
+                let said = self.error_file.as_ref().filter(|_| failed).map(std::fs::read_to_string);
+                // Empty is what it stays where the command itself ended so.
+                match said {
+                    Some(Ok(text)) if !text.is_empty() => text,
+                    _ => process_state(status),
+                }
+            }
+            Err(error) => error.to_string(),
+        }
     }
 }
 
@@ -137,6 +190,10 @@ impl Drop for Running {
             let _status = self.waiter.reap();
         }
         self.table.forget_main(pid);
+        if let Some(file) = &self.error_file {
+            // It is not there if the helper did not come so far.
+            let _gone = std::fs::remove_file(file);
+        }
     }
 }
 
@@ -154,11 +211,7 @@ async fn next(step: Step) -> Option<(io::Result<Frame<Bytes>>, Step)> {
             match read {
                 Ok(0) => {
                     running.waiter.exited().await;
-                    let text = match running.waiter.reap() {
-                        Ok((status, _)) => process_state(status),
-                        Err(error) => error.to_string(),
-                    };
-                    return Some((Ok(trailer(&text)), Step::Done));
+                    return Some((Ok(trailer(&running.ended())), Step::Done));
                 }
                 Ok(read) => {
                     buffer.truncate(read);

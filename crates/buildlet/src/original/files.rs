@@ -72,7 +72,7 @@ pub(crate) async fn write(
         fchmod(&file, permissions(mode)).map_err(io::Error::from)?;
         Ok(())
     };
-    match tokio::task::spawn_blocking(write).await {
+    match agent.as_job(write).await {
         Ok(Ok(())) => Ok("OK"),
         Ok(Err(error)) => Err(answer(error)),
         Err(error) => Err(internal(error).into_response()),
@@ -144,5 +144,5 @@ pub(crate) async fn removeall(
         }
         Ok(())
     };
-    tokio::task::spawn_blocking(remove).await.map_err(internal)?.map_err(internal)
+    agent.as_job(remove).await.map_err(internal)?.map_err(internal)
 }

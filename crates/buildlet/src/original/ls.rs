@@ -37,7 +37,7 @@ pub(crate) async fn ls(
     }
     let workdir = agent.workdir().to_owned();
     let list = move || listing(&workdir, &dir, &form);
-    match tokio::task::spawn_blocking(list).await.map_err(internal)? {
+    match agent.as_job(list).await.map_err(internal)? {
         Ok(text) => {
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             Ok(([(header::CONTENT_TYPE, plain)], text).into_response())

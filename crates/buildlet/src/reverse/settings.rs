@@ -42,10 +42,7 @@ impl Settings {
         let Some(host_type) = &args.reverse_type else { return Ok(None) };
         let coordinator = args.coordinator.clone().ok_or(SettingsError::NoCoordinator)?;
         let variable = |name: &str| std::env::var(name).ok();
-        let key_file = args.key_file.clone().unwrap_or_else(|| {
-            let home = variable("HOME").filter(|home| !home.is_empty());
-            key::default_file(host_type, home.as_deref().map(Path::new), rustix::process::geteuid().is_root())
-        });
+        let key_file = key_file(args.key_file.as_deref(), host_type);
         // It is read again for each registration. Here only to end at once where it is missing.
         key::read(&key_file)?;
         let (tls, proxy) = if coordinator.tls() {
@@ -66,6 +63,14 @@ impl Settings {
     pub(crate) fn coordinator(&self) -> &Coordinator {
         &self.coordinator
     }
+}
+
+/// Where the key of a host is.
+pub(crate) fn key_file(given: Option<&Path>, host_type: &str) -> PathBuf {
+    given.map(Path::to_owned).unwrap_or_else(|| {
+        let home = std::env::var("HOME").ok().filter(|home| !home.is_empty());
+        key::default_file(host_type, home.as_deref().map(Path::new), rustix::process::geteuid().is_root())
+    })
 }
 
 /// What the machine is called if nobody says: the first of its names that is one.

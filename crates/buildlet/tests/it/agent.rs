@@ -22,6 +22,16 @@ impl Agent {
         Self::start_with(flags, None).await
     }
 
+    /// Starts one whose directories other users can get through.
+    pub async fn start_reachable(flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small: None };
+        agent.launch().await;
+        agent
+    }
+
     /// Starts one with more variables in its environment.
     pub async fn start_in(flags: &[&str], env: &[(&str, &str)]) -> Self {
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();

@@ -281,7 +281,7 @@ async fn wipe_removes_everything(flags: &[&str]) {
     let report = client.wipe().await.unwrap();
     assert!(report.clean, "{report:?}");
     let names: Vec<&str> = report.canaries.keys().map(String::as_str).collect();
-    assert_eq!(names, ["home", "process", "shm", "tmpdir", "workdir"]);
+    assert_eq!(names, ["home", "locked", "process", "shm", "tmpdir", "workdir"]);
     assert!(report.canaries.values().all(|gone| *gone));
     assert!(!alive(pid));
     assert_eq!(std::fs::read_dir(agent.workdir()).unwrap().count(), 0);

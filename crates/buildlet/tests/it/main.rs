@@ -9,6 +9,7 @@ mod coordinator;
 mod dependencies;
 mod endpoints;
 mod full;
+mod isolation;
 mod limits;
 mod original;
 mod port;

@@ -94,6 +94,13 @@ pub(crate) fn marker(pid: i32) -> Option<String> {
     String::from_utf8(value.to_vec()).ok()
 }
 
+/// Says whether any of a process's user ids is this one: the real, the effective, the saved, that of files.
+pub(super) fn runs_as(pid: i32, uid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.is_some_and(|ids| ids.split_ascii_whitespace().any(|id| id.parse() == Ok(uid)))
+}
+
 /// Returns a process's command line, cut to 200 characters.
 pub(crate) fn command_line(pid: i32) -> String {
     let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -104,6 +104,11 @@ pub(crate) fn marker(pid: i32) -> Option<String> {
     text.split_ascii_whitespace().find_map(|word| word.strip_prefix(&prefix)).map(str::to_owned)
 }
 
+/// Says whether a process runs as a user.
+pub(super) fn runs_as(pid: i32, uid: u32) -> bool {
+    ps(&["-o", "uid=", "-p", &pid.to_string()]).1.trim().parse() == Ok(uid)
+}
+
 /// Returns a process's command line, cut to 200 characters.
 pub(crate) fn command_line(pid: i32) -> String {
     ps(&["-ww", "-o", "command=", "-p", &pid.to_string()]).1.trim().chars().take(200).collect()

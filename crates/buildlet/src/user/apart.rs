@@ -1,0 +1,112 @@
+//! What must hold before jobs run as another user: what is the agent's can't be read, the work directory can't be swapped for
+//! another, and nobody else runs as that user.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat};
+
+use crate::exec::tree;
+use crate::user::{JobUser, UserError, of};
+
+/// Where the system keeps what lasts as long as this boot, and only root writes.
+const RUN: &str = "/run";
+/// What says, in the state directory, whose the processes of that user are.
+const OURS: &str = "job_user";
+
+/// Gives the work directory to the job's user, and keeps the agent's own to root.
+pub(crate) fn directories(user: &JobUser, workdir: &Path, state_dir: &Path) -> Result<(), UserError> {
+    let io = |file: &Path| {
+        let file = file.to_owned();
+        move |source| UserError::Io { file, source }
+    };
+    let owner = state_dir.metadata().map_err(io(state_dir))?.uid();
+    if owner != 0 {
+        return Err(UserError::State { dir: state_dir.to_owned(), owner });
+    }
+    std::fs::set_permissions(state_dir, Permissions::from_mode(0o700)).map_err(io(state_dir))?;
+    not_movable(user, workdir)?;
+    give(user, workdir).map_err(io(workdir))?;
+    let entered = of(Some(user)).and_then(|_rights| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(workdir, flags, Mode::empty()).map(drop)?)
+    });
+    let unreachable =
+        |source| UserError::Unreachable { user: user.name.clone(), dir: workdir.to_owned(), source };
+    entered.map_err(unreachable)
+}
+
+/// Makes the work directory the user's. Its place is root's, so no link can be in it.
+pub(crate) fn give(user: &JobUser, workdir: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(workdir, flags, Mode::empty())?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
+    rustix::fs::fchown(&dir, Some(uid), Some(gid))?;
+    rustix::fs::fchmod(&dir, Mode::RWXU)?;
+    Ok(())
+}
+
+/// Refuses a work directory that a job could move away and put a link in the place of.
+fn not_movable(user: &JobUser, workdir: &Path) -> Result<(), UserError> {
+    let movable = |above: &Path| UserError::Movable {
+        user: user.name.clone(),
+        dir: workdir.to_owned(),
+        above: above.to_owned(),
+    };
+    for (level, above) in workdir.ancestors().skip(1).enumerate() {
+        let stat = above.metadata().map_err(|source| UserError::Io { file: above.to_owned(), source })?;
+        let writes = can(user, || Ok(accessat(CWD, above, Access::WRITE_OK, AtFlags::EACCESS)?));
+        // A sticky directory lets everybody move what is their own, as the work directory is, and nothing else.
+        let sticky = level > 0 && stat.mode() & 0o1000 != 0;
+        if stat.uid() == user.uid || (writes && !sticky) {
+            return Err(movable(above));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a file of the agent's that a job could read; one that is not there is none.
+pub(crate) fn unreadable(user: &JobUser, file: &Path) -> Result<(), UserError> {
+    if can(user, || File::open(file).map(drop)) {
+        return Err(UserError::Readable { user: user.name.clone(), file: file.to_owned() });
+    }
+    Ok(())
+}
+
+/// Whether something works with a job's rights.
+fn can(user: &JobUser, what: impl FnOnce() -> io::Result<()>) -> bool {
+    of(Some(user)).and_then(|_rights| what()).is_ok()
+}
+
+/// Takes a user for the jobs of this agent alone, for as long as the file that is returned is open.
+pub(crate) fn take(user: &JobUser, state_dir: &Path) -> Result<Option<File>, UserError> {
+    let lock = lock(user)?;
+    // What an earlier process of this agent has left is ended with the rest; what is somebody else's is not.
+    let mark = state_dir.join(OURS);
+    let ours = format!("{} {}\n", user.uid, tree::boot_id());
+    if std::fs::read_to_string(&mark).is_ok_and(|said| said == ours) {
+        return Ok(lock);
+    }
+    if let Some(process) = tree::of_user(user.uid).first() {
+        let cmd = tree::command_line(process.pid);
+        return Err(UserError::Shared { user: user.name.clone(), pid: process.pid, cmd });
+    }
+    std::fs::write(&mark, ours).map_err(|source| UserError::Io { file: mark, source })?;
+    Ok(lock)
+}
+
+fn lock(user: &JobUser) -> Result<Option<File>, UserError> {
+    if !Path::new(RUN).is_dir() {
+        return Ok(None);
+    }
+    let path: PathBuf = Path::new(RUN).join(format!("bellwether-job-user-{}.lock", user.uid));
+    let io = |source| UserError::Io { file: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(UserError::Taken(user.name.clone(), path)),
+        Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
+    }
+}

@@ -312,7 +312,7 @@ fn own(state_dir: &Path) -> io::Result<File> {
 }
 
 /// Says whether a job can be set up so.
-fn probe(reexec: &Reexec, setup: &Setup) -> bool {
+pub(crate) fn probe(reexec: &Reexec, setup: &Setup) -> bool {
     match reexec.command(setup).arg("--probe").output() {
         Ok(output) if output.status.success() => true,
         Ok(output) => {
@@ -326,7 +326,7 @@ fn probe(reexec: &Reexec, setup: &Setup) -> bool {
     }
 }
 
-fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
+pub(crate) fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
     let backend = Backend::probe(prefix);
     let limits = Backend::probed();
     // A group that no process may enter holds nothing.

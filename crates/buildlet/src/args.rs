@@ -120,6 +120,13 @@ pub enum Helper {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Looks at this machine with the flags it is to be started with, changes nothing, and says what is wrong
+    #[command(disable_help_flag = true)]
+    Check {
+        /// The same flags, and --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 impl Args {

@@ -8,6 +8,7 @@
 mod agent;
 mod args;
 mod beneath;
+mod check;
 mod clock;
 mod descriptors;
 mod exec;

@@ -30,7 +30,10 @@ use crate::server::Connection;
 use register::Machine;
 
 pub use coordinator::Coordinator;
-pub(crate) use settings::{Settings, key_file};
+pub(crate) use coordinator::authority;
+pub(crate) use dial::DialError;
+pub(crate) use key::{Shape as KeyShape, look as look_at_key};
+pub(crate) use settings::{Settings, SettingsError, key_file};
 
 /// Connections that wait to be served; what more is asked for waits in the control connection's own backlog.
 const BACKLOG: usize = 8;

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::Agent;
 use crate::args::{Args, Helper, Listen};
+use crate::check;
 use crate::listen::{self, ListenError, Plan};
 use crate::metadata::{self, Metadata};
 use crate::original;
@@ -57,8 +58,10 @@ pub fn arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 /// It makes its own runtime and owns this process, which must have one thread and nothing open as yet: it closes what it
 /// inherited beside the standard streams, becomes the reaper of orphans and answers SIGTERM.
 pub fn main(args: Args) -> ExitCode {
-    if let Some(Helper::SandboxExec { args }) = args.helper {
-        return sandbox::run(args);
+    match args.helper {
+        Some(Helper::SandboxExec { args }) => return sandbox::run(args),
+        Some(Helper::Check { args: words }) => return check::main(words, args.reexec_prefix),
+        None => {}
     }
     if args.version {
         // Whoever has closed its output does not want to know.
@@ -138,13 +141,13 @@ async fn run(args: Args) -> io::Result<()> {
 }
 
 /// Whether a whole machine is given to jobs: it serves others, by dialling out or on a port. A socket is for who started the agent.
-fn is_dedicated(args: &Args, plan: Option<&Plan>) -> bool {
+pub(crate) fn is_dedicated(args: &Args, plan: Option<&Plan>) -> bool {
     args.reverse_type.is_some() || plan.is_some_and(|plan| matches!(plan.listen, Listen::Tcp(_)))
 }
 
 /// What the machine was told, with what the operator says by flags before it. A socket in a directory of one's own needs no
 /// password, so for it only the flags count.
-async fn told(args: &Args) -> io::Result<Metadata> {
+pub(crate) async fn told(args: &Args) -> io::Result<Metadata> {
     let mut told = match args.listen {
         Listen::Unix(_) => Metadata::default(),
         Listen::Auto | Listen::Tcp(_) => {

@@ -56,6 +56,22 @@ pub(super) fn default_file(host: &str, home: Option<&Path>, root: bool) -> PathB
     home.join(format!(".gobuildkey-{host}"))
 }
 
+/// Says of a key file what is wrong with it; the key itself stays here.
+pub(crate) fn look(file: &Path) -> Result<Shape, KeyError> {
+    let key = read(file)?;
+    let digits = key.0.len() == 32 && key.0.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Ok(if digits { Shape::Usual } else { Shape::Strange })
+}
+
+/// Whether a key looks like those that coordinators give out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// 32 digits of base 16.
+    Usual,
+    /// Something else, which only the coordinator can judge.
+    Strange,
+}
+
 /// Reads a key, without the space around it.
 pub(super) fn read(file: &Path) -> Result<Key, KeyError> {
     let unreadable = |source| KeyError::Unreadable { file: file.to_owned(), source };

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::coordinator::Coordinator;
-use super::dial::{Dial, Network};
+use super::dial::{Dial, DialError, Errand, Network};
 use super::key::{self, KeyError};
 use super::proxy::{self, ProxyError};
 use super::tls::{Tls, TlsError};
 use crate::args::{Args, is_name};
+use crate::server::Connection;
 
 /// Why reverse mode can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(super) host_type: String,
     pub(super) hostname: String,
     pub(super) key_file: PathBuf,
+    /// The proxy, by its name and port alone.
+    proxy: Option<String>,
 }
 
 impl Settings {
@@ -51,12 +54,23 @@ impl Settings {
         } else {
             (None, None)
         };
+        let named = proxy.as_ref().map(|proxy| format!("{proxy:?}"));
         let dial = Arc::new(Network::new(coordinator.clone(), proxy, tls));
         let hostname = args.hostname.clone().unwrap_or_else(|| {
             let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
             hostname(variable("HOSTNAME"), system)
         });
-        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, key_file }))
+        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, key_file, proxy: named }))
+    }
+
+    /// Connects to it, and does no more.
+    pub(crate) async fn dial(&self) -> Result<Connection, DialError> {
+        self.dial.dial(Errand::Register).await
+    }
+
+    /// The proxy that it may go through, by its name and port.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// Whom it dials.

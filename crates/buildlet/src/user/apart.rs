@@ -29,6 +29,28 @@ pub(crate) fn directories(user: &JobUser, workdir: &Path, state_dir: &Path) -> R
     std::fs::set_permissions(state_dir, Permissions::from_mode(0o700)).map_err(io(state_dir))?;
     not_movable(user, workdir)?;
     give(user, workdir).map_err(io(workdir))?;
+    reachable(user, workdir)
+}
+
+/// Looks whether the work directory, or the place where it will be made, is one where it can't be moved, and that a job gets to.
+pub(crate) fn place(user: &JobUser, workdir: &Path) -> Result<(), UserError> {
+    let io = |source| UserError::Io { file: workdir.to_owned(), source };
+    let whole = std::path::absolute(workdir).map_err(io)?;
+    let there = whole.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    let rest = whole.strip_prefix(there).unwrap_or(Path::new(""));
+    let whole = there.canonicalize().map_err(io)?.join(rest);
+    not_movable(user, &whole)?;
+    let above = whole.parent().unwrap_or(Path::new("/"));
+    // What is made on the way there is root's, and lets others through.
+    let above = above.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    let through =
+        of(Some(user)).and_then(|_rights| Ok(accessat(CWD, above, Access::EXEC_OK, AtFlags::EACCESS)?));
+    let unreachable = |source| UserError::Unreachable { user: user.name.clone(), dir: whole.clone(), source };
+    through.map_err(unreachable)
+}
+
+/// Whether a job gets into the work directory once it is its own.
+fn reachable(user: &JobUser, workdir: &Path) -> Result<(), UserError> {
     let entered = of(Some(user)).and_then(|_rights| {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::open(workdir, flags, Mode::empty()).map(drop)?)
@@ -56,7 +78,11 @@ fn not_movable(user: &JobUser, workdir: &Path) -> Result<(), UserError> {
         above: above.to_owned(),
     };
     for (level, above) in workdir.ancestors().skip(1).enumerate() {
-        let stat = above.metadata().map_err(|source| UserError::Io { file: above.to_owned(), source })?;
+        let stat = match above.metadata() {
+            // It will be made, by root.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            stat => stat.map_err(|source| UserError::Io { file: above.to_owned(), source })?,
+        };
         let writes = can(user, || Ok(accessat(CWD, above, Access::WRITE_OK, AtFlags::EACCESS)?));
         // A sticky directory lets everybody move what is their own, as the work directory is, and nothing else.
         let sticky = level > 0 && stat.mode() & 0o1000 != 0;
@@ -83,18 +109,29 @@ fn can(user: &JobUser, what: impl FnOnce() -> io::Result<()>) -> bool {
 /// Takes a user for the jobs of this agent alone, for as long as the file that is returned is open.
 pub(crate) fn take(user: &JobUser, state_dir: &Path) -> Result<Option<File>, UserError> {
     let lock = lock(user)?;
-    // What an earlier process of this agent has left is ended with the rest; what is somebody else's is not.
+    free(user, state_dir)?;
     let mark = state_dir.join(OURS);
-    let ours = format!("{} {}\n", user.uid, tree::boot_id());
-    if std::fs::read_to_string(&mark).is_ok_and(|said| said == ours) {
-        return Ok(lock);
-    }
-    if let Some(process) = tree::of_user(user.uid).first() {
-        let cmd = tree::command_line(process.pid);
-        return Err(UserError::Shared { user: user.name.clone(), pid: process.pid, cmd });
-    }
-    std::fs::write(&mark, ours).map_err(|source| UserError::Io { file: mark, source })?;
+    std::fs::write(&mark, ours(user)).map_err(|source| UserError::Io { file: mark, source })?;
     Ok(lock)
+}
+
+/// Refuses a user that somebody else's processes run as. What an earlier process of this agent has left since the machine was
+/// started is its own, and is ended with the rest.
+pub(crate) fn free(user: &JobUser, state_dir: &Path) -> Result<(), UserError> {
+    if std::fs::read_to_string(state_dir.join(OURS)).is_ok_and(|said| said == ours(user)) {
+        return Ok(());
+    }
+    match tree::of_user(user.uid).first() {
+        None => Ok(()),
+        Some(process) => {
+            let cmd = tree::command_line(process.pid);
+            Err(UserError::Shared { user: user.name.clone(), pid: process.pid, cmd })
+        }
+    }
+}
+
+fn ours(user: &JobUser) -> String {
+    format!("{} {}\n", user.uid, tree::boot_id())
 }
 
 fn lock(user: &JobUser) -> Result<Option<File>, UserError> {

@@ -53,6 +53,22 @@ pub(crate) fn clear(user: &JobUser, workdir: &Path) -> io::Result<Vec<String>> {
     Ok(problems)
 }
 
+/// How many entries of these places are the user's; what is in them counts with them.
+pub(crate) fn count(user: &JobUser, workdir: &Path) -> io::Result<u64> {
+    let spared = rustix::fs::stat(workdir).or_else(|_missing| rustix::fs::stat("/"))?;
+    let mut found = 0;
+    for place in PLACES {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(dir) = open(place, flags, Mode::empty()) else { continue };
+        let mut count = |_: &OwnedFd, _: &CStr| {
+            found += 1;
+            Ok(())
+        };
+        Search { user, spared, left: MOST, found: &mut count }.level(&dir, 0)?;
+    }
+    Ok(found)
+}
+
 struct Search<'a> {
     user: &'a JobUser,
     spared: Stat,

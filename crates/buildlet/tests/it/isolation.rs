@@ -15,7 +15,7 @@ use crate::agent::{Agent, alive, end, limited, pid_in, read, shell};
 use crate::raw::{bare, body, post, send, status};
 
 /// A user that nobody else of this machine has, another for each agent: all that runs as it is ended.
-fn job_user() -> u32 {
+pub fn job_user() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     20_000 + std::process::id() % 2000 * 20 + NEXT.fetch_add(1, Ordering::Relaxed) % 20
 }

@@ -5,6 +5,7 @@ mod agent;
 mod archives;
 mod attacks;
 mod bw1;
+mod check;
 mod coordinator;
 mod dependencies;
 mod endpoints;

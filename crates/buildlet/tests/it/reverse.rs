@@ -166,7 +166,7 @@ fn what_is_wrong_is_told_with_its_remedy_before_anything_is_begun() {
 }
 
 #[cfg(feature = "tls")]
-mod tls {
+pub mod tls {
     use std::sync::Arc;
 
     use tokio::net::{TcpListener, TcpStream};
@@ -181,7 +181,7 @@ mod tls {
     use crate::coordinator::{Wrap, head};
 
     /// A certificate in PEM that signs itself, and a server with it.
-    fn certified(names: &[&str]) -> (String, Wrap) {
+    pub fn certified(names: &[&str]) -> (String, Wrap) {
         let key = rcgen::KeyPair::generate().unwrap();
         let names = names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let pem = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();

@@ -65,10 +65,11 @@ async fn too_much_disk() {
     let agent = Agent::start(BOTH[0]).await;
     let client = agent.client();
     let limits = Limits { disk_bytes: Some(8 << 20), wall_ms: Some(30_000), ..Limits::default() };
-    // One big file, many small ones, and one that would be fine.
+    // One big file, many small ones, what is hidden deeper than anybody counts, and one that would be fine.
     let one = "head -c 20000000 /dev/zero >big; sleep 70";
     let many = "i=0; while :; do head -c 1000000 /dev/zero >f$i; i=$((i+1)); sleep 0.02; done";
-    for (id, script) in [("one", one), ("many", many)] {
+    let deep = "i=0; while [ $i -lt 320 ]; do mkdir d && cd d; i=$((i+1)); done; sleep 70";
+    for (id, script) in [("one", one), ("many", many), ("deep", deep)] {
         client.start(&limited(id, script, limits.clone())).await.unwrap();
         let state = end(&client, id).await;
         assert_eq!(state.ended_by.as_deref(), Some("limit:disk"), "{id} {state:?}");

@@ -1,7 +1,5 @@
 //! The system itself: what its kernel can do, and what this process may use of it.
 
-use std::path::Path;
-
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
@@ -47,7 +45,7 @@ fn kernel() -> Finding {
     use rustix::io::Errno;
     use rustix::process::{PidfdFlags, getpid, pidfd_open};
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    if !Path::new("/proc/self/stat").exists() {
+    if !std::path::Path::new("/proc/self/stat").exists() {
         return Finding::fail("kernel", "/proc is not there; mount it: mount -t proc proc /proc");
     }
     if let Err(error) = pidfd_open(getpid(), PidfdFlags::empty()) {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::Finding;
 use crate::args::{Args, Listen};
@@ -87,7 +87,7 @@ fn disk(dir: &Path) -> Vec<Finding> {
     };
     let mut findings =
         vec![room(dir, stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_files, stat.f_favail)];
-    if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+    if runs_nothing(&stat) {
         let text = format!(
             "{} is mounted so that nothing runs from it (noexec), as builds must; remount it with exec, or name another --workdir",
             dir.display()
@@ -101,6 +101,18 @@ fn disk(dir: &Path) -> Vec<Finding> {
         findings.push(Finding::warn("disk", text));
     }
     findings
+}
+
+/// Whether a file system is mounted so that nothing runs from it.
+#[cfg(target_os = "linux")]
+fn runs_nothing(stat: &rustix::fs::StatVfs) -> bool {
+    stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)
+}
+
+/// Whether a file system is mounted so that nothing runs from it; not told here.
+#[cfg(not(target_os = "linux"))]
+fn runs_nothing(_stat: &rustix::fs::StatVfs) -> bool {
+    false
 }
 
 fn room(dir: &Path, free: u64, inodes: u64, inodes_free: u64) -> Finding {

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fetch::FetchFrom;
+use crate::keep::docker::DockerArgs;
+use crate::keep::qemu::QemuArgs;
 use crate::reverse::{self, Coordinator};
 use crate::user::JobUserName;
 
@@ -127,6 +129,10 @@ pub enum Helper {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Keeps containers with buildlets that dial out: a new one for each that has ended
+    RunDocker(DockerArgs),
+    /// Keeps a virtual machine with a buildlet: a new one when it has ended, or is not well
+    RunQemu(QemuArgs),
 }
 
 impl Args {
@@ -235,7 +241,7 @@ fn tcp(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_bad| "expected AUTO, unix:/path, ADDRESS:PORT, localhost:PORT or :PORT".to_owned())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_bad| "expected a number and ms, s, m or h".to_owned())?;
     match text.get(digits.len()..) {

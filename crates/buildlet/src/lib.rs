@@ -17,6 +17,7 @@ mod fetch;
 mod files;
 mod gomode;
 mod http;
+mod keep;
 mod listen;
 mod metadata;
 mod original;
@@ -37,6 +38,8 @@ pub mod wire;
 
 pub use args::{Args, Helper, Listen, MetadataFrom};
 pub use fetch::FetchFrom;
+pub use keep::docker::DockerArgs;
+pub use keep::qemu::QemuArgs;
 pub use reverse::Coordinator;
 pub use start::{arguments, early, main};
 pub use user::JobUserName;

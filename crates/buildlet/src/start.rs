@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::agent::Agent;
 use crate::args::{Args, Helper, Listen};
 use crate::check;
+use crate::keep;
 use crate::listen::{self, ListenError, Plan};
 use crate::metadata::{self, Metadata};
 use crate::original;
@@ -37,12 +38,17 @@ fn version() -> String {
     )
 }
 
-/// The process's arguments, with the original's way of writing a flag (`-reverse-type=x`) turned into ours.
+/// The process's arguments, with the original's way of writing a flag (`-reverse-type=x`) turned into ours, up to `--`.
 pub fn arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut ours = true;
     let with_two = |arg: OsString| {
+        // What follows is another program's, which writes its flags as it likes.
+        ours &= arg != "--";
         let bytes = arg.as_encoded_bytes();
-        let long =
-            bytes.len() > 2 && bytes.starts_with(b"-") && bytes.get(1).is_some_and(u8::is_ascii_lowercase);
+        let long = ours
+            && bytes.len() > 2
+            && bytes.starts_with(b"-")
+            && bytes.get(1).is_some_and(u8::is_ascii_lowercase);
         if !long {
             return arg;
         }
@@ -61,6 +67,8 @@ pub fn main(args: Args) -> ExitCode {
     match args.helper {
         Some(Helper::SandboxExec { args }) => return sandbox::run(args),
         Some(Helper::Check { args: words }) => return check::main(words, args.reexec_prefix),
+        Some(Helper::RunDocker(args)) => return keep::main(keep::docker::keep(args)),
+        Some(Helper::RunQemu(args)) => return keep::main(keep::qemu::keep(args)),
         None => {}
     }
     if args.version {

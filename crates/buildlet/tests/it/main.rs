@@ -11,6 +11,7 @@ mod dependencies;
 mod endpoints;
 mod full;
 mod isolation;
+mod keep;
 mod limits;
 mod original;
 mod port;

@@ -485,3 +485,33 @@ async fn what_does_not_start_says_so_as_ever() {
         0
     );
 }
+
+#[cfg(feature = "ssh")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_by_ssh_is_the_jobs_user_as_well() {
+    use crate::ssh::guest::{Guest, end, text};
+    let Some((agent, user)) = apart(&[]).await else { return };
+    let guest = Guest::of(&agent).await;
+    let output = guest.run("id -u; grep NoNewPrivs /proc/self/status | tr -d '\\t'; pwd; touch made").await;
+    let work = agent.workdir();
+    assert_eq!(text(&output.stdout), format!("{user}\nNoNewPrivs:1\n{}\n", work.display()));
+    assert_eq!(owner(&work.join("made")), user);
+    // The terminal can be opened by its name too.
+    let output = end(guest.ssh(&["-tt"], "stat -c %u $(tty); : < $(tty) && echo opened")).await;
+    assert_eq!(text(&output.stdout).replace('\r', ""), format!("{user}\nopened\n"));
+    // Files are carried with the user's rights, whoever asks.
+    let secret = guest.dir.path().join("secret");
+    std::fs::write(&secret, "root's").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(
+        guest.dir.path().join("batch"),
+        format!("put {0} carried\n-get {0} stolen\n", secret.display()),
+    )
+    .unwrap();
+    let mut sftp = guest.program("sftp");
+    sftp.arg("-b").arg(guest.dir.path().join("batch")).arg("gopher@127.0.0.1").current_dir(guest.dir.path());
+    let output = end(sftp).await;
+    assert!(text(&output.stderr).contains("ermission denied"), "{}", text(&output.stderr));
+    assert_eq!(owner(&work.join("carried")), user);
+    assert!(!guest.dir.path().join("stolen").exists());
+}

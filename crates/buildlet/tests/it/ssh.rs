@@ -4,6 +4,6 @@ mod client;
 mod commands;
 mod ends;
 mod files;
-mod guest;
+pub mod guest;
 mod refusals;
 mod terminal;

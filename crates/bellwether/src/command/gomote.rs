@@ -144,7 +144,8 @@ async fn create(args: &Create) -> Result<()> {
         match one {
             Ok(instance) => {
                 if let Some(group) = &args.group {
-                    several::Groups::of(&args.server)?.add(group, std::slice::from_ref(&instance.gomote_id))?;
+                    several::Groups::of(&args.server)?
+                        .add(group, std::slice::from_ref(&instance.gomote_id))?;
                 }
                 match json {
                     true => instances.push(told(&instance)),

@@ -237,7 +237,7 @@ fn a_machine_is_added_as_it_is_written() {
 
 #[test]
 fn a_machine_is_held_as_it_is_written() {
-    let printed = follow(chapter("gomote.md", 13));
+    let printed = follow(chapter("gomote.md", 14));
     for words in [
         "flock:strange",
         "admin-flock-strange-0",
@@ -250,6 +250,11 @@ fn a_machine_is_held_as_it_is_written() {
         "if it fails, its machine is held for you",
         "-rwxr-xr-x\ttools/empty.sh\t10\t",
         "count.log\ncount.sh\n",
+        "both: admin-flock-strange-0 admin-flock-strange-1\n",
+        "admin-flock-strange-1: flock: 3 sent, 0 removed, of 3",
+        "admin-flock-strange-0: counted seven sheep\n",
+        "admin-flock-strange-1: counted seven sheep\n",
+        "the worst is 3",
         "you hold no machine",
     ] {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
@@ -259,14 +264,9 @@ fn a_machine_is_held_as_it_is_written() {
 #[test]
 fn a_shell_is_had_as_it_is_written() {
     let printed = follow(chapter("shell.md", 6));
-    for words in [
-        "seven sheep in work",
-        "it said 7",
-        "the same",
-        "back.toml\ncarried.toml\n",
-        "counted\n",
-        "there\n",
-    ] {
+    for words in
+        ["seven sheep in work", "it said 7", "the same", "back.toml\ncarried.toml\n", "counted\n", "there\n"]
+    {
         assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }
 }

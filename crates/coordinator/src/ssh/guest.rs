@@ -121,7 +121,10 @@ impl Guest {
         let recording = config.environment().ssh.record.then(|| {
             let mut random = [0; 8];
             self.shells.0.shared.ledger.clock().random(&mut random);
-            Recording::begin(&self.shells, &format!("{}-{}-{}", session.name, session.id, hex::encode(random)))
+            Recording::begin(
+                &self.shells,
+                &format!("{}-{}-{}", session.name, session.id, hex::encode(random)),
+            )
         });
         let (answered, answers) = mpsc::channel(CHANNELS);
         let (from_guest, to_guest) = channel.split();

@@ -48,7 +48,9 @@ pub(super) async fn all(desk: &Desk, server: &Server, name: &str) -> Result<Vec<
 
 fn said(name: &str) -> Result<String> {
     match name {
-        "-" => std::env::var("GOMOTE").context("- means the machine in the variable GOMOTE, which is not set"),
+        "-" => {
+            std::env::var("GOMOTE").context("- means the machine in the variable GOMOTE, which is not set")
+        }
         name => Ok(name.to_owned()),
     }
 }
@@ -165,7 +167,9 @@ pub(super) async fn run(command: &Group) -> Result<()> {
             let groups = Groups::of(server)?;
             let names = groups.names()?;
             if names.is_empty() {
-                eprintln!("there is no group; `bellwether gomote create BUILDER --count 3 --group NAME` makes one");
+                eprintln!(
+                    "there is no group; `bellwether gomote create BUILDER --count 3 --group NAME` makes one"
+                );
                 return Ok(());
             }
             let held = held(&Desk::new(server)?).await?;

@@ -4,6 +4,7 @@
 mod agent;
 mod archives;
 mod attacks;
+mod boot;
 mod bw1;
 mod check;
 mod coordinator;

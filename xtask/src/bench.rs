@@ -2,6 +2,7 @@
 //!
 //! The document has a section for each part; a run of one part writes that section anew and leaves the others.
 
+mod buildlet;
 mod examples;
 mod history;
 mod month;
@@ -49,7 +50,17 @@ pub struct Args {
     /// Builds of part month
     #[arg(long, default_value_t = 100_000)]
     month: usize,
-    /// A server that is built already, for the parts start, scrape, watch and month; else it is built for release
+    /// Rounds of part buildlet, each with both sides
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Commands in each round of part buildlet
+    #[arg(long, default_value_t = 200)]
+    execs: usize,
+    /// The folder in which the work directories of part buildlet are made, if not the usual one for temporary files: one in
+    /// memory, where others use the disk
+    #[arg(long, value_name = "DIR")]
+    place: Option<PathBuf>,
+    /// What is built already: the server for the parts start, scrape, watch and month, the buildlet for its part
     #[arg(long)]
     program: Option<PathBuf>,
     /// Where the figures are written
@@ -62,6 +73,8 @@ pub struct Args {
 enum Part {
     /// The same builds on Buildbot
     Buildbot,
+    /// The same requests to the original buildlet
+    Buildlet,
     /// The server's start with many finished builds
     Start,
     /// The scheduler with many queued builds
@@ -76,13 +89,22 @@ enum Part {
     Month,
 }
 
-const PARTS: [Part; 7] =
-    [Part::Buildbot, Part::Start, Part::Dispatch, Part::Grid, Part::Scrape, Part::Watch, Part::Month];
+const PARTS: [Part; 8] = [
+    Part::Buildbot,
+    Part::Buildlet,
+    Part::Start,
+    Part::Dispatch,
+    Part::Grid,
+    Part::Scrape,
+    Part::Watch,
+    Part::Month,
+];
 
 impl Part {
     fn heading(self) -> &'static str {
         match self {
             Self::Buildbot => "Beside Buildbot",
+            Self::Buildlet => "Beside the original buildlet",
             Self::Start => "Start-up with finished builds",
             Self::Dispatch => "Dispatch with queued builds",
             Self::Grid => "A window of the grid",
@@ -95,6 +117,7 @@ impl Part {
     fn section(self, args: &Args) -> Result<Option<String>> {
         match self {
             Self::Buildbot => peer::section(args),
+            Self::Buildlet => buildlet::section(args).map(Some),
             Self::Start => start::section(args).map(Some),
             Self::Dispatch => examples::dispatch().map(Some),
             Self::Grid => examples::grid().map(Some),
@@ -107,7 +130,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, start, dispatch, grid, scrape, watch, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, start, dispatch, grid, scrape, watch, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

@@ -78,20 +78,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Builds what is missing of the original's programs by Go's own client; returns their folder.
-fn originals() -> Result<PathBuf> {
-    let dir = setup::cache()?.join("originals");
-    for (component, _, _) in BUILDLETS {
-        let version = setup::version(component)?;
-        let at = dir.join(&version);
-        if at.join("buildlet").exists() {
-            continue;
-        }
+/// The original buildlet of a component, built by Go's own client if it is missing.
+pub(crate) fn original(component: &str) -> Result<PathBuf> {
+    let version = setup::version(component)?;
+    let at = setup::cache()?.join("originals").join(&version);
+    let program = at.join("buildlet");
+    if !program.exists() {
         std::fs::create_dir_all(&at)?;
         let mut command = Command::new("go");
         command.arg("install").arg(format!("golang.org/x/build/cmd/buildlet@{version}"));
         command.env("GOBIN", &at).env("GOFLAGS", "-mod=mod");
         finished(&mut command)?;
+    }
+    Ok(program)
+}
+
+/// Builds what is missing of the original's programs; returns their folder.
+fn originals() -> Result<PathBuf> {
+    let dir = setup::cache()?.join("originals");
+    for (component, _, _) in BUILDLETS {
+        original(component)?;
     }
     for (program, package) in [("coordinator", "."), ("gomote", "./gomote")] {
         let mut command = Command::new("go");

@@ -21,6 +21,7 @@ mod keep;
 mod listen;
 mod metadata;
 mod original;
+mod pack;
 mod paths;
 mod removal;
 mod reverse;

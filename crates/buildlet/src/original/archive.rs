@@ -1,19 +1,16 @@
 //! `/writetgz` and `/tgz`.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt as _;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat};
+use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -22,9 +19,9 @@ use crate::beneath::LOOK;
 use crate::fetch::Fetched;
 use crate::files::{FileError, open_beneath};
 use crate::http::{ApiError, GoError, Token};
+use crate::pack::pack;
 use crate::paths::{clean, is_relative_beneath};
 use crate::untar::{MEMBERS, Most, UntarError, untar};
-use crate::walk::{Entry, Next, walk_fd};
 
 use super::form::Form;
 use super::{files, internal, require};
@@ -133,15 +130,16 @@ pub(crate) async fn tgz(
     }
     drop(headers);
     let workdir = agent.workdir().to_owned();
-    let (sender, receiver) = mpsc::channel(8);
+    // A piece is what was made of a block.
+    let (sender, receiver) = mpsc::channel(1);
     let user = agent.table.settings.user.clone();
     // It ends when the receiver is dropped, since every send then fails.
     let writer = tokio::task::spawn_blocking(move || {
+        let send = |piece| sender.blocking_send(Ok(piece)).map_err(|_gone| io::ErrorKind::BrokenPipe.into());
         let rights = crate::user::of(user.as_deref());
-        let result = rights.and_then(|_rights| {
-            pack(&workdir, &dir, ChannelWriter { sender: sender.clone(), buffer: Vec::new() })
-        });
-        if let Err(error) = result {
+        // The threads of it have these rights too, and end before they are given back.
+        let packed = rights.and_then(|_rights| open(&workdir, &dir).and_then(|base| pack(base, send)));
+        if let Err(error) = packed {
             tracing::info!(%error, "tgz broken off");
             // The connection breaks, so that the client sees no clean end.
             let _gone = sender.blocking_send(Err(error));
@@ -157,109 +155,7 @@ pub(crate) async fn tgz(
     Ok(response)
 }
 
-fn pack(workdir: &std::path::Path, dir: &str, out: ChannelWriter) -> io::Result<()> {
+fn open(workdir: &std::path::Path, dir: &str) -> io::Result<OwnedFd> {
     std::fs::create_dir_all(workdir)?;
-    let base = open_beneath(workdir, dir, OFlags::RDONLY | OFlags::DIRECTORY).map_err(io::Error::other)?;
-    let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
-    walk_fd(base, &mut |entry| {
-        append(&mut tar, entry)?;
-        Ok(Next::Enter)
-    })?;
-    tar.into_inner()?.finish()?.send()
-}
-
-fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry<'_>) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(entry.mode() & 0o7777);
-    header.set_mtime(u64::try_from(entry.stat.st_mtime).unwrap_or(0));
-    header.set_uid(entry.stat.st_uid.into());
-    header.set_gid(entry.stat.st_gid.into());
-    header.set_size(0);
-    let mut name = entry.path.to_vec();
-    let kind = match entry.kind {
-        FileType::Directory => {
-            name.push(b'/');
-            tar::EntryType::Directory
-        }
-        FileType::RegularFile => tar::EntryType::Regular,
-        FileType::Symlink => tar::EntryType::Symlink,
-        FileType::Fifo => tar::EntryType::Fifo,
-        FileType::CharacterDevice => tar::EntryType::Char,
-        FileType::BlockDevice => tar::EntryType::Block,
-        _ => return Err(io::Error::other(format!("{}: a socket", String::from_utf8_lossy(&name)))),
-    };
-    header.set_entry_type(kind);
-    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&name));
-    match kind {
-        tar::EntryType::Regular => {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let file = File::from(openat(entry.parent, entry.name, flags, Mode::empty())?);
-            let size = file.metadata()?.len();
-            header.set_size(size);
-            tar.append_data(&mut header, path, Exactly { file, left: size })
-        }
-        tar::EntryType::Symlink => {
-            let target = readlinkat(entry.parent, entry.name, Vec::new())?;
-            let target = std::path::Path::new(std::ffi::OsStr::from_bytes(target.as_bytes()));
-            tar.append_link(&mut header, path, target)
-        }
-        _ => tar.append_data(&mut header, path, io::empty()),
-    }
-}
-
-/// Reads as many bytes as the header says: a file that grows is cut, one that shrinks is an error.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl io::Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if most == 0 {
-            return Ok(0);
-        }
-        let read = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
-        if read == 0 {
-            return Err(io::Error::other("a file shrank while it was read"));
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-/// Sends chunks to the response.
-struct ChannelWriter {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-const CHUNK: usize = 64 << 10;
-
-impl ChannelWriter {
-    fn send(mut self) -> io::Result<()> {
-        self.emit()
-    }
-
-    fn emit(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        self.sender.blocking_send(Ok(chunk.into())).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for ChannelWriter {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(data);
-        if self.buffer.len() >= CHUNK {
-            self.emit()?;
-        }
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    open_beneath(workdir, dir, OFlags::RDONLY | OFlags::DIRECTORY).map_err(io::Error::other)
 }

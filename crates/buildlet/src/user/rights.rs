@@ -21,7 +21,7 @@ mod linux {
 
     /// A thread with a job's rights; it has the agent's again when this is dropped.
     ///
-    /// No thread may be started meanwhile: it would have these rights for good. Nothing is awaited either.
+    /// No thread may be started meanwhile that outlives this: it would have these rights for good. Nothing is awaited either.
     pub(crate) struct Rights {
         /// The agent's own groups, if there is something to go back to.
         own: Option<(Gid, Vec<Gid>)>,

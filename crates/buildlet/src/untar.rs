@@ -1,16 +1,20 @@
 //! Unpacking an archive with no way out of its directory: every member is reached by descriptor, and a member
 //! that cannot be made safely is refused by its name.
 
+mod ahead;
+mod sparse;
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat, statat,
     symlinkat, unlinkat,
@@ -20,6 +24,7 @@ use tar::EntryType;
 
 use crate::beneath::{self, LOOK, permissions};
 use crate::paths::clean;
+use sparse::Sparse;
 
 /// Why an archive was not unpacked; what came before it stays.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +55,12 @@ const DIR_NAMES: usize = 128 << 20;
 /// What may stand before a member: its header, a long name, a long target and what pax says of it. The tar crate holds all of
 /// it in memory.
 const BEFORE: u64 = 1 << 20;
+/// What is written at once, in bytes.
+const BUFFER: usize = 128 << 10;
 
 /// Unpacks a gzip'd tar into an existing directory; `go_on` is asked before each member.
 pub(crate) fn untar(
-    archive: impl Read,
+    archive: impl Read + Send,
     dest: &Path,
     now: SystemTime,
     most: Most,
@@ -62,45 +69,53 @@ pub(crate) fn untar(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(dest, flags, Mode::empty())
         .map_err(|e| UntarError::Io { name: dest.display().to_string(), source: e.into() })?;
-    let mut unpack =
-        Unpack { root, parent: None, dir_modes: Vec::new(), now, left: most, names_left: DIR_NAMES };
-    let (sent, before) = (Cell::new(most.bytes), Cell::new(BEFORE));
-    let packed = Metered { inner: archive, left: &sent, over: "the archive has more bytes than are taken" };
-    let gzip = MultiGzDecoder::new(BufReader::with_capacity(128 << 10, packed));
-    let headers =
-        Metered { inner: gzip, left: &before, over: "more stands before a member than any archive has" };
-    let mut tar = tar::Archive::new(headers);
-    let damaged = |error: io::Error| UntarError::Refused(format!("damaged archive: {error}"));
-    for entry in tar.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        if !go_on() {
-            return Err(UntarError::Interrupted);
-        }
-        // Its content is measured where it is written.
-        before.set(u64::MAX);
-        unpack.member(&mut entry)?;
-        // What a directory or a link has for content is read past here, so that it counts for itself.
-        unpack.pass(&mut entry).map_err(damaged)?;
-        before.set(BEFORE);
-    }
+    let mut unpack = Unpack {
+        root,
+        parent: None,
+        dir_modes: Vec::new(),
+        now,
+        left: most,
+        names_left: DIR_NAMES,
+        buffer: vec![0; BUFFER],
+    };
+    let sent =
+        Metered { inner: archive, left: most.bytes, over: "the archive has more bytes than are taken" };
+    let unpacked = ahead::unpacked(sent, |plain| unpack.all(plain, go_on));
+    unpacked.map_err(|source| UntarError::Io { name: "a thread to unpack with".to_owned(), source })??;
     unpack.finish()
 }
 
-/// Reads until it has read too much.
-struct Metered<'a, R> {
+/// What a member's header and what stands before it may still take; it is set anew between two members.
+struct Before<'a, R> {
     inner: R,
     left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Before<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let over = "more stands before a member than any archive has";
+        let mut metered = Metered { inner: &mut self.inner, left: self.left.get(), over };
+        let read = metered.read(buffer)?;
+        self.left.set(metered.left);
+        Ok(read)
+    }
+}
+
+/// Reads until it has read too much.
+struct Metered<R> {
+    inner: R,
+    left: u64,
     over: &'static str,
 }
 
-impl<R: Read> Read for Metered<'_, R> {
+impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left.get() == 0 && !buffer.is_empty() {
+        if self.left == 0 && !buffer.is_empty() {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, self.over));
         }
-        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
-        self.left.set(self.left.get() - read as u64);
+        self.left -= read as u64;
         Ok(read)
     }
 }
@@ -115,9 +130,30 @@ struct Unpack {
     left: Most,
     /// How much the names in `dir_modes` may still grow, in bytes.
     names_left: usize,
+    /// What is written at once: of most files all.
+    buffer: Vec<u8>,
 }
 
 impl Unpack {
+    fn all(&mut self, plain: impl Read, go_on: &dyn Fn() -> bool) -> Result<(), UntarError> {
+        let before = Cell::new(BEFORE);
+        let mut tar = tar::Archive::new(Before { inner: plain, left: &before });
+        let damaged = |error: io::Error| UntarError::Refused(format!("damaged archive: {error}"));
+        for entry in tar.entries().map_err(damaged)? {
+            let mut entry = entry.map_err(damaged)?;
+            if !go_on() {
+                return Err(UntarError::Interrupted);
+            }
+            // Its content is measured where it is written.
+            before.set(u64::MAX);
+            self.member(&mut entry)?;
+            // What a directory or a link has for content is read past here, so that it counts for itself.
+            self.pass(&mut entry).map_err(damaged)?;
+            before.set(BEFORE);
+        }
+        Ok(())
+    }
+
     fn member<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UntarError> {
         let kind = entry.header().entry_type();
         let too_many = || UntarError::Refused("the archive has more members than are taken".to_owned());
@@ -125,10 +161,15 @@ impl Unpack {
         if matches!(kind, EntryType::XGlobalHeader) {
             return Ok(());
         }
-        let raw = entry.path_bytes().into_owned();
+        let sparse = sparse_of(entry);
+        let raw = match &sparse {
+            Ok(Some(Sparse { name: Some(name), .. })) => name.as_bytes().to_vec(),
+            _ => entry.path_bytes().into_owned(),
+        };
         let name = String::from_utf8_lossy(&raw).into_owned();
         let text = std::str::from_utf8(&raw);
         let refused = |why: &str| UntarError::Refused(format!("{name:?}: {why}"));
+        let sparse = sparse.map_err(|error| refused(&error.to_string()))?;
         // A name that is not UTF-8 is as good as another for the file system; only its parts matter.
         let lossless: String = match text {
             Ok(text) => text.to_owned(),
@@ -154,7 +195,7 @@ impl Unpack {
         self.enter(dir).map_err(|e| blame(e, &name))?;
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, leaf, mode, &name)
+                self.file(entry, sparse.as_ref(), leaf, mode, &name)
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().ok_or_else(|| refused("a symlink without a target"))?;
@@ -235,40 +276,31 @@ impl Unpack {
     fn file<R: Read>(
         &mut self,
         entry: &mut tar::Entry<'_, R>,
+        sparse: Option<&Sparse>,
         leaf: &str,
         mode: u32,
         name: &str,
     ) -> Result<(), UntarError> {
         let fail = |source: io::Error| UntarError::Io { name: name.to_owned(), source };
-        let size = entry.size();
-        self.count(size, name)?;
+        let stored = entry.size();
+        self.count(sparse.map_or(stored, |sparse| sparse.size.max(stored)), name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let open = || beneath::open(self.parent(), leaf, flags, permissions(0o600));
-        let fd = match open() {
-            // A link, or something else that is no plain file of ours, makes way.
-            Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO | Errno::TXTBSY) => {
-                unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(|e| fail(e.into()))?;
-                open()
-            }
-            opened => opened,
+        // Mostly there is nothing in its place, and what was just made is a plain file of one name.
+        let file = match beneath::open(self.parent(), leaf, flags | OFlags::EXCL, permissions(0o600)) {
+            Ok(new) => File::from(new),
+            Err(Errno::EXIST) => self.in_place(leaf, flags, name)?,
+            Err(error) => return Err(fail(error.into())),
         };
-        let mut file = File::from(fd.map_err(|e| fail(e.into()))?);
-        let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(UntarError::Refused(format!("{name:?}: something that is no file is in its place")));
-        }
-        if stat.st_nlink > 1 {
-            // Written through, it would change the other names too.
-            drop(file);
-            unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(|e| fail(e.into()))?;
-            file = File::from(open().map_err(|e| fail(e.into()))?);
-        }
-        if stat.st_size > 0 {
-            file.set_len(0).map_err(fail)?;
-        }
-        let copied = io::copy(entry, &mut file).map_err(fail)?;
-        if copied != size {
-            return Err(fail(io::ErrorKind::UnexpectedEof.into()));
+        match sparse {
+            Some(sparse) => {
+                sparse.write(entry, stored, &file, &mut self.buffer).map_err(|error| match error {
+                    error if error.kind() == io::ErrorKind::InvalidData => {
+                        UntarError::Refused(format!("{name:?}: {error}"))
+                    }
+                    error => fail(error),
+                })?
+            }
+            None => self.copy(entry, &file, stored).map_err(fail)?,
         }
         fchmod(&file, permissions(mode)).map_err(|e| fail(e.into()))?;
         let latest = self.now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -276,6 +308,55 @@ impl Unpack {
         let at = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(0), tv_nsec: 0 };
         // As the original: a file system without times is no reason to fail.
         let _set = futimens(&file, &Timestamps { last_access: at, last_modification: at });
+        Ok(())
+    }
+
+    /// Opens what is in a file's place, emptied, or a new one if that can't be written to for this name alone.
+    fn in_place(&self, leaf: &str, flags: OFlags, name: &str) -> Result<File, UntarError> {
+        let fail = |error: Errno| UntarError::Io { name: name.to_owned(), source: error.into() };
+        let open = || beneath::open(self.parent(), leaf, flags, permissions(0o600));
+        let fd = match open() {
+            // A link, or something else that is no plain file of ours, makes way.
+            Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO | Errno::TXTBSY) => {
+                unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(fail)?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = File::from(fd.map_err(fail)?);
+        let stat = rustix::fs::fstat(&file).map_err(fail)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(UntarError::Refused(format!("{name:?}: something that is no file is in its place")));
+        }
+        if stat.st_nlink > 1 {
+            // Written through, it would change the other names too.
+            drop(file);
+            unlinkat(self.parent(), leaf, AtFlags::empty()).map_err(fail)?;
+            file = File::from(open().map_err(fail)?);
+        }
+        if stat.st_size > 0 {
+            file.set_len(0).map_err(|source| UntarError::Io { name: name.to_owned(), source })?;
+        }
+        Ok(file)
+    }
+
+    /// Writes a member's content, which must have so many bytes.
+    fn copy(&mut self, from: &mut impl Read, mut to: &File, size: u64) -> io::Result<()> {
+        let mut left = size;
+        while left > 0 {
+            let mut filled = 0;
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            while filled < most {
+                match from.read(self.buffer.get_mut(filled..most).unwrap_or_default()) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            to.write_all(self.buffer.get(..filled).unwrap_or_default())?;
+            left -= filled as u64;
+        }
         Ok(())
     }
 
@@ -359,6 +440,16 @@ impl Unpack {
         }
         Ok(())
     }
+}
+
+/// What a member's pax records say of holes.
+fn sparse_of<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<Sparse>> {
+    if entry.header().entry_type() == EntryType::GNUSparse {
+        return Ok(None);
+    }
+    let Some(records) = entry.pax_extensions()? else { return Ok(None) };
+    let records = records.collect::<io::Result<Vec<_>>>()?;
+    Sparse::of(records.iter().filter_map(|record| Some((record.key().ok()?, record.value().ok()?))))
 }
 
 fn blame(error: Errno, name: &str) -> UntarError {

@@ -1,6 +1,8 @@
 //! Archives in and out, and those that want to get out.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::Command;
 
 use buildlet_client::{BuildletClient, Error};
 use bytes::Bytes;
@@ -177,6 +179,116 @@ async fn a_file_replaces_a_link_and_never_writes_through_it() {
     std::os::unix::fs::symlink(agent.dir.path(), agent.workdir().join("out")).unwrap();
     assert!(client.write_file("out/victim", 0o644, Bytes::from("bad")).await.is_err());
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "safe");
+}
+
+/// Packs by the system's tar, with these options.
+fn system_tar(options: &[&str], dir: &Path) -> Bytes {
+    let packed = Command::new("tar").args(options).args(["-cz", "-C"]).arg(dir).arg(".").output().unwrap();
+    assert!(packed.status.success(), "{packed:?}");
+    packed.stdout.into()
+}
+
+#[tokio::test]
+async fn holes_and_long_names_come_in_by_each_way_that_tar_has() {
+    let agent = Agent::start(&[]).await;
+    let source = tempfile::tempdir().unwrap();
+    let deep = format!("{}/{}", "d".repeat(120), "n".repeat(140));
+    std::fs::create_dir(source.path().join("d".repeat(120))).unwrap();
+    std::fs::write(source.path().join(&deep), "deep").unwrap();
+    std::os::unix::fs::symlink(&deep, source.path().join("link")).unwrap();
+    let holes = std::fs::File::create(source.path().join("holes")).unwrap();
+    // More pieces than fit in a header, and a hole at the end.
+    for n in 0..40_u64 {
+        std::os::unix::fs::FileExt::write_all_at(&holes, format!("piece {n}").as_bytes(), n << 16).unwrap();
+    }
+    holes.set_len(50 << 16).unwrap();
+    let want = std::fs::read(source.path().join("holes")).unwrap();
+    for (number, options) in [
+        &["--format=gnu", "-S"][..],
+        &["--format=pax", "-S", "--sparse-version=0.0"],
+        &["--format=pax", "-S", "--sparse-version=0.1"],
+        &["--format=pax", "-S", "--sparse-version=1.0"],
+        &["--format=pax"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let archive = system_tar(options, source.path());
+        let dir = format!("t{number}");
+        agent.client().write_tgz(&dir, futures::stream::iter([Ok(archive)])).await.unwrap();
+        let came = agent.workdir().join(dir);
+        assert!(std::fs::read(came.join("holes")).unwrap() == want, "{options:?}");
+        assert_eq!(std::fs::read_to_string(came.join(&deep)).unwrap(), "deep", "{options:?}");
+        assert_eq!(std::fs::read_to_string(came.join("link")).unwrap(), "deep", "{options:?}");
+        let modified = |path: &Path| path.join("holes").metadata().unwrap().mtime();
+        assert_eq!(modified(&came), modified(source.path()), "{options:?}");
+        assert_eq!(std::fs::read_dir(&came).unwrap().count(), 3, "{options:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_out_is_read_by_any_tar_and_the_same() {
+    let agent = Agent::start(&[]).await;
+    let tree = agent.workdir().join("tree");
+    std::fs::create_dir_all(tree.join("empty")).unwrap();
+    // Some that fill blocks to their edges and beyond, one that can't be made smaller, one of nothing.
+    let mut seed = 1_u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let next = |seed: &mut u64| {
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (*seed >> 56) as u8
+        };
+        (0..length).map(|_| next(&mut seed)).collect()
+    };
+    for (name, content) in [
+        ("noise", noise(3 << 20)),
+        ("same", vec![b'x'; 5 << 20]),
+        ("nothing", Vec::new()),
+        ("edge", noise((512 << 10) - 512)),
+        ("odd", noise(513)),
+    ] {
+        std::fs::write(tree.join(name), content).unwrap();
+    }
+    let long = "long".repeat(50);
+    std::fs::write(tree.join(&long), "").unwrap();
+    std::os::unix::fs::symlink(format!("{long}/{long}"), tree.join("link")).unwrap();
+    std::fs::set_permissions(tree.join("odd"), std::fs::Permissions::from_mode(0o741)).unwrap();
+    let mut stream = agent.client().tgz("tree").await.unwrap();
+    let mut archive = Vec::new();
+    while let Some(bytes) = stream.next().await {
+        archive.extend_from_slice(&bytes.unwrap());
+    }
+    // Each member says how long it is.
+    let (mut at, mut members) = (0, 0);
+    while at < archive.len() {
+        assert_eq!(archive[at..at + 4], [0x1f, 0x8b, 8, 4], "member {members} at {at}");
+        assert_eq!(archive[at + 10..at + 16], [8, 0, b'B', b'W', 4, 0]);
+        at += u32::from_le_bytes(archive[at + 16..at + 20].try_into().unwrap()) as usize;
+        members += 1;
+    }
+    assert_eq!((at, members), (archive.len(), (archive_size(&archive) as usize).div_ceil(512 << 10)));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.tar.gz"), &archive).unwrap();
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let read = Command::new("tar").arg("-xzf").arg(dir.path().join("a.tar.gz")).arg("-C").arg(&out).output();
+    assert!(read.as_ref().unwrap().status.success() && read.as_ref().unwrap().stderr.is_empty(), "{read:?}");
+    for entry in std::fs::read_dir(&tree).unwrap() {
+        let (was, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+        let (old, new) = (was.symlink_metadata().unwrap(), out.join(&name).symlink_metadata().unwrap());
+        assert_eq!((old.mode(), old.mtime()), (new.mode(), new.mtime()), "{name:?}");
+        if old.is_file() {
+            assert!(std::fs::read(was).unwrap() == std::fs::read(out.join(&name)).unwrap(), "{name:?}");
+        } else if old.is_symlink() {
+            assert_eq!(std::fs::read_link(was).unwrap(), std::fs::read_link(out.join(&name)).unwrap());
+        }
+    }
+    assert_eq!(std::fs::read_dir(&tree).unwrap().count(), std::fs::read_dir(&out).unwrap().count());
+}
+
+/// Bytes that an archive has unpacked.
+fn archive_size(archive: &[u8]) -> u64 {
+    std::io::copy(&mut flate2::read::MultiGzDecoder::new(archive), &mut std::io::sink()).unwrap()
 }
 
 #[tokio::test]

@@ -312,6 +312,76 @@ async fn an_archive_that_grows_is_stopped() {
     assert_eq!(status(&unpack(&agent, &honest)), "200");
 }
 
+/// A job that is still there puts a link in a directory's place and takes it away again, while an archive is unpacked through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
+    let agent = Agent::start(&[]).await;
+    let outside = agent.dir.path().join("outside");
+    std::fs::create_dir_all(outside.join("sub")).unwrap();
+    std::fs::write(outside.join("victim"), "safe").unwrap();
+    let work = agent.workdir().join("d");
+    std::fs::create_dir(&work).unwrap();
+    let archive = gzip(|out| {
+        let mut tar = Builder::new(out);
+        let mut add = |kind: EntryType, name: &str, link: &str, content: &str| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o644);
+            header.set_size(content.len() as u64);
+            if kind.is_file() || kind.is_dir() {
+                tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+            } else {
+                tar.append_link(&mut header, name, link).unwrap();
+            }
+        };
+        for n in 0..150 {
+            add(EntryType::Regular, "d/victim", "", "evil");
+            // Another parent between two, so that each is gone into anew.
+            add(EntryType::Regular, "other", "", "");
+            add(EntryType::Regular, &format!("d/sub/evil{n}"), "", "evil");
+            add(EntryType::Symlink, &format!("d/evil-link{n}"), "sub", "");
+            add(EntryType::Link, &format!("d/evil-hard{n}"), "d/victim", "");
+        }
+    });
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let swapping = {
+        let (stop, outside, work) = (std::sync::Arc::clone(&stop), outside.clone(), work.clone());
+        std::thread::spawn(move || {
+            let (dir, aside, link) = (work.join("d"), work.join("aside"), work.join("link"));
+            let mut swaps = 0_u64;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _there = std::fs::create_dir(&dir);
+                let _there = std::os::unix::fs::symlink(&outside, &link);
+                // Neither is ever missing for long.
+                let _none = std::fs::rename(&dir, &aside);
+                swaps += u64::from(std::fs::rename(&link, &dir).is_ok());
+                let _none = std::fs::remove_file(&dir);
+                let _none = std::fs::rename(&aside, &dir);
+            }
+            swaps
+        })
+    };
+    let (mut refused, mut whole) = (0, 0);
+    for _ in 0..15 {
+        match status(&unpack(&agent, &archive)) {
+            "200" => whole += 1,
+            _ => refused += 1,
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let swaps = swapping.join().unwrap();
+    assert!(swaps > 0, "{whole} whole, {refused} refused");
+    let names = |dir: &std::path::Path| {
+        let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&outside), ["sub", "victim"], "{swaps} swaps, {whole} whole, {refused} refused");
+    assert!(names(&outside.join("sub")).is_empty());
+    assert_eq!(std::fs::read_to_string(outside.join("victim")).unwrap(), "safe");
+    well(&agent, "a race").await;
+}
+
 /// 2,000 and not 10,000: each is two descriptors of this machine, of which a process gets 1,024 by default. What matters is that
 /// there are many more than the agent has places for.
 #[tokio::test(flavor = "multi_thread")]

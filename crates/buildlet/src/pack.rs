@@ -1,7 +1,7 @@
 //! A tree as a gzip'd tar: one thread walks and reads, others pack block after block.
 
 mod blocks;
-mod gzip;
+pub(crate) mod gzip;
 
 use std::fs::File;
 use std::io;
@@ -13,6 +13,7 @@ use tar::{EntryType, Header};
 
 use crate::walk::{Entry, Next, walk_fd};
 use blocks::Blocks;
+pub(crate) use blocks::threads;
 
 /// What a tar is made of, in bytes.
 const RECORD: usize = 512;

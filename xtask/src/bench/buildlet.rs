@@ -109,6 +109,11 @@ fn program(args: &Args) -> Result<PathBuf> {
             &target,
         ])
         .current_dir(metadata::root());
+    let compiler = format!("CC_{}", target.replace('-', "_"));
+    if std::env::var_os(&compiler).is_none() {
+        // What there is of C needs no library of its own.
+        command.env(&compiler, "cc");
+    }
     process::output(&mut command, BUILD)
         .with_context(|| format!("the static buildlet; `rustup target add {target}` may be missing"))?;
     let target_dir =

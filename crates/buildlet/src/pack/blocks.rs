@@ -14,9 +14,14 @@ use super::gzip::Packer;
 
 /// What is packed at once, in bytes: large enough that the first 32 KiB of each, which have nothing before them to refer to, cost
 /// little.
-pub(crate) const BLOCK: usize = 512 << 10;
+pub(super) const BLOCK: usize = 512 << 10;
 /// More threads would need more memory than an agent may have.
 const MOST_THREADS: usize = 4;
+
+/// How many threads there are for one archive.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
+}
 
 /// Where the archive is written.
 pub(super) struct Blocks {
@@ -32,11 +37,10 @@ pub(super) fn packed(
     mut send: impl FnMut(Bytes) -> io::Result<()> + Send,
     write: impl FnOnce(&mut Blocks) -> io::Result<()>,
 ) -> io::Result<()> {
-    let count = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     std::thread::scope(|scope| {
         let mut blocks = Blocks { block: Vec::new(), filled: 0, threads: Vec::new(), next: 0 };
         let mut ways: Vec<Receiver<io::Result<Vec<u8>>>> = Vec::new();
-        for _ in 0..count {
+        for _ in 0..threads() {
             let (to_thread, work) = sync_channel::<Vec<u8>>(1);
             let (done, way) = sync_channel(1);
             // It ends with the sender of its work, or with the receiver of what it has done.

@@ -26,6 +26,8 @@ pub mod failures;
 pub mod gomotes;
 pub mod leader;
 pub mod leases;
+pub mod machine_tokens;
+pub mod set_asides;
 pub mod snapshots;
 pub mod spans;
 pub mod workers;

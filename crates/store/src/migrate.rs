@@ -40,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     8 "0008_retention",
     9 "0009_feed",
     10 "0010_gomotes",
+    11 "0011_machines",
 ];
 
 /// Returns the version of the schema that this program writes.

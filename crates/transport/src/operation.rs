@@ -197,6 +197,8 @@ schemas! {
     };
     /// A name as repositories and builders have one.
     NameText = { "type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$" };
+    /// A name as machines have one, and other hosts of a network.
+    MachineText = { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$" };
     /// A commit: 40 hexadecimal digits.
     HashText = { "type": "string", "pattern": "^[0-9a-f]{40}$" };
     /// A digest: 64 hexadecimal digits.

@@ -87,6 +87,8 @@ on_both! {
     tables::tests_and_artifacts,
     tables::the_audit_chain_shows_any_change,
     tables::tokens_by_their_hash,
+    tables::a_machine_s_token_is_used_once,
+    tables::a_machine_is_set_aside_until_it_ends,
     tables::sessions_and_links_that_work_once,
     backup::a_backup_is_restored_into_either_database,
     backup::a_backup_shows_one_moment_while_others_write,

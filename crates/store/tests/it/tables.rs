@@ -508,6 +508,71 @@ pub(crate) async fn tokens_by_their_hash(on: Fixture) {
     assert_eq!((list[0].used, list[0].revoked), (Some(Micros(7)), Some(Micros(9))));
 }
 
+pub(crate) async fn a_machine_s_token_is_used_once(on: Fixture) {
+    use store::machine_tokens::{self as machines, MachineTokenRow};
+    let token = |bootstrap: &str, name: &str| MachineTokenRow {
+        bootstrap: bootstrap.into(),
+        name: name.into(),
+        host: "far".into(),
+        maker: "ada".into(),
+        created: Micros(1),
+        expires: Micros(50),
+        secret: None,
+        joined: None,
+        seen: None,
+        seen_from: None,
+        version: None,
+        revoked: None,
+    };
+    let mut tx = on.db.begin().await.unwrap();
+    machines::insert(&mut tx, &token("b1", "box")).await.unwrap();
+    machines::insert(&mut tx, &token("b2", "chest")).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.db.begin().await.unwrap();
+    let taken = machines::insert(&mut tx, &token("b3", "box")).await.unwrap_err();
+    assert!(matches!(taken, StoreError::Conflict(_)), "{taken}");
+    drop(tx);
+    let mut tx = on.db.begin().await.unwrap();
+    assert!(machines::join(&mut tx, "b1", "s1", Micros(49)).await.unwrap());
+    assert!(!machines::join(&mut tx, "b1", "s9", Micros(49)).await.unwrap(), "it is used");
+    assert!(!machines::join(&mut tx, "b2", "s2", Micros(50)).await.unwrap(), "it is over");
+    machines::seen(&mut tx, "b1", Micros(60), "192.0.2.1", "29").await.unwrap();
+    let row = machines::by_secret(&mut tx, "s1").await.unwrap().unwrap();
+    let seen = (row.joined, row.seen, row.seen_from.as_deref(), row.version.as_deref());
+    assert_eq!(seen, (Some(Micros(49)), Some(Micros(60)), Some("192.0.2.1"), Some("29")));
+    assert_eq!(machines::by_bootstrap(&mut tx, "b2").await.unwrap(), Some(token("b2", "chest")));
+    assert!(machines::revoke(&mut tx, "b1", Micros(70)).await.unwrap());
+    assert!(!machines::revoke(&mut tx, "b1", Micros(71)).await.unwrap());
+    assert_eq!(machines::by_name(&mut tx, "box").await.unwrap(), None);
+    assert_eq!(machines::by_secret(&mut tx, "s1").await.unwrap().unwrap().revoked, Some(Micros(70)));
+    // Its name is free, and the revoked one is still listed.
+    machines::insert(&mut tx, &token("b3", "box")).await.unwrap();
+    assert!(machines::revoke(&mut tx, "b3", Micros(72)).await.unwrap());
+    assert!(!machines::join(&mut tx, "b3", "s3", Micros(10)).await.unwrap(), "it is revoked");
+    assert_eq!(machines::list(&mut tx).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn a_machine_is_set_aside_until_it_ends(on: Fixture) {
+    use store::set_asides::{self, SetAsideRow};
+    let row = |name: &str, reason: &str, since, until: Option<i64>| SetAsideRow {
+        host: "far".into(),
+        name: name.into(),
+        owner: "ada".into(),
+        reason: reason.into(),
+        since: Micros(since),
+        until: until.map(Micros),
+    };
+    let mut tx = on.db.begin().await.unwrap();
+    set_asides::put(&mut tx, &row("box", "disk", 1, Some(50))).await.unwrap();
+    set_asides::put(&mut tx, &row("box", "disk swap", 2, Some(60))).await.unwrap();
+    set_asides::put(&mut tx, &row("chest", "", 3, None)).await.unwrap();
+    let (swap, chest) = (row("box", "disk swap", 2, Some(60)), row("chest", "", 3, None));
+    assert_eq!(set_asides::live(&mut tx, Micros(59)).await.unwrap(), [swap, chest.clone()]);
+    assert_eq!(set_asides::live(&mut tx, Micros(60)).await.unwrap(), [chest]);
+    set_asides::remove(&mut tx, "far", "chest").await.unwrap();
+    assert_eq!(set_asides::live(&mut tx, Micros(60)).await.unwrap(), []);
+}
+
 pub(crate) async fn sessions_and_links_that_work_once(on: Fixture) {
     use store::sessions::{self, SessionRow};
     let row = |hash: &str, expires| SessionRow {

@@ -80,6 +80,9 @@ pub struct Args {
     /// A file with the builder key for the host; by default $HOME/.gobuildkey-HOST
     #[arg(long, value_name = "FILE", requires = "reverse_type")]
     pub key_file: Option<PathBuf>,
+    /// A file with the token that was made for this machine, which is used once; its identity is kept in --state-dir from then on
+    #[arg(long, value_name = "FILE", requires = "reverse_type", conflicts_with = "key_file")]
+    pub token_file: Option<PathBuf>,
     /// Certificates in PEM of a private CA that the coordinator's is signed by, trusted beside the public ones
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -152,8 +155,12 @@ impl Args {
 
     /// The files that only the agent may read.
     pub(crate) fn secrets(&self) -> Vec<PathBuf> {
-        let key = self.reverse_type.as_ref().map(|host| reverse::key_file(self.key_file.as_deref(), host));
-        key.into_iter().chain(self.password_file.clone()).chain(self.tls_key.clone()).collect()
+        let shown = match (&self.token_file, &self.reverse_type) {
+            (Some(token), _) => vec![token.clone(), reverse::identity_file(&self.state_dir())],
+            (None, Some(host)) => vec![reverse::key_file(self.key_file.as_deref(), host)],
+            (None, None) => Vec::new(),
+        };
+        shown.into_iter().chain(self.password_file.clone()).chain(self.tls_key.clone()).collect()
     }
 
     fn beside(&self, name: &str) -> PathBuf {
@@ -313,6 +320,17 @@ mod tests {
             &["--reverse-type", "host-a"][..],
             &["--coordinator", "https://ci.example.org"],
             &["--key-file", "/k"],
+            &["--token-file", "/t"],
+            &[
+                "--reverse-type",
+                "a",
+                "--coordinator",
+                "ci.example.org",
+                "--key-file",
+                "/k",
+                "--token-file",
+                "/t",
+            ],
             &["--reverse-type", "a/b", "--coordinator", "https://ci.example.org"],
         ] {
             parse(bad).unwrap_err();

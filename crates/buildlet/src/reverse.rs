@@ -7,7 +7,9 @@
 
 mod alive;
 pub(crate) mod coordinator;
+mod credentials;
 mod dial;
+mod identity;
 mod key;
 mod pause;
 mod proxy;
@@ -32,6 +34,7 @@ use register::Machine;
 pub use coordinator::Coordinator;
 pub(crate) use coordinator::authority;
 pub(crate) use dial::DialError;
+pub(crate) use identity::{check as check_token, file as identity_file};
 pub(crate) use key::{Shape as KeyShape, look as look_at_key};
 pub(crate) use settings::{Settings, SettingsError, key_file};
 

@@ -27,8 +27,10 @@ pub(super) fn look(args: &Args) -> Vec<Finding> {
         findings.push(running(&state));
     }
     if let Some(host) = &args.reverse_type {
-        let file = reverse::key_file(args.key_file.as_deref(), host);
-        findings.push(key(&file));
+        findings.push(match &args.token_file {
+            Some(file) => token(file, &state),
+            None => key(&reverse::key_file(args.key_file.as_deref(), host)),
+        });
     }
     let others = args.password_file.iter().chain(&args.tls_key);
     findings.extend(others.filter_map(|file| open_to_others("secret", file)));
@@ -143,6 +145,23 @@ fn running(state: &Path) -> Finding {
         }
         _ => Finding::ok("agent", "none runs with this state directory now"),
     }
+}
+
+fn token(file: &Path, state: &Path) -> Finding {
+    if let Err(error) = reverse::check_token(file, state) {
+        return Finding::fail("token", error);
+    }
+    let kept = reverse::identity_file(state);
+    for secret in [file, &kept] {
+        if let Some(open) = open_to_others("token", secret) {
+            return open;
+        }
+    }
+    let text = match kept.exists() {
+        true => format!("this machine's identity is in {}; the token was shown already", kept.display()),
+        false => format!("{}; whether it is good, the coordinator says when the agent starts", file.display()),
+    };
+    Finding::ok("token", text)
 }
 
 fn key(file: &Path) -> Finding {

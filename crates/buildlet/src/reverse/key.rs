@@ -5,13 +5,17 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// More than any key has.
-const LARGEST: u64 = 4096;
+pub(super) const LARGEST: u64 = 4096;
 
 /// A builder key, which no log shows.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Key(String);
 
 impl Key {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
@@ -74,22 +78,37 @@ pub(crate) enum Shape {
 
 /// Reads a key, without the space around it.
 pub(super) fn read(file: &Path) -> Result<Key, KeyError> {
-    let unreadable = |source| KeyError::Unreadable { file: file.to_owned(), source };
+    word(file).map_err(|error| match error {
+        WordError::Unreadable(source) => KeyError::Unreadable { file: file.to_owned(), source },
+        WordError::Empty => KeyError::Empty(file.to_owned()),
+        WordError::NoWord => KeyError::NoKey(file.to_owned()),
+    })
+}
+
+/// Why there is no word in a file.
+#[derive(Debug)]
+pub(super) enum WordError {
+    Unreadable(io::Error),
+    Empty,
+    NoWord,
+}
+
+/// Reads the one word that a file has.
+pub(super) fn word(file: &Path) -> Result<Key, WordError> {
     let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    let no_key = || KeyError::NoKey(file.to_owned());
+    let opened = std::fs::File::open(file).map_err(WordError::Unreadable)?;
+    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(WordError::Unreadable)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(no_key());
+        return Err(WordError::NoWord);
     }
-    let text = String::from_utf8(bytes).map_err(|_binary| no_key())?;
+    let text = String::from_utf8(bytes).map_err(|_binary| WordError::NoWord)?;
     let key = text.trim();
     if key.is_empty() {
-        return Err(KeyError::Empty(file.to_owned()));
+        return Err(WordError::Empty);
     }
     // Checked here and not where the head is written, whose error would say it.
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(no_key());
+        return Err(WordError::NoWord);
     }
     Ok(Key(key.to_owned()))
 }

@@ -1,7 +1,6 @@
 //! Registering with the coordinator, as long as the agent lives.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::alive::Alive;
+use super::credentials::{Credentials, CredentialsError};
 use super::dial::{Dial, DialError, Errand};
-use super::key::{self, KeyError};
 use super::pause::{Ended, Pause};
 use super::settings::Settings;
 use crate::agent::ORIGINAL;
@@ -30,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(90);
 #[derive(Debug, thiserror::Error)]
 enum RegisterError {
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Credentials(#[from] CredentialsError),
     #[error(transparent)]
     Dial(#[from] DialError),
     #[error(transparent)]
@@ -46,7 +45,7 @@ pub(super) struct Machine {
     host_type: String,
     hostname: String,
     instance: String,
-    key_file: PathBuf,
+    credentials: Credentials,
 }
 
 impl Machine {
@@ -57,7 +56,7 @@ impl Machine {
             host_type: settings.host_type,
             hostname: settings.hostname,
             instance: instance.to_owned(),
-            key_file: settings.key_file,
+            credentials: settings.credentials,
         }
     }
 
@@ -91,11 +90,11 @@ impl Machine {
                 }
                 Err(RegisterError::Head(HeadError::Refused { status: status @ (400 | 412), body })) => {
                     tracing::error!(coordinator, status, said = ?body, host = self.host_type,
-                        key_file = %self.key_file.display(),
-                        "the coordinator refuses this machine; put right the key in the key file, or the host's name");
+                        file = %self.credentials.file().display(),
+                        "the coordinator refuses this machine; put right {}, or the host's name", self.credentials.what());
                     Ended::Refused
                 }
-                Err(RegisterError::Key(error)) => {
+                Err(RegisterError::Credentials(error)) => {
                     tracing::error!(coordinator, %error, "not registered");
                     Ended::Refused
                 }
@@ -113,19 +112,19 @@ impl Machine {
     }
 
     async fn register(&self) -> Result<Connection, RegisterError> {
-        // Read each time: a key that is put right is taken without a restart.
-        let key = key::read(&self.key_file)?;
+        // Read each time: what is put right is taken without a restart.
+        let shown = self.credentials.read()?;
         let version = ORIGINAL.to_string();
         let mut connection = self.dial.dial(Errand::Register).await?;
-        let headers = [
-            ("X-Go-Host-Type", self.host_type.as_str()),
-            ("X-Go-Builder-Key", key.expose()),
-            ("X-Go-Builder-Hostname", &self.hostname),
-            ("X-Go-Builder-Version", &version),
+        let mut headers = vec![("X-Go-Host-Type", self.host_type.as_str())];
+        headers.extend(shown.iter().map(|(name, value)| (*name, value.expose())));
+        headers.extend([
+            ("X-Go-Builder-Hostname", self.hostname.as_str()),
+            ("X-Go-Builder-Version", version.as_str()),
             ("X-Revdial-Version", "2"),
             // Our own, by which our coordinator knows a process that has dialled before.
-            ("X-Bellwether-Instance", &self.instance),
-        ];
+            ("X-Bellwether-Instance", self.instance.as_str()),
+        ]);
         let opened = timeout(ANSWER, head::open(&mut connection, "/reverse", &headers));
         opened.await.map_err(|_late| RegisterError::NoAnswer)??;
         Ok(connection)

@@ -1,11 +1,12 @@
 //! From arguments and environment to what reverse mode needs, before anything is begun.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::coordinator::Coordinator;
+use super::credentials::{Credentials, CredentialsError};
 use super::dial::{Dial, DialError, Errand, Network};
-use super::key::{self, KeyError};
+use super::key;
 use super::proxy::{self, ProxyError};
 use super::tls::{Tls, TlsError};
 use crate::args::{Args, is_name};
@@ -17,9 +18,9 @@ pub(crate) enum SettingsError {
     /// There is nobody to dial.
     #[error("--reverse-type needs --coordinator with the address of one")]
     NoCoordinator,
-    /// There is no key.
+    /// There is nothing to be known by.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Credentials(#[from] CredentialsError),
     /// TLS can't be done.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -34,7 +35,7 @@ pub(crate) struct Settings {
     pub(super) dial: Arc<dyn Dial>,
     pub(super) host_type: String,
     pub(super) hostname: String,
-    pub(super) key_file: PathBuf,
+    pub(super) credentials: Credentials,
     /// The proxy, by its name and port alone.
     proxy: Option<String>,
 }
@@ -45,9 +46,12 @@ impl Settings {
         let Some(host_type) = &args.reverse_type else { return Ok(None) };
         let coordinator = args.coordinator.clone().ok_or(SettingsError::NoCoordinator)?;
         let variable = |name: &str| std::env::var(name).ok();
-        let key_file = key_file(args.key_file.as_deref(), host_type);
-        // It is read again for each registration. Here only to end at once where it is missing.
-        key::read(&key_file)?;
+        let credentials = match &args.token_file {
+            Some(token) => Credentials::Token { file: token.clone(), state_dir: args.state_dir() },
+            None => Credentials::Key(key_file(args.key_file.as_deref(), host_type)),
+        };
+        // They are read again for each registration. Here only to end at once where they are missing.
+        credentials.check()?;
         let (tls, proxy) = if coordinator.tls() {
             let proxy = proxy::find(coordinator.host(), coordinator.port(), variable)?;
             (Some(Tls::open(args.ca_file.as_deref())?), proxy)
@@ -60,7 +64,7 @@ impl Settings {
             let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
             hostname(variable("HOSTNAME"), system)
         });
-        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, key_file, proxy: named }))
+        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, credentials, proxy: named }))
     }
 
     /// Connects to it, and does no more.

@@ -59,6 +59,10 @@ struct Seen {
 
 impl Seen {
     fn start() -> Self {
+        Self::start_with(|dir| Credentials::Key(dir.join("key")))
+    }
+
+    fn start_with(credentials: impl FnOnce(&std::path::Path) -> Credentials) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "first\n").unwrap();
         let (called, calls) = mpsc::channel(1);
@@ -69,7 +73,7 @@ impl Seen {
             host_type: "host-a".into(),
             hostname: "attic".into(),
             instance: "0f".into(),
-            key_file: dir.path().join("key"),
+            credentials: credentials(dir.path()),
         });
         let machine = AbortOnDropHandle::new(tokio::spawn(machine.stay_registered(
             hand,
@@ -115,6 +119,26 @@ async fn it_says_who_it_is_as_the_original_does_and_which_process() {
     let n = timeout(LIMIT, call.stream.read(&mut said)).await.expect("in time").unwrap();
     let said = String::from_utf8_lossy(&said[..n]);
     assert!(said.contains("pickup-failed") && said.contains("refused with 400: bad key"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_with_a_token_shows_its_secret_beside_it_and_the_same_after_an_answer_that_was_lost() {
+    let mut seen =
+        Seen::start_with(|dir| Credentials::Token { file: dir.join("key"), state_dir: dir.to_owned() });
+    let mut lost = seen.call().await;
+    let first = lost.head().await;
+    assert!(
+        first.contains("X-Bellwether-Token: first\r\n") && !first.contains("X-Go-Builder-Key"),
+        "{first}"
+    );
+    let secret = first.lines().find(|line| line.starts_with("X-Bellwether-Machine: ")).unwrap();
+    assert_eq!(secret.len(), "X-Bellwether-Machine: ".len() + 64);
+    drop(lost);
+    assert_eq!(seen.call().await.head().await, first, "the very same again");
+    // The file of the token may go.
+    std::fs::remove_file(seen.dir.path().join("key")).unwrap();
+    let without = seen.call().await.head().await;
+    assert!(without.contains(secret) && !without.contains("X-Bellwether-Token"), "{without}");
 }
 
 #[tokio::test(start_paused = true)]

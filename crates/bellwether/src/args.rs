@@ -408,7 +408,7 @@ pub enum Token {
     /// Makes a token and prints it: the only time it is shown
     Create(TokenCreate),
     /// Lists tokens, without what is secret of them
-    List(Server),
+    List(TokenList),
     /// Ends a token
     Revoke(TokenRevoke),
     /// Prints the key by which a machine of a host dials in, made from the server's master key
@@ -433,15 +433,24 @@ pub struct TokenDerive {
 
 /// Arguments of `token create`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   bellwether token create ada --role developer --expires 90d
-  bellwether token create mac-1 --role builder --repo app     a machine that may fetch a private repository")]
+  bellwether token create mac-1 --role builder --repo app     a machine that may fetch a private repository
+  bellwether token create machine mac-1 --host macos          a machine that dials in: for `bellwether buildlet --token-file`"
+)]
 pub struct TokenCreate {
+    /// A token of another kind
+    #[command(subcommand)]
+    pub kind: Option<CreateKind>,
     #[command(flatten)]
     pub server: Server,
     /// Its name, for the list and the audit log
-    pub name: String,
+    #[arg(required = true)]
+    pub name: Option<String>,
     /// What it may do: reader, developer, builder, admin or service
     #[arg(long, default_value = "developer")]
     pub role: String,
@@ -453,12 +462,76 @@ pub struct TokenCreate {
     pub expires: Option<String>,
 }
 
+/// Kinds of tokens that are made in another way.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CreateKind {
+    /// Makes a token by which one machine joins, once: it has an identity of its own from then on
+    Machine(MachineCreate),
+}
+
+/// Arguments of `token create machine`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  bellwether token create machine mac-1 --host macos > token      for `bellwether buildlet --hostname mac-1 --token-file token`")]
+pub struct MachineCreate {
+    #[command(flatten)]
+    pub server: Server,
+    /// What the machine calls itself (its --hostname)
+    pub name: String,
+    /// The host that it is of, of pool reverse in the configuration
+    #[arg(long)]
+    pub host: String,
+    /// The machine has to use it within this time, such as 1h or 7d
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub expires: String,
+}
+
+/// Arguments of `token list`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct TokenList {
+    /// Tokens of another kind
+    #[command(subcommand)]
+    pub kind: Option<ListKind>,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Kinds of tokens that are listed apart.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ListKind {
+    /// Lists the tokens of machines, with when and from where each machine registered last
+    Machine(Server),
+}
+
 /// Arguments of `token revoke`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct TokenRevoke {
+    /// A token of another kind
+    #[command(subcommand)]
+    pub kind: Option<RevokeKind>,
     #[command(flatten)]
     pub server: Server,
     /// The token's name
+    #[arg(required = true)]
+    pub name: Option<String>,
+}
+
+/// Kinds of tokens that are revoked in another way.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RevokeKind {
+    /// Ends a machine's token: the machine is cut off, and what it builds goes elsewhere
+    Machine(MachineRevoke),
+}
+
+/// Arguments of `token revoke machine`.
+#[derive(Debug, Clone, Args)]
+pub struct MachineRevoke {
+    #[command(flatten)]
+    pub server: Server,
+    /// The machine's name
     pub name: String,
 }
 

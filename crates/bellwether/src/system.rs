@@ -124,6 +124,7 @@ impl System {
         };
         let dashboard = Dashboard::new(parts);
         let (kept, kept_in) = (dashboard.clone(), db.clone());
+        let door_dashboard = dashboard.clone();
         if let Some(master) = data::builder_key(&first.config, data)? {
             dashboard.set_builder_key(&master)?;
         }
@@ -141,11 +142,6 @@ impl System {
         .context("opening the local pool")?;
         let reverse = ReversePool::new(Arc::new(SystemClock));
         let reception = reverse.reception();
-        let machines = Arc::new(reverse::Door {
-            config: config.clone(),
-            dashboard: dashboard.clone(),
-            reception: reception.clone(),
-        });
         let secrets = data::secrets(&first.config, data);
         let values = secrets.values.clone();
         let at_start = AtStart {
@@ -168,7 +164,7 @@ impl System {
             mirror: mirror_service.clone(),
             config: config.clone(),
             pools: vec![Arc::new(pool), Arc::new(reverse)],
-            reception: Some(reception),
+            reception: Some(reception.clone()),
             clock: Arc::new(SystemClock),
             hooks: hooks::of(die_at)?,
             secrets: values,
@@ -187,6 +183,12 @@ impl System {
             gomote_idle: coordinator::GOMOTE_IDLE,
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
+        let machines = Arc::new(reverse::Door {
+            config: config.clone(),
+            dashboard: door_dashboard,
+            identities: coordinator.identities(),
+            reception,
+        });
         let coordinator_service = Service::in_process(coordinator.router());
         let shells = coordinator.shells();
         #[cfg(feature = "full")]

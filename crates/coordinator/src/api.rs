@@ -1,6 +1,7 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
 mod legacy;
+mod machine_tokens;
 mod order;
 mod pages;
 pub(crate) mod visible;
@@ -33,6 +34,8 @@ use crate::resolve;
 use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
 use order::Order;
+
+pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
 
 pub(crate) struct Api {
     pub shared: Arc<Shared>,
@@ -238,6 +241,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
         .merge(legacy::routes())
+        .merge(machine_tokens::routes())
         .with_state(Arc::new(api))
 }
 

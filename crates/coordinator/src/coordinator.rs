@@ -19,6 +19,7 @@ use crate::clock::SharedClock;
 use crate::core::{Blocked, Core, Message, Stopped};
 use crate::gomote::{self, Desk, Files, Gomotes};
 use crate::hook::SharedHooks;
+use crate::identity::Identities;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
 use crate::pool::{Pool, PoolEvent, Reception};
@@ -90,6 +91,7 @@ pub enum StartError {
 pub struct Coordinator {
     core: Core,
     routes: Routes,
+    identities: Identities,
     shared: Arc<Shared>,
     finder: Finder,
     shells: Shells,
@@ -154,12 +156,13 @@ impl Coordinator {
         let core =
             Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
                 .await?;
+        let identities = Identities::new(Arc::clone(&shared));
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
         let shells = Shells::new(Arc::clone(&shared), finder.config.clone(), ssh_key);
         let desk =
             Desk { shared: Arc::clone(&shared), finder: finder.clone(), files, shells: shells.clone() };
         let routes = routes.merge(gomote::routes(desk)).merge(ssh::routes(shells.clone()));
-        Ok(Coordinator { core, routes, shared, finder, shells, messages, pool_events })
+        Ok(Coordinator { core, routes, identities, shared, finder, shells, messages, pool_events })
     }
 
     /// Its pages and API, each route with its role.
@@ -175,6 +178,11 @@ impl Coordinator {
     /// The door for those who come by SSH.
     pub fn shells(&self) -> Shells {
         self.shells.clone()
+    }
+
+    /// Knows the machines that dial in by tokens of their own.
+    pub fn identities(&self) -> Identities {
+        self.identities.clone()
     }
 
     /// What it counts.

@@ -15,6 +15,7 @@ mod core;
 mod forecast;
 mod gomote;
 mod hook;
+mod identity;
 pub mod job;
 mod journal;
 mod ledger;
@@ -34,11 +35,15 @@ mod work;
 
 pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use self::ssh::{BadHostKey, Shells, SshHostKey};
-pub use api::{BuildAnswer, BuildRequest, CancelRequest, WhyAnswer, WorkAnswer};
+pub use api::{
+    BuildAnswer, BuildRequest, CancelRequest, MachineTokenAnswer, MachineTokenInfo, MachineTokenList,
+    MachineTokenRequest, WhyAnswer, WorkAnswer,
+};
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};
 pub use core::{Blocked, BlockedRepo, RunningBuild, Status, Stopped, WaitingBuild, WorkerStatus};
 pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
+pub use identity::{Claim, Denied, Identities, Identity};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use measure::Measures;
 pub use pool::{

@@ -949,6 +949,24 @@ impl Client {
         self.call(Method::POST, &path, body).await
     }
 
+    /// Lists the tokens of machines, the oldest first. `GET /api/v1/machine-tokens`
+    pub async fn list_machine_tokens(&self) -> Answer<MachineTokenList> {
+        let path = format!("/api/v1/machine-tokens");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Makes a token by which one machine joins, once; this answer is the only one that shows it. `POST /api/v1/machine-tokens`
+    pub async fn create_machine_token(&self, body: &MachineTokenRequest) -> Answer<MachineTokenAnswer> {
+        let path = format!("/api/v1/machine-tokens");
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Revokes a machine's token, and cuts the machine off. `DELETE /api/v1/machine-tokens/{name}`
+    pub async fn revoke_machine_token(&self, name: &str) -> Answer<()> {
+        let path = format!("/api/v1/machine-tokens/{}", transport::segment(name));
+        self.call(Method::DELETE, &path, None::<&()>).await
+    }
+
     /// Returns this document. `GET /api/v1/openapi.json`
     pub async fn get_document(&self) -> Answer<serde_json::Map<String, serde_json::Value>> {
         let path = format!("/api/v1/openapi.json");

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use buildenv::{Config, Pool};
-use coordinator::{Protocol, Reception, Registration};
+use coordinator::{Claim, Denied, Identities, Protocol, Reception, Registration};
 use dashboard::Dashboard;
 use edge::{Duplex, Taken, Takeover};
 use futures::future::BoxFuture;
@@ -19,11 +20,18 @@ const REVDIAL: &str = "/revdial";
 /// The longest name of a host or a machine.
 const NAME: usize = 255;
 
+/// The longest secret or token that is looked at.
+const SECRET: usize = 255;
+/// Who a machine is must be found out within this time.
+const IDENTIFY: Duration = Duration::from_secs(20);
+
 /// Receives machines.
 pub struct Door {
     pub config: watch::Receiver<Arc<Config>>,
     /// Knows the keys.
     pub dashboard: Dashboard,
+    /// Knows the machines that have tokens of their own.
+    pub identities: Identities,
     pub reception: Reception,
 }
 
@@ -55,18 +63,89 @@ impl Takeover for Door {
             return Box::pin(async move { reception.pick_up(&id, Box::new(stream)).await });
         }
         let is_key = |key: &str, host: &str| self.dashboard.is_builder_key(key, host);
-        match registration(&config, &headers, is_key) {
-            Ok(registration) => Box::pin(async move {
-                tracing::info!(%peer, host = registration.host, name = registration.name, "a machine registers");
-                let (host, name) = (registration.host.clone(), registration.name.clone());
-                let reason = reception.receive(registration, Box::new(stream)).await;
-                tracing::info!(%peer, host, name, reason, "a machine's connection has ended");
-            }),
-            Err(refused) => {
-                tracing::warn!(%peer, status = refused.0, reason = refused.1, "a machine is not received");
-                Box::pin(refuse(stream, refused))
+        let said = said(&config, &headers, is_key);
+        let identities = self.identities.clone();
+        Box::pin(async move {
+            let registered = match said {
+                Ok((registration, shown)) => {
+                    let from = peer.ip().to_canonical().to_string();
+                    identified(&config, &identities, registration, shown, from).await
+                }
+                Err(refused) => Err(refused),
+            };
+            match registered {
+                Ok(registration) => {
+                    tracing::info!(%peer, host = registration.host, name = registration.name, "a machine registers");
+                    let (host, name) = (registration.host.clone(), registration.name.clone());
+                    let reason = reception.receive(registration, Box::new(stream)).await;
+                    tracing::info!(%peer, host, name, reason, "a machine's connection has ended");
+                }
+                Err(refused) => {
+                    tracing::warn!(%peer, status = refused.0, reason = refused.1, "a machine is not received");
+                    refuse(stream, refused).await;
+                }
+            }
+        })
+    }
+}
+
+/// What a machine shows for what it says.
+#[derive(Debug, PartialEq, Eq)]
+enum ShownBy {
+    /// The key of its host, found good.
+    Key,
+    /// A secret of its own, and the token that becomes its identity.
+    Secret { secret: String, token: Option<String>, version: String },
+}
+
+/// Finds out who it is that registers.
+async fn identified(
+    config: &Config,
+    identities: &Identities,
+    registration: Registration,
+    shown: ShownBy,
+    from: String,
+) -> Result<Registration, Refused> {
+    let late =
+        || Refused(503, "who this machine is could not be found out in time; it is to try again".into());
+    let Registration { host, name, .. } = &registration;
+    let registration = match shown {
+        ShownBy::Key => match tokio::time::timeout(IDENTIFY, identities.has(host, name)).await {
+            Err(_) | Ok(Err(_)) => return Err(late()),
+            Ok(Ok(true)) => {
+                let words = "has a token of its own, and is not received by the key of its host";
+                return Err(Refused(412, format!("machine {name:?} of host {host:?} {words}")));
+            }
+            Ok(Ok(false)) => registration,
+        },
+        ShownBy::Secret { secret, token, version } => {
+            let (host, name) = (host.clone(), name.clone());
+            let claim = Claim { host, name, secret, bootstrap: token, from, version };
+            match tokio::time::timeout(IDENTIFY, identities.identify(&claim)).await {
+                Ok(Ok(identity)) => Registration { identity: Some(identity), ..registration },
+                Ok(Err(Denied::Store(_))) | Err(_) => return Err(late()),
+                Ok(Err(denied)) => return Err(Refused(412, denied.to_string())),
             }
         }
+    };
+    // Last: what is configured here is nothing to strangers.
+    placed(config, &registration.host)?;
+    Ok(registration)
+}
+
+/// Whether machines of this host dial in.
+fn placed(config: &Config, host: &str) -> Result<(), Refused> {
+    let known = config.hosts().iter().find(|known| known.name.as_str() == host);
+    match known.map(|known| known.pool) {
+        Some(Pool::Reverse) => Ok(()),
+        Some(other) => {
+            let of = other.as_str();
+            Err(Refused(
+                400,
+                format!("host {host:?} is of pool {of} here: only pool reverse is dialled in to"),
+            ))
+        }
+        None => Err(Refused(400, format!("host {host:?} is not configured here"))),
     }
 }
 
@@ -77,16 +156,17 @@ fn is_near(config: &Config, peer: IpAddr) -> bool {
 }
 
 /// Reads what a machine says of itself, in the order in which the original refuses.
-fn registration(
+fn said(
     config: &Config,
     headers: &HeaderMap,
     is_key: impl Fn(&str, &str) -> bool,
-) -> Result<Registration, Refused> {
-    let text = |name: &str| {
+) -> Result<(Registration, ShownBy), Refused> {
+    let within = |name: &str, longest: usize| {
         let value =
             headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
-        (!value.is_empty() && value.len() <= NAME).then(|| value.to_owned())
+        (!value.is_empty() && value.len() <= longest).then(|| value.to_owned())
     };
+    let text = |name: &str| within(name, NAME);
     let bad = |text: String| Refused(400, text);
     if headers.contains_key("x-go-builder-type") {
         return Err(bad("builders by name (-reverse) are received no longer: use -reverse-type".to_owned()));
@@ -98,23 +178,22 @@ fn registration(
     };
     let name = text("x-go-builder-hostname").ok_or_else(|| bad("X-Go-Builder-Hostname is missing".into()))?;
     let host = text("x-go-host-type").ok_or_else(|| bad("X-Go-Host-Type is missing".into()))?;
+    let instance = text("x-bellwether-instance");
+    let registration = Registration { host, name, instance, protocol, identity: None };
+    if headers.contains_key("x-bellwether-machine") {
+        let secret = within("x-bellwether-machine", SECRET).unwrap_or_default();
+        let token = within("x-bellwether-token", SECRET);
+        let version = text("x-go-builder-version").unwrap_or_default();
+        return Ok((registration, ShownBy::Secret { secret, token, version }));
+    }
     let key = text("x-go-builder-key").unwrap_or_default();
-    if !is_key(&key, &host) {
+    let host = &registration.host;
+    if !is_key(&key, host) {
         let words = "is not good; the server makes it from the key in dashboard.builder_key_file";
         return Err(Refused(412, format!("the key for host {host:?} {words}")));
     }
-    let known = config.hosts().iter().find(|known| known.name.as_str() == host);
-    match known.map(|known| known.pool) {
-        Some(Pool::Reverse) => {}
-        Some(other) => {
-            let of = other.as_str();
-            return Err(bad(format!(
-                "host {host:?} is of pool {of} here: only pool reverse is dialled in to"
-            )));
-        }
-        None => return Err(bad(format!("host {host:?} is not configured here"))),
-    }
-    Ok(Registration { host, name, instance: text("x-bellwether-instance"), protocol })
+    placed(config, host)?;
+    Ok((registration, ShownBy::Key))
 }
 
 async fn refuse(mut stream: Box<dyn Duplex>, refused: Refused) {
@@ -157,15 +236,22 @@ mod tests {
         let config = config("[host.arm]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n");
         let read = |headers: &[(&'static str, &str)]| {
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            registration(&config, &headers.collect(), |key, host| key == format!("key of {host}"))
+            said(&config, &headers.collect(), |key, host| key == format!("key of {host}"))
         };
         let name = ("x-go-builder-hostname", "box1");
         let arm = [name, ("x-go-host-type", "arm"), ("x-go-builder-key", "key of arm")];
-        let v1 = read(&arm).unwrap();
+        let (v1, shown) = read(&arm).unwrap();
+        assert_eq!(shown, ShownBy::Key);
         assert_eq!((v1.host.as_str(), v1.name.as_str(), v1.instance), ("arm", "box1", None));
         assert_eq!(v1.protocol, Protocol::V1);
         let more = [("x-revdial-version", "2"), ("x-bellwether-instance", "i1")];
-        let v2 = read(&[&arm[..], &more].concat()).unwrap();
+        let (v2, _) = read(&[&arm[..], &more].concat()).unwrap();
+        // Who shows a secret has no key; a version is for people.
+        let of_its_own =
+            [name, ("x-go-host-type", "arm"), ("x-bellwether-machine", "s"), ("x-bellwether-token", "t")];
+        let (_, shown) = read(&of_its_own).unwrap();
+        let secret = ShownBy::Secret { secret: "s".into(), token: Some("t".into()), version: String::new() };
+        assert_eq!(shown, secret);
         assert_eq!((v2.protocol, v2.instance.as_deref()), (Protocol::V2, Some("i1")));
         for (headers, status, said) in [
             (&[][..], 400, "X-Go-Builder-Hostname is missing"),

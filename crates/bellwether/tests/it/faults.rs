@@ -8,6 +8,7 @@ mod bucket;
 mod database;
 mod disk;
 mod every_write;
+mod joined;
 mod killed;
 mod let_go;
 mod restored;

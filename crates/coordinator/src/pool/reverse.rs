@@ -22,9 +22,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::link::{Backwards, Direct, Link};
-use self::table::{Key, Seated, Table};
+use self::table::{Came, Key, Seated, Table};
 use super::{Address, Answer, Ask, Pool, PoolError, PoolEvent};
 use crate::clock::{SharedClock, new_id};
+use crate::identity::Identity;
 
 pub use self::table::Shown;
 
@@ -66,6 +67,8 @@ pub struct Registration {
     pub instance: Option<String>,
     /// How it speaks.
     pub protocol: Protocol,
+    /// Who it is, if it has a token of its own and not its host's key.
+    pub identity: Option<Identity>,
 }
 
 /// The reverse pool.
@@ -247,6 +250,21 @@ impl Reception {
         self.0.table().shown()
     }
 
+    /// Has a machine no more whose token was revoked, whatever it does: it is told to end, and what ran there goes elsewhere.
+    pub async fn cut_off(&self, identity: &Identity, host: &str, name: &str) {
+        let gone = self.0.table().revoke(identity, host, name);
+        self.0.changed();
+        for (worker, link) in gone {
+            self.0.tell(PoolEvent::Gone { name: worker, reason: format!("{name} was revoked") }).await;
+            if let Some(link) = link {
+                self.0.tasks.spawn(async move {
+                    end(&link).await;
+                    link.close();
+                });
+            }
+        }
+    }
+
     /// Answers a machine's registration, and has the machine until its connection ends. Returns why it did.
     pub async fn receive(&self, registration: Registration, mut connection: Box<dyn Connection>) -> String {
         if let Err(error) = head::accept(&mut connection).await {
@@ -333,7 +351,13 @@ impl Reception {
         let permit = self.0.sender.reserve().await.map_err(|_| "the server is going down".to_owned())?;
         let (mut leave, older) = {
             let mut table = self.0.table();
-            let (seated, older) = table.sit(key, link.clone(), name, status.version, ours, now);
+            // Since it registered, and before it was somebody to cut off.
+            if registration.identity.as_ref().is_some_and(|identity| table.is_revoked(identity)) {
+                return Err("it was revoked".to_owned());
+            }
+            let identity = registration.identity.clone();
+            let came = Came { version: status.version, ours, since: now, identity };
+            let (seated, older) = table.sit(key, link.clone(), name, came);
             if seated.was_away {
                 permit.send(PoolEvent::Back { name: seated.worker });
             }

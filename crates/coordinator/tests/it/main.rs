@@ -8,6 +8,7 @@ mod faults;
 mod fences;
 mod held;
 mod hooks;
+mod identities;
 mod legacy;
 mod mirror;
 mod orders;
@@ -85,6 +86,10 @@ testkit::on_both! {
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_deleted_is_told_to_end;
+    identities:
+        a_machine_joins_once_and_is_known_by_its_secret,
+        who_is_not_the_machine_is_told_why_and_noted,
+        a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere;
     original:
         an_original_is_given_one_build_and_told_to_end,
         an_original_is_idle_until_it_is_leased_and_busy_then,

@@ -60,8 +60,13 @@ async fn copy(
 }
 
 fn dial(far: &Far, reception: &Reception) -> JoinHandle<String> {
-    let registration =
-        Registration { host: "far".into(), name: "old".into(), instance: None, protocol: Protocol::V2 };
+    let registration = Registration {
+        host: "far".into(),
+        name: "old".into(),
+        instance: None,
+        protocol: Protocol::V2,
+        identity: None,
+    };
     tokio::spawn(dialled(registration, Speaks::Original, far.socket.clone(), reception.clone()))
 }
 

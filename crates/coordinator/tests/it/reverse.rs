@@ -22,7 +22,7 @@ pub const HOST: &str = "[host.far]\npool = \"reverse\"\ntrust = \"trusted\"\nenv
     [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
     [builder.b]\nhost = \"far\"\nrecipe = \"r\"\n";
 
-fn configuration(run: &str) -> String {
+pub fn configuration(run: &str) -> String {
     format!("{HOST}[recipe.r]\nrun = '''{run}'''\n")
 }
 
@@ -38,6 +38,8 @@ pub struct Far {
     pub agent: Child,
     name: String,
     instance: String,
+    /// Who it is, if it has a token of its own.
+    pub identity: Option<coordinator::Identity>,
 }
 
 /// What a machine speaks.
@@ -75,7 +77,13 @@ impl Far {
         for _ in 0..500 {
             if let Ok(status) = client.status().await {
                 let name = name.to_owned();
-                return Far { socket, agent, name, instance: status.bellwether.unwrap().instance };
+                return Far {
+                    socket,
+                    agent,
+                    name,
+                    instance: status.bellwether.unwrap().instance,
+                    identity: None,
+                };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -93,11 +101,12 @@ impl Far {
             name: self.name.clone(),
             instance: Some(self.instance.clone()),
             protocol: Protocol::V2,
+            identity: self.identity.clone(),
         }
     }
 
     /// Dials in; aborted, all connections break.
-    fn dial(&self, reception: &Reception) -> JoinHandle<String> {
+    pub fn dial(&self, reception: &Reception) -> JoinHandle<String> {
         tokio::spawn(dialled(self.registration(), Speaks::Ours, self.socket.clone(), reception.clone()))
     }
 

@@ -38,6 +38,8 @@ pub struct World {
     pub config: watch::Sender<Arc<Config>>,
     pub secrets: BTreeMap<String, String>,
     pub gomote_idle: Duration,
+    /// Where machines dial in, for whoever cuts one off.
+    pub reception: Option<coordinator::Reception>,
     // Fields are dropped in this order: the workers end before their directories go.
     _workers: Workers,
     pub dir: tempfile::TempDir,
@@ -158,6 +160,7 @@ impl World {
             mirror: Arc::default(),
             clock: Arc::default(),
             gomote_idle: Duration::from_secs(1800),
+            reception: None,
             config,
             secrets: BTreeMap::new(),
             _workers: workers,
@@ -245,7 +248,7 @@ impl World {
 
     pub async fn start_at(&self, pool: Arc<dyn Pool>, hooks: SharedHooks, dashboard: Service) -> Running {
         let handles = Handles {
-            reception: None,
+            reception: self.reception.clone(),
             db: self.db.clone(),
             objects: self.objects.clone(),
             dashboard,
@@ -267,11 +270,11 @@ impl World {
         };
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());
-        let measures = coordinator.measures();
+        let (measures, identities) = (coordinator.measures(), coordinator.identities());
         let shells = coordinator.shells();
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
-        Running { service, measures, shells, _drain: drain, stop, task }
+        Running { service, measures, identities, shells, _drain: drain, stop, task }
     }
 
     /// Waits for a build of a cell to be there and as wanted.
@@ -366,6 +369,7 @@ pub struct Running {
     pub service: Service,
     measures: Measures,
     pub shells: Shells,
+    pub identities: coordinator::Identities,
     _drain: CancellationToken,
     pub stop: CancellationToken,
     pub task: JoinHandle<Stopped>,
@@ -384,6 +388,11 @@ impl Running {
 
     pub async fn status(&self) -> Status {
         self.service.get_json("/api/v1/status").await.unwrap()
+    }
+
+    /// The service, as somebody who runs it.
+    pub fn admin(&self) -> Service {
+        self.service.clone().asking_as(transport::Viewer::known("ann", transport::Role::Admin))
     }
 
     pub async fn post(&self, path: &str) -> serde_json::Value {

@@ -96,9 +96,10 @@ mod server {
                 names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
             }
         }
-        // These have tests of their own below: they need somebody who asks, or a start before.
-        for name in ["take_over", "cancel", "retry", "gomote", "gomote_end"] {
-            assert!(names.remove(name), "{name} is gone");
+        // These have tests of their own below, or in `joined`: they need somebody who asks, or a start before.
+        let below = ["take_over", "cancel", "retry", "gomote", "gomote_end"];
+        for name in below.iter().chain(super::super::joined::POINTS) {
+            assert!(names.remove(*name), "{name} is gone");
         }
         assert!(names.len() >= 8, "{names:?}");
         for name in names {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use store::{Micros, WorkerId};
 
 use super::Registration;
+use crate::identity::Identity;
 use crate::pool::{Address, Machine};
 
-/// So many processes that were deleted are remembered.
-const DELETED: usize = 1000;
+/// So many processes that were deleted are remembered, and so many machines that were revoked.
+const REMEMBERED: usize = 1000;
 
 /// A machine's process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,11 +58,22 @@ pub struct Shown {
     pub since: Micros,
 }
 
+/// A machine that comes.
+#[derive(Debug, Clone)]
+pub(super) struct Came {
+    /// The version of the original's protocol that it speaks.
+    pub version: i32,
+    /// Whether it is an agent of ours.
+    pub ours: bool,
+    /// When it came.
+    pub since: Micros,
+    /// Who it is, if it has a token of its own.
+    pub identity: Option<Identity>,
+}
+
 struct Seat<L> {
     worker: WorkerId,
-    ours: bool,
-    version: i32,
-    since: Micros,
+    came: Came,
     /// What it opened; none while it is away.
     link: Option<L>,
     /// Counts its comings and goings.
@@ -72,12 +84,13 @@ struct Seat<L> {
 pub(super) struct Table<L> {
     seats: BTreeMap<Key, Seat<L>>,
     deleted: VecDeque<Key>,
+    revoked: VecDeque<Identity>,
     turns: u64,
 }
 
 impl<L> Default for Table<L> {
     fn default() -> Self {
-        Table { seats: BTreeMap::new(), deleted: VecDeque::new(), turns: 0 }
+        Table { seats: BTreeMap::new(), deleted: VecDeque::new(), revoked: VecDeque::new(), turns: 0 }
     }
 }
 
@@ -124,15 +137,8 @@ impl<L: Clone> Table<L> {
 
     /// Gives a machine a place, or its own again. `worker` is what it is called if it had none. Also returns what it has
     /// open since before, and does not need any more.
-    pub fn sit(
-        &mut self,
-        key: Key,
-        link: L,
-        worker: WorkerId,
-        version: i32,
-        ours: bool,
-        since: Micros,
-    ) -> (Seated, Option<L>) {
+    pub fn sit(&mut self, key: Key, link: L, worker: WorkerId, came: Came) -> (Seated, Option<L>) {
+        let (version, ours) = (came.version, came.ours);
         let turn = self.turn();
         // One that comes back says nothing of another machine of its name; one that is new was started in its stead.
         let is_new = !self.seats.contains_key(&key);
@@ -150,7 +156,7 @@ impl<L: Clone> Table<L> {
         let (before, older) = self.seats.remove(&key).map(|seat| (seat.worker, seat.link)).unzip();
         let worker_now = before.unwrap_or(worker);
         let was_away = matches!(older, Some(None));
-        let seat = Seat { worker: worker_now, ours, version, since, link: Some(link), turn };
+        let seat = Seat { worker: worker_now, came, link: Some(link), turn };
         self.seats.insert(key.clone(), seat);
         (Seated { key, worker: worker_now, turn, is_new, was_away, replaced, ours, version }, older.flatten())
     }
@@ -161,14 +167,15 @@ impl<L: Clone> Table<L> {
             return None;
         }
         let turn = self.turn();
-        let seat = Seat { worker, ours: true, version: 0, since: Micros::default(), link: None, turn };
+        let came = Came { version: 0, ours: true, since: Micros::default(), identity: None };
+        let seat = Seat { worker, came, link: None, turn };
         self.seats.insert(key, seat);
         Some(turn)
     }
 
     /// Takes the place of an original whose connection has ended, and says whose it was: nobody comes back to it.
     pub fn end_original(&mut self, key: &Key, turn: u64) -> Option<WorkerId> {
-        self.seats.get(key).filter(|seat| seat.turn == turn && !seat.ours)?;
+        self.seats.get(key).filter(|seat| seat.turn == turn && !seat.came.ours)?;
         self.seats.remove(key).map(|seat| seat.worker)
     }
 
@@ -197,13 +204,34 @@ impl<L: Clone> Table<L> {
         let key = self.seats.iter().find(|(_, seat)| seat.worker == worker).map(|(key, _)| key.clone())?;
         let seat = self.seats.remove(&key)?;
         // No connection of an original comes twice.
-        if seat.ours {
-            if self.deleted.len() == DELETED {
+        if seat.came.ours {
+            if self.deleted.len() == REMEMBERED {
                 self.deleted.pop_front();
             }
             self.deleted.push_back(key);
         }
         Some(seat.link)
+    }
+
+    /// Takes the places of a revoked machine away for ever, and gives each with what it had open. One that has not come back
+    /// since a new start of the server is known by its name alone, which nobody else may have had.
+    pub fn revoke(&mut self, identity: &Identity, host: &str, name: &str) -> Vec<(WorkerId, Option<L>)> {
+        if self.revoked.len() == REMEMBERED {
+            self.revoked.pop_front();
+        }
+        self.revoked.push_back(identity.clone());
+        let is = |key: &Key, seat: &Seat<L>| match &seat.came.identity {
+            Some(its) => its == identity,
+            None => seat.link.is_none() && key.host == host && key.name == name,
+        };
+        let gone: Vec<Key> =
+            self.seats.iter().filter(|(key, seat)| is(key, seat)).map(|(key, _)| key.clone()).collect();
+        gone.iter().filter_map(|key| self.seats.remove(key)).map(|seat| (seat.worker, seat.link)).collect()
+    }
+
+    /// Whether the machine was revoked while this server runs.
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revoked.contains(identity)
     }
 
     pub fn was_deleted(&self, key: &Key) -> bool {
@@ -221,8 +249,8 @@ impl<L: Clone> Table<L> {
 
     /// The machines that outlive a coordinator.
     pub fn machines(&self) -> Vec<Machine> {
-        let ours = self.seats.iter().filter(|(_, seat)| seat.ours);
-        ours.map(|(key, seat)| machine(key, seat.worker, seat.ours, seat.version)).collect()
+        let ours = self.seats.iter().filter(|(_, seat)| seat.came.ours);
+        ours.map(|(key, seat)| machine(key, seat.worker, seat.came.ours, seat.came.version)).collect()
     }
 
     /// The machines that are connected.
@@ -233,8 +261,8 @@ impl<L: Clone> Table<L> {
                 host: key.host.clone(),
                 name: key.name.clone(),
                 worker: seat.worker,
-                version: seat.version,
-                since: seat.since,
+                version: seat.came.version,
+                since: seat.came.since,
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 use store::{Micros, WorkerId};
 
-use super::table::{Key, Table};
+use super::table::{Came, Key, Table};
+use crate::identity::Identity;
 
 fn key(name: &str, instance: u8) -> Key {
     Key { host: "far".into(), name: name.into(), instance: instance.to_string() }
@@ -10,18 +11,42 @@ fn worker(n: u8) -> WorkerId {
     WorkerId::new(Micros(0), &mut |buffer: &mut [u8]| buffer.fill(n))
 }
 
+fn comes(ours: bool, since: i64) -> Came {
+    Came { version: 29, ours, since: Micros(since), identity: None }
+}
+
+#[test]
+fn a_revoked_machine_has_no_place_and_the_others_have_theirs() {
+    let mut table = Table::default();
+    let of = |identity: &str| Came { identity: Some(Identity::new(identity)), ..comes(true, 0) };
+    table.sit(key("a", 1), 'x', worker(1), of("one"));
+    let (away, _) = table.sit(key("a", 2), 'y', worker(2), of("one"));
+    table.leave(&key("a", 2), away.turn).unwrap();
+    table.sit(key("b", 1), 'z', worker(3), of("two"));
+    // Known from before a new start, and one of the same name by the key of another host.
+    table.keep(key("a", 3), worker(4)).unwrap();
+    let other = Key { host: "near".into(), ..key("a", 1) };
+    table.sit(other.clone(), 'n', worker(5), comes(true, 0));
+    assert!(!table.is_revoked(&Identity::new("one")));
+    let gone = table.revoke(&Identity::new("one"), "far", "a");
+    assert_eq!(gone, [(worker(1), Some('x')), (worker(2), None), (worker(4), None)]);
+    assert!(table.is_revoked(&Identity::new("one")) && !table.is_revoked(&Identity::new("two")));
+    assert!(table.knows(&key("b", 1)) && table.knows(&other) && !table.knows(&key("a", 1)));
+    assert_eq!(table.revoke(&Identity::new("one"), "far", "a"), []);
+}
+
 #[test]
 fn a_place_is_kept_while_its_machine_is_away_and_given_up_once() {
     let mut table = Table::default();
-    let (first, older) = table.sit(key("a", 1), 'x', worker(1), 29, true, Micros(0));
+    let (first, older) = table.sit(key("a", 1), 'x', worker(1), comes(true, 0));
     assert!(first.is_new && older.is_none());
     let away = table.leave(&key("a", 1), first.turn).unwrap();
     assert_eq!(table.link(&key("a", 1)), Some(None));
-    let (again, older) = table.sit(key("a", 1), 'y', worker(2), 29, true, Micros(0));
+    let (again, older) = table.sit(key("a", 1), 'y', worker(2), comes(true, 0));
     assert_eq!((again.worker, again.is_new, older), (worker(1), false, None));
     assert_eq!(table.give_up(&key("a", 1), away), None, "it has come back");
     // By another connection, before the one before is known to have ended.
-    let (third, older) = table.sit(key("a", 1), 'z', worker(3), 29, true, Micros(0));
+    let (third, older) = table.sit(key("a", 1), 'z', worker(3), comes(true, 0));
     assert_eq!((third.worker, older), (worker(1), Some('y')));
     assert_eq!(table.leave(&key("a", 1), again.turn), None);
     assert_eq!(table.link(&key("a", 1)), Some(Some('z')));
@@ -33,17 +58,17 @@ fn a_place_is_kept_while_its_machine_is_away_and_given_up_once() {
 #[test]
 fn a_process_started_anew_takes_the_place_of_one_that_is_away_and_not_of_one_that_is_here() {
     let mut table = Table::default();
-    let (first, _) = table.sit(key("a", 1), 'x', worker(1), 29, true, Micros(0));
-    let (twin, _) = table.sit(key("a", 2), 'y', worker(2), 29, true, Micros(0));
+    let (first, _) = table.sit(key("a", 1), 'x', worker(1), comes(true, 0));
+    let (twin, _) = table.sit(key("a", 2), 'y', worker(2), comes(true, 0));
     assert_eq!(twin.replaced, [], "two machines of one name");
     table.leave(&key("a", 1), first.turn).unwrap();
-    let (anew, _) = table.sit(key("a", 3), 'z', worker(3), 29, true, Micros(0));
+    let (anew, _) = table.sit(key("a", 3), 'z', worker(3), comes(true, 0));
     assert_eq!(anew.replaced, [worker(1)]);
     assert_eq!(table.machines().len(), 2);
     // Both were away, as over a new start of the server: the first that comes back leaves the other its place.
     table.leave(&key("a", 2), twin.turn).unwrap();
     table.leave(&key("a", 3), anew.turn).unwrap();
-    let (back, _) = table.sit(key("a", 2), 'y', worker(4), 29, true, Micros(0));
+    let (back, _) = table.sit(key("a", 2), 'y', worker(4), comes(true, 0));
     assert_eq!((back.replaced, table.machines().len()), (Vec::new(), 2));
 }
 
@@ -54,7 +79,7 @@ fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
     assert_eq!(table.keep(key("a", 1), worker(9)), None);
     assert_eq!(table.machines()[0].name, worker(1));
     assert!(table.shown().is_empty(), "it is not connected");
-    let (came, _) = table.sit(key("a", 1), 'x', worker(2), 29, true, Micros(0));
+    let (came, _) = table.sit(key("a", 1), 'x', worker(2), comes(true, 0));
     assert_eq!((came.worker, came.is_new), (worker(1), false));
     assert_eq!(table.give_up(&key("a", 1), away), None);
     assert_eq!(table.delete(worker(1)), Some(Some('x')));
@@ -66,7 +91,7 @@ fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
 #[test]
 fn an_original_has_a_place_while_it_is_connected_and_no_longer() {
     let mut table = Table::default();
-    let (came, _) = table.sit(key("a", 1), 'x', worker(1), 29, false, Micros(7));
+    let (came, _) = table.sit(key("a", 1), 'x', worker(1), comes(false, 7));
     let address = came.machine().address.unwrap();
     assert!(matches!(address, crate::pool::Address::Original { .. }));
     assert_eq!(Key::of(&address).as_ref(), Some(&key("a", 1)));
@@ -78,10 +103,10 @@ fn an_original_has_a_place_while_it_is_connected_and_no_longer() {
     assert_eq!(table.end_original(&key("a", 1), came.turn), None);
     assert!(table.shown().is_empty());
     // One of ours keeps its place.
-    let (ours, _) = table.sit(key("b", 1), 'y', worker(2), 29, true, Micros(7));
+    let (ours, _) = table.sit(key("b", 1), 'y', worker(2), comes(true, 7));
     assert_eq!(table.end_original(&key("b", 1), ours.turn), None);
     // Used and deleted, it takes no room in what is remembered.
-    table.sit(key("c", 1), 'z', worker(3), 29, false, Micros(7));
+    table.sit(key("c", 1), 'z', worker(3), comes(false, 7));
     assert_eq!(table.delete(worker(3)), Some(Some('z')));
     assert!(!table.was_deleted(&key("c", 1)) && !table.knows(&key("c", 1)));
 }
@@ -98,7 +123,7 @@ proptest::proptest! {
             let turn = turns.get(usize::from(pick) % turns.len().max(1)).cloned();
             match (step, turn) {
                 (0 | 1, _) => {
-                    let (came, _) = table.sit(key.clone(), n, worker, 29, true, Micros(0));
+                    let (came, _) = table.sit(key.clone(), n, worker, comes(true, 0));
                     turns.push((key, came.turn));
                 }
                 (2, Some((key, turn))) => turns.extend(table.leave(&key, turn).map(|away| (key, away))),

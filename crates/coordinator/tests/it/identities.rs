@@ -1,0 +1,178 @@
+//! Machines with tokens of their own: who is taken for whom, and what becomes of one that is revoked.
+
+use std::sync::Arc;
+
+use coordinator::{Claim, Denied, Identity, MachineTokenAnswer, MachineTokenList, NoHooks};
+use dashboard::api::Outcome;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use transport::{CallError, Role, Service, Viewer};
+
+use crate::reverse::{Far, HOST, configuration, pool, until_logged};
+use crate::world::{Running, World};
+
+const TOKENS: &str = "/api/v1/machine-tokens";
+
+async fn token(on: &Service, name: &str) -> String {
+    let body = json!({"name": name, "host": "far"});
+    on.call_json::<_, MachineTokenAnswer>(Method::POST, TOKENS, Some(&body)).await.unwrap().token
+}
+
+async fn revoke(on: &Service, name: &str) -> Result<(), CallError> {
+    on.call_json::<Value, ()>(Method::DELETE, &format!("{TOKENS}/{name}"), None).await
+}
+
+/// What a machine shows whose secret is made of this digit.
+fn claim(name: &str, digit: &str, token: Option<&str>) -> Claim {
+    Claim {
+        host: "far".into(),
+        name: name.into(),
+        secret: digit.repeat(64),
+        bootstrap: token.map(str::to_owned),
+        from: "192.0.2.7".into(),
+        version: "29".into(),
+    }
+}
+
+async fn identify(running: &Running, claim: Claim) -> Result<Identity, Denied> {
+    running.identities.identify(&claim).await
+}
+
+fn configured() -> String {
+    format!(
+        "{HOST}[host.near]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n[recipe.r]\nrun = \"true\"\n"
+    )
+}
+
+async fn deeds(world: &World) -> Vec<String> {
+    let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
+    let deed =
+        |row: store::audit::AuditRow| format!("{} {} {}", row.deed.actor, row.deed.action, row.deed.target);
+    rows.into_iter().map(deed).collect()
+}
+
+pub async fn a_machine_joins_once_and_is_known_by_its_secret(world: World) {
+    world.configure(&configured());
+    let running = world.start().await;
+    let admin = running.admin();
+    let made = token(&admin, "box").await;
+    let first = identify(&running, claim("box", "a", Some(&made))).await.unwrap();
+    // It has not heard of that, and shows the same again; later on its secret alone.
+    assert_eq!(identify(&running, claim("box", "a", Some(&made))).await.unwrap(), first);
+    world.clock.turn(7200);
+    assert_eq!(identify(&running, claim("box", "a", None)).await.unwrap(), first);
+    // The same over a new start of the server.
+    running.kill().await;
+    let running = world.start().await;
+    assert_eq!(identify(&running, claim("box", "a", Some(&made))).await.unwrap(), first);
+    let list: MachineTokenList = running.admin().get_json(TOKENS).await.unwrap();
+    let [box_] = &*list.machine_tokens else { panic!("{list:?}") };
+    assert_eq!((box_.name.as_str(), box_.host.as_str(), box_.maker.as_str()), ("box", "far", "ann"));
+    assert_eq!((box_.seen_from.as_deref(), box_.version.as_deref()), (Some("192.0.2.7"), Some("29")));
+    assert!(box_.joined.is_some() && box_.joined < box_.seen, "{box_:?}");
+    assert_eq!(deeds(&world).await, ["ann machine_token_create box", "machine box machine_join box"]);
+    assert!(running.identities.has("far", "box").await.unwrap());
+    assert!(!running.identities.has("near", "box").await.unwrap(), "another host's is free");
+    // Nothing that works is in the database.
+    let rows = store::machine_tokens::list(&mut world.db.read().await.unwrap()).await.unwrap();
+    let text = format!("{rows:?}");
+    assert!(!text.contains(&made) && !text.contains(&"a".repeat(64)), "{text}");
+}
+
+pub async fn who_is_not_the_machine_is_told_why_and_noted(world: World) {
+    world.configure(&configured());
+    let running = world.start().await;
+    let admin = running.admin();
+    let (used, late, fresh) =
+        (token(&admin, "box").await, token(&admin, "late").await, token(&admin, "new").await);
+    identify(&running, claim("box", "a", Some(&used))).await.unwrap();
+    world.clock.turn(3601);
+    let host = |host: &str, claim: Claim| Claim { host: host.into(), ..claim };
+    let (wrong, short) =
+        (format!("bwm_{}", "0".repeat(64)), Claim { secret: "a".into(), ..claim("box", "a", None) });
+    let over = token(&admin, "over").await;
+    revoke(&admin, "over").await.unwrap();
+    for (shown, words) in [
+        (short, "64 hexadecimal digits"),
+        (
+            claim("box", "b", None),
+            "is not known here, and it shows no token; make one with `bellwether token create machine box --host far`",
+        ),
+        (claim("box", "b", Some(&wrong)), "this token is not known here"),
+        // Replayed: by somebody with a secret of their own.
+        (claim("box", "b", Some(&used)), "the token of machine \"box\" was used already"),
+        (claim("late", "b", Some(&late)), "the token of machine \"late\" was not used before its end"),
+        // Stolen, by another machine; and the machine's own secret.
+        (claim("chest", "b", Some(&fresh)), "the token of machine \"new\", and not of \"chest\""),
+        (claim("chest", "a", None), "the token of machine \"box\", and not of \"chest\""),
+        (host("near", claim("box", "a", None)), "machine \"box\" is of host \"far\", and not of \"near\""),
+        (
+            host("near", claim("new", "b", Some(&fresh))),
+            "machine \"new\" is of host \"far\", and not of \"near\"",
+        ),
+        (claim("over", "b", Some(&over)), "machine \"over\" was revoked"),
+    ] {
+        let denied = identify(&running, shown.clone()).await.unwrap_err().to_string();
+        assert!(denied.contains(words), "{words}: {denied}");
+        // Again and again, and one row.
+        identify(&running, shown).await.unwrap_err();
+    }
+    let noted = deeds(&world).await;
+    let denied: Vec<_> = noted.iter().filter(|deed| deed.contains("machine_denied")).collect();
+    assert_eq!(denied.len(), 10, "one for each reason of each machine: {denied:#?}");
+    let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
+    let all = format!("{rows:?}");
+    assert!(all.contains("said to be chest of far, from 192.0.2.7"), "{all}");
+    assert!(!all.contains(&used) && !all.contains(&wrong) && !all.contains(&"b".repeat(64)), "{all}");
+    // Who may not, and what can't be.
+    for viewer in [Viewer::known("bob", Role::Developer), Viewer::known("m1", Role::Builder)] {
+        let as_them = running.service.clone().asking_as(viewer);
+        let refused = as_them.get_json::<MachineTokenList>(TOKENS).await.unwrap_err();
+        assert!(refused.is_status(StatusCode::FORBIDDEN), "{refused}");
+    }
+    for (body, status, words) in [
+        (json!({"name": "box", "host": "far"}), 409, "has a token already"),
+        (json!({"name": "../box", "host": "far"}), 400, "no name of a machine"),
+        (json!({"name": "x", "host": "nowhere"}), 400, "not configured"),
+        (json!({"name": "x", "host": "here"}), 400, "of pool local"),
+        (json!({"name": "x", "host": "far", "expires_in": 0}), 400, "expires_in"),
+    ] {
+        let said = admin.call_json::<_, Value>(Method::POST, TOKENS, Some(&body)).await;
+        let Err(CallError::Refused { status: got, error }) = said else { panic!("{body}: {said:?}") };
+        assert!(got == status && error.message.contains(words), "{body}: {got} {error:?}");
+    }
+    assert!(revoke(&admin, "nobody").await.unwrap_err().is_status(StatusCode::NOT_FOUND));
+}
+
+pub async fn a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere(mut world: World) {
+    let turns = world.dir.path().join("turns").display().to_string();
+    world.configure(&configuration(&format!("echo first; mkdir {turns} || exit 0; sleep 600")));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let admin = running.admin();
+    let made = token(&admin, "box").await;
+    let mut far = Far::start(&world).await;
+    far.identity = Some(identify(&running, claim("box", "a", Some(&made))).await.unwrap());
+    let dialled = far.dial(&reception);
+    until_logged(&world, "first").await;
+    revoke(&admin, "box").await.unwrap();
+    // At once, and told to end; it is not let in again.
+    assert!(reception.connected().is_empty());
+    tokio::time::timeout(crate::world::PATIENCE, dialled).await.unwrap().unwrap();
+    let mut agent = far.agent;
+    tokio::time::timeout(crate::world::PATIENCE, agent.wait()).await.unwrap().unwrap();
+    let denied = identify(&running, claim("box", "a", Some(&made))).await.unwrap_err();
+    assert!(matches!(denied, Denied::Revoked { .. }), "{denied}");
+    // What had been let in just before finds no place either.
+    let mut late = Far::start_as(&world, "late").await;
+    late.identity = far.identity;
+    let reason = tokio::time::timeout(crate::world::PATIENCE, late.dial(&reception)).await.unwrap().unwrap();
+    assert_eq!(reason, "it was revoked");
+    let other = Far::start_as(&world, "chest").await;
+    let _other = other.dial(&reception);
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 2), "{build:?}");
+    assert_eq!(build.attempts[0].outcome, Some(Outcome::InfraFailed), "{build:?}");
+}

@@ -7,12 +7,14 @@ use clap::{Args, Parser, Subcommand};
 mod api;
 mod gomote;
 mod import;
+mod machines;
 mod state;
 mod tree;
 
 pub use api::Events;
 pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
 pub use import::Import;
+pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};
 
@@ -78,6 +80,8 @@ pub enum Command {
     /// Holds a clean machine of a builder for you: put files there, run commands, bring results
     #[command(subcommand)]
     Gomote(Gomote),
+    /// Lists machines; sets one aside with a reason and an end, drains it, lets it work again
+    Machines(Machines),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
     /// Copies a server's state, which may be in use, into a new directory

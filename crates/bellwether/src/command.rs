@@ -13,6 +13,7 @@ mod gomote;
 mod import;
 mod init;
 mod log;
+mod machines;
 mod news;
 mod once;
 mod repro;
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,
         Command::Gomote(args) => gomote::run(args).await,
+        Command::Machines(args) => machines::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,

@@ -2,6 +2,7 @@
 
 mod legacy;
 mod machine_tokens;
+mod machines;
 mod order;
 mod pages;
 pub(crate) mod visible;
@@ -34,6 +35,8 @@ use crate::resolve;
 use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
 use order::Order;
+
+pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
 
@@ -242,6 +245,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .route("/pools", get(Role::Reader, pages::pools))
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
+        .merge(machines::routes())
         .with_state(Arc::new(api))
 }
 

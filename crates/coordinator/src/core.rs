@@ -3,6 +3,7 @@
 //! It writes nothing of a build itself: rows are made by whoever brings work, and moved on by the drivers. What it holds in
 //! memory can be read back from the database at any time, which is what a start does.
 
+mod asides;
 mod hold;
 mod machines;
 mod needs;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use buildlet_client::BuildletClient;
 use store::builds::BuildRow;
+use store::set_asides::SetAsideRow;
 use store::{BuildId, Micros, StoreError, WorkerId, attempts, builds};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -28,6 +30,9 @@ use crate::ledger::LEAD;
 use crate::pool::{Address, Pool, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use asides::Asides;
+pub(crate) use asides::Meanwhile;
+pub use asides::SetAside;
 use hold::hold_request;
 use machines::Worker;
 use rows::Rows;
@@ -48,6 +53,17 @@ pub(crate) enum Message {
     Hold(Box<Hold>, oneshot::Sender<Granted>),
     /// They do not wait any more.
     Unhold(BuildId),
+    /// A machine is to be kept from work. Answered once it is.
+    SetAside(Box<SetAsideRow>, Meanwhile, oneshot::Sender<()>),
+    /// A machine may work again. Answered once it may.
+    Resume {
+        /// Its host.
+        host: String,
+        /// What it calls itself, or its id.
+        name: String,
+        /// Told.
+        done: oneshot::Sender<()>,
+    },
     /// Why does it wait?
     Why(BuildId, oneshot::Sender<Option<Wait>>),
     /// How do things stand?
@@ -76,6 +92,8 @@ pub(crate) struct Core {
     /// Builds of which a retry was asked for while their driver was not quite at its end.
     again: HashSet<BuildId>,
     workers: HashMap<WorkerId, Worker>,
+    /// Machines that people keep from work.
+    asides: Asides,
     /// Who waits for a machine to hold.
     holds: HashMap<BuildId, (Hold, oneshot::Sender<Granted>)>,
     /// What is held: the machine, and whom to tell that it is gone.
@@ -132,9 +150,12 @@ impl Core {
                 },
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 changed = self.config.changed() => if changed.is_ok() { self.configure() },
-                _ = tick.tick() => if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
-                    self.apply(Event::Tick);
-                },
+                _ = tick.tick() => {
+                    self.end_asides();
+                    if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
+                        self.apply(Event::Tick);
+                    }
+                }
                 _ = later.tick(), if !self.requeue_later.is_empty() => {
                     for build in self.requeue_later.clone() {
                         self.requeue(build).await;
@@ -279,6 +300,14 @@ impl Core {
                     self.shared.gomotes.forget(build);
                 }
             }
+            Message::SetAside(row, meanwhile, done) => {
+                self.set_aside(*row, meanwhile);
+                let _ = done.send(());
+            }
+            Message::Resume { host, name, done } => {
+                self.resume(&host, &name);
+                let _ = done.send(());
+            }
             Message::Why(build, answer) => {
                 let _ = answer.send(self.scheduler.why(build));
             }
@@ -323,10 +352,12 @@ impl Core {
         let mut workers: Vec<_> = (self.workers.iter())
             .map(|(name, worker)| WorkerStatus {
                 worker: *name,
+                name: worker.called(*name),
                 host: worker.host.clone(),
                 pool: worker.pool.name().to_owned(),
                 state: worker.state.to_owned(),
                 reason: worker.reason.clone(),
+                set_aside: self.aside_of(*name).cloned(),
                 away: worker.away,
                 detail: worker.machine.as_ref().map(|machine| machine.detail.clone()).unwrap_or_default(),
                 since: worker.created,
@@ -424,7 +455,7 @@ impl Core {
                 self.set_state(worker, "set_aside", Some(reason.clone()));
                 self.recount(&host);
                 self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
-                self.apply(Event::MachineSetAside { worker, host });
+                self.apply(Event::MachineSetAside { worker, host, why: String::new() });
             }
             Fate::Used(reason) => self.end(worker, reason),
             Fate::Lost(reason) => {

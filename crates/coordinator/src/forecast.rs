@@ -110,11 +110,21 @@ mod tests {
     }
 
     fn pool(capacity: u32) -> Reason {
-        Reason::Pool { host: "h".into(), busy: 0, starting: 0, capacity, set_aside: 0, away: 0 }
+        Reason::Pool {
+            host: "h".into(),
+            busy: 0,
+            starting: 0,
+            capacity,
+            set_aside: 0,
+            set_aside_why: Vec::new(),
+            away: 0,
+        }
     }
 
     fn status(running: Vec<RunningBuild>, queued: Vec<WaitingBuild>) -> Status {
         let machine = |one: &RunningBuild| WorkerStatus {
+            name: String::new(),
+            set_aside: None,
             away: false,
             worker: one.worker,
             host: "h".into(),

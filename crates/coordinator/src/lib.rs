@@ -36,12 +36,12 @@ mod work;
 pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{
-    BuildAnswer, BuildRequest, CancelRequest, MachineTokenAnswer, MachineTokenInfo, MachineTokenList,
-    MachineTokenRequest, WhyAnswer, WorkAnswer,
+    BuildAnswer, BuildRequest, CancelRequest, MachineInfo, MachineList, MachineTokenAnswer, MachineTokenInfo,
+    MachineTokenList, MachineTokenRequest, ResumeRequest, SetAsideRequest, WhyAnswer, WorkAnswer,
 };
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};
-pub use core::{Blocked, BlockedRepo, RunningBuild, Status, Stopped, WaitingBuild, WorkerStatus};
+pub use core::{Blocked, BlockedRepo, RunningBuild, SetAside, Status, Stopped, WaitingBuild, WorkerStatus};
 pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use identity::{Claim, Denied, Identities, Identity};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};

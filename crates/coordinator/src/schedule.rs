@@ -149,6 +149,9 @@ pub enum Event {
         worker: WorkerId,
         /// Its host.
         host: String,
+        /// Whose word it is, and why and until when, for those who wait; empty if it is nobody's.
+        #[serde(default)]
+        why: String,
     },
     /// A free machine can't be reached for now. It counts again with the next [`Event::MachineIdle`].
     MachineAway {

@@ -43,13 +43,12 @@ pub async fn put(tx: &mut Tx, row: &SetAsideRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lets a machine work again.
+/// Lets a machine work again. Returns whether it was kept from it.
 ///
 /// # Errors
 /// The database's.
-pub async fn remove(tx: &mut Tx, host: &str, name: &str) -> Result<(), StoreError> {
-    REMOVE.query().bind(host).bind(name).execute(tx.conn()).await?;
-    Ok(())
+pub async fn remove(tx: &mut Tx, host: &str, name: &str) -> Result<bool, StoreError> {
+    Ok(REMOVE.query().bind(host).bind(name).execute(tx.conn()).await?.rows_affected() == 1)
 }
 
 /// Returns all that have not ended.

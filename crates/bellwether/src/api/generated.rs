@@ -967,6 +967,24 @@ impl Client {
         self.call(Method::DELETE, &path, None::<&()>).await
     }
 
+    /// Lists machines: what each does, and who has set it aside and why. `GET /api/v1/machines`
+    pub async fn list_machines(&self) -> Answer<MachineList> {
+        let path = format!("/api/v1/machines");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lets a machine work again; one that the server has set aside by itself is cleaned first. `POST /api/v1/machines/{name}/resume`
+    pub async fn resume_machine(&self, name: &str, body: Option<&ResumeRequest>) -> Answer<MachineInfo> {
+        let path = format!("/api/v1/machines/{}/resume", transport::segment(name));
+        self.call(Method::POST, &path, body).await
+    }
+
+    /// Keeps a machine from work; it finishes what it does, unless told otherwise. `POST /api/v1/machines/{name}/set-aside`
+    pub async fn set_machine_aside(&self, name: &str, body: &SetAsideRequest) -> Answer<MachineInfo> {
+        let path = format!("/api/v1/machines/{}/set-aside", transport::segment(name));
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
     /// Returns this document. `GET /api/v1/openapi.json`
     pub async fn get_document(&self) -> Answer<serde_json::Map<String, serde_json::Value>> {
         let path = format!("/api/v1/openapi.json");

@@ -8,7 +8,7 @@ use store::{Micros, WorkerId, workers};
 use super::Core;
 use crate::clock::new_id;
 use crate::journal::Note;
-use crate::pool::{Ask, Machine, Pool, PoolError, PoolEvent};
+use crate::pool::{Address, Ask, Machine, Pool, PoolError, PoolEvent};
 use crate::schedule::Event;
 
 pub(super) struct Worker {
@@ -20,12 +20,23 @@ pub(super) struct Worker {
     pub(super) created: Micros,
     /// Whether it can't be reached for now.
     pub(super) away: bool,
+    /// Whether it is set aside by somebody's word, and clean.
+    pub(super) by_person: bool,
 }
 
 impl Worker {
     pub(super) fn starting(host: &str, pool: &Arc<dyn Pool>, created: Micros) -> Worker {
         let (host, pool) = (host.to_owned(), Arc::clone(pool));
-        Worker { host, pool, machine: None, state: "starting", reason: None, created, away: false }
+        let state = "starting";
+        Worker { host, pool, machine: None, state, reason: None, created, away: false, by_person: false }
+    }
+
+    /// What it calls itself; its id, if the server has made it.
+    pub(super) fn called(&self, id: WorkerId) -> String {
+        match self.machine.as_ref().and_then(|machine| machine.address.as_ref()) {
+            Some(Address::Reverse { name, .. } | Address::Original { name, .. }) => name.clone(),
+            _ => id.to_string(),
+        }
     }
 }
 
@@ -62,10 +73,13 @@ impl Core {
         }
     }
 
-    /// A machine is clean and free; it counts if it can be reached.
+    /// A machine is clean and free; it counts if it can be reached, and nobody keeps it from work.
     pub(super) fn idle(&mut self, worker: WorkerId) {
+        if let Some(words) = self.aside_of(worker).map(ToString::to_string) {
+            return self.keep_aside(worker, words);
+        }
         let Some(known) = self.workers.get_mut(&worker) else { return };
-        known.reason = None;
+        (known.reason, known.by_person) = (None, false);
         let host = known.host.clone();
         if known.away {
             known.state = "away";

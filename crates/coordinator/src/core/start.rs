@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use store::gomotes::{self, GomoteRow};
-use store::{BuildId, StoreError, WorkerId, attempts, builds, events, workers};
+use store::{BuildId, StoreError, WorkerId, attempts, builds, events, set_asides, workers};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::asides::Asides;
 use super::hold::hold_request;
 use super::machines::Worker;
 use super::rows::Rows;
@@ -39,6 +40,9 @@ impl Core {
         }
         let held = gomotes::live(&mut reader).await?;
         let last = events::last(&mut reader).await?;
+        let mut asides = Asides::default();
+        let aside = set_asides::live(&mut reader, shared.ledger.clock().now()).await?;
+        aside.into_iter().for_each(|row| asides.put(row));
         drop(reader);
         let journal = Journal::start(Arc::clone(&shared), last, pool_events.clone());
         let mut core = Core {
@@ -54,6 +58,7 @@ impl Core {
             running: HashMap::new(),
             again: HashSet::new(),
             workers: HashMap::new(),
+            asides,
             holds: HashMap::new(),
             held: HashMap::new(),
             drivers: JoinSet::new(),
@@ -169,7 +174,7 @@ impl Core {
             .collect();
         for (worker, host, state) in idle {
             if state == "set_aside" {
-                core.apply(Event::MachineSetAside { worker, host });
+                core.apply(Event::MachineSetAside { worker, host, why: String::new() });
             } else {
                 // It may have been in the middle of a wipe: it is clean once it was wiped again.
                 core.rewipe(worker, host);
@@ -196,7 +201,8 @@ impl Core {
         self.hold(hold, None, worker, host);
     }
 
-    fn rewipe(&mut self, worker: WorkerId, host: String) {
+    /// Cleans a machine; it is free then, or gone.
+    pub(super) fn rewipe(&mut self, worker: WorkerId, host: String) {
         let Some(known) = self.workers.get(&worker) else { return };
         let Some(machine) = known.machine.clone() else { return };
         let known_patience = known.pool.patience();

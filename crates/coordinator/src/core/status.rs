@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, WorkerId};
 use transport::operation::UlidText;
 
+use super::asides::SetAside;
 use crate::schedule::Wait;
 
 /// How things stand.
@@ -81,6 +82,9 @@ pub struct WorkerStatus {
     /// Its name.
     #[schemars(with = "UlidText")]
     pub worker: WorkerId,
+    /// What it calls itself; its id, if the server has made it.
+    #[serde(default)]
+    pub name: String,
     /// Its host.
     pub host: String,
     /// Its pool.
@@ -92,6 +96,9 @@ pub struct WorkerStatus {
     pub away: bool,
     /// Why it is set aside.
     pub reason: Option<String>,
+    /// Who keeps it from work; at once if it is free, else from when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<SetAside>,
     /// The pool's words: a pid, a pod.
     pub detail: String,
     /// Since when it exists, in microseconds since 1970.

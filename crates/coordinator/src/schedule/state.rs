@@ -1,6 +1,6 @@
 //! The scheduler's state and its step function.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use store::{BuildId, Micros, WorkerId};
@@ -34,6 +34,8 @@ pub(super) struct Host {
     pub(super) starting: u32,
     pub(super) busy: u32,
     pub(super) aside: u32,
+    /// In whose words, of those that somebody has set aside.
+    pub(super) aside_why: BTreeMap<WorkerId, String>,
     pub(super) away: u32,
     /// Asked of the pool and not yet announced as starting.
     pub(super) asked: u32,
@@ -125,9 +127,12 @@ impl Scheduler {
                 self.set_machine(worker, host, Some(Machine::Idle));
                 touched.insert(host);
             }
-            Event::MachineSetAside { worker, host } => {
+            Event::MachineSetAside { worker, host, why } => {
                 let host = self.hosts.number(&host);
                 self.set_machine(worker, host, Some(Machine::SetAside));
+                if !why.is_empty() {
+                    self.hosts[host].aside_why.insert(worker, why);
+                }
                 touched.insert(host);
             }
             Event::MachineAway { worker, host } => {
@@ -382,7 +387,10 @@ impl Scheduler {
                     entry.idle.remove(&worker);
                 }
                 Machine::Busy => entry.busy -= 1,
-                Machine::SetAside => entry.aside -= 1,
+                Machine::SetAside => {
+                    entry.aside -= 1;
+                    entry.aside_why.remove(&worker);
+                }
                 Machine::Away => entry.away -= 1,
             }
         }

@@ -9,6 +9,9 @@ use store::{BuildId, Micros};
 use super::items::{Item, Place, Slot};
 use super::state::Scheduler;
 
+/// Of so many machines that are set aside it is said by whom.
+const WORDS: usize = 3;
+
 /// Why a build waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -32,6 +35,9 @@ pub enum Reason {
         capacity: u32,
         /// Machines set aside.
         set_aside: u32,
+        /// By whom, why and until when, of the first of those that somebody has set aside.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        set_aside_why: Vec<String>,
         /// Machines that can't be reached for now.
         #[serde(default)]
         away: u32,
@@ -101,13 +107,17 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::Running { worker, host } => write!(f, "runs on {worker} of host {host}"),
-            Reason::Pool { host, busy, starting, capacity, set_aside, away } => {
+            Reason::Pool { host, busy, starting, capacity, set_aside, set_aside_why, away } => {
                 write!(f, "waits for a machine of host {host}: ")?;
                 match capacity {
                     0 => f.write_str("there is none now")?,
                     _ => write!(f, "{busy} of {capacity} busy")?,
                 }
-                let others = [(starting, "starting"), (set_aside, "set aside"), (away, "away")];
+                let aside = match set_aside_why.is_empty() {
+                    true => "set aside".to_owned(),
+                    false => format!("set aside {}", set_aside_why.join("; ")),
+                };
+                let others = [(starting, "starting"), (set_aside, &*aside), (away, "away")];
                 for (count, what) in others.into_iter().filter(|(count, _)| **count > 0) {
                     write!(f, ", {count} {what}")?;
                 }
@@ -186,6 +196,7 @@ impl Scheduler {
                                 starting: host.starting + host.asked,
                                 capacity: host.capacity,
                                 set_aside: host.aside,
+                                set_aside_why: host.aside_why.values().take(WORDS).cloned().collect(),
                                 away: host.away,
                             },
                         }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod asides;
 mod clocks;
 mod faults;
 mod fences;
@@ -86,6 +87,10 @@ testkit::on_both! {
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_deleted_is_told_to_end;
+    asides:
+        a_machine_that_is_set_aside_finishes_and_is_given_nothing_until_the_end,
+        a_machine_is_set_aside_before_it_comes_and_resumed_by_who_may,
+        what_a_machine_does_that_is_set_aside_at_once_goes_elsewhere;
     identities:
         a_machine_joins_once_and_is_known_by_its_secret,
         who_is_not_the_machine_is_told_why_and_noted,

@@ -569,7 +569,8 @@ pub(crate) async fn a_machine_is_set_aside_until_it_ends(on: Fixture) {
     let (swap, chest) = (row("box", "disk swap", 2, Some(60)), row("chest", "", 3, None));
     assert_eq!(set_asides::live(&mut tx, Micros(59)).await.unwrap(), [swap, chest.clone()]);
     assert_eq!(set_asides::live(&mut tx, Micros(60)).await.unwrap(), [chest]);
-    set_asides::remove(&mut tx, "far", "chest").await.unwrap();
+    assert!(set_asides::remove(&mut tx, "far", "chest").await.unwrap());
+    assert!(!set_asides::remove(&mut tx, "far", "chest").await.unwrap());
     assert_eq!(set_asides::live(&mut tx, Micros(60)).await.unwrap(), []);
 }
 

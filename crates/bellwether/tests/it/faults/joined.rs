@@ -1,5 +1,5 @@
 //! kill -9 of the server while a machine gets its token, becomes known by it, and is revoked: with the command line that
-//! operators use and the agent that machines run.
+//! operators use and the agent that machines run; and while a machine is set aside or let work again.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,8 @@ use testkit::{Kill, kill, wait_for};
 use super::world::{LIMIT, World};
 
 /// The transitions that are killed at here.
-pub(super) const POINTS: &[&str] = &["machine_token", "machine_join", "machine_revoke"];
+pub(super) const POINTS: &[&str] =
+    &["machine_token", "machine_join", "machine_revoke", "set_aside", "resume"];
 
 /// A server with a host that machines dial in to.
 struct Joined {
@@ -177,4 +178,38 @@ fn a_revocation_that_was_written_down_holds() {
     joined.logged("machine \\\"box\\\" was revoked");
     assert!(joined.tokens()[0]["revoked"].is_i64());
     assert_eq!((joined.noted("machine_token_revoke"), joined.noted("machine_denied")), (1, 1));
+}
+
+/// Sets the only machine of the build aside, or lets it work again, and dies on the way; its state after a new start.
+fn killed_at_an_order(point: &str) -> String {
+    let mut joined = Joined::new(point);
+    let status = joined.world.get("/api/v1/status").unwrap();
+    let name = status["workers"][0]["name"].as_str().unwrap().to_owned();
+    let (set, _) = joined.command(&["machines", "set-aside", &name, "--reason", "disk swap", "--for", "2h"]);
+    assert_eq!(set, point.contains("resume"), "{point}");
+    if set {
+        assert!(!joined.command(&["machines", "resume", &name]).0, "{point}");
+    }
+    joined.again();
+    let settled = wait_for("the machine", LIMIT, || {
+        let Ok(status) = joined.world.get("/api/v1/status") else { return Ok(None) };
+        let state = status["workers"][0]["state"].as_str().unwrap_or_default().to_owned();
+        Ok((state != "starting" && !state.is_empty()).then_some(state))
+    });
+    let state = settled.unwrap_or_else(|error| panic!("{error:#}\n{}", joined.world.printed()));
+    let noted = joined.noted("machine_set_aside") + joined.noted("machine_resume");
+    assert_eq!(noted, usize::from(set) + usize::from(point.starts_with("after")), "{point}");
+    state
+}
+
+#[test]
+fn a_machine_whose_order_was_not_written_down_is_as_it_was() {
+    assert_eq!(killed_at_an_order("before_set_aside:1"), "idle");
+    assert_eq!(killed_at_an_order("before_resume:1"), "set_aside");
+}
+
+#[test]
+fn a_machine_whose_order_was_written_down_obeys_it() {
+    assert_eq!(killed_at_an_order("after_set_aside:1"), "set_aside");
+    assert_eq!(killed_at_an_order("after_resume:1"), "idle");
 }

@@ -1,0 +1,115 @@
+//! `machines`: what each does, and who keeps it from work.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use comfy_table::{Table, presets};
+use coordinator::{MachineInfo, ResumeRequest, SetAsideRequest};
+use store::Micros;
+
+use super::client::{Remote, print_json};
+use crate::args::{DrainMachine, MachineOrder, Machines, ResumeMachine, Server, SetAsideMachine};
+use crate::terminal::plain;
+
+/// Reasons and names are cut to so many characters.
+const WIDTH: usize = 300;
+
+pub async fn run(args: &Machines) -> Result<ExitCode> {
+    match &args.order {
+        None => list(&args.server).await,
+        Some(MachineOrder::Drain(args)) => drain(args).await,
+        Some(MachineOrder::SetAside(args)) => set_aside(args).await,
+        Some(MachineOrder::Resume(args)) => resume(args).await,
+    }
+}
+
+async fn list(args: &Server) -> Result<ExitCode> {
+    let remote = Remote::new(args)?;
+    let machines = remote.hint(remote.api.list_machines().await)?.machines;
+    if args.json {
+        print_json(&machines)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["MACHINE", "HOST", "STATE", "SINCE", "RUNS", "DETAIL", "SET ASIDE"]);
+    for machine in &machines {
+        let here = machine.here.as_ref();
+        table.add_row([
+            plain(&machine.name, WIDTH),
+            plain(&machine.host, WIDTH),
+            here.map_or("not here", |here| here.state.as_str()).to_owned(),
+            here.map_or_else(String::new, |here| moment(here.since)),
+            machine.runs.as_deref().map(|runs| plain(runs, WIDTH)).unwrap_or_default(),
+            here.map(|here| plain(&here.detail, WIDTH)).unwrap_or_default(),
+            why(machine),
+        ]);
+    }
+    println!("{}", table.trim_fmt());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn moment(time: Micros) -> String {
+    let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
+    time.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Who keeps a machine from work, and why; or why the server does.
+fn why(machine: &MachineInfo) -> String {
+    let server = machine.here.as_ref().filter(|here| here.state == "set_aside");
+    let words = match (&machine.set_aside, server) {
+        (Some(aside), _) => aside.to_string(),
+        (None, Some(here)) => here.reason.clone().unwrap_or_default(),
+        (None, None) => String::new(),
+    };
+    plain(&words, WIDTH)
+}
+
+async fn drain(args: &DrainMachine) -> Result<ExitCode> {
+    let (reason, host) = (args.reason.clone(), args.host.clone());
+    let body = SetAsideRequest { reason, host, expires_in: None, now: args.now };
+    order(&args.server, &args.name, &body).await
+}
+
+async fn set_aside(args: &SetAsideMachine) -> Result<ExitCode> {
+    let expires_in = match &args.lasts {
+        Some(text) => {
+            let time = buildenv::parse_duration(text);
+            Some(
+                time.with_context(|| format!("--for: {text}; write it as 90m, 2h or 1d, for example"))?
+                    .as_secs(),
+            )
+        }
+        None => None,
+    };
+    let (reason, host) = (args.reason.clone(), args.host.clone());
+    order(&args.server, &args.name, &SetAsideRequest { reason, host, expires_in, now: args.now }).await
+}
+
+async fn order(server: &Server, name: &str, body: &SetAsideRequest) -> Result<ExitCode> {
+    let remote = Remote::new(server)?;
+    said(server, &remote.hint(remote.api.set_machine_aside(name, body).await)?)
+}
+
+async fn resume(args: &ResumeMachine) -> Result<ExitCode> {
+    let remote = Remote::new(&args.server)?;
+    let body = ResumeRequest { host: args.host.clone() };
+    said(&args.server, &remote.hint(remote.api.resume_machine(&args.name, Some(&body)).await)?)
+}
+
+fn said(server: &Server, machine: &MachineInfo) -> Result<ExitCode> {
+    if server.json {
+        print_json(machine)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let named = plain(&format!("{} of host {}", machine.name, machine.host), WIDTH);
+    let busy = machine.here.as_ref().is_some_and(|here| here.state == "busy");
+    match &machine.set_aside {
+        Some(aside) => {
+            let then = if busy { ", once it has done what it does" } else { "" };
+            println!("{named} is set aside{then}, {}", plain(&aside.to_string(), WIDTH));
+        }
+        None => println!("{named} may work"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -25,9 +25,10 @@ pub(super) async fn look(args: &Args) -> Vec<Finding> {
     let settings = match Settings::of(args) {
         Ok(Some(settings)) => settings,
         Ok(None) => return Vec::new(),
-        // A key that is missing was told already, and is all that there is to say until there is one.
-        Err(crate::reverse::SettingsError::Key(_)) => {
-            return vec![Finding::warn("coordinator", "not asked, since there is no key to go there with")];
+        // What is missing was told already, and is all that there is to say until it is there.
+        Err(crate::reverse::SettingsError::Credentials(_)) => {
+            let text = "not asked, since there is no key or token to go there with";
+            return vec![Finding::warn("coordinator", text)];
         }
         Err(error) => return vec![Finding::fail("coordinator", error)],
     };

@@ -1,6 +1,6 @@
 //! From arguments and environment to what reverse mode needs, before anything is begun.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::coordinator::Coordinator;

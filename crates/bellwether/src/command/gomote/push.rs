@@ -70,7 +70,7 @@ async fn to_one(desk: &Desk, args: &Push, gomote_id: String, alone: bool) -> Res
         let (root, paths) = (root.clone(), paths);
         tokio::task::spawn_blocking(move || digests(&root, paths)).await??
     };
-    let mut there = listed(&desk, &gomote_id, &to).await?;
+    let mut there = listed(desk, &gomote_id, &to).await?;
     // What is in a repository within this one is its own.
     let within = |path: &String| submodules.iter().any(|module| is_beneath(path, module));
     there.tree.retain(|path, _| !within(path));
@@ -102,8 +102,8 @@ async fn to_one(desk: &Desk, args: &Push, gomote_id: String, alone: bool) -> Res
             let root = root.clone();
             tokio::task::spawn_blocking(move || packed(&root, &difference.send, version.as_deref())).await??
         };
-        let url = upload(&desk, tokio::fs::File::from_std(archive)).await?;
-        unpack(&desk, gomote_id, url, to.clone()).await?;
+        let url = upload(desk, tokio::fs::File::from_std(archive)).await?;
+        unpack(desk, gomote_id, url, to.clone()).await?;
     }
     eprintln!("{whose}{to}: {sent} sent, {removed} removed, of {}", here.len());
     Ok(())

@@ -6,11 +6,12 @@
 //! ([`machine`]). Nothing is forwarded from here: a shell on a builder is no way into the network of the coordinator.
 
 mod authority;
-mod cut;
 mod door;
 mod guest;
 mod host_key;
 mod machine;
+mod pending;
+mod pump;
 mod recording;
 mod routes;
 

@@ -19,6 +19,8 @@ pub async fn serve(listener: TcpListener, shells: Shells, stop: CancellationToke
             Some(_) = open.join_next() => {}
             came = listener.accept() => match came {
                 Ok((stream, from)) => {
+                    // Keys that are typed are not to wait for more.
+                    let _ = stream.set_nodelay(true);
                     let shells = shells.clone();
                     open.spawn(async move { shells.serve(stream, from.to_string()).await });
                 }

@@ -159,7 +159,9 @@ fn token(file: &Path, state: &Path) -> Finding {
     }
     let text = match kept.exists() {
         true => format!("this machine's identity is in {}; the token was shown already", kept.display()),
-        false => format!("{}; whether it is good, the coordinator says when the agent starts", file.display()),
+        false => {
+            format!("{}; whether it is good, the coordinator says when the agent starts", file.display())
+        }
     };
     Finding::ok("token", text)
 }

@@ -64,7 +64,14 @@ impl Settings {
             let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
             hostname(variable("HOSTNAME"), system)
         });
-        Ok(Some(Self { coordinator, dial, host_type: host_type.clone(), hostname, credentials, proxy: named }))
+        Ok(Some(Self {
+            coordinator,
+            dial,
+            host_type: host_type.clone(),
+            hostname,
+            credentials,
+            proxy: named,
+        }))
     }
 
     /// Connects to it, and does no more.

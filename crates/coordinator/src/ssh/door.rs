@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::authority::{Authority, BadKey, Subject};
-use super::cut::Cut;
-use super::guest::{self, Guest};
+use super::guest::Guest;
 use super::host_key::SshHostKey;
 use super::machine::KEEPALIVE;
+use super::pending::WINDOW;
+use super::pump::pumped;
 use crate::attempt::Shared;
 use crate::gomote::{RENEW, Session};
 
@@ -61,7 +62,7 @@ impl Shells {
             auth_rejection_time_initial: Some(Duration::ZERO),
             inactivity_timeout: None,
             keepalive_interval: Some(KEEPALIVE),
-            channel_buffer_size: guest::MESSAGES,
+            window_size: WINDOW,
             nodelay: true,
             ..server::Config::default()
         };
@@ -111,23 +112,23 @@ impl Shells {
             tracing::warn!(from, "there are {MOST} connections of SSH already: one more is not answered");
             return;
         };
-        let cut = CancellationToken::new();
-        let _cut_at_the_end = cut.clone().drop_guard();
         tokio::select! {
-            () = self.guide(stream, &from, &cut) => {}
+            () = self.guide(stream, &from) => {}
             () = self.0.stop.cancelled() => {}
         }
     }
 
-    async fn guide<S>(&self, stream: S, from: &str, cut: &CancellationToken)
+    async fn guide<S>(&self, stream: S, from: &str)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let admitted = Arc::new(OnceLock::new());
         let (login, logged_in) = tokio::sync::oneshot::channel();
-        let guest = Guest::new(self.clone(), Arc::clone(&admitted), login, from.to_owned(), cut.clone());
+        let guest = Guest::new(self.clone(), Arc::clone(&admitted), login, from.to_owned());
         let used = guest.used();
-        let opening = server::run_stream(Arc::clone(&self.0.server), Cut::new(stream, cut), guest);
+        // The connection ends with the pump.
+        let (stream, mut pump) = pumped(stream);
+        let opening = server::run_stream(Arc::clone(&self.0.server), stream, guest);
         let mut running = match timeout(LOGIN, opening).await {
             Ok(Ok(running)) => running,
             Ok(Err(error)) => return tracing::debug!(from, %error, "a connection of SSH did not begin"),
@@ -149,7 +150,10 @@ impl Shells {
         loop {
             tokio::select! {
                 ended = &mut running => {
-                    return tracing::info!(from, name = session.name, ?ended, "a connection of SSH has ended");
+                    tracing::info!(from, name = session.name, ?ended, "a connection of SSH has ended");
+                    // What was said last may be on its way.
+                    let _ = timeout(LEAVE, &mut pump).await;
+                    return;
                 }
                 () = session.end.cancelled() => break,
                 () = tokio::time::sleep(RENEW) => if used.any() { self.renew(session) },
@@ -160,6 +164,7 @@ impl Shells {
         let told = async {
             let _ = handle.disconnect(Disconnect::ByApplication, text, String::new()).await;
             let _ = running.await;
+            let _ = pump.await;
         };
         let _ = timeout(LEAVE, told).await;
     }

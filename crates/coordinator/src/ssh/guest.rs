@@ -1,8 +1,7 @@
 //! Somebody at the door, and what is carried between them and the machine.
 //!
 //! A channel here has one on the machine. What is asked of it (a terminal, a command) is asked there, and answered as it is there;
-//! bytes go both ways beside that. The library reads no more of a connection while [`MESSAGES`] of a channel wait, which
-//! bounds what a machine that does not read costs here.
+//! bytes go both ways beside that.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,20 +16,25 @@ use russh::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::door::Shells;
 use super::machine::{self, Quiet};
+use super::pending::{Pending, WINDOW};
+use super::pump::Pump;
 use super::recording::Recording;
 use crate::gomote::{self, Session};
 
 /// So many messages of a channel, of 32 KiB at most each, wait to be carried on.
 pub(super) const MESSAGES: usize = 256;
 /// Channels of a connection at once.
-const CHANNELS: usize = 16;
+pub(super) const CHANNELS: usize = 16;
 /// How long a machine may take to answer a request.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The room of somebody of whom so much waits that no more should come: the library tells of it again when that is used up.
+const NO_ROOM: u32 = 2;
+/// How long their connection is not read then: they trickle.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The extended data that is the standard error.
 const STDERR: u32 = 1;
 
@@ -50,8 +54,7 @@ pub(super) struct Guest {
     admitted: Arc<OnceLock<Arc<Session>>>,
     login: Option<oneshot::Sender<()>>,
     from: String,
-    cut: CancellationToken,
-    machine: Option<Handle<Quiet>>,
+    machine: Option<(Handle<Quiet>, Pump)>,
     lines: HashMap<ChannelId, Result<Line, String>>,
     used: Used,
 }
@@ -59,6 +62,7 @@ pub(super) struct Guest {
 /// A channel and the one that belongs to it on the machine.
 struct Line {
     to_machine: Arc<ChannelWriteHalf<client::Msg>>,
+    pending: Arc<Pending>,
     /// What the machine answers to requests, in their order.
     answers: mpsc::Receiver<bool>,
     recording: Option<Arc<Recording>>,
@@ -80,14 +84,12 @@ impl Guest {
         admitted: Arc<OnceLock<Arc<Session>>>,
         login: oneshot::Sender<()>,
         from: String,
-        cut: CancellationToken,
     ) -> Guest {
         Guest {
             shells,
             admitted,
             login: Some(login),
             from,
-            cut,
             machine: None,
             lines: HashMap::new(),
             used: Used::default(),
@@ -104,12 +106,12 @@ impl Guest {
         let config = self.shells.0.config.borrow().clone();
         let place = gomote::place(&config, session);
         let unreached = |error: &dyn std::fmt::Display| format!("{} can't be reached: {error}", session.name);
-        if self.machine.as_ref().is_none_or(Handle::is_closed) {
+        if self.machine.as_ref().is_none_or(|(machine, _)| machine.is_closed()) {
             let user = place.ssh_user.as_deref().unwrap_or("gomote");
-            let opened = machine::open(session, user, &self.shells.0.key, &self.cut).await;
+            let opened = machine::open(session, user, &self.shells.0.key).await;
             self.machine = Some(opened.map_err(|error| unreached(&error))?);
         }
-        let Some(machine) = &self.machine else { return Err("it is gone".to_owned()) };
+        let Some((machine, _)) = &self.machine else { return Err("it is gone".to_owned()) };
         let there = timeout(ANSWER, machine.channel_open_session()).await;
         let there = there.map_err(|late| unreached(&late))?.map_err(|error| unreached(&error))?;
         let (from_machine, to_machine) = there.split();
@@ -127,18 +129,21 @@ impl Guest {
             )
         });
         let (answered, answers) = mpsc::channel(CHANNELS);
-        let (from_guest, to_guest) = channel.split();
+        // What it says comes by the handler.
+        let (_, to_guest) = channel.split();
+        let pending = Arc::new(Pending::default());
         let way = Way {
             session: Arc::clone(session),
             handle,
             to_guest,
+            pending: Arc::clone(&pending),
             answered,
             recording: recording.clone(),
             used: self.used.clone(),
         };
         self.used.0.fetch_add(1, Ordering::Relaxed);
-        let carried = tokio::spawn(way.carry(from_guest, from_machine, Arc::clone(&to_machine)));
-        Ok(Line { to_machine, answers, recording, _carried: AbortOnDropHandle::new(carried) })
+        let carried = tokio::spawn(way.carry(from_machine, Arc::clone(&to_machine)));
+        Ok(Line { to_machine, pending, answers, recording, _carried: AbortOnDropHandle::new(carried) })
     }
 
     /// Asks the machine for what somebody asks for, and answers as it does.
@@ -190,6 +195,7 @@ struct Way {
     session: Arc<Session>,
     handle: server::Handle,
     to_guest: ChannelWriteHalf<Msg>,
+    pending: Arc<Pending>,
     answered: mpsc::Sender<bool>,
     recording: Option<Arc<Recording>>,
     used: Used,
@@ -203,27 +209,15 @@ impl Drop for Way {
 
 impl Way {
     /// Carries until the machine's channel is closed, or the machine is not held any more.
-    async fn carry(
-        self,
-        mut from_guest: ChannelReadHalf,
-        mut from_machine: ChannelReadHalf,
-        to_machine: Arc<ChannelWriteHalf<client::Msg>>,
-    ) {
+    async fn carry(self, mut from_machine: ChannelReadHalf, to_machine: Arc<ChannelWriteHalf<client::Msg>>) {
         let there = async {
-            while let Some(message) = from_guest.wait().await {
-                let sent = match message {
-                    ChannelMsg::Data { data } => to_machine.data_bytes(data).await,
-                    ChannelMsg::ExtendedData { data, ext } => to_machine.extended_data_bytes(ext, data).await,
-                    ChannelMsg::Eof => to_machine.eof().await,
-                    ChannelMsg::Close => break,
-                    // Requests are answered where they come in.
-                    _ => Ok(()),
-                };
-                if sent.is_err() {
+            while let Some(data) = self.pending.next().await {
+                if to_machine.data_bytes(data).await.is_err() {
                     break;
                 }
             }
-            // Whoever closes the channel is told by the library; the machine is told there.
+            let _ = to_machine.eof().await;
+            // What ends it comes from the machine.
             std::future::pending::<()>().await;
         };
         let back = self.back(&mut from_machine);
@@ -350,6 +344,28 @@ impl server::Handler for Guest {
         self.lines.insert(id, line);
         reply.accept().await;
         Ok(())
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut server::Session) -> Done {
+        let Some(line) = self.at_machine(id) else { return Ok(()) };
+        line.pending.push(data).map_err(std::io::Error::other)?;
+        if line.pending.is_full() {
+            let _ = timeout(PAUSE, line.pending.has_room()).await;
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, _: &mut server::Session) -> Done {
+        if let Some(line) = self.at_machine(id) {
+            line.pending.end();
+        }
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
+        // It is one for all channels of a connection: while one command does not read, what is sent to others trickles too.
+        let full = self.lines.values().flatten().any(|line| line.pending.is_full());
+        if full { NO_ROOM } else { WINDOW }
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut server::Session) -> Done {

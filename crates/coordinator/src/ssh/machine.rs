@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use russh::client::{self, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use tokio_util::sync::CancellationToken;
 
-use super::cut::Cut;
 use super::host_key::SshHostKey;
+use super::pump::{Pump, pumped};
 use crate::gomote::Session;
 
 /// How long a machine may take to let us in: an original looks for its sshd for five seconds.
@@ -41,13 +40,12 @@ impl client::Handler for Quiet {
     }
 }
 
-/// Opens a session, which ends when `cut`.
+/// Opens a session, which ends when the pump is dropped.
 pub(super) async fn open(
     session: &Session,
     user: &str,
     key: &SshHostKey,
-    cut: &CancellationToken,
-) -> Result<Handle<Quiet>, Unreached> {
+) -> Result<(Handle<Quiet>, Pump), Unreached> {
     let opening = async {
         let stream = session.client.connect_ssh(user, &key.public_line()).await?;
         let config = client::Config {
@@ -56,12 +54,13 @@ pub(super) async fn open(
             nodelay: true,
             ..client::Config::default()
         };
-        let mut handle = client::connect_stream(Arc::new(config), Cut::new(stream, cut), Quiet).await?;
+        let (stream, pump) = pumped(stream);
+        let mut handle = client::connect_stream(Arc::new(config), stream, Quiet).await?;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(key.private()), None);
         if !handle.authenticate_publickey(user, key).await?.success() {
             return Err(Unreached::Refused { user: user.to_owned(), host: session.host.clone() });
         }
-        Ok(handle)
+        Ok((handle, pump))
     };
     tokio::time::timeout(PATIENCE, opening).await.unwrap_or(Err(Unreached::Late))
 }

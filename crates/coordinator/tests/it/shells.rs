@@ -132,6 +132,18 @@ pub async fn a_command_a_shell_and_files_go_through_the_door(world: World) {
     let out = door.ssh(name, &["127.0.0.1", "kill -KILL $$"]).await;
     assert_eq!(out.status.code(), Some(255), "OpenSSH's own code for a signal: {}", text(&out.stderr));
 
+    // More than any window has room for, both ways at once.
+    let much = noise(&door.path("much"), 24_000_000);
+    let mut cat = door.program("ssh", "key");
+    cat.args(["-l", name, "127.0.0.1", "cat"]).stdin(std::fs::File::open(door.path("much")).unwrap());
+    let out = ended(&mut cat).await;
+    assert!(out.stdout == much, "{} bytes came back", out.stdout.len());
+    // What nobody reads is in nobody's way.
+    let mut unread = door.program("ssh", "key");
+    unread.args(["-l", name, "127.0.0.1", "head -c 20000000 /dev/zero | wc -c; sleep 0.1"]);
+    let out = ended(unread.stdin(std::fs::File::open(door.path("much")).unwrap())).await;
+    assert_eq!((text(&out.stdout).trim(), out.status.code()), ("20000000", Some(0)));
+
     // A terminal, as it is told.
     let mut shell = door.program("ssh", "key");
     let mut shell = shell.args(["-tt", "-l", name, "127.0.0.1"]);

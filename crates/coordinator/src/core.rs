@@ -36,7 +36,7 @@ pub use asides::SetAside;
 use hold::hold_request;
 use machines::Worker;
 use rows::Rows;
-pub use status::{BlockedRepo, RunningBuild, Status, WaitingBuild, WorkerStatus};
+pub use status::{BlockedRepo, RunningBuild, Status, TurnedAway, WaitingBuild, WorkerStatus};
 
 /// Says of a builder of a repo why no machine here can run it, where that is so.
 pub type Blocked = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
@@ -364,7 +364,14 @@ impl Core {
             })
             .collect();
         workers.sort_by_key(|worker| worker.worker);
-        Status { queued, running, workers, blocked: Vec::new(), draining: self.draining }
+        Status {
+            queued,
+            running,
+            workers,
+            turned_away: Vec::new(),
+            blocked: Vec::new(),
+            draining: self.draining,
+        }
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {

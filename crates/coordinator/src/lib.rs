@@ -41,7 +41,9 @@ pub use api::{
 };
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};
-pub use core::{Blocked, BlockedRepo, RunningBuild, SetAside, Status, Stopped, WaitingBuild, WorkerStatus};
+pub use core::{
+    Blocked, BlockedRepo, RunningBuild, SetAside, Status, Stopped, TurnedAway, WaitingBuild, WorkerStatus,
+};
 pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use identity::{Claim, Denied, Identities, Identity};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};

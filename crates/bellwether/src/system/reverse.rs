@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Config, Pool};
+use buildenv::{Config, Host, Pool};
 use coordinator::{Claim, Denied, Identities, Protocol, Reception, Registration};
 use dashboard::Dashboard;
 use edge::{Duplex, Taken, Takeover};
@@ -67,9 +67,10 @@ impl Takeover for Door {
         let identities = self.identities.clone();
         Box::pin(async move {
             let registered = match said {
-                Ok((registration, shown)) => {
+                Ok((registration, shown, version)) => {
                     let from = peer.ip().to_canonical().to_string();
-                    identified(&config, &identities, registration, shown, from).await
+                    let known = identified(&config, &identities, registration, shown, from).await;
+                    known.and_then(|registration| new_enough(&reception, registration, &version))
                 }
                 Err(refused) => Err(refused),
             };
@@ -129,17 +130,29 @@ async fn identified(
         }
     };
     // Last: what is configured here is nothing to strangers.
-    placed(config, &registration.host)?;
-    Ok(registration)
+    let least = placed(config, &registration.host)?.min_version;
+    Ok(Registration { least, ..registration })
 }
 
-/// Whether machines of this host dial in.
-fn placed(config: &Config, host: &str) -> Result<(), Refused> {
-    let known = config.hosts().iter().find(|known| known.name.as_str() == host);
-    match known.map(|known| known.pool) {
-        Some(Pool::Reverse) => Ok(()),
+/// Whether a machine is what its host takes by what it says. What it is, is asked of it once it is here.
+fn new_enough(
+    reception: &Reception,
+    registration: Registration,
+    version: &str,
+) -> Result<Registration, Refused> {
+    let version = version.parse().ok();
+    match version.and_then(|version| reception.too_old(&registration, version)) {
+        Some(words) => Err(Refused(400, words)),
+        None => Ok(registration),
+    }
+}
+
+/// The host, if machines of it dial in.
+fn placed<'a>(config: &'a Config, host: &str) -> Result<&'a Host, Refused> {
+    match config.hosts().iter().find(|known| known.name.as_str() == host) {
+        Some(known) if known.pool == Pool::Reverse => Ok(known),
         Some(other) => {
-            let of = other.as_str();
+            let of = other.pool.as_str();
             Err(Refused(
                 400,
                 format!("host {host:?} is of pool {of} here: only pool reverse is dialled in to"),
@@ -160,7 +173,7 @@ fn said(
     config: &Config,
     headers: &HeaderMap,
     is_key: impl Fn(&str, &str) -> bool,
-) -> Result<(Registration, ShownBy), Refused> {
+) -> Result<(Registration, ShownBy, String), Refused> {
     let within = |name: &str, longest: usize| {
         let value =
             headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
@@ -179,12 +192,12 @@ fn said(
     let name = text("x-go-builder-hostname").ok_or_else(|| bad("X-Go-Builder-Hostname is missing".into()))?;
     let host = text("x-go-host-type").ok_or_else(|| bad("X-Go-Host-Type is missing".into()))?;
     let instance = text("x-bellwether-instance");
-    let registration = Registration { host, name, instance, protocol, identity: None };
+    let registration = Registration { host, name, instance, protocol, least: None, identity: None };
+    let version = text("x-go-builder-version").unwrap_or_default();
     if headers.contains_key("x-bellwether-machine") {
         let secret = within("x-bellwether-machine", SECRET).unwrap_or_default();
         let token = within("x-bellwether-token", SECRET);
-        let version = text("x-go-builder-version").unwrap_or_default();
-        return Ok((registration, ShownBy::Secret { secret, token, version }));
+        return Ok((registration, ShownBy::Secret { secret, token, version: version.clone() }, version));
     }
     let key = text("x-go-builder-key").unwrap_or_default();
     let host = &registration.host;
@@ -192,8 +205,11 @@ fn said(
         let words = "is not good; the server makes it from the key in dashboard.builder_key_file";
         return Err(Refused(412, format!("the key for host {host:?} {words}")));
     }
-    placed(config, host)?;
-    Ok((registration, ShownBy::Key))
+    if !placed(config, host)?.keys {
+        let words = "has `keys = false`: each of its machines needs a token of its own";
+        return Err(Refused(412, format!("host {host:?} {words}, by `bellwether token create machine`")));
+    }
+    Ok((registration, ShownBy::Key, version))
 }
 
 async fn refuse(mut stream: Box<dyn Duplex>, refused: Refused) {
@@ -233,23 +249,25 @@ mod tests {
 
     #[test]
     fn a_machine_says_who_it_is_and_has_the_key_of_its_host() {
-        let config = config("[host.arm]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n");
+        let config = config(
+            "[host.own]\npool = \"reverse\"\nkeys = false\n[host.arm]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n",
+        );
         let read = |headers: &[(&'static str, &str)]| {
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             said(&config, &headers.collect(), |key, host| key == format!("key of {host}"))
         };
         let name = ("x-go-builder-hostname", "box1");
         let arm = [name, ("x-go-host-type", "arm"), ("x-go-builder-key", "key of arm")];
-        let (v1, shown) = read(&arm).unwrap();
+        let (v1, shown, _) = read(&arm).unwrap();
         assert_eq!(shown, ShownBy::Key);
         assert_eq!((v1.host.as_str(), v1.name.as_str(), v1.instance), ("arm", "box1", None));
         assert_eq!(v1.protocol, Protocol::V1);
         let more = [("x-revdial-version", "2"), ("x-bellwether-instance", "i1")];
-        let (v2, _) = read(&[&arm[..], &more].concat()).unwrap();
+        let (v2, _, _) = read(&[&arm[..], &more].concat()).unwrap();
         // Who shows a secret has no key; a version is for people.
         let of_its_own =
             [name, ("x-go-host-type", "arm"), ("x-bellwether-machine", "s"), ("x-bellwether-token", "t")];
-        let (_, shown) = read(&of_its_own).unwrap();
+        let (_, shown, _) = read(&of_its_own).unwrap();
         let secret = ShownBy::Secret { secret: "s".into(), token: Some("t".into()), version: String::new() };
         assert_eq!(shown, secret);
         assert_eq!((v2.protocol, v2.instance.as_deref()), (Protocol::V2, Some("i1")));
@@ -258,6 +276,11 @@ mod tests {
             (&[name], 400, "X-Go-Host-Type is missing"),
             (&[name, ("x-go-host-type", "arm")], 412, "is not good"),
             (&[name, ("x-go-host-type", "arm"), ("x-go-builder-key", "key of here")], 412, "is not good"),
+            (
+                &[name, ("x-go-host-type", "own"), ("x-go-builder-key", "key of own")],
+                412,
+                "a token of its own",
+            ),
             (&[name, ("x-go-host-type", "here"), ("x-go-builder-key", "key of here")], 400, "of pool local"),
             (&[name, ("x-go-host-type", "else"), ("x-go-builder-key", "key of else")], 400, "not configured"),
             (&[&arm[..], &[("x-revdial-version", "3")]].concat(), 400, "\"3\" is not known"),

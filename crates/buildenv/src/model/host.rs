@@ -174,6 +174,10 @@ pub struct Host {
     pub hermetic: bool,
     /// Whether machines are lent only to people with the right to them.
     pub restricted: bool,
+    /// The oldest buildlet that may dial in.
+    pub min_version: Option<u32>,
+    /// Whether machines may dial in by the key of the host.
+    pub keys: bool,
     /// Where it was said.
     pub at: Location,
     pub(crate) facts: Facts,
@@ -216,6 +220,8 @@ impl Host {
             ssh_user: f.owned("ssh_user"),
             hermetic: f.bool("hermetic").unwrap_or(pool.makes_machines()),
             restricted: f.flag("restricted"),
+            min_version: f.limit("min_version"),
+            keys: f.bool("keys").unwrap_or(true),
             name,
             pool,
             at,

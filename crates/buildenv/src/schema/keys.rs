@@ -722,6 +722,20 @@ static HOST: Section = Section {
             "restricted = true",
             "Machines are lent only to people with the right to them.",
         ),
+        key(
+            "min_version",
+            Int(0, 1_000_000),
+            "0",
+            "min_version = 27",
+            "The oldest buildlet that may dial in, by the number that it registers with; an older one is told so, and given no work.",
+        ),
+        key(
+            "keys",
+            Bool,
+            "true",
+            "keys = false",
+            "Whether machines of pool reverse may dial in by the key of the host; if not, each needs a token of its own.",
+        ),
     ],
 };
 

@@ -17,11 +17,28 @@ pub struct Status {
     pub running: Vec<RunningBuild>,
     /// All machines.
     pub workers: Vec<WorkerStatus>,
+    /// Machines that dialled in of late and are too old for their host.
+    #[serde(default)]
+    pub turned_away: Vec<TurnedAway>,
     /// Repositories of which nothing is built as they are.
     #[serde(default)]
     pub blocked: Vec<BlockedRepo>,
     /// Whether nothing new is started because the server is going down.
     pub draining: bool,
+}
+
+/// A machine that is given no work, since it is too old.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnedAway {
+    /// Its host.
+    pub host: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Why, as it was told.
+    pub reason: String,
+    /// When it tried last, in microseconds since 1970.
+    #[schemars(with = "i64")]
+    pub tried: Micros,
 }
 
 /// A repository of which nothing is built.

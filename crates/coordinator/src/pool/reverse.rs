@@ -25,6 +25,7 @@ use self::link::{Backwards, Direct, Link};
 use self::table::{Came, Key, Seated, Table};
 use super::{Address, Answer, Ask, Pool, PoolError, PoolEvent};
 use crate::clock::{SharedClock, new_id};
+use crate::core::TurnedAway;
 use crate::identity::Identity;
 
 pub use self::table::Shown;
@@ -67,6 +68,8 @@ pub struct Registration {
     pub instance: Option<String>,
     /// How it speaks.
     pub protocol: Protocol,
+    /// The oldest version that its host takes.
+    pub least: Option<u32>,
     /// Who it is, if it has a token of its own and not its host's key.
     pub identity: Option<Identity>,
 }
@@ -250,6 +253,24 @@ impl Reception {
         self.0.table().shown()
     }
 
+    /// Notes that a machine is too old, and returns the words for it; none if it is not.
+    pub fn too_old(&self, registration: &Registration, version: i32) -> Option<String> {
+        let Registration { host, name, .. } = registration;
+        let least = registration.least.filter(|least| i64::from(version) < i64::from(*least))?;
+        let reason = format!(
+            "it says that it is version {version}, and host {host:?} takes {least} and newer (min_version): put a newer \
+             buildlet on it"
+        );
+        self.0.table().turn_away(host, name, &reason, self.0.clock.now());
+        Some(reason)
+    }
+
+    /// The machines that were too old of late.
+    #[must_use]
+    pub fn turned_away(&self) -> Vec<TurnedAway> {
+        self.0.table().turned_away(self.0.clock.now())
+    }
+
     /// Has a machine no more whose token was revoked, whatever it does: it is told to end, and what ran there goes elsewhere.
     pub async fn cut_off(&self, identity: &Identity, host: &str, name: &str) {
         let gone = self.0.table().revoke(identity, host, name);
@@ -326,6 +347,10 @@ impl Reception {
                 "it says that it is version {}, which is older than {OLDEST}",
                 status.version
             ));
+        }
+        // It may have registered as a newer one.
+        if let Some(reason) = self.too_old(registration, status.version) {
+            return Err(reason);
         }
         let ours = status.bellwether.is_some();
         if let Some(agent) = &status.bellwether {

@@ -86,6 +86,7 @@ testkit::on_both! {
         a_cancelled_build_whose_machine_is_lost_is_cancelled,
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
+        a_machine_that_is_too_old_is_told_so_and_given_nothing,
         a_machine_that_is_deleted_is_told_to_end;
     asides:
         a_machine_that_is_set_aside_finishes_and_is_given_nothing_until_the_end,

@@ -65,6 +65,7 @@ fn dial(far: &Far, reception: &Reception) -> JoinHandle<String> {
         name: "old".into(),
         instance: None,
         protocol: Protocol::V2,
+        least: None,
         identity: None,
     };
     tokio::spawn(dialled(registration, Speaks::Original, far.socket.clone(), reception.clone()))

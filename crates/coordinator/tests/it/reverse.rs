@@ -101,6 +101,7 @@ impl Far {
             name: self.name.clone(),
             instance: Some(self.instance.clone()),
             protocol: Protocol::V2,
+            least: None,
             identity: self.identity.clone(),
         }
     }
@@ -184,7 +185,7 @@ async fn dialled_until(
 }
 
 /// Reads the head of the answer.
-async fn answered(mut connection: DuplexStream) -> DuplexStream {
+pub async fn answered(mut connection: DuplexStream) -> DuplexStream {
     let mut head = [0; revdial::head::SWITCHING.len()];
     connection.read_exact(&mut head).await.unwrap();
     assert_eq!(head, revdial::head::SWITCHING);
@@ -455,4 +456,28 @@ pub async fn a_machine_that_says_goodbye_is_not_waited_for(world: World) {
     assert!(status.running.is_empty(), "{status:?}");
     let row = world.builds().await.pop().unwrap();
     assert_eq!((row.state.as_str(), row.attempts), ("queued", 1));
+}
+
+pub async fn a_machine_that_is_too_old_is_told_so_and_given_nothing(mut world: World) {
+    world.configure(&configuration("cat hello"));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let registration = Registration { least: Some(30), ..far.registration() };
+    let words = "it says that it is version 29, and host \"far\" takes 30 and newer";
+    // In the answer to its registration, by what it said; and by what it is, if it has said something else.
+    assert!(reception.too_old(&registration, 29).unwrap().starts_with(words));
+    assert_eq!(reception.too_old(&registration, 30), None);
+    let reason = dialled(registration, Speaks::Ours, far.socket.clone(), reception.clone()).await;
+    assert!(reason.starts_with(words), "{reason}");
+    let status = running.status().await;
+    let [away] = &*status.turned_away else { panic!("{status:?}") };
+    assert!(away.name == "box" && away.reason.starts_with(words), "{away:?}");
+    assert!(status.workers.is_empty() && status.running.is_empty(), "{status:?}");
+    // It has a newer one now, or its host takes older ones again.
+    let _dialled = far.dial(&reception);
+    once_ok(&world, "from one\n").await;
+    assert!(running.status().await.turned_away.is_empty());
 }

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use store::{Micros, WorkerId};
 
 use super::Registration;
+use crate::core::TurnedAway;
 use crate::identity::Identity;
 use crate::pool::{Address, Machine};
 
 /// So many processes that were deleted are remembered, and so many machines that were revoked.
 const REMEMBERED: usize = 1000;
+
+/// One that was turned away is shown for so long, in microseconds: it tries at least twice a minute.
+const SHOWN: i64 = 300_000_000;
 
 /// A machine's process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,12 +89,20 @@ pub(super) struct Table<L> {
     seats: BTreeMap<Key, Seat<L>>,
     deleted: VecDeque<Key>,
     revoked: VecDeque<Identity>,
+    /// By host and name.
+    turned_away: BTreeMap<(String, String), TurnedAway>,
     turns: u64,
 }
 
 impl<L> Default for Table<L> {
     fn default() -> Self {
-        Table { seats: BTreeMap::new(), deleted: VecDeque::new(), revoked: VecDeque::new(), turns: 0 }
+        Table {
+            seats: BTreeMap::new(),
+            deleted: VecDeque::new(),
+            revoked: VecDeque::new(),
+            turned_away: BTreeMap::new(),
+            turns: 0,
+        }
     }
 }
 
@@ -139,6 +151,7 @@ impl<L: Clone> Table<L> {
     /// open since before, and does not need any more.
     pub fn sit(&mut self, key: Key, link: L, worker: WorkerId, came: Came) -> (Seated, Option<L>) {
         let (version, ours) = (came.version, came.ours);
+        self.turned_away.remove(&(key.host.clone(), key.name.clone()));
         let turn = self.turn();
         // One that comes back says nothing of another machine of its name; one that is new was started in its stead.
         let is_new = !self.seats.contains_key(&key);
@@ -227,6 +240,21 @@ impl<L: Clone> Table<L> {
         let gone: Vec<Key> =
             self.seats.iter().filter(|(key, seat)| is(key, seat)).map(|(key, _)| key.clone()).collect();
         gone.iter().filter_map(|key| self.seats.remove(key)).map(|seat| (seat.worker, seat.link)).collect()
+    }
+
+    /// Notes that a machine was turned away.
+    pub fn turn_away(&mut self, host: &str, name: &str, reason: &str, now: Micros) {
+        self.turned_away.retain(|_, one| now.0 - one.tried.0 < SHOWN);
+        let of = (host.to_owned(), name.to_owned());
+        if self.turned_away.len() < REMEMBERED || self.turned_away.contains_key(&of) {
+            let (host, name, reason) = (host.to_owned(), name.to_owned(), reason.to_owned());
+            self.turned_away.insert(of, TurnedAway { host, name, reason, tried: now });
+        }
+    }
+
+    /// Those that were turned away of late.
+    pub fn turned_away(&self, now: Micros) -> Vec<TurnedAway> {
+        self.turned_away.values().filter(|one| now.0 - one.tried.0 < SHOWN).cloned().collect()
     }
 
     /// Whether the machine was revoked while this server runs.

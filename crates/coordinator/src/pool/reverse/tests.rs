@@ -36,6 +36,30 @@ fn a_revoked_machine_has_no_place_and_the_others_have_theirs() {
 }
 
 #[test]
+fn a_machine_that_was_turned_away_is_shown_for_a_while_and_not_once_it_has_a_place() {
+    let mut table = Table::default();
+    let shown = |table: &Table<char>, now: i64| -> Vec<String> {
+        table
+            .turned_away(Micros(now))
+            .into_iter()
+            .map(|one| format!("{}: {}", one.name, one.reason))
+            .collect()
+    };
+    table.turn_away("far", "a", "old", Micros(0));
+    table.turn_away("far", "b", "old", Micros(0));
+    table.turn_away("far", "b", "still old", Micros(200_000_000));
+    assert_eq!(shown(&table, 299_999_999), ["a: old", "b: still old"]);
+    assert_eq!(shown(&table, 300_000_000), ["b: still old"]);
+    table.sit(key("b", 1), 'x', worker(1), comes(true, 0));
+    assert_eq!(shown(&table, 300_000_000), [""; 0]);
+    // Whoever tries under ever new names does not fill the memory.
+    for n in 0..1001 {
+        table.turn_away("far", &n.to_string(), "old", Micros(0));
+    }
+    assert_eq!(shown(&table, 0).len(), 1000);
+}
+
+#[test]
 fn a_place_is_kept_while_its_machine_is_away_and_given_up_once() {
     let mut table = Table::default();
     let (first, older) = table.sit(key("a", 1), 'x', worker(1), comes(true, 0));

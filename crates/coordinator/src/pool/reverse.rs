@@ -383,8 +383,10 @@ impl Reception {
             let identity = registration.identity.clone();
             let came = Came { version: status.version, ours, since: now, identity };
             let (seated, older) = table.sit(key, link.clone(), name, came);
-            if seated.was_away {
-                permit.send(PoolEvent::Back { name: seated.worker });
+            match seated.was_away {
+                true => permit.send(PoolEvent::Back { name: seated.worker }),
+                // Not kept while more is told: where many come at once, all would hold what each of them waits for.
+                false => drop(permit),
             }
             // Before anything is waited for: out of its place however this ends; also if the server ends.
             (Leave { inner: &self.0, seated, told: false }, older)

@@ -22,6 +22,7 @@ mod pools;
 mod reverse;
 mod shells;
 mod sim_pool;
+mod thousand;
 mod upgrade;
 mod world;
 
@@ -88,6 +89,9 @@ testkit::on_both! {
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_too_old_is_told_so_and_given_nothing,
         a_machine_that_is_deleted_is_told_to_end;
+    thousand:
+        more_machines_than_can_be_told_of_at_once_are_all_told_of,
+        a_thousand_machines_are_ready_again_within_two_heartbeats;
     asides:
         a_machine_that_is_set_aside_finishes_and_is_given_nothing_until_the_end,
         a_machine_is_set_aside_before_it_comes_and_resumed_by_who_may,

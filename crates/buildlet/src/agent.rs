@@ -233,6 +233,17 @@ impl Agent {
         self.holder().set_aside = Some(reason.to_owned());
     }
 
+    /// Takes commands again: what was not clean is.
+    pub(crate) fn take_back(&self) {
+        if self.holder().set_aside.take().is_none() {
+            return;
+        }
+        tracing::info!("clean again, and not set aside any more");
+        if let Err(error) = std::fs::remove_file(self.state_dir.join("set_aside")) {
+            tracing::error!(%error, "a restart will find it set aside");
+        }
+    }
+
     /// Says how it is.
     pub(crate) async fn status(&self) -> Status {
         let hash = || async {

@@ -81,7 +81,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "reverse_type")]
     pub key_file: Option<PathBuf>,
     /// A file with the token that was made for this machine, which is used once; its identity is kept in --state-dir from then on
-    #[arg(long, value_name = "FILE", requires = "reverse_type", conflicts_with = "key_file")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "reverse_type",
+        requires = "state_dir",
+        conflicts_with = "key_file"
+    )]
     pub token_file: Option<PathBuf>,
     /// Certificates in PEM of a private CA that the coordinator's is signed by, trusted beside the public ones
     #[arg(long, value_name = "FILE")]

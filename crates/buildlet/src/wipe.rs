@@ -81,8 +81,9 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
     let empty = std::fs::read_dir(workdir)?.next().is_none();
     report.clean =
         empty && all_ended && report.problems.is_empty() && report.canaries.values().all(|gone| *gone);
-    if !report.clean {
-        agent.put_aside(&left(&report));
+    match report.clean {
+        true => agent.take_back(),
+        false => agent.put_aside(&left(&report)),
     }
     Ok(report)
 }

@@ -190,6 +190,34 @@ async fn a_kill_ends_the_whole_tree_and_keeps_the_state() {
     assert_eq!(read(&client, "tree", 0).await, "before\n");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_whose_first_thread_has_ended_is_ended_too() {
+    let agent = Agent::start(&[]).await;
+    let client = agent.client();
+    // Its first thread leaves by the system call that ends no others; it is a zombie from then on, that works.
+    let script = r#"setsid python3 -c '
+import ctypes, os, threading, time
+def work():
+    while True:
+        open("beat", "a").write("x")
+        time.sleep(0.02)
+threading.Thread(target=work).start()
+open("pid", "w").write(str(os.getpid()))
+ctypes.CDLL(None).syscall(93 if os.uname().machine == "aarch64" else 60, 0)
+' >/dev/null 2>&1 &
+until [ -s pid ] && grep -q "State:.Z" /proc/$(cat pid)/status; do sleep 0.02; done"#;
+    client.start(&shell("ghost", script)).await.unwrap();
+    let state = end(&client, "ghost").await;
+    assert_eq!(state.process_state, "ok");
+    let report = client.wipe().await.unwrap();
+    assert!(report.clean, "{report:?}");
+    // Whoever went on would have written again by now.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!agent.workdir().join("beat").exists());
+    assert_eq!(state.leftovers.len(), 1, "{state:?}");
+}
+
 #[tokio::test]
 async fn a_daemon_is_ended_and_reported() {
     let agent = Agent::start(&[]).await;
@@ -319,7 +347,7 @@ async fn shared_memory_of_a_job_is_gone_after_a_wipe() {
 }
 
 #[tokio::test]
-async fn an_agent_that_cannot_be_cleaned_sets_itself_aside_for_good() {
+async fn an_agent_that_cannot_be_cleaned_sets_itself_aside_until_it_is() {
     let mut agent = Agent::start(&[]).await;
     let client = agent.client();
     // A process that moved out of reach holds on: here, a directory that is busy because it is a mount point.
@@ -345,6 +373,15 @@ async fn an_agent_that_cannot_be_cleaned_sets_itself_aside_for_good() {
             "{refused:?}"
         );
         assert!(client.status().await.unwrap().bellwether.unwrap().set_aside.is_some());
+        agent.kill();
+        agent.launch().await;
+    }
+    // Somebody has put it right, and had it cleaned again.
+    assert!(client.wipe().await.unwrap().clean);
+    for id in ["yes", "again"] {
+        client.start(&shell(id, "true")).await.unwrap();
+        assert_eq!(end(&client, id).await.process_state, "ok");
+        assert_eq!(client.status().await.unwrap().bellwether.unwrap().set_aside, None);
         agent.kill();
         agent.launch().await;
     }

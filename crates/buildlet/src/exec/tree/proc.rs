@@ -30,13 +30,15 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     let fields: Vec<&str> = rest.split(' ').collect();
     let number = |index: usize| fields.get(index)?.trim_end().parse::<u64>().ok();
     let signed = |index: usize| fields.get(index)?.parse::<i32>().ok();
+    let threads = number(17)?;
     Some(Process {
         pid: pid.parse().ok()?,
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        // Whose first thread has ended looks so too while others go on.
+        zombie: matches!(*fields.first()?, "Z" | "X") && threads <= 1,
         parent: signed(1)?,
         session: signed(3)?,
         cpu_ms: (number(11)? + number(12)? + number(13)? + number(14)?) * (1000 / TICKS),
-        threads: number(17)?,
+        threads,
         start: number(19)?,
         rss_bytes: number(21)?.saturating_mul(rustix::param::page_size() as u64),
     })
@@ -162,8 +164,20 @@ mod tests {
     fn a_name_with_parentheses_and_spaces_is_parsed() {
         let stat = b"42 (a) b (c) Z 7 42 41 0 -1 0 1 2 3 4 10 20 30 40 20 0 3 0 999 1000 5 1844\n";
         let process = parse_stat(stat).unwrap();
-        assert_eq!((process.pid, process.parent, process.session, process.zombie), (42, 7, 41, true));
+        assert_eq!((process.pid, process.parent, process.session, process.zombie), (42, 7, 41, false));
         assert_eq!((process.cpu_ms, process.threads, process.start), (1000, 3, 999));
         assert_eq!(process.rss_bytes, 5 * rustix::param::page_size() as u64);
+    }
+
+    #[test]
+    fn a_process_is_dead_when_its_last_thread_is() {
+        let dead = |state: &str, threads: u32| {
+            let stat = format!(
+                "42 (a) {state} 7 42 41 0 -1 0 1 2 3 4 10 20 30 40 20 0 {threads} 0 999 1000 5 1844\n"
+            );
+            parse_stat(stat.as_bytes()).unwrap().zombie
+        };
+        assert!(dead("Z", 1) && dead("X", 0) && dead("Z", 0));
+        assert!(!dead("Z", 2) && !dead("S", 1));
     }
 }

@@ -197,13 +197,14 @@ impl Identities {
         found
     }
 
-    /// Whether a machine of this host and name has a token of its own: nobody else may take the name by the host's key.
+    /// Whether a machine of this host and name has a token of its own, or had one that was revoked: nobody may take the name by
+    /// the host's key.
     ///
     /// # Errors
     /// The database's.
     pub async fn has(&self, host: &str, name: &str) -> Result<bool, StoreError> {
         let mut reader = self.0.shared.ledger.db().read().await?;
-        Ok(machine_tokens::by_name(&mut reader, name).await?.is_some_and(|row| row.host == host))
+        machine_tokens::ever(&mut reader, host, name).await
     }
 
     async fn find(&self, claim: &Claim) -> Result<Identity, Denied> {

@@ -15,6 +15,7 @@ statements! {
         joined_us, seen_us, seen_from, version, revoked_us FROM machine_tokens WHERE secret = $1";
     BY_NAME = "machine_tokens.by_name", "SELECT bootstrap, name, host, maker, created_us, expires_us, secret, \
         joined_us, seen_us, seen_from, version, revoked_us FROM machine_tokens WHERE name = $1 AND revoked_us IS NULL";
+    EVER = "machine_tokens.ever", "SELECT 1 FROM machine_tokens WHERE host = $1 AND name = $2 LIMIT 1";
     LIST = "machine_tokens.list", "SELECT bootstrap, name, host, maker, created_us, expires_us, secret, \
         joined_us, seen_us, seen_from, version, revoked_us FROM machine_tokens ORDER BY created_us, bootstrap";
     JOIN = "machine_tokens.join", "UPDATE machine_tokens SET secret = $2, joined_us = $3 \
@@ -102,6 +103,14 @@ pub async fn by_secret(on: &mut impl Conn, hash: &str) -> Result<Option<MachineT
 /// The database's.
 pub async fn by_name(on: &mut impl Conn, name: &str) -> Result<Option<MachineTokenRow>, StoreError> {
     BY_NAME.query().bind(name).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
+}
+
+/// Says whether a machine of this host and name has, or ever had, a token.
+///
+/// # Errors
+/// The database's.
+pub async fn ever(on: &mut impl Conn, host: &str, name: &str) -> Result<bool, StoreError> {
+    Ok(EVER.query().bind(host).bind(name).fetch_optional(on.conn()).await?.is_some())
 }
 
 /// Lists all tokens, the oldest first, revoked ones too.

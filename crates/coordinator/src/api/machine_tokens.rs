@@ -119,7 +119,7 @@ pub(super) fn routes() -> Routes<Arc<Api>> {
                     )
                     .takes::<MachineTokenRequest>()
                     .answers_with::<MachineTokenAnswer>(201, "Made.")
-                    .may_refuse(&[409]),
+                    .may_refuse(&[404, 409]),
                 ),
         )
         .route(
@@ -156,12 +156,13 @@ async fn create(
         Some(buildenv::Pool::Reverse) => {}
         Some(other) => {
             let of = other.as_str();
-            return Err(bad(format!(
-                "host {:?} is of pool {of}: only pool reverse is dialled in to",
-                body.host
-            )));
+            let message = format!("host {:?} is of pool {of}: only pool reverse is dialled in to", body.host);
+            return Err(Failure::new(StatusCode::CONFLICT, "wrong_pool", message));
         }
-        None => return Err(bad(format!("host {:?} is not configured here", body.host))),
+        None => {
+            let message = format!("host {:?} is not configured here", body.host);
+            return Err(Failure::new(StatusCode::NOT_FOUND, "not_found", message));
+        }
     }
     let seconds = body.expires_in.unwrap_or(USUAL_LIFE);
     if !(1..=LONGEST_LIFE).contains(&seconds) {

@@ -51,7 +51,10 @@ pub struct MachineInfo {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SetAsideRequest {
     /// Why; everybody who waits for the machine reads it.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(
+        length(min = 1, max = 500),
+        regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub reason: String,
     /// Its host, where several have a machine of that name or it is not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,7 +181,8 @@ async fn set_aside(
 ) -> Answer<MachineInfo> {
     let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "bad_request", message);
     let reason = body.reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON || reason.chars().any(char::is_control) {
+    let bounded = body.reason.chars().count() <= REASON && !body.reason.chars().any(char::is_control);
+    if reason.is_empty() || !bounded {
         return Err(bad(format!("`reason` is one line of 1 to {REASON} characters")));
     }
     if body.expires_in.is_some_and(|seconds| !(1..=LONGEST).contains(&seconds)) {

@@ -28,6 +28,13 @@ pub(super) fn status(config: &Config, viewer: &Viewer, mut status: Status) -> St
         status.queued.retain(|one| revision(config, viewer, &one.revision));
         status.running.retain(|one| revision(config, viewer, &one.revision));
         status.blocked.retain(|one| repo(config, viewer, &one.repo));
+        for worker in &mut status.workers {
+            // Who holds it as what names a builder, and what could not be removed is of a tree: of a private repository, perhaps.
+            if let Some(reason) = &mut worker.reason {
+                let held = worker.state == "busy";
+                *reason = if held { "held" } else { "not fit for work; developers see why" }.to_owned();
+            }
+        }
     }
     status
 }

@@ -133,8 +133,8 @@ pub async fn who_is_not_the_machine_is_told_why_and_noted(world: World) {
     for (body, status, words) in [
         (json!({"name": "box", "host": "far"}), 409, "has a token already"),
         (json!({"name": "../box", "host": "far"}), 400, "no name of a machine"),
-        (json!({"name": "x", "host": "nowhere"}), 400, "not configured"),
-        (json!({"name": "x", "host": "here"}), 400, "of pool local"),
+        (json!({"name": "x", "host": "nowhere"}), 404, "not configured"),
+        (json!({"name": "x", "host": "here"}), 409, "of pool local"),
         (json!({"name": "x", "host": "far", "expires_in": 0}), 400, "expires_in"),
     ] {
         let said = admin.call_json::<_, Value>(Method::POST, TOKENS, Some(&body)).await;

@@ -227,7 +227,7 @@ impl<L: Clone> Table<L> {
     }
 
     /// Takes the places of a revoked machine away for ever, and gives each with what it had open. One that has not come back
-    /// since a new start of the server is known by its name alone, which nobody else may have had.
+    /// since a new start of the server is known by its name alone, and so is one that came by the host's key before there was a token.
     pub fn revoke(&mut self, identity: &Identity, host: &str, name: &str) -> Vec<(WorkerId, Option<L>)> {
         if self.revoked.len() == REMEMBERED {
             self.revoked.pop_front();
@@ -235,7 +235,7 @@ impl<L: Clone> Table<L> {
         self.revoked.push_back(identity.clone());
         let is = |key: &Key, seat: &Seat<L>| match &seat.came.identity {
             Some(its) => its == identity,
-            None => seat.link.is_none() && key.host == host && key.name == name,
+            None => key.host == host && key.name == name,
         };
         let gone: Vec<Key> =
             self.seats.iter().filter(|(key, seat)| is(key, seat)).map(|(key, _)| key.clone()).collect();

@@ -231,7 +231,7 @@ static SSH: Section = Section {
             Bool,
             "false",
             "record = true",
-            "Keep what is to be seen of each session with a terminal, and what each other session was asked to do, for 90 days as `recordings/*.cast` among the objects (asciicast 2). What is typed is not kept. A session that can't be recorded ends.",
+            "Keep what is to be seen of each session with a terminal, and what each other session was asked to do, for 90 days as `recordings/*.cast` among the objects (asciicast 2). What is typed is not kept, nor what comes after 64 MiB.",
         ),
     ],
 };

@@ -21,8 +21,8 @@ use super::pump::pumped;
 use crate::attempt::Shared;
 use crate::gomote::{RENEW, Session};
 
-/// Connections at once.
-const MOST: usize = 512;
+/// Connections at once of those who said who they are before, and by the port of SSH, where anybody may knock.
+const MOST: usize = 256;
 /// How long somebody may take to log in.
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long a connection may take to end that was told to, and recordings to be written at the end of the server.
@@ -41,6 +41,7 @@ pub(super) struct Inner {
     authority: Authority,
     server: Arc<server::Config>,
     room: Arc<Semaphore>,
+    room_for_known: Arc<Semaphore>,
     /// Connections that came through the pages' port, and recordings that are being written.
     pub tasks: TaskTracker,
     stop: CancellationToken,
@@ -74,6 +75,7 @@ impl Shells {
             authority,
             server: Arc::new(server),
             room: Arc::new(Semaphore::new(MOST)),
+            room_for_known: Arc::new(Semaphore::new(MOST)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }))
@@ -108,7 +110,22 @@ impl Shells {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(_room) = Arc::clone(&self.0.room).try_acquire_owned() else {
+        self.serve_in(&self.0.room, stream, from).await;
+    }
+
+    /// The same for those who said who they are before: strangers take no place of theirs.
+    pub(super) async fn serve_known<S>(&self, stream: S, from: String)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.serve_in(&self.0.room_for_known, stream, from).await;
+    }
+
+    async fn serve_in<S>(&self, room: &Arc<Semaphore>, stream: S, from: String)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(_room) = Arc::clone(room).try_acquire_owned() else {
             tracing::warn!(from, "there are {MOST} connections of SSH already: one more is not answered");
             return;
         };

@@ -16,7 +16,10 @@ pub(crate) fn routes(shells: Shells) -> Routes {
 }
 
 async fn tunnel(State(shells): State<Shells>, viewer: Viewer, mut request: Request) -> Response {
-    let wants = request.headers().get(header::UPGRADE).is_some_and(|what| what.as_bytes() == b"ssh");
+    let wants = request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"ssh"));
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (true, Some(upgrade)) = (wants, upgrade) else {
         let text =
@@ -27,7 +30,7 @@ async fn tunnel(State(shells): State<Shells>, viewer: Viewer, mut request: Reque
     shells.0.tasks.spawn(async move {
         match upgrade.await {
             Ok(stream) => {
-                door.serve(TokioIo::new(stream), format!("{} by the pages' port", viewer.who)).await
+                door.serve_known(TokioIo::new(stream), format!("{} by the pages' port", viewer.who)).await
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was one of SSH"),
         }

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gomote::{SignSshKeyRequest, SignSshKeyResponse};
+use tokio::io::AsyncWriteExt as _;
 
 use super::desk::Desk;
 use super::{dirs, several};
 use crate::args::{Server, Shell};
 
-/// A certificate that is not older than that is good for a login.
-const FRESH: Duration = Duration::from_secs(120);
+/// What was signed so shortly before is not signed again: `gomote ssh` has it signed, and then its own configuration asks.
+const FRESH: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: &Shell) -> Result<ExitCode> {
     if args.tunnel {
@@ -101,14 +102,20 @@ impl Place {
         let key = self.key();
         let public = key.with_extension("pub");
         if !key.exists() || !public.exists() {
-            let _ = std::fs::remove_file(&key);
+            // Under another name until both halves are there: somebody else may make one meanwhile.
+            let new = self.dir.join(format!("new-{}", std::process::id()));
+            let new_public = new.with_extension("pub");
+            let _ = std::fs::remove_file(&new);
             let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-C", "bellwether", "-f"]).arg(&key);
+            make.args(["-q", "-t", "ed25519", "-N", "", "-C", "bellwether", "-f"]).arg(&new);
             let made = make.stdin(Stdio::null()).output();
             let made = made.context("starting ssh-keygen: OpenSSH's client is needed, of 7.3 or later")?;
             if !made.status.success() {
                 bail!("ssh-keygen made no key: {}", String::from_utf8_lossy(&made.stderr).trim());
             }
+            std::fs::rename(&new, &key)
+                .and_then(|()| std::fs::rename(&new_public, &public))
+                .with_context(|| format!("writing {}", key.display()))?;
         }
         std::fs::read_to_string(&public).with_context(|| format!("reading {}", public.display()))
     }
@@ -185,13 +192,32 @@ fn quoted(text: &str) -> Result<String> {
 /// Carries standard input and output to the server's door and back.
 async fn tunnel(server: &Server) -> Result<ExitCode> {
     let desk = Desk::new(server)?;
-    let mut stream = desk.upgraded("/gomote/ssh", "ssh").await?;
+    let stream = desk.upgraded("/gomote/ssh", "ssh").await?;
     // Files, as the library has them: whatever they are, they are read and written beside all else.
     let file = |of: std::io::Result<OwnedFd>| of.map(|fd| tokio::fs::File::from_std(fd.into()));
     let input = file(std::io::stdin().as_fd().try_clone_to_owned()).context("standard input")?;
     let output = file(std::io::stdout().as_fd().try_clone_to_owned()).context("standard output")?;
-    let mut here = tokio::io::join(input, output);
-    let carried = tokio::io::copy_bidirectional(&mut here, &mut stream).await;
+    let (mut input, mut output) = (input, output);
+    let (mut from_server, mut to_server) = tokio::io::split(stream);
+    let there = async {
+        let sent = tokio::io::copy(&mut input, &mut to_server).await;
+        let _ = to_server.shutdown().await;
+        sent
+    };
+    let back = async {
+        let came = tokio::io::copy(&mut from_server, &mut output).await;
+        let _ = output.flush().await;
+        came
+    };
+    // Once the server says no more there is nothing to wait for. What is still to be sent is not the end of what comes.
+    tokio::pin!(there, back);
+    let carried = tokio::select! {
+        came = &mut back => came,
+        sent = &mut there => match sent {
+            Ok(_) => back.await,
+            Err(error) => Err(error),
+        },
+    };
     if let Err(error) = carried {
         // Whose session it was tells what matters.
         tracing::debug!(%error, "a tunnel has ended");

@@ -192,7 +192,8 @@ pub async fn whoever_waits_is_told_why_and_leaves_no_trace_when_they_go(world: W
     assert_eq!((next.status(), next.waiters_ahead), (Progress::Waiting, 0));
     assert_eq!(next.reason, "waits for a machine of host h: 1 of 1 busy");
     drop(told);
-    // The name is free again, and so is the place in the queue.
+    // The name is free again, and so is the place in the queue, once the word of it has come.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut bob = client(&running, "ann", Role::Developer);
     let waits = tokio::spawn(async move { create(&mut bob).await });
     tokio::time::sleep(Duration::from_millis(1500)).await;

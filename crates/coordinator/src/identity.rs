@@ -290,14 +290,7 @@ impl Identities {
         }
         let detail = format!("{denied} (said to be {} of {}, from {})", claim.name, claim.host, claim.from);
         let target = if machine.is_empty() { claim.name.as_str() } else { machine };
-        let written = async {
-            let mut tx = ledger.begin().await?;
-            audit::append(&mut tx, deed(now, "anonymous", "machine_denied", target, &detail)).await?;
-            tx.commit().await
-        };
-        if let Err(error) = written.await {
-            tracing::error!(%error, detail, "not in the audit log");
-        }
+        ledger.note(deed(now, "anonymous", "machine_denied", target, &detail)).await;
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use store::audit::{self, Deed};
 use store::leader::{self, Epoch};
 use store::{Db, StoreError, Tx};
 
@@ -112,6 +113,20 @@ impl Ledger {
         let mut tx = self.db.begin().await?;
         leader::guard(&mut tx, leader::COORDINATOR, self.epoch).await?;
         Ok(tx)
+    }
+
+    /// Writes a deed into the audit log, where nothing else is written with it. What was done stays done if that can't be: the
+    /// server's log says so then.
+    pub async fn note(&self, deed: Deed) {
+        let (action, target) = (deed.action.clone(), deed.target.clone());
+        let noted = async {
+            let mut tx = self.begin().await?;
+            audit::append(&mut tx, deed).await?;
+            tx.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::error!(action, target, %error, "a deed is not in the audit log");
+        }
     }
 
     /// The database, for reading.

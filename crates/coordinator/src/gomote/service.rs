@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gomote::gomote_service_server::{GomoteService, GomoteServiceServer};
 use gomote::*;
-use store::audit::{self, Deed};
+use store::audit::Deed;
 use store::{BuildId, ObjectError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -257,15 +257,7 @@ impl Desk {
             target: session.name.clone(),
             detail: serde_json::json!({"owner": session.owner}).to_string(),
         };
-        let noted = async {
-            let mut tx = self.shared.ledger.begin().await?;
-            audit::append(&mut tx, deed).await?;
-            tx.commit().await
-        };
-        if let Err(error) = noted.await {
-            // The machine goes back all the same: that can't wait for the database.
-            tracing::warn!(name = session.name, %error, "the end of a hold is not in the audit log");
-        }
+        self.shared.ledger.note(deed).await;
     }
 
     /// Makes a call to a machine, which is used as long; the call ends with the hold.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buildenv::Config;
 use russh::{Disconnect, MethodKind, MethodSet, SshId, server};
-use store::audit::{self, Deed};
+use store::audit::Deed;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -204,14 +204,7 @@ impl Shells {
             target: session.name.clone(),
             detail: serde_json::json!({"from": from}).to_string(),
         };
-        let noted = async {
-            let mut tx = self.0.shared.ledger.begin().await?;
-            audit::append(&mut tx, deed).await?;
-            tx.commit().await
-        };
-        if let Err(error) = noted.await {
-            tracing::warn!(name = session.name, %error, "a login is not in the audit log");
-        }
+        self.0.shared.ledger.note(deed).await;
     }
 
     /// Ends all connections that came through the pages' port, and lets recordings be written.

@@ -25,8 +25,6 @@ use super::pump::Pump;
 use super::recording::Recording;
 use crate::gomote::{self, Session};
 
-/// So many messages of a channel, of 32 KiB at most each, wait to be carried on.
-pub(super) const MESSAGES: usize = 256;
 /// Channels of a connection at once.
 pub(super) const CHANNELS: usize = 16;
 /// How long a machine may take to answer a request.

@@ -12,6 +12,8 @@ use crate::gomote::Session;
 
 /// How long a machine may take to let us in: an original looks for its sshd for five seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So many messages of a channel, of 32 KiB at most each, wait to be carried on.
+const MESSAGES: usize = 256;
 /// How often a connection on which nothing is said is asked whether it is still there.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -50,7 +52,7 @@ pub(super) async fn open(
         let stream = session.client.connect_ssh(user, &key.public_line()).await?;
         let config = client::Config {
             keepalive_interval: Some(KEEPALIVE),
-            channel_buffer_size: super::guest::MESSAGES,
+            channel_buffer_size: MESSAGES,
             nodelay: true,
             ..client::Config::default()
         };

@@ -237,7 +237,7 @@ fn a_machine_is_added_as_it_is_written() {
 
 #[test]
 fn a_machine_is_held_as_it_is_written() {
-    let printed = follow(chapter("gomote.md", 14));
+    let printed = follow(chapter("gomote.md", 15));
     for words in [
         "flock:strange",
         "admin-flock-strange-0",

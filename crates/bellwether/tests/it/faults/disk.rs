@@ -138,12 +138,16 @@ fn a_job_that_fills_its_workers_disk_ends_and_keeps_nobody_else_from_working() {
     let build = world.await_done();
     assert_eq!(outcomes(&build), [("infra_failed", "worker_disk_full"); 3], "{build:#}\n{}", world.printed());
     assert_eq!(build["outcome"], "infra_failed");
-    let status = world.get("/api/v1/status").unwrap();
-    let aside = status["workers"].as_array().unwrap().iter().filter(|worker| worker["state"] == "set_aside");
-    assert!(
-        aside.clone().all(|worker| worker["reason"].as_str().is_some_and(|why| why.contains("disk full")))
-    );
-    assert_eq!(aside.count(), 3, "{status:#}");
+    // The last machine is cleaned first.
+    let aside = wait_for("three set aside", LIMIT, || {
+        let status = world.status()?;
+        let workers = status["workers"].as_array().cloned().unwrap_or_default();
+        let aside: Vec<_> = workers.into_iter().filter(|worker| worker["state"] == "set_aside").collect();
+        Ok((aside.len() == 3).then_some(aside))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.printed()));
+    let full = |worker: &Value| worker["reason"].as_str().is_some_and(|why| why.contains("disk full"));
+    assert!(aside.iter().all(full), "{aside:#?}");
     // What the job left is gone.
     let free = rustix::fs::statvfs(&disk.at).unwrap();
     let free = free.f_bavail * free.f_frsize;

@@ -148,6 +148,12 @@ impl World {
         self.server.as_ref().context("no server")?.request("GET", path, None, None)?.json()
     }
 
+    /// How the server and its machines are, with what only developers see.
+    pub fn status(&self) -> Result<Value> {
+        let server = self.server.as_ref().context("no server")?;
+        server.request("GET", "/api/v1/status", Some(&server.token()?), None)?.json()
+    }
+
     /// Asks for bytes.
     pub fn bytes(&self, path: &str) -> Result<String> {
         let answer = self.server.as_ref().context("no server")?.request("GET", path, None, None)?;
@@ -216,7 +222,7 @@ impl World {
     pub fn await_rest(&self, limit: Duration, resting: impl Fn(&Value) -> bool) {
         let mut last = Value::Null;
         let quiet = wait_for("quiet", limit, || {
-            let Ok(status) = self.get("/api/v1/status") else { return Ok(None) };
+            let Ok(status) = self.status() else { return Ok(None) };
             last = status.clone();
             let none = |key: &str| status[key].as_array().is_some_and(Vec::is_empty);
             let states = status["workers"].as_array().cloned().unwrap_or_default();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use buildenv::Config;
-use coordinator::SshHostKey;
+use coordinator::{OrderKey, SshHostKey};
 use edge::{Edge, Limits};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,6 +22,9 @@ pub const TOKEN_FILE: &str = "admin-token";
 
 /// The file with the key by which the server is known over SSH, in the data directory.
 const SSH_KEY_FILE: &str = "ssh-host-key";
+
+/// The file with the key that orders to machines are signed with, in the data directory.
+const ORDER_KEY_FILE: &str = "order-key";
 
 /// Reads the token, or makes one.
 pub fn admin_token(data: &Path) -> Result<String> {
@@ -41,6 +44,22 @@ pub fn ssh_host_key(data: &Path) -> Result<SshHostKey> {
     key.with_context(|| {
         format!("{}: put a good one there, or remove it and a new one is made", path.display())
     })
+}
+
+/// Reads the key that orders to machines are signed with, or makes one.
+pub fn order_key(data: &Path) -> Result<OrderKey> {
+    let path = data.join(ORDER_KEY_FILE);
+    let is_new = !path.exists();
+    let text = kept(&path, |random| OrderKey::of(random).secret())?;
+    let key = OrderKey::parse(&text);
+    let key = key.with_context(|| {
+        format!(
+            "{}: put the one that machines know back there; if it is lost, remove it, and the order-key in the state directory \
+             of each machine that dials in",
+            path.display()
+        )
+    })?;
+    Ok(if is_new { key.new_here() } else { key })
 }
 
 /// Reads a secret from its file, or makes it of random bytes.

@@ -90,6 +90,7 @@ impl System {
         data::claim_database(&db, environment.name.as_str()).await?;
         let admin_token = crate::server::admin_token(data)?;
         let ssh_key = crate::server::ssh_host_key(data)?;
+        let order_key = crate::server::order_key(data)?;
         let objects = data::objects(&environment, data)?;
         data::probe(&environment, &objects).await?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
@@ -138,9 +139,10 @@ impl System {
             command: vec![this_program()?, "buildlet".into()],
             env: data::worker_environment(&first.config),
             idle_exit: Duration::from_secs(15 * 60),
+            order_key: order_key.public(),
         })
         .context("opening the local pool")?;
-        let reverse = ReversePool::new(Arc::new(SystemClock));
+        let reverse = ReversePool::new(Arc::new(SystemClock), &order_key);
         let reception = reverse.reception();
         let secrets = data::secrets(&first.config, data);
         let values = secrets.values.clone();
@@ -170,6 +172,7 @@ impl System {
             secrets: values,
             blocked,
             ssh_key,
+            order_key,
         };
         let options = Options {
             holder: format!("pid {} on {}", std::process::id(), data::host_name()),

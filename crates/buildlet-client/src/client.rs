@@ -20,6 +20,8 @@ use serde::de::DeserializeOwned;
 
 use crate::address::{Address, Connection};
 use crate::error::Error;
+use crate::order::OUTDATED;
+use crate::orders::{About, Orders, Signer};
 use crate::pool::{Body, Conn, Origin, Pool};
 use crate::stream::OutputStream;
 use crate::wire::{ErrorBody, ExecRequest, ExecState, GlobReport, GlobRequest, Status, WipeReport};
@@ -40,6 +42,7 @@ pub struct BuildletClient {
     authorization: Option<HeaderValue>,
     fence: Option<u64>,
     lease: Option<HeaderValue>,
+    orders: Option<Orders>,
 }
 
 impl std::fmt::Debug for BuildletClient {
@@ -70,13 +73,26 @@ impl BuildletClient {
             value.set_sensitive(true);
             value
         });
-        Self { pool: Pool::new(address), authorization, fence: None, lease: None }
+        Self { pool: Pool::new(address), authorization, fence: None, lease: None, orders: None }
     }
 
     /// Returns the same client with a lease's fencing token on every request.
     #[must_use]
     pub fn with_fence(&self, fence: u64, lease: &str) -> Self {
         Self { fence: Some(fence), lease: HeaderValue::from_str(lease).ok(), ..self.clone() }
+    }
+
+    /// Returns the same client with an order on each request that starts something: signed, and for the machine of this name.
+    #[must_use]
+    pub fn with_orders(&self, signer: Arc<dyn Signer>, machine: &str) -> Self {
+        Self { orders: Some(Orders::new(signer, machine)), ..self.clone() }
+    }
+
+    /// Returns the same client whose orders say what they are about.
+    #[must_use]
+    pub fn with_about(&self, about: About) -> Self {
+        let orders = self.orders.as_ref().map(|orders| orders.about(about));
+        Self { orders, ..self.clone() }
     }
 
     /// Returns where the agent is.
@@ -86,7 +102,11 @@ impl BuildletClient {
 
     /// Asks how the agent is; counts as contact.
     pub async fn status(&self) -> Result<Status, Error> {
-        self.get("/status", ANSWER).await
+        let status: Status = self.get("/status", ANSWER).await?;
+        if let Some(orders) = &self.orders {
+            orders.note(status.bellwether.as_ref());
+        }
+        Ok(status)
     }
 
     /// Unpacks a gzip'd tar, as it arrives, into `dir` beneath the work directory (empty: the work directory).
@@ -141,7 +161,18 @@ impl BuildletClient {
 
     /// Starts a command, or returns the state of the one already started under this id.
     pub async fn start(&self, request: &ExecRequest) -> Result<ExecState, Error> {
-        self.json(Method::POST, "/bw1/exec", Some(request), ANSWER).await
+        let path = "/bw1/exec";
+        let body = serde_json::to_vec(request).map_err(|e| Error::Protocol { what: e.to_string() })?;
+        let body = Bytes::from(body);
+        let make = || {
+            let mut request = self.request(Method::POST, path, full(body.clone()))?;
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            Ok(request)
+        };
+        let send = |request| self.finish(request, Patience::Answer(ANSWER));
+        let answer = self.ordered(make, &body, send).await?;
+        serde_json::from_slice(&answer).map_err(|e| Error::Protocol { what: format!("{path}: {e}") })
     }
 
     /// Returns a command's state: once it has exited, or else after `wait` (at most 60 s).
@@ -218,20 +249,27 @@ impl BuildletClient {
     ///
     /// On machines with an sshd of their own the user is one of the system's.
     pub async fn connect_ssh(&self, user: &str, key: &str) -> Result<Box<dyn Connection>, Error> {
-        let mut request = self.request(Method::POST, "/connect-ssh", full(Bytes::new()))?;
-        for (name, value) in [("X-Go-Ssh-User", user), ("X-Go-Authorized-Key", key)] {
-            let no_header = |_| Error::Protocol { what: format!("{name} {value:?} is no header") };
-            request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(no_header)?);
-        }
-        for (name, value) in [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "ssh")] {
-            request.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        let (mut response, conn) = self.send(request, Patience::Answer(ANSWER)).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let make = || {
+            let mut request = self.request(Method::POST, "/connect-ssh", full(Bytes::new()))?;
+            for (name, value) in [("X-Go-Ssh-User", user), ("X-Go-Authorized-Key", key)] {
+                let no_header = |_| Error::Protocol { what: format!("{name} {value:?} is no header") };
+                request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(no_header)?);
+            }
+            for (name, value) in [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "ssh")] {
+                request.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            Ok(request)
+        };
+        let send = async |request| {
+            let (response, conn) = self.send(request, Patience::Answer(ANSWER)).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok((response, conn));
+            }
             let (response, _conn) = self.checked(response, conn).await?;
             let what = format!("/connect-ssh answered {}, and not 101", response.status());
-            return Err(Error::Protocol { what });
-        }
+            Err(Error::Protocol { what })
+        };
+        let (mut response, conn) = self.ordered(make, &[], send).await?;
         let stream = hyper::upgrade::on(&mut response).await;
         // It has let go of the connection by now.
         drop(conn);
@@ -249,8 +287,12 @@ impl BuildletClient {
     }
 
     pub(crate) async fn stream_form(&self, path: &str, form: String) -> Result<OutputStream, Error> {
-        let (response, conn) = self.send(self.form_request(path, form)?, Patience::Answer(ANSWER)).await?;
-        let (response, conn) = self.checked(response, conn).await?;
+        let make = || self.form_request(path, form.clone());
+        let send = async |request| {
+            let (response, conn) = self.send(request, Patience::Answer(ANSWER)).await?;
+            self.checked(response, conn).await
+        };
+        let (response, conn) = self.ordered(make, form.as_bytes(), send).await?;
         Ok(OutputStream::new(response.into_body(), conn, Arc::clone(&self.pool)))
     }
 
@@ -309,6 +351,33 @@ impl BuildletClient {
             builder = builder.header("bw-lease", lease);
         }
         builder.body(body).map_err(|e| Error::Protocol { what: format!("{path}: {e}") })
+    }
+
+    /// Does what starts something: with an order, which is signed anew once if the agent says that it is out of date.
+    async fn ordered<T, F>(
+        &self,
+        make: impl Fn() -> Result<Request<Body>, Error>,
+        body: &[u8],
+        send: impl Fn(Request<Body>) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let Some(orders) = &self.orders else { return send(make()?).await };
+        if !orders.knows() {
+            self.status().await?;
+        }
+        for last in [false, true] {
+            let mut request = make()?;
+            orders.put(&mut request, body, self.fence)?;
+            match send(request).await {
+                Err(Error::Refused { code: Some(code), .. }) if code == OUTDATED && !last => {
+                    self.status().await?;
+                }
+                done => return done,
+            }
+        }
+        unreachable!("invariant: the last turn returns")
     }
 
     /// Sends and reads the whole answer.

@@ -8,6 +8,8 @@
 mod address;
 mod client;
 mod error;
+pub mod order;
+mod orders;
 mod original;
 mod pool;
 mod stream;
@@ -16,6 +18,7 @@ pub mod wire;
 pub use address::{Address, Connect, Connection};
 pub use client::BuildletClient;
 pub use error::Error;
+pub use orders::{About, Signer};
 pub use original::{LsEntry, LsRequest, OriginalExec, OriginalMode, ProcessState};
 pub use stream::OutputStream;
 pub use wire::{

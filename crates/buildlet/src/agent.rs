@@ -17,6 +17,7 @@ use crate::exec::Table;
 use crate::exec::cgroup::Backend;
 use crate::fence::Fence;
 use crate::fetch::{self, Fetcher};
+use crate::orders::Orders;
 use crate::original::{Power, Ssh};
 use crate::sandbox::{Reexec, Setup};
 use crate::user::{JobUser, UserError, apart};
@@ -33,6 +34,8 @@ pub(crate) struct Agent {
     pub(crate) table: Arc<Table>,
     pub(crate) fence: Arc<Fence>,
     pub(crate) password: Option<String>,
+    /// Whose orders start anything here.
+    pub(crate) orders: Arc<Orders>,
     pub(crate) power: Power,
     /// What `/writetgz` may fetch.
     pub(crate) fetcher: Fetcher,
@@ -130,10 +133,16 @@ impl Agent {
         };
         let set_aside = std::fs::read_to_string(state_dir.join("set_aside")).ok();
         let holder = Holder { lease: None, set_aside, last_contact: Instant::now(), open_requests: 0 };
+        let (instance, started) = (random_hex()?, Instant::now());
+        let orders = Arc::new(Orders::new(&instance, &state_dir, started));
+        if let (Some(key), Some(machine)) = (&args.order_key, &args.order_machine) {
+            orders.obey(key, machine).map_err(io::Error::other)?;
+        }
         Ok(Arc::new(Self {
             table: Table::open(&state_dir, settings).await?,
             fence: Arc::new(Fence::open(&state_dir)?),
             password,
+            orders,
             power: Power::of(args),
             fetcher: Fetcher {
                 from: args.fetch_from.clone(),
@@ -144,12 +153,12 @@ impl Agent {
             upload_bytes: args.upload_bytes,
             stall: args.stall,
             ssh: Ssh::of(args)?,
-            started: Instant::now(),
+            started,
             idle_exit: args.idle_exit,
             stop: CancellationToken::new(),
             gate: RwLock::new(()),
             state_dir,
-            instance: random_hex()?,
+            instance,
             shm_before: if namespaces { HashSet::new() } else { crate::wipe::shm_now() },
             digest: OnceCell::new(),
             holder: Mutex::new(holder),
@@ -278,6 +287,8 @@ impl Agent {
                 execs: self.table.list(),
                 disk_free,
                 set_aside,
+                uptime_ms: self.orders.uptime_ms(),
+                order_key: self.orders.key(),
             }),
         }
     }

@@ -62,6 +62,13 @@ pub struct Args {
     /// Where the homes of those users are; by default where this system has them
     #[arg(long, value_name = "DIR", requires = "ssh_port")]
     pub ssh_homes: Option<PathBuf>,
+    /// Starts nothing but by orders that were signed with the private half of this key, Ed25519 in hexadecimal digits; a machine
+    /// that dials out has it from its coordinator
+    #[arg(long, value_name = "HEX", requires = "order_machine", conflicts_with = "reverse_type")]
+    pub order_key: Option<String>,
+    /// As what this machine is named in orders
+    #[arg(long, value_name = "NAME", requires = "order_key")]
+    pub order_machine: Option<String>,
     /// Another port with nothing but /healthz, for a machine that dials out, as ADDRESS:PORT
     #[arg(long, value_name = "ADDRESS", requires = "reverse_type", value_parser = tcp)]
     pub health_addr: Option<SocketAddr>,

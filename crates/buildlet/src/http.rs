@@ -3,6 +3,7 @@
 mod arriving;
 pub(crate) mod bw1;
 mod error;
+mod ordered;
 
 use std::sync::Arc;
 
@@ -39,10 +40,13 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
         .route("/tgz", any(original::tgz))
         .route("/ls", any(original::ls))
         .route("/removeall", any(original::removeall))
-        .route("/exec", any(original::exec))
-        .route("/connect-ssh", any(original::connect_ssh))
+        .route("/exec", any(original::exec).layer(from_fn_with_state(Arc::clone(&agent), ordered::ordered)))
+        .route(
+            "/connect-ssh",
+            any(original::connect_ssh).layer(from_fn_with_state(Arc::clone(&agent), ordered::ordered)),
+        )
         .route("/debug/goroutines", any(original::goroutines))
-        .route("/bw1/exec", post(bw1::start))
+        .route("/bw1/exec", post(bw1::start).layer(from_fn_with_state(Arc::clone(&agent), ordered::ordered)))
         .route("/bw1/exec/{id}", get(bw1::state).delete(bw1::kill))
         .route("/bw1/exec/{id}/output", get(bw1::output))
         .route("/bw1/exec/{id}/ack", post(bw1::ack))

@@ -20,6 +20,8 @@ mod http;
 mod keep;
 mod listen;
 mod metadata;
+pub mod order;
+mod orders;
 mod original;
 mod pack;
 mod paths;

@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::orders::Orders;
 use crate::server::Connection;
 use register::Machine;
 
@@ -52,9 +53,9 @@ pub(crate) struct Reverse {
 
 impl Reverse {
     /// Begins to register, and goes on for as long as the process lives.
-    pub(crate) fn start(settings: Settings, instance: &str) -> Self {
+    pub(crate) fn start(settings: Settings, instance: &str, orders: Arc<Orders>) -> Self {
         let (made, asked_for) = mpsc::channel(BACKLOG);
-        let machine = Arc::new(Machine::new(settings, instance));
+        let machine = Arc::new(Machine::new(settings, instance, orders));
         let leaving = CancellationToken::new();
         let registering = tokio::spawn(machine.stay_registered(made, leaving.clone(), pause::chance));
         Self { asked_for, leaving, registering: AbortOnDropHandle::new(registering) }

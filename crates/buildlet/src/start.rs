@@ -130,7 +130,7 @@ async fn run(args: Args) -> io::Result<()> {
     let (source, place) = match (reverse, plan) {
         (Some(settings), _) => {
             let place = format!("dials {}", settings.coordinator());
-            (Source::Reverse(Reverse::start(settings, agent.instance())), place)
+            (Source::Reverse(Reverse::start(settings, agent.instance(), Arc::clone(&agent.orders))), place)
         }
         (None, Some(plan)) => {
             warn_of(&plan);

@@ -152,6 +152,10 @@ pub struct AgentStatus {
     pub disk_free: u64,
     /// Why it takes no more commands.
     pub set_aside: Option<String>,
+    /// Milliseconds since the process began: what the end of an order is told by.
+    pub uptime_ms: u64,
+    /// The key, Ed25519 in hex, without whose orders it starts nothing.
+    pub order_key: Option<String>,
 }
 
 /// The answer to `GET /status`.

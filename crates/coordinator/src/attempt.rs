@@ -14,7 +14,7 @@ mod retry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildlet_client::BuildletClient;
+use buildlet_client::{About, BuildletClient};
 use dashboard::api::{BuildReport, Cause};
 use dashboard::client::DashboardClient;
 use futures::StreamExt as _;
@@ -30,6 +30,7 @@ use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::measure::Measures;
+use crate::orders::Signs;
 use crate::recipe::{End, Run, RunError, Surroundings};
 use crate::report::ReportQueue;
 use crate::usual::Usual;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub ended: broadcast::Sender<Arc<BuildReport>>,
     /// How long a worker may be out of reach.
     pub patience: Duration,
+    /// What orders are signed with.
+    pub(crate) orders: Arc<Signs>,
     /// Machines that people hold.
     pub(crate) gomotes: Gomotes,
 }
@@ -257,7 +260,8 @@ pub async fn drive(
     if !record.resumed {
         shared.measures.leased(record.waited());
     }
-    let buildlet = buildlet.fenced(record.fence as u64, &record.attempt.lease.to_string());
+    let about = About { commits: record.job.commits(), trust: "landed" };
+    let buildlet = buildlet.fenced(record.fence as u64, &record.attempt.lease.to_string()).about(about);
     let mut fate = None;
     let worked = match work(&shared, &mut record, &buildlet, &around).await {
         Err(Trouble::Newer) => Err(whose_word(&shared).await),
@@ -377,6 +381,11 @@ async fn work(
 ) -> Result<Verdict, Trouble> {
     if let Some(verdict) = record.decided() {
         return report(shared, record, verdict).await;
+    }
+    if record.resumed && !shared.orders.key.holds(&record.attempt) {
+        let detail = "what the database has of it was not written by this server, or with another order-key than it has now";
+        tracing::error!(attempt = %record.attempt.id, build = %record.build.id, "not gone on with: {detail}");
+        return Err(Trouble::Infra { verdict: Verdict::infra("unsealed", detail), fate: None });
     }
     if record.resumed && !shared.secrets.holds(record.job.secrets_proof.as_deref(), &record.values).await {
         // What it prints of the old values could not be told from anything else.

@@ -22,6 +22,7 @@ use crate::hook::SharedHooks;
 use crate::identity::Identities;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
+use crate::orders::{OrderKey, Signs};
 use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::ssh::{self, Shells, SshHostKey};
@@ -59,6 +60,8 @@ pub struct Handles {
     pub blocked: Blocked,
     /// By what this server is known to those who come by SSH.
     pub ssh_key: SshHostKey,
+    /// What it signs orders with; pools give its public half to machines.
+    pub order_key: OrderKey,
 }
 
 /// How a coordinator behaves.
@@ -118,6 +121,7 @@ impl Coordinator {
             secrets,
             blocked,
             ssh_key,
+            order_key,
         } = handles;
         let ledger = loop {
             let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
@@ -147,6 +151,7 @@ impl Coordinator {
             snapshots,
             ended: broadcast::Sender::new(ENDED),
             patience: options.patience,
+            orders: Arc::new(Signs { key: order_key, clock }),
             gomotes: Gomotes::new(options.gomote_idle),
         });
         let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));

@@ -27,6 +27,7 @@ use crate::attempt::{Buildlet, Driven, Fate, Grant, Shared, Start, avoided, driv
 use crate::gomote::{Granted, Hold};
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
+use crate::orders;
 use crate::pool::{Address, Pool, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
@@ -405,7 +406,11 @@ impl Core {
             }
         });
         let nowhere = || buildlet_client::Address::Unix("/nonexistent/socket".into());
-        BuildletClient::new(found.unwrap_or_else(nowhere), None)
+        let client = BuildletClient::new(found.unwrap_or_else(nowhere), None);
+        match address.and_then(|address| orders::machine(worker, address)) {
+            Some(machine) => client.with_orders(Arc::clone(&self.shared.orders) as _, &machine),
+            None => client,
+        }
     }
 
     /// What answers at a machine.

@@ -44,6 +44,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// Every commit that it is about, as `REPO@COMMIT`.
+    #[must_use]
+    pub fn commits(&self) -> Vec<String> {
+        self.sources.iter().map(|source| format!("{}@{}", source.repo, source.commit)).collect()
+    }
+
     /// The object that a step's built tree is kept as, and the directory that holds it; nothing for most steps.
     #[must_use]
     pub fn snapshot_of(&self, step: &Step) -> Option<(String, String)> {

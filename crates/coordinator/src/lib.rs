@@ -21,6 +21,7 @@ mod journal;
 mod ledger;
 mod log;
 mod measure;
+mod orders;
 mod pool;
 pub mod recipe;
 pub mod redact;
@@ -48,6 +49,7 @@ pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use identity::{Claim, Denied, Identities, Identity};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use measure::Measures;
+pub use orders::{BadOrderKey, OrderKey};
 pub use pool::{
     Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent, Protocol,
     Reception, Registration, ReversePool, Shown,

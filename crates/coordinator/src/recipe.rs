@@ -230,17 +230,18 @@ pub(crate) async fn sleep_until(when: Option<Instant>) {
 /// Keeps account of how long the worker has been out of reach.
 struct Reach<'a> {
     around: &'a Surroundings,
-    heard: Instant,
+    /// Since when nothing goes: a command that prints nothing for hours is no sign of that.
+    failing: Option<Instant>,
     tries: u32,
 }
 
 impl<'a> Reach<'a> {
     fn new(around: &'a Surroundings) -> Self {
-        Reach { around, heard: Instant::now(), tries: 0 }
+        Reach { around, failing: None, tries: 0 }
     }
 
     fn heard(&mut self) {
-        self.heard = Instant::now();
+        self.failing = None;
         self.tries = 0;
     }
 
@@ -277,8 +278,9 @@ impl<'a> Reach<'a> {
             error if !error.is_transient() => return Err(RunError::Refused(error.to_string())),
             _ => {}
         }
-        if self.heard.elapsed() > self.around.patience {
-            return Err(RunError::WorkerLost(format!("{error}, for {} s", self.heard.elapsed().as_secs())));
+        let failing = self.failing.get_or_insert_with(Instant::now).elapsed();
+        if failing > self.around.patience {
+            return Err(RunError::WorkerLost(format!("{error}, for {} s", failing.as_secs())));
         }
         let pause = Duration::from_millis(20 << self.tries.min(6));
         self.tries += 1;

@@ -42,7 +42,7 @@ pub enum HeadError {
 ///
 /// # Errors
 /// If the connection fails, or the answer is no 101. There is no limit of time: put one around it.
-pub async fn open<C>(connection: &mut C, path: &str, headers: &[(&str, &str)]) -> Result<(), HeadError>
+pub async fn open<C>(connection: &mut C, path: &str, headers: &[(&str, &str)]) -> Result<Answer, HeadError>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -53,7 +53,7 @@ where
         connection.flush().await?;
         let answer = Answer::read(connection).await?;
         match answer.status {
-            101 => return Ok(()),
+            101 => return Ok(answer),
             307 if left > 0 && answer.location().is_some() => {
                 answer.skip_body(connection).await?;
                 path = answer.location().unwrap_or_default().to_owned();
@@ -82,30 +82,54 @@ pub async fn accept<C: AsyncWrite + Unpin>(connection: &mut C) -> io::Result<()>
     connection.flush().await
 }
 
+/// Says the same to one of our own, and something beside it.
+///
+/// # Errors
+/// If the connection fails, or what is to be said can't stand in a head.
+pub async fn accept_with<C: AsyncWrite + Unpin>(
+    connection: &mut C,
+    headers: &[(&str, &str)],
+) -> Result<(), HeadError> {
+    let mut head = String::from_utf8_lossy(SWITCHING).trim_end().to_owned();
+    head.push_str("\r\n");
+    put(&mut head, headers)?;
+    connection.write_all(head.as_bytes()).await?;
+    connection.flush().await?;
+    Ok(())
+}
+
 /// The bytes of a request, as Go writes one without a host.
 fn request(path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>, HeadError> {
-    let sayable = |text: &str, also: fn(u8) -> bool| {
-        text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && also(byte)) && !text.is_empty()
-    };
     if !path.starts_with('/') || !sayable(path, |byte| byte != b' ') {
         return Err(HeadError::Unsayable(path.to_owned()));
     }
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: \r\nUser-Agent: Go-http-client/1.1\r\n");
+    put(&mut request, headers)?;
+    Ok(request.into_bytes())
+}
+
+/// Whether a text can stand in a head: printable, of the bytes that are allowed, and there.
+fn sayable(text: &str, also: fn(u8) -> bool) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && also(byte)) && !text.is_empty()
+}
+
+/// Puts headers, and the end of the head, after what is there.
+fn put(head: &mut String, headers: &[(&str, &str)]) -> Result<(), HeadError> {
     for (name, value) in headers {
         if !sayable(name, |byte| byte.is_ascii_alphanumeric() || byte == b'-') || !sayable(value, |_| true) {
             return Err(HeadError::Unsayable(format!("{name}: {value}")));
         }
-        request.push_str(&format!("{name}: {value}\r\n"));
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-    request.push_str("\r\n");
-    Ok(request.into_bytes())
+    head.push_str("\r\n");
+    Ok(())
 }
 
 /// An answer's head.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+pub struct Answer {
     status: u16,
-    location: Option<String>,
+    headers: Vec<(String, String)>,
     length: Option<usize>,
 }
 
@@ -131,22 +155,28 @@ impl Answer {
         let status = first.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1));
         let status = status.filter(|text| text.len() == 3).and_then(|text| text.parse().ok());
         let mut answer =
-            Answer { status: status.ok_or_else(|| malformed(first))?, location: None, length: None };
+            Answer { status: status.ok_or_else(|| malformed(first))?, headers: Vec::new(), length: None };
         for line in lines.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').ok_or_else(|| malformed(line))?;
             let value = value.trim();
-            if name.eq_ignore_ascii_case("location") {
-                answer.location = Some(value.to_owned());
-            } else if name.eq_ignore_ascii_case("content-length") {
+            answer.headers.push((name.to_owned(), value.to_owned()));
+            if name.eq_ignore_ascii_case("content-length") {
                 answer.length = Some(value.parse().map_err(|_| malformed(line))?);
             }
         }
         Ok(answer)
     }
 
+    /// The last header of a name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let of_name = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
+        self.headers.iter().rfind(of_name).map(|(_, value)| value.as_str())
+    }
+
     /// Where it leads on the same connection.
     fn location(&self) -> Option<&str> {
-        self.location.as_deref().filter(|path| path.starts_with('/') && !path.starts_with("//"))
+        self.header("location").filter(|path| path.starts_with('/') && !path.starts_with("//"))
     }
 
     async fn skip_body<C: AsyncRead + Unpin>(&self, connection: &mut C) -> Result<(), HeadError> {
@@ -166,7 +196,10 @@ mod tests {
     use tokio::io::duplex;
 
     /// What is sent, and what comes of it; what follows the head must still be there.
-    async fn asked(answers: &[&[u8]], headers: &[(&str, &str)]) -> (String, Result<(), HeadError>, Vec<u8>) {
+    async fn asked(
+        answers: &[&[u8]],
+        headers: &[(&str, &str)],
+    ) -> (String, Result<Answer, HeadError>, Vec<u8>) {
         let (mut ours, mut theirs) = duplex(1 << 16);
         let answers: Vec<u8> = answers.concat();
         theirs.write_all(&answers).await.unwrap();
@@ -192,7 +225,17 @@ mod tests {
              X-Go-Builder-Hostname: h1\r\nX-Go-Builder-Version: 11\r\n\r\n"
         );
         let with_headers = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
-        asked(&[with_headers], &[]).await.1.unwrap();
+        let answer = asked(&[with_headers], &[]).await.1.unwrap();
+        assert_eq!((answer.header("upgrade"), answer.header("x")), (Some("x"), None));
+    }
+
+    #[tokio::test]
+    async fn more_is_said_to_one_of_our_own() {
+        let (mut ours, mut theirs) = duplex(1 << 16);
+        accept_with(&mut theirs, &[("X-A", "b")]).await.unwrap();
+        assert_eq!(open(&mut ours, "/reverse", &[]).await.unwrap().header("x-a"), Some("b"));
+        let bad = accept_with(&mut theirs, &[("X-A", "b\r\n")]).await;
+        assert!(matches!(bad, Err(HeadError::Unsayable(_))), "{bad:?}");
     }
 
     #[tokio::test]

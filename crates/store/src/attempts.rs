@@ -8,8 +8,8 @@ use crate::statement::statements;
 use crate::{AttemptId, BuildId, Conn, LeaseId, Micros, StoreError, Tx, WorkerId};
 
 statements! {
-    INSERT = "attempts.insert", "INSERT INTO attempts (id, build, number, lease, worker, host, fence, state, step, job, inputs, warnings, started_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 'leased', 0, $8, $9, '[]', $10)";
-    OF_BUILD = "attempts.of_build", "SELECT id, build, number, lease, worker, host, fence, state, step, outcome, cause, job, inputs, warnings, started_us, ended_us FROM attempts WHERE build = $1 ORDER BY number";
+    INSERT = "attempts.insert", "INSERT INTO attempts (id, build, number, lease, worker, host, fence, state, step, job, inputs, warnings, started_us, seal) VALUES ($1, $2, $3, $4, $5, $6, $7, 'leased', 0, $8, $9, '[]', $10, $11)";
+    OF_BUILD = "attempts.of_build", "SELECT id, build, number, lease, worker, host, fence, state, step, outcome, cause, job, inputs, warnings, started_us, ended_us, seal FROM attempts WHERE build = $1 ORDER BY number";
     REFENCE = "attempts.refence", "UPDATE attempts SET fence = $3 WHERE id = $1 AND fence = $2 AND ended_us IS NULL";
     ADVANCE = "attempts.advance", "UPDATE attempts SET state = $3, step = $4 WHERE id = $1 AND fence = $2 AND ended_us IS NULL";
     DECIDE = "attempts.decide", "UPDATE attempts SET state = 'reporting', outcome = $3, cause = $4, warnings = $5, inputs = $6 WHERE id = $1 AND fence = $2 AND ended_us IS NULL";
@@ -51,6 +51,8 @@ pub struct AttemptRow {
     pub started: Micros,
     /// When it ended.
     pub ended: Option<Micros>,
+    /// By what the coordinator knows that the job is as it wrote it.
+    pub seal: Option<String>,
 }
 
 fn row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
@@ -71,6 +73,7 @@ fn row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
         warnings: row.try_get("warnings")?,
         started: row.try_get("started_us")?,
         ended: row.try_get("ended_us")?,
+        seal: row.try_get("seal")?,
     })
 }
 
@@ -81,7 +84,7 @@ fn row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
 pub async fn insert(tx: &mut Tx, new: &AttemptRow) -> Result<(), StoreError> {
     let query = INSERT.query().bind(new.id).bind(new.build).bind(new.number).bind(new.lease).bind(new.worker);
     let query = query.bind(new.host.clone()).bind(new.fence).bind(new.job.clone()).bind(new.inputs.clone());
-    query.bind(new.started).execute(tx.conn()).await?;
+    query.bind(new.started).bind(new.seal.clone()).execute(tx.conn()).await?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use super::dial::{Dial, DialError, Errand};
 use super::pause::{Ended, Pause};
 use super::settings::Settings;
 use crate::agent::ORIGINAL;
+use crate::orders::{KeyError, Orders};
 use crate::server::Connection;
 
 /// Connecting for a pick-up, TLS included, must be done within this time.
@@ -25,11 +26,16 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// The coordinator says every 30 s that it lives; a control connection on which it was silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// In the answer: the key with which the coordinator signs its orders. Our own, as the instance is.
+const ORDER_KEY: &str = "X-Bellwether-Order-Key";
+
 /// Why the machine is not registered.
 #[derive(Debug, thiserror::Error)]
 enum RegisterError {
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Orders(#[from] KeyError),
     #[error(transparent)]
     Dial(#[from] DialError),
     #[error(transparent)]
@@ -46,10 +52,11 @@ pub(super) struct Machine {
     hostname: String,
     instance: String,
     credentials: Credentials,
+    orders: Arc<Orders>,
 }
 
 impl Machine {
-    pub(super) fn new(settings: Settings, instance: &str) -> Self {
+    pub(super) fn new(settings: Settings, instance: &str, orders: Arc<Orders>) -> Self {
         Self {
             dial: settings.dial,
             coordinator: settings.coordinator.to_string(),
@@ -57,6 +64,7 @@ impl Machine {
             hostname: settings.hostname,
             instance: instance.to_owned(),
             credentials: settings.credentials,
+            orders,
         }
     }
 
@@ -94,7 +102,7 @@ impl Machine {
                         "the coordinator refuses this machine; put right {}, or the host's name", self.credentials.what());
                     Ended::Refused
                 }
-                Err(RegisterError::Credentials(error)) => {
+                Err(error @ (RegisterError::Credentials(_) | RegisterError::Orders(_))) => {
                     tracing::error!(coordinator, %error, "not registered");
                     Ended::Refused
                 }
@@ -126,7 +134,9 @@ impl Machine {
             ("X-Bellwether-Instance", self.instance.as_str()),
         ]);
         let opened = timeout(ANSWER, head::open(&mut connection, "/reverse", &headers));
-        opened.await.map_err(|_late| RegisterError::NoAnswer)??;
+        let answer = opened.await.map_err(|_late| RegisterError::NoAnswer)??;
+        let machine = format!("{}/{}", self.host_type, self.hostname);
+        self.orders.registered(answer.header(ORDER_KEY), &machine)?;
         Ok(connection)
     }
 

@@ -71,6 +71,11 @@ impl Coordinator {
     }
 
     pub async fn start_at(address: SocketAddr, wrap: Wrap) -> Self {
+        Self::offering(address, wrap, None).await
+    }
+
+    /// One that signs its orders, and says with what key.
+    pub async fn offering(address: SocketAddr, wrap: Wrap, key: Option<String>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, heard) = mpsc::channel(64);
@@ -81,9 +86,10 @@ impl Coordinator {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (wrap, tell, pickups) = (Arc::clone(&wrap), tell.clone(), pickups.clone());
+                let key = key.clone();
                 connections.spawn(async move {
                     let heard = match wrap(stream).await {
-                        Ok(stream) => serve(stream, &pickups).await,
+                        Ok(stream) => serve(stream, &pickups, key.as_deref()).await,
                         Err(_) => Some(Heard::NoTls),
                     };
                     if let Some(heard) = heard {
@@ -139,7 +145,7 @@ pub async fn head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn serve(mut stream: Stream, pickups: &Pickups<Stream>) -> Option<Heard> {
+async fn serve(mut stream: Stream, pickups: &Pickups<Stream>, key: Option<&str>) -> Option<Heard> {
     let head = head(&mut stream).await;
     let mut lines = head.lines();
     let path =
@@ -163,7 +169,12 @@ async fn serve(mut stream: Stream, pickups: &Pickups<Stream>) -> Option<Heard> {
         stream.shutdown().await.unwrap();
         return Some(Heard::Refused);
     }
-    revdial::head::accept(&mut stream).await.unwrap();
+    match key {
+        Some(key) => {
+            revdial::head::accept_with(&mut stream, &[("X-Bellwether-Order-Key", key)]).await.unwrap()
+        }
+        None => revdial::head::accept(&mut stream).await.unwrap(),
+    }
     static LAST: AtomicU64 = AtomicU64::new(0);
     let id = format!("{:032x}", LAST.fetch_add(1, Ordering::Relaxed));
     let (dialer, control) = dialer(stream, "/revdial", id, pickups);

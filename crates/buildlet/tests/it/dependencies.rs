@@ -4,24 +4,25 @@ use std::process::Command;
 
 /// Without TLS and SSH.
 const SMALL: &str = "anstyle atomic-waker axum axum-core base64 bitflags block-buffer buildlet bytes cfg-if clap clap_builder \
-    clap_derive clap_lex const-oid cpufeatures crypto-common digest errno filetime flate2 form_urlencoded futures futures-channel \
+    clap_derive clap_lex const-oid cpufeatures crypto-common curve25519-dalek curve25519-dalek-derive digest \
+    ed25519 ed25519-dalek errno filetime flate2 form_urlencoded futures futures-channel \
     futures-core futures-io futures-macro futures-sink futures-task futures-util getrandom glob heck http http-body \
     http-body-util httparse httpdate hybrid-array hyper hyper-util itoa lazy_static libc linux-raw-sys log matchers matchit \
     memchr mime mio nu-ansi-term once_cell percent-encoding pin-project-lite proc-macro2 quote regex-automata regex-syntax \
     revdial rustix ryu serde serde_core serde_derive serde_json serde_path_to_error serde_urlencoded sha1 sha2 sharded-slab \
-    signal-hook-registry slab smallvec socket2 subtle syn sync_wrapper tar thiserror thiserror-impl thread_local tokio \
+    signal-hook-registry signature slab smallvec socket2 subtle syn sync_wrapper tar thiserror thiserror-impl thread_local tokio \
     tokio-macros tokio-util tower tower-layer tower-service tracing tracing-attributes tracing-core tracing-log tracing-serde \
-    tracing-subscriber try-lock typenum unicode-ident want zlib-rs zmij";
+    tracing-subscriber try-lock typenum unicode-ident want zeroize zlib-rs zmij";
 /// What TLS adds.
-const TLS: &str = "ring rustls rustls-pki-types rustls-webpki tokio-rustls untrusted webpki-roots zeroize";
+const TLS: &str = "ring rustls rustls-pki-types rustls-webpki tokio-rustls untrusted webpki-roots";
 
 /// What SSH adds.
 const SSH: &str = "aead aes aes-gcm argon2 base16ct base64ct bcrypt-pbkdf blake2 block-padding blowfish byteorder cbc chacha20 cipher cmov \
-    cpubits crypto-bigint ctr ctutils curve25519-dalek curve25519-dalek-derive data-encoding delegate der ecdsa ed25519 \
-    ed25519-dalek elliptic-curve enum_dispatch ff futures-executor generic-array ghash group hex hex-literal hkdf hmac inout \
+    cpubits crypto-bigint ctr ctutils data-encoding delegate der ecdsa \
+    elliptic-curve enum_dispatch ff futures-executor generic-array ghash group hex hex-literal hkdf hmac inout \
     keccak kem md5 ml-kem module-lattice nix num-bigint num-integer num-traits p256 p384 p521 pbkdf2 pem-rfc7468 pkcs5 pkcs8 \
     poly1305 polyval primefield primeorder rand rand_core rfc6979 russh russh-cryptovec russh-util rustversion salsa20 \
-    scrypt sec1 sha3 shake signature spki sponge-cursor ssh-cipher ssh-encoding ssh-key universal-hash wnaf";
+    scrypt sec1 sha3 shake spki sponge-cursor ssh-cipher ssh-encoding ssh-key universal-hash wnaf";
 
 /// The crates that the program is built of, by name.
 fn crates(features: &[&str]) -> Vec<String> {

@@ -14,6 +14,7 @@ mod full;
 mod isolation;
 mod keep;
 mod limits;
+mod orders;
 mod original;
 mod port;
 mod raw;

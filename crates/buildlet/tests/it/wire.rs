@@ -11,6 +11,16 @@ fn both_sides_hold_the_same_messages() {
 }
 
 #[test]
+fn both_sides_hold_the_same_orders() {
+    let ours = include_str!("../../src/order.rs");
+    let theirs = include_str!("../../../buildlet-client/src/order.rs");
+    assert_eq!(
+        ours, theirs,
+        "crates/buildlet/src/order.rs and crates/buildlet-client/src/order.rs are one text"
+    );
+}
+
+#[test]
 fn a_state_looks_like_this() {
     let state =
         buildlet_client::ExecState { id: "x".into(), process_state: "ok".into(), ..Default::default() };

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use buildlet_client::{
-    BuildletClient, Error, ExecRequest, GlobReport, Limits, OutputStream, RunState, Status,
+    About, BuildletClient, Error, ExecRequest, GlobReport, Limits, OutputStream, RunState, Status,
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -57,6 +57,14 @@ impl Buildlet {
             Buildlet::Ours(client) => Buildlet::Ours(client.with_fence(fence, lease)),
             // What holds back a coordinator that is over is the database: each step comes after a row was moved on, and
             // whoever can't move it ends, and its connections with it, which are nobody else's.
+            Buildlet::Original(original) => Buildlet::Original(original),
+        }
+    }
+
+    /// The same, whose orders say what they are about.
+    pub fn about(self, about: About) -> Buildlet {
+        match self {
+            Buildlet::Ours(client) => Buildlet::Ours(client.with_about(about)),
             Buildlet::Original(original) => Buildlet::Original(original),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildlet_client::About;
 use store::audit::{self, Deed};
 use store::gomotes::{self, GomoteRow};
 use store::{BuildId, StoreError, WorkerId};
@@ -75,6 +76,7 @@ pub(crate) async fn keep(
     }
     let fence = shared.ledger.next_fence();
     let buildlet = machine.buildlet.clone().fenced(fence as u64, &format!("gomote {}", hold.name));
+    let buildlet = buildlet.about(About { commits: Vec::new(), trust: "held" });
     let clean = granted.is_some();
     let opened = tokio::select! {
         opened = open(&shared, &hold, &machine, &buildlet, clean) => opened,

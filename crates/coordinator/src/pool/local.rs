@@ -40,6 +40,8 @@ pub struct LocalPoolConfig {
     pub env: BTreeMap<String, String>,
     /// After how long without contact a buildlet ends itself.
     pub idle_exit: Duration,
+    /// The public half of the key that orders are signed with.
+    pub order_key: String,
 }
 
 /// What is kept beside a worker.
@@ -196,6 +198,10 @@ impl Inner {
             .arg(folder.join("state"))
             .arg("--idle-exit")
             .arg(format!("{}s", self.config.idle_exit.as_secs()))
+            .arg("--order-key")
+            .arg(&self.config.order_key)
+            .arg("--order-machine")
+            .arg(name.to_string())
             // It does so first of all; it could not if we made it the leader of a process group.
             .arg("--own-session")
             .env_clear()
@@ -429,6 +435,7 @@ mod tests {
             command: ["sh", "-c", "kill -STOP $$"].map(str::to_owned).to_vec(),
             env: std::env::vars().filter(|(name, _)| name == "PATH").collect(),
             idle_exit: Duration::from_secs(900),
+            order_key: String::new(),
         })
         .unwrap();
         let mut events = pool.events().unwrap();

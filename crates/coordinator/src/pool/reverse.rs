@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use buildlet_client::{BuildletClient, Connect, Connection};
 use futures::future::BoxFuture;
+use revdial::head::HeadError;
 use revdial::{head, v1, v2};
 use store::WorkerId;
 use tokio::sync::{mpsc, watch};
@@ -27,6 +28,7 @@ use super::{Address, Answer, Ask, Pool, PoolError, PoolEvent};
 use crate::clock::{SharedClock, new_id};
 use crate::core::TurnedAway;
 use crate::identity::Identity;
+use crate::orders::OrderKey;
 
 pub use self::table::Shown;
 
@@ -47,6 +49,9 @@ const GRACE: Duration = Duration::from_secs(120);
 const HALT: Duration = Duration::from_secs(5);
 /// The path at which connections are picked up.
 const PICKUP: &str = "/revdial";
+
+/// In the answer to a registration of ours: the key that orders are signed with.
+const ORDER_KEY: &str = "X-Bellwether-Order-Key";
 
 /// How a machine speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,8 @@ pub struct ReversePool {
 
 struct Inner {
     clock: SharedClock,
+    /// What agents of ours are told to know orders by.
+    order_key: String,
     sender: mpsc::Sender<PoolEvent>,
     table: Mutex<Table<Link>>,
     /// Counts what changes in the table.
@@ -138,12 +145,13 @@ impl Inner {
 }
 
 impl ReversePool {
-    /// Makes a pool without machines.
+    /// Makes a pool without machines, which are given the public half of the key that orders are signed with.
     #[must_use]
-    pub fn new(clock: SharedClock) -> ReversePool {
+    pub fn new(clock: SharedClock, order_key: &OrderKey) -> ReversePool {
         let (sender, receiver) = mpsc::channel(256);
         let inner = Inner {
             clock,
+            order_key: order_key.public(),
             sender,
             table: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -288,7 +296,11 @@ impl Reception {
 
     /// Answers a machine's registration, and has the machine until its connection ends. Returns why it did.
     pub async fn receive(&self, registration: Registration, mut connection: Box<dyn Connection>) -> String {
-        if let Err(error) = head::accept(&mut connection).await {
+        let accepted = match registration.instance {
+            Some(_) => head::accept_with(&mut connection, &[(ORDER_KEY, &self.0.order_key)]).await,
+            None => head::accept(&mut connection).await.map_err(HeadError::from),
+        };
+        if let Err(error) = accepted {
             return error.to_string();
         }
         match registration.protocol {

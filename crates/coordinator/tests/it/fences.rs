@@ -167,6 +167,7 @@ pub async fn a_fence_that_is_over_moves_no_row(world: World) {
         warnings: "[]".into(),
         started: now,
         ended: None,
+        seal: None,
     };
     let hold = NewLease { id: lease, worker, build, attempt, fence: 5, until: now };
     let mut tx = world.db.begin().await.unwrap();

@@ -5,6 +5,7 @@
 
 mod asides;
 mod clocks;
+mod cuts;
 mod faults;
 mod fences;
 mod held;
@@ -21,6 +22,7 @@ mod pg;
 mod pools;
 mod reverse;
 mod shells;
+mod signed;
 mod sim_pool;
 mod thousand;
 mod upgrade;
@@ -44,6 +46,9 @@ testkit::on_both! {
         a_session_ends_with_the_hold,
         a_machine_that_is_gone_is_told,
         what_is_seen_is_kept_if_that_is_configured;
+    signed:
+        what_somebody_wrote_into_the_database_is_not_run,
+        a_worker_starts_nothing_for_a_stranger;
     orders:
         a_bad_order_is_answered_in_the_one_shape,
         a_form_gives_an_order_and_leads_back_to_the_page;

@@ -27,7 +27,7 @@ pub fn configuration(run: &str) -> String {
 }
 
 pub fn pool(world: &World) -> (Arc<dyn Pool>, Reception) {
-    let pool = ReversePool::new(Arc::clone(&world.clock) as _);
+    let pool = ReversePool::new(Arc::clone(&world.clock) as _, &world.order_key);
     let reception = pool.reception();
     (Arc::new(pool), reception)
 }
@@ -186,9 +186,12 @@ async fn dialled_until(
 
 /// Reads the head of the answer.
 pub async fn answered(mut connection: DuplexStream) -> DuplexStream {
-    let mut head = [0; revdial::head::SWITCHING.len()];
-    connection.read_exact(&mut head).await.unwrap();
-    assert_eq!(head, revdial::head::SWITCHING);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await.unwrap());
+    }
+    let first = revdial::head::SWITCHING.strip_suffix(b"\r\n").unwrap();
+    assert!(head.starts_with(first), "{}", String::from_utf8_lossy(&head));
     connection
 }
 

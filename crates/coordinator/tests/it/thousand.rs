@@ -49,6 +49,8 @@ impl Machine {
                 execs: Vec::new(),
                 disk_free: 1 << 40,
                 set_aside: None,
+                uptime_ms: 0,
+                order_key: None,
             };
             Json(Status { version: 29, bellwether: Some(agent) })
         };

@@ -44,6 +44,8 @@ pub async fn builds_go_on_over_an_upgrade_from_each_version(world: World) {
         drop(reader);
         assert_eq!(newest, store::newest_version());
         std::fs::remove_file(&hold).unwrap();
+        // The program before had none.
+        world.order_key = world.order_key.clone().new_here();
         let after = world.start().await;
         after.until(|status| status.queued.is_empty() && status.running.is_empty()).await;
         let builds = world.builds().await;

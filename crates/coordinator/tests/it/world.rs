@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use buildenv::{Config, Source};
 use coordinator::{
-    Coordinator, Handles, LocalPool, LocalPoolConfig, Measures, NoHooks, Options, Pool, SharedHooks, Shells,
-    SshHostKey, Status, Stopped, TakeOver,
+    Coordinator, Handles, LocalPool, LocalPoolConfig, Measures, NoHooks, Options, OrderKey, Pool,
+    SharedHooks, Shells, SshHostKey, Status, Stopped, TakeOver,
 };
 use dashboard::api::{AttemptReport, BranchUpdate, BuildReport, CommitInfo, LogRange, RepoState, RepoUpdate};
 use dashboard::client::{DashboardClient, LogOf};
@@ -43,6 +43,8 @@ pub struct World {
     // Fields are dropped in this order: the workers end before their directories go.
     _workers: Workers,
     pub dir: tempfile::TempDir,
+    /// What orders are signed with.
+    pub order_key: OrderKey,
 }
 
 /// Ends the workers of a directory.
@@ -163,6 +165,7 @@ impl World {
             reception: None,
             config,
             secrets: BTreeMap::new(),
+            order_key: OrderKey::of(&[6; 32]),
             _workers: workers,
             dir,
         }
@@ -234,6 +237,7 @@ impl World {
             command,
             env: env.into(),
             idle_exit: Duration::from_secs(300),
+            order_key: self.order_key.public(),
         });
         Arc::new(pool.unwrap())
     }
@@ -260,6 +264,7 @@ impl World {
             secrets: self.secrets.clone(),
             blocked: Arc::new(|_, _| None),
             ssh_key: SshHostKey::of(&[5; 32]),
+            order_key: self.order_key.clone(),
         };
         let options = Options {
             holder: "a test".into(),

@@ -74,6 +74,7 @@ impl Seen {
             hostname: "attic".into(),
             instance: "0f".into(),
             credentials: credentials(dir.path()),
+            orders: Arc::new(Orders::new("0f", dir.path(), Instant::now())),
         });
         let machine = AbortOnDropHandle::new(tokio::spawn(machine.stay_registered(
             hand,

@@ -1,0 +1,190 @@
+//! The key with which this server signs what it orders machines to start, and what it has to find in its database as it left
+//! it.
+//!
+//! An agent starts nothing that was not signed for it; and the job of an attempt that a server of before had begun is gone on
+//! with only if it was sealed: whoever can write into the database can't make machines run what they like.
+
+use std::sync::Arc;
+
+use buildlet_client::Signer;
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use store::attempts::AttemptRow;
+
+use crate::clock::SharedClock;
+use crate::pool::Address;
+
+/// What the text of a seal begins with: no order passes for one.
+const DOMAIN: &str = "bellwether seal 1";
+/// How many random bytes an order has.
+const NONCE: usize = 16;
+
+/// The file of a key holds none.
+#[derive(Debug, thiserror::Error)]
+#[error("a key of orders is 64 hexadecimal digits: this is none")]
+pub struct BadOrderKey;
+
+/// The server's key for orders. Clones share it.
+#[derive(Clone)]
+pub struct OrderKey {
+    key: Arc<SigningKey>,
+    /// Whether attempts are taken as they are that have no seal.
+    adopts: bool,
+}
+
+impl std::fmt::Debug for OrderKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OrderKey").field(&self.public()).finish()
+    }
+}
+
+impl OrderKey {
+    /// Makes one of 32 random bytes.
+    #[must_use]
+    pub fn of(random: &[u8; 32]) -> OrderKey {
+        OrderKey { key: Arc::new(SigningKey::from_bytes(random)), adopts: false }
+    }
+
+    /// Reads one as [`OrderKey::secret`] writes it.
+    ///
+    /// # Errors
+    /// [`BadOrderKey`].
+    pub fn parse(text: &str) -> Result<OrderKey, BadOrderKey> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| BadOrderKey)?;
+        Ok(OrderKey::of(&bytes))
+    }
+
+    /// A key that was made just now: what runs was begun by a server that had none, and is gone on with.
+    #[must_use]
+    pub fn new_here(self) -> OrderKey {
+        OrderKey { adopts: true, ..self }
+    }
+
+    /// The secret, in hexadecimal digits.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        hex::encode(self.key.to_bytes())
+    }
+
+    /// What machines know it by, in hexadecimal digits.
+    #[must_use]
+    pub fn public(&self) -> String {
+        hex::encode(self.key.verifying_key().to_bytes())
+    }
+
+    /// Seals an attempt's job.
+    pub(crate) fn seal(&self, attempt: &AttemptRow) -> String {
+        hex::encode(self.key.sign(sealed(attempt).as_bytes()).to_bytes())
+    }
+
+    /// Whether an attempt's job is as a server with this key has written it.
+    pub(crate) fn holds(&self, attempt: &AttemptRow) -> bool {
+        let Some(seal) = &attempt.seal else { return self.adopts };
+        let mut bytes = [0; 64];
+        if hex::decode_to_slice(seal, &mut bytes).is_err() {
+            return false;
+        }
+        let key = self.key.verifying_key();
+        key.verify_strict(sealed(attempt).as_bytes(), &Signature::from_bytes(&bytes)).is_ok()
+    }
+}
+
+/// What is sealed: the job, and whose it is. None of the ids has an end of a line in it.
+fn sealed(attempt: &AttemptRow) -> String {
+    let AttemptRow { id, build, worker, host, job, .. } = attempt;
+    format!("{DOMAIN}\n{id}\n{build}\n{worker}\n{host}\n{job}")
+}
+
+/// As what a machine is named in orders; originals take none.
+pub(crate) fn machine(worker: store::WorkerId, address: &Address) -> Option<String> {
+    match address {
+        Address::Unix { .. } | Address::Tcp { .. } => Some(worker.to_string()),
+        Address::Reverse { host, name, .. } => Some(format!("{host}/{name}")),
+        Address::Original { .. } => None,
+    }
+}
+
+/// Signs for clients of machines.
+pub(crate) struct Signs {
+    pub key: OrderKey,
+    pub clock: SharedClock,
+}
+
+impl Signer for Signs {
+    fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.key.key.sign(bytes).to_bytes()
+    }
+
+    fn nonce(&self) -> String {
+        let mut random = [0; NONCE];
+        self.clock.random(&mut random);
+        hex::encode(random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{AttemptId, BuildId, LeaseId, Micros, WorkerId};
+
+    use super::*;
+
+    macro_rules! id {
+        ($of:ty, $time:literal) => {
+            <$of>::new(Micros($time * 1_000_000), &mut |bytes: &mut [u8]| bytes.fill(0))
+        };
+    }
+
+    fn attempt() -> AttemptRow {
+        AttemptRow {
+            id: id!(AttemptId, 1),
+            build: id!(BuildId, 2),
+            number: 1,
+            lease: id!(LeaseId, 3),
+            worker: id!(WorkerId, 4),
+            host: "h".into(),
+            fence: 1,
+            state: "leased".into(),
+            step: 0,
+            outcome: None,
+            cause: None,
+            job: "{\"steps\":[]}".into(),
+            inputs: "{}".into(),
+            warnings: "[]".into(),
+            started: Micros(1),
+            ended: None,
+            seal: None,
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_by_this_server_is_seen() {
+        let key = OrderKey::of(&[3; 32]);
+        let sealed = AttemptRow { seal: Some(key.seal(&attempt())), ..attempt() };
+        assert!(key.holds(&sealed));
+        // What goes on changes nothing.
+        assert!(key.holds(&AttemptRow { fence: 9, state: "running".into(), step: 2, ..sealed.clone() }));
+        for forged in [
+            AttemptRow { job: "{\"steps\":[1]}".into(), ..sealed.clone() },
+            AttemptRow { id: id!(AttemptId, 9), ..sealed.clone() },
+            AttemptRow { build: id!(BuildId, 9), ..sealed.clone() },
+            AttemptRow { worker: id!(WorkerId, 9), ..sealed.clone() },
+            AttemptRow { host: "i".into(), ..sealed.clone() },
+            AttemptRow { seal: None, ..sealed.clone() },
+            AttemptRow { seal: Some("00".into()), ..sealed.clone() },
+            AttemptRow { seal: Some(OrderKey::of(&[4; 32]).seal(&sealed)), ..sealed.clone() },
+        ] {
+            assert!(!key.holds(&forged), "{forged:?}");
+        }
+        assert!(key.clone().new_here().holds(&attempt()));
+        assert!(!key.new_here().holds(&AttemptRow { seal: Some("00".into()), ..attempt() }));
+    }
+
+    #[test]
+    fn it_is_read_as_it_is_written() {
+        let key = OrderKey::of(&[3; 32]);
+        assert_eq!(OrderKey::parse(&format!("{}\n", key.secret())).unwrap().public(), key.public());
+        for bad in ["", "00", &"g".repeat(64), &"0".repeat(66)] {
+            assert!(OrderKey::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

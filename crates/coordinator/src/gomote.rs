@@ -21,7 +21,7 @@ pub(crate) use files::Files;
 pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};
-pub(crate) use session::Session;
+pub(crate) use session::{Over, Session};
 
 use names::{Missing, Names};
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
+use super::session::Signed;
 use crate::attempt::{Buildlet, Driven, Fate, Left, Shared};
 use crate::ledger::transition;
 
@@ -199,6 +200,7 @@ async fn open(
         client: buildlet.client().clone(),
         end: CancellationToken::new(),
         expires: expires.0.into(),
+        signed: Signed::default(),
     }))
 }
 

@@ -11,7 +11,7 @@ use gomote::gomote_service_client::GomoteServiceClient;
 use gomote::*;
 use http::Request;
 use tonic::Code;
-use transport::{Role, Service, Viewer};
+use transport::{Role, Service, Standing, Viewer};
 
 use crate::world::{Running, World};
 
@@ -27,7 +27,10 @@ pub(crate) fn configuration(world: &World) -> String {
 }
 
 pub(crate) fn client(running: &Running, who: &str, role: Role) -> Client {
-    let viewer = Viewer::known(who, role);
+    client_of(running, Viewer::known(who, role))
+}
+
+pub(crate) fn client_of(running: &Running, viewer: Viewer) -> Client {
     GomoteServiceClient::new(running.service.clone().with_timeout(Duration::from_secs(60)).asking_as(viewer))
 }
 
@@ -260,6 +263,44 @@ pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {
     // An admin takes back what somebody left.
     destroy(&mut client(&running, "root", Role::Admin), &name).await;
     assert_eq!(held(&mut ann).await, [""; 0]);
+}
+
+pub async fn streams_end_when_what_was_shown_counts_no_longer(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let standing = Standing::new();
+    let viewer = Viewer { standing: standing.clone(), ..Viewer::known("ann", Role::Developer) };
+    let mut ann = client_of(&running, viewer);
+    let (one, _) = create(&mut ann).await;
+    // One who waits for a second machine, and a command that runs.
+    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    let mut waits = ann.create_instance(request).await.unwrap().into_inner();
+    assert_eq!(waits.message().await.unwrap().unwrap().status(), Progress::Waiting);
+    let request = ExecuteCommandRequest {
+        gomote_id: one.gomote_id.clone(),
+        command: "sh".into(),
+        system_level: true,
+        args: vec!["-c".into(), "echo on; exec sleep 600".into()],
+        ..Default::default()
+    };
+    let mut runs = ann.execute_command(request).await.unwrap().into_inner();
+    assert_eq!(runs.message().await.unwrap().unwrap().output, b"on\n");
+    standing.end();
+    let words = "what ann showed counts no longer";
+    let ended = runs.message().await.unwrap_err();
+    assert!(ended.code() == Code::Unauthenticated && ended.message().starts_with(words), "{ended}");
+    let ended = loop {
+        match waits.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ends without a word"),
+            Err(ended) => break ended,
+        }
+    };
+    assert!(ended.code() == Code::Unauthenticated && ended.message().starts_with(words), "{ended}");
+    // Known again by something else, they go on with what they hold.
+    let mut again = client(&running, "ann", Role::Developer);
+    assert_eq!(held(&mut again).await, [one.gomote_id.as_str()]);
+    assert_eq!(run(&mut again, &one.gomote_id, "echo here").await, ("here\n".into(), Ok(())));
 }
 
 pub async fn what_is_held_outlives_the_coordinator(world: World) {

@@ -34,6 +34,7 @@ testkit::on_both! {
         a_machine_is_held_used_and_given_back_clean,
         whoever_waits_is_told_why_and_leaves_no_trace_when_they_go,
         nobody_else_touches_or_prolongs_what_is_held,
+        streams_end_when_what_was_shown_counts_no_longer,
         what_is_held_outlives_the_coordinator,
         the_machine_of_a_build_that_fails_is_held_as_it_is,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
@@ -42,6 +43,7 @@ testkit::on_both! {
         nobody_else_is_let_in,
         no_port_is_forwarded,
         a_session_ends_with_the_hold,
+        who_is_known_no_longer_is_out_and_let_in_no_more,
         a_machine_that_is_gone_is_told,
         what_is_seen_is_kept_if_that_is_configured;
     orders:

@@ -120,6 +120,17 @@ pub async fn who_is_not_the_machine_is_told_why_and_noted(world: World) {
     let noted = deeds(&world).await;
     let denied: Vec<_> = noted.iter().filter(|deed| deed.contains("machine_denied")).collect();
     assert_eq!(denied.len(), 10, "one for each reason of each machine: {denied:#?}");
+    // Machines that nobody knows are told apart, by their names and where they dial from.
+    for (name, from) in [("new1", "192.0.2.7"), ("new2", "192.0.2.8"), ("new1", "198.51.100.1")] {
+        for _ in 0..2 {
+            let claim = Claim { from: from.into(), ..claim(name, "c", None) };
+            identify(&running, claim).await.unwrap_err();
+        }
+    }
+    let noted = deeds(&world).await;
+    let of =
+        |name: &str| noted.iter().filter(|deed| **deed == format!("anonymous machine_denied {name}")).count();
+    assert_eq!((of("new1"), of("new2")), (2, 1), "{noted:#?}");
     let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
     let all = format!("{rows:?}");
     assert!(all.contains("said to be chest of far, from 192.0.2.7"), "{all}");

@@ -418,7 +418,7 @@ async fn hold(
         let message = format!("{} may not hold machines of builder {}", viewer.who, builder.full_name());
         return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", message));
     }
-    if !api.shared.gomotes.want(row.id, &viewer.who) {
+    if !crate::gomote::want(&api.shared, row.id, &viewer.who).await? {
         let message = "too many builds are waited for to fail; ask again later";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
     }

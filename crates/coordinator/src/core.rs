@@ -280,6 +280,8 @@ impl Core {
                     self.meet(&row);
                 }
             }
+                let shared = Arc::clone(&self.shared);
+                self.tasks.spawn(async move { drop(crate::gomote::take_wanted(&shared, build).await) });
             Message::Cancel(build) => {
                 if let Some(running) = self.running.get(&build) {
                     running.cancel.cancel();

@@ -45,6 +45,7 @@ impl Core {
         aside.into_iter().for_each(|row| asides.put(row));
         drop(reader);
         let journal = Journal::start(Arc::clone(&shared), last, pool_events.clone());
+        crate::gomote::read_wanted(&shared).await?;
         let mut core = Core {
             shared,
             scheduler: Scheduler::default(),

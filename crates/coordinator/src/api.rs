@@ -1,5 +1,6 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
+mod gomotes;
 mod legacy;
 mod machine_tokens;
 mod machines;
@@ -36,6 +37,7 @@ use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
 use order::Order;
 
+pub use gomotes::{GomoteInfo, GomoteList};
 pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
@@ -243,6 +245,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         )
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
+        .merge(gomotes::routes())
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())

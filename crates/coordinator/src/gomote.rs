@@ -77,6 +77,13 @@ impl Gomotes {
     }
 
     fn of(&self, owner: &str) -> Vec<Arc<Session>> {
-        self.names().of(owner)
+        let mut held = self.all();
+        held.retain(|session| session.owner == owner);
+        held
+    }
+
+    /// All that is held, by name.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.names().held()
     }
 }

@@ -166,7 +166,7 @@ async fn open(
         builder: hold.builder.clone(),
         worker: machine.worker,
         host: machine.host.clone(),
-        created: now,
+        created: hold.before.as_ref().map_or(now, |row| row.created),
         expires,
     };
     if hold.before.is_none() {
@@ -196,6 +196,8 @@ async fn open(
         owner: row.owner,
         builder: row.builder,
         host: row.host,
+        worker: row.worker,
+        created: row.created,
         workdir,
         client: buildlet.client().clone(),
         end: CancellationToken::new(),

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use buildlet_client::BuildletClient;
 use gomote::Instance;
-use store::{BuildId, Micros};
+use store::{BuildId, Micros, WorkerId};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use transport::Standing;
+
+use crate::api::GomoteInfo;
 
 /// So many certificates for one hold let somebody in at once; with more the oldest does not.
 const SIGNED: usize = 256;
@@ -27,6 +29,10 @@ pub(crate) struct Session {
     pub builder: String,
     /// Its host.
     pub host: String,
+    /// The machine.
+    pub worker: WorkerId,
+    /// Since when it is held.
+    pub created: Micros,
     /// Its work directory.
     pub workdir: String,
     /// The way to it.
@@ -105,6 +111,19 @@ impl Session {
         tokio::select! {
             () = self.end.cancelled() => Over::NotHeld(self.name.clone()),
             over = Over::not_known(&self.owner, standing) => over,
+        }
+    }
+
+    /// For whoever runs the server.
+    pub fn info(&self) -> GomoteInfo {
+        GomoteInfo {
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            builder: self.builder.clone(),
+            host: self.host.clone(),
+            worker: self.worker,
+            created: self.created,
+            expires: Micros(self.expires.load(Ordering::Relaxed)),
         }
     }
 

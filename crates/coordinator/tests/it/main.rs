@@ -37,6 +37,7 @@ testkit::on_both! {
         streams_end_when_what_was_shown_counts_no_longer,
         what_is_held_outlives_the_coordinator,
         the_machine_of_a_build_that_fails_is_held_as_it_is,
+        who_runs_the_server_sees_what_everybody_holds,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
     shells:
         a_command_a_shell_and_files_go_through_the_door,

@@ -508,7 +508,6 @@ async fn whole_status(api: &Api) -> Result<Status, Failure> {
     for one in &mut status.queued {
         one.expected_start = starts.get(&one.build).copied();
     }
-    status.turned_away = api.reception.as_ref().map(Reception::turned_away).unwrap_or_default();
     let repos = api.shared.dashboard.repos().await.unwrap_or_default();
     let blocked = repos.into_iter().filter(|repo| repo.state == dashboard::api::RepoState::Blocked);
     status.blocked = blocked

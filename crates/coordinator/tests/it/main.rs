@@ -91,6 +91,7 @@ testkit::on_both! {
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_too_old_is_told_so_and_given_nothing,
+        what_a_host_asks_reaches_machines_that_are_here,
         a_machine_that_is_deleted_is_told_to_end;
     thousand:
         more_machines_than_can_be_told_of_at_once_are_all_told_of,
@@ -102,7 +103,9 @@ testkit::on_both! {
     identities:
         a_machine_joins_once_and_is_known_by_its_secret,
         who_is_not_the_machine_is_told_why_and_noted,
-        a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere;
+        a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere,
+        a_machine_by_the_key_goes_gently_when_its_name_gets_a_token,
+        of_two_machines_with_one_identity_one_is_given_work_and_that_is_told;
     original:
         an_original_is_given_one_build_and_told_to_end,
         an_original_is_idle_until_it_is_leased_and_busy_then,

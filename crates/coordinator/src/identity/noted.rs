@@ -101,11 +101,12 @@ mod tests {
         let mut noted = Noted::default();
         let (ann, bob) = (Whose::stranger("192.0.2.1", "ann"), Whose::stranger("192.0.2.9", "bob"));
         let known = Whose::Machine("box".into());
-        for whose in [&ann, &bob, &known] {
-            assert!(noted.is_due(whose.clone(), "unknown", at(0)), "{whose:?}");
-            assert!(!noted.is_due(whose.clone(), "unknown", at(3599)), "{whose:?}");
-            assert!(noted.is_due(whose.clone(), "used", at(1)), "another reason: {whose:?}");
-            assert!(noted.is_due(whose.clone(), "unknown", at(3600)), "{whose:?}");
+        for (kind, time, due) in
+            [("unknown", 0, true), ("used", 1, true), ("unknown", 3599, false), ("unknown", 3600, true)]
+        {
+            for whose in [&ann, &bob, &known] {
+                assert_eq!(noted.is_due(whose.clone(), kind, at(time)), due, "{whose:?} {kind} {time}");
+            }
         }
         assert!(!noted.is_due(Whose::stranger("192.0.2.200", "ann"), "unknown", at(3601)), "as near as that");
         assert!(noted.is_due(Whose::stranger("198.51.100.1", "ann"), "unknown", at(3601)));

@@ -301,12 +301,13 @@ pub(crate) async fn revoke(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let mut tx = access.0.db.begin().await?;
-    if !tokens::revoke(&mut tx, &name, Micros::now()).await? {
+    let Some(hash) = tokens::revoke(&mut tx, &name, Micros::now()).await? else {
         let message = format!("no token {name:?} that is not revoked");
         return Err(Failure::new(StatusCode::NOT_FOUND, "not_found", message));
-    }
+    };
     audit::append(&mut tx, deed(&viewer.who, "token_revoke", &name, "")).await?;
     tx.commit().await?;
+    access.0.standings.end(&hash);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -199,13 +199,14 @@ impl Access {
         }
         let stranger = || Viewer::stranger(self.config().access().read == buildenv::Reading::Anonymous);
         let Some(cookie) = cookie::value(headers, self.secure()) else { return Ok(stranger()) };
-        let found = async {
-            let mut reader = self.0.db.read().await?;
-            sessions::valid(&mut reader, &secret::hash(&cookie), Micros::now()).await
-        };
+        let (hash, now) = (secret::hash(&cookie), Micros::now());
+        let standing = self.0.standings.of(&hash);
+        let found = async { sessions::valid(&mut self.0.db.read().await?, &hash, now).await };
         let Some(session) = found.await.map_err(|error| broken(&error))? else { return Ok(stranger()) };
         let Ok(role) = session.role.parse::<Role>() else { return Ok(stranger()) };
-        Ok(Viewer { csrf: Some(secret::csrf(&cookie).into()), ..Viewer::known(&session.person, role) })
+        let standing = standing.good_for(left(session.expires, now));
+        let csrf = Some(secret::csrf(&cookie).into());
+        Ok(Viewer { csrf, standing, ..Viewer::known(&session.person, role) })
     }
 
     async fn by_token(&self, token: &str) -> Result<Viewer, Refused> {
@@ -214,6 +215,7 @@ impl Access {
             return Ok(Viewer::known("admin", Role::Admin));
         }
         let now = Micros::now();
+        let standing = self.0.standings.of(&hash);
         let found = async { tokens::valid(&mut self.0.db.read().await?, &hash, now).await };
         let row = found.await.map_err(|error| broken(&error))?.ok_or_else(unknown_token)?;
         let role = row.role.parse::<Role>().map_err(|_| unknown_token())?;
@@ -227,7 +229,11 @@ impl Access {
                 tracing::warn!(%error, token = row.name, "the use of a token is not noted");
             }
         }
-        let viewer = Viewer::known(&row.name, role);
+        let standing = match row.expires {
+            Some(expires) => standing.good_for(left(expires, now)),
+            None => standing,
+        };
+        let viewer = Viewer { standing, ..Viewer::known(&row.name, role) };
         let scope: Vec<String> = row.scope.split_whitespace().map(str::to_owned).collect();
         Ok(if scope.is_empty() { viewer } else { viewer.scoped(scope) })
     }
@@ -244,6 +250,11 @@ impl Access {
         }
         self.note(&viewer.who, "refused", told, &address.to_string()).await;
     }
+}
+
+/// How long it is until then.
+fn left(until: Micros, now: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

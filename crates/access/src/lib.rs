@@ -17,6 +17,7 @@ mod secret;
 mod shared;
 mod sign_in;
 mod signature;
+mod standing;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -78,6 +79,8 @@ struct Inner {
     /// The OpenAPI document of all routes.
     document: OnceLock<String>,
     data: PathBuf,
+    /// What counts still of what was shown, for what lasts longer than a request.
+    standings: standing::Standings,
     /// Who was sent away to sign in.
     waiting: Mutex<provider::Waiting>,
 }
@@ -98,6 +101,7 @@ impl Access {
             table: OnceLock::new(),
             document: OnceLock::new(),
             data,
+            standings: standing::Standings::default(),
             waiting: Mutex::default(),
         }))
     }

@@ -81,9 +81,11 @@ pub(crate) async fn out(
     let secure = access.secure();
     if let (true, Some(cookie)) = (by_cookie(&viewer), cookie::value(&headers, secure)) {
         let mut tx = access.0.db.begin().await?;
-        sessions::end(&mut tx, &secret::hash(&cookie)).await?;
+        let hash = secret::hash(&cookie);
+        sessions::end(&mut tx, &hash).await?;
         audit::append(&mut tx, deed(&viewer.who, "sign_out", &viewer.who, "")).await?;
         tx.commit().await?;
+        access.0.standings.end(&hash);
     }
     Ok(([(header::SET_COOKIE, cookie::clear(secure))], Redirect::to("/")).into_response())
 }
@@ -103,13 +105,17 @@ impl Access {
         let now = Micros::now();
         let mut tx = self.0.db.begin().await?;
         sessions::sweep(&mut tx, now).await?;
-        if let Some(old) = cookie::value(headers, secure) {
-            sessions::end(&mut tx, &secret::hash(&old)).await?;
+        let old = cookie::value(headers, secure).map(|old| secret::hash(&old));
+        if let Some(old) = &old {
+            sessions::end(&mut tx, old).await?;
         }
         sessions::insert(&mut tx, &session(&text, person, role, now, lasts)).await?;
         let detail = format!("{role} by {way}");
         audit::append(&mut tx, deed(person, "sign_in", person, &detail)).await?;
         tx.commit().await?;
+        if let Some(old) = &old {
+            self.0.standings.end(old);
+        }
         let set = cookie::set(&text, lasts.as_secs(), secure);
         Ok(([(header::SET_COOKIE, set)], Redirect::to(safe_next(next))).into_response())
     }

@@ -1,5 +1,6 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
+mod gomotes;
 mod legacy;
 mod machine_tokens;
 mod machines;
@@ -36,6 +37,7 @@ use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
 use order::Order;
 
+pub use gomotes::{GomoteInfo, GomoteList};
 pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
@@ -243,6 +245,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         )
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
+        .merge(gomotes::routes())
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())
@@ -418,7 +421,7 @@ async fn hold(
         let message = format!("{} may not hold machines of builder {}", viewer.who, builder.full_name());
         return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", message));
     }
-    if !api.shared.gomotes.want(row.id, &viewer.who) {
+    if !crate::gomote::want(&api.shared, row.id, &viewer.who).await? {
         let message = "too many builds are waited for to fail; ask again later";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
     }
@@ -505,7 +508,6 @@ async fn whole_status(api: &Api) -> Result<Status, Failure> {
     for one in &mut status.queued {
         one.expected_start = starts.get(&one.build).copied();
     }
-    status.turned_away = api.reception.as_ref().map(Reception::turned_away).unwrap_or_default();
     let repos = api.shared.dashboard.repos().await.unwrap_or_default();
     let blocked = repos.into_iter().filter(|repo| repo.state == dashboard::api::RepoState::Blocked);
     status.blocked = blocked

@@ -25,7 +25,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
-use crate::gomote::Gomotes;
+use crate::gomote::{Gomotes, take_wanted};
 use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
@@ -300,7 +300,7 @@ pub async fn drive(
         false => shared.reports.note_done(build),
     }
     let clean = |reason: String| record.secrets.clean(&reason);
-    let held = if requeued { None } else { shared.gomotes.take_wanted(build) };
+    let held = if requeued { None } else { take_wanted(&shared, build).await };
     let fate = match fate {
         None if held.is_some() && verdict.outcome == "failed" => Fate::Held(held.unwrap_or_default()),
         fate => buildlet.let_go(fate, patience, &around.gone).await,

@@ -4,6 +4,7 @@
 //! memory can be read back from the database at any time, which is what a start does.
 
 mod asides;
+mod doubles;
 mod hold;
 mod machines;
 mod needs;
@@ -34,6 +35,7 @@ use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
 use asides::Asides;
 pub(crate) use asides::Meanwhile;
 pub use asides::SetAside;
+use doubles::Doubles;
 use hold::hold_request;
 use machines::Worker;
 use rows::Rows;
@@ -95,6 +97,8 @@ pub(crate) struct Core {
     workers: HashMap<WorkerId, Worker>,
     /// Machines that people keep from work.
     asides: Asides,
+    /// Machines whose identity another process shows as well.
+    doubles: Doubles,
     /// Who waits for a machine to hold.
     holds: HashMap<BuildId, (Hold, oneshot::Sender<Granted>)>,
     /// What is held: the machine, and whom to tell that it is gone.
@@ -212,6 +216,9 @@ impl Core {
         for (limit, max) in resolve::all_limits(&config) {
             self.apply(Event::Limit { limit, max });
         }
+        for pool in self.pools.values() {
+            pool.configure(&config);
+        }
         for host in config.hosts() {
             self.tell_host(host);
         }
@@ -274,6 +281,8 @@ impl Core {
             }
             Message::Withdrawn(build) => {
                 self.shared.reports.note_done(build);
+                let shared = Arc::clone(&self.shared);
+                self.tasks.spawn(async move { drop(crate::gomote::take_wanted(&shared, build).await) });
                 if !self.running.contains_key(&build)
                     && let Some(row) = self.rows.remove(build)
                 {
@@ -310,7 +319,7 @@ impl Core {
                 let _ = done.send(());
             }
             Message::Why(build, answer) => {
-                let _ = answer.send(self.scheduler.why(build));
+                let _ = answer.send(self.why(build));
             }
             Message::Status(answer) => {
                 let _ = answer.send(self.status());
@@ -318,12 +327,25 @@ impl Core {
         }
     }
 
+    fn why(&self, build: BuildId) -> Option<Wait> {
+        let mut wait = self.scheduler.why(build)?;
+        wait.reason.tell_turned_away(&self.turned_away());
+        Some(wait)
+    }
+
+    /// The machines that came by themselves of late, and were not taken.
+    fn turned_away(&self) -> Vec<TurnedAway> {
+        self.pools.values().flat_map(|pool| pool.turned_away()).collect()
+    }
+
     fn status(&self) -> Status {
         let mut waits = self.scheduler.waits();
+        let turned_away = self.turned_away();
         let mut queued: Vec<_> = (self.rows.values())
             .filter(|row| !self.running.contains_key(&row.id))
             .filter_map(|row| {
-                let wait = waits.remove(&row.id)?;
+                let mut wait = waits.remove(&row.id)?;
+                wait.reason.tell_turned_away(&turned_away);
                 Some(WaitingBuild {
                     build: row.id,
                     builder: row.builder.clone(),
@@ -360,19 +382,14 @@ impl Core {
                 reason: worker.reason.clone(),
                 set_aside: self.aside_of(*name).cloned(),
                 away: worker.away,
+                leaves: worker.leaves.clone(),
+                doubled: doubles::words(worker.doubled, self.now()),
                 detail: worker.machine.as_ref().map(|machine| machine.detail.clone()).unwrap_or_default(),
                 since: worker.created,
             })
             .collect();
         workers.sort_by_key(|worker| worker.worker);
-        Status {
-            queued,
-            running,
-            workers,
-            turned_away: Vec::new(),
-            blocked: Vec::new(),
-            draining: self.draining,
-        }
+        Status { queued, running, workers, turned_away, blocked: Vec::new(), draining: self.draining }
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {
@@ -468,6 +485,7 @@ impl Core {
                 self.recount(&host);
                 self.journal.note(Note::Worker(now, worker, "set_aside", Some(reason)));
                 self.apply(Event::MachineSetAside { worker, host, why: String::new() });
+                self.let_go(worker);
             }
             Fate::Used(reason) => self.end(worker, reason),
             Fate::Lost(reason) => {

@@ -118,6 +118,7 @@ mod tests {
             set_aside: 0,
             set_aside_why: Vec::new(),
             away: 0,
+            turned_away: Vec::new(),
         }
     }
 
@@ -126,6 +127,8 @@ mod tests {
             name: String::new(),
             set_aside: None,
             away: false,
+            leaves: None,
+            doubled: None,
             worker: one.worker,
             host: "h".into(),
             pool: "local".into(),

@@ -10,8 +10,8 @@ mod names;
 mod run;
 mod service;
 mod session;
+mod wanted;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,52 +21,32 @@ pub(crate) use files::Files;
 pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};
-pub(crate) use session::Session;
+pub(crate) use session::{Over, Session};
+pub(crate) use wanted::{read_wanted, take_wanted, want};
 
 use names::{Missing, Names};
+use wanted::Wanted;
 
 /// How long a machine is held that its owner does not use.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
-/// So many builds may be waited for to fail.
-const WANTED: usize = 1000;
 
 /// Who holds what.
 pub(crate) struct Gomotes {
     names: Mutex<Names>,
-    /// Builds whose machines are held as they are, for whom, if they fail. A new start of the coordinator forgets them.
-    wanted: Mutex<HashMap<BuildId, String>>,
+    /// Builds whose machines are held as they are, if they fail.
+    wanted: Wanted,
     /// How long a machine is held that its owner does not use.
     pub idle: Duration,
 }
 
 impl Gomotes {
     pub fn new(idle: Duration) -> Gomotes {
-        Gomotes { names: Mutex::default(), wanted: Mutex::default(), idle }
+        Gomotes { names: Mutex::default(), wanted: Wanted::default(), idle }
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
         // Nothing panics while it is held.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wanted(&self) -> MutexGuard<'_, HashMap<BuildId, String>> {
-        // Nothing panics while it is held.
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has the machine of a build held for somebody, if the build fails. Whether there was room for that.
-    pub fn want(&self, build: BuildId, who: &str) -> bool {
-        let mut wanted = self.wanted();
-        let room = wanted.len() < WANTED || wanted.contains_key(&build);
-        if room {
-            wanted.insert(build, who.to_owned());
-        }
-        room
-    }
-
-    /// Who has the machine of a build that is over.
-    pub fn take_wanted(&self, build: BuildId) -> Option<String> {
-        self.wanted().remove(&build)
     }
 
     /// The lowest name that is free, taken for somebody who begins to wait.
@@ -97,6 +77,13 @@ impl Gomotes {
     }
 
     fn of(&self, owner: &str) -> Vec<Arc<Session>> {
-        self.names().of(owner)
+        let mut held = self.all();
+        held.retain(|session| session.owner == owner);
+        held
+    }
+
+    /// All that is held, by name.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.names().held()
     }
 }

@@ -4,22 +4,19 @@
 //! token when it registers, and with that is known by the secret. Nothing is answered that could be lost on the way: a machine
 //! that hears no answer shows the same two again, and is known already. Of tokens and secrets only SHA-256 is kept.
 
-use std::collections::HashMap;
+mod noted;
+
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use store::audit::{self, Deed};
 use store::machine_tokens::{self, MachineTokenRow};
 use store::{Micros, StoreError};
 
+use self::noted::{Noted, Whose};
 use crate::attempt::Shared;
 use crate::ledger::transition;
 
-/// A machine's refusals for one reason go into the audit log so often: it tries twice a minute.
-const NOTED: Duration = Duration::from_secs(3600);
-/// So many reasons of machines are remembered.
-const REMEMBERED: usize = 1000;
 /// How many hexadecimal digits a machine's secret has.
 const DIGITS: usize = 64;
 
@@ -168,8 +165,8 @@ pub struct Identities(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// When which refusal of which machine was last written down.
-    noted: Mutex<HashMap<(String, &'static str), Micros>>,
+    /// When which refusal of whom was last written down.
+    noted: Mutex<Noted>,
 }
 
 impl std::fmt::Debug for Identities {
@@ -186,7 +183,8 @@ impl Identities {
     /// Finds out which machine this is; one that shows a token that works has it as its identity from now on.
     ///
     /// # Errors
-    /// See [`Denied`]. All but the database's are in the audit log, each of one machine at most once an hour.
+    /// See [`Denied`]. All but the database's are in the audit log, each of one machine at most once an hour, and of so many
+    /// strangers.
     pub async fn identify(&self, claim: &Claim) -> Result<Identity, Denied> {
         let found = self.find(claim).await;
         match &found {
@@ -279,14 +277,12 @@ impl Identities {
         let (kind, machine) = denied.kind();
         let ledger = &self.0.shared.ledger;
         let now = ledger.clock().now();
-        {
-            let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.retain(|_, last| *last + NOTED > now && *last <= now);
-            let key = (machine.to_owned(), kind);
-            if noted.len() >= REMEMBERED || noted.contains_key(&key) {
-                return;
-            }
-            noted.insert(key, now);
+        let whose = match machine {
+            "" => Whose::stranger(&claim.from, &claim.name),
+            machine => Whose::Machine(machine.to_owned()),
+        };
+        if !self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).is_due(whose, kind, now) {
+            return;
         }
         let detail = format!("{denied} (said to be {} of {}, from {})", claim.name, claim.host, claim.from);
         let target = if machine.is_empty() { claim.name.as_str() } else { machine };

@@ -37,8 +37,9 @@ mod work;
 pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{
-    BuildAnswer, BuildRequest, CancelRequest, MachineInfo, MachineList, MachineTokenAnswer, MachineTokenInfo,
-    MachineTokenList, MachineTokenRequest, ResumeRequest, SetAsideRequest, WhyAnswer, WorkAnswer,
+    BuildAnswer, BuildRequest, CancelRequest, GomoteInfo, GomoteList, MachineInfo, MachineList,
+    MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest, ResumeRequest,
+    SetAsideRequest, WhyAnswer, WorkAnswer,
 };
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use store::WorkerId;
 use tokio::sync::mpsc;
 
+use crate::core::TurnedAway;
+
 /// How a machine's buildlet is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "transport", rename_all = "snake_case")]
@@ -159,6 +161,18 @@ pub enum PoolEvent {
         /// Why.
         error: PoolError,
     },
+    /// A machine is to go once it has done what it does; or may stay after all.
+    Leaves {
+        /// Its name.
+        name: WorkerId,
+        /// Why; none if it may stay.
+        reason: Option<String>,
+    },
+    /// Somebody else came with what only this machine knows, and was not taken.
+    Doubled {
+        /// Its name.
+        name: WorkerId,
+    },
     /// A machine is no more.
     Gone {
         /// Its name.
@@ -174,6 +188,12 @@ pub trait Pool: Send + Sync + 'static {
     fn name(&self) -> &str;
     /// Asks it for something.
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>>;
+    /// Hears of the configuration, and of each change of it.
+    fn configure(&self, _config: &buildenv::Config) {}
+    /// The machines that came by themselves of late, and were not taken.
+    fn turned_away(&self) -> Vec<TurnedAway> {
+        Vec::new()
+    }
     /// Takes the receiving end of its events; `None` when it was taken before.
     fn events(&self) -> Option<mpsc::Receiver<PoolEvent>>;
     /// How long a machine may be out of reach where the pool waits for it by itself, and tells when it is given up.

@@ -30,6 +30,7 @@ pub mod machine_tokens;
 pub mod set_asides;
 pub mod snapshots;
 pub mod spans;
+pub mod wanted_holds;
 pub mod workers;
 
 // Of all services.

@@ -164,6 +164,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::results::STATEMENTS,
         crate::retention::STATEMENTS,
         crate::set_asides::STATEMENTS,
+        crate::wanted_holds::STATEMENTS,
         crate::step_times::STATEMENTS,
         crate::test_results::STATEMENTS,
         crate::tree_changes::STATEMENTS,

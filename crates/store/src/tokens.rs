@@ -14,7 +14,7 @@ statements! {
     LIST = "tokens.list", "SELECT hash, name, role, scope, maker, created_us, used_us, expires_us, revoked_us \
         FROM tokens ORDER BY created_us, hash";
     USED = "tokens.used", "UPDATE tokens SET used_us = $2 WHERE hash = $1";
-    REVOKE = "tokens.revoke", "UPDATE tokens SET revoked_us = $2 WHERE name = $1 AND revoked_us IS NULL";
+    REVOKE = "tokens.revoke", "UPDATE tokens SET revoked_us = $2 WHERE name = $1 AND revoked_us IS NULL RETURNING hash";
 }
 
 /// A row of `tokens`.
@@ -90,10 +90,11 @@ pub async fn used(tx: &mut Tx, hash: &str, now: Micros) -> Result<(), StoreError
     Ok(())
 }
 
-/// Revokes the token of this name, and returns whether there was one.
+/// Revokes the token of this name, and returns its hash if there was one.
 ///
 /// # Errors
 /// The database's.
-pub async fn revoke(tx: &mut Tx, name: &str, now: Micros) -> Result<bool, StoreError> {
-    Ok(REVOKE.query().bind(name).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
+pub async fn revoke(tx: &mut Tx, name: &str, now: Micros) -> Result<Option<String>, StoreError> {
+    let revoked = REVOKE.query().bind(name).bind(now).fetch_optional(tx.conn()).await?;
+    Ok(revoked.map(|row| row.try_get(0)).transpose()?)
 }

@@ -14,10 +14,12 @@ pub mod grpc;
 pub mod operation;
 pub mod routes;
 mod service;
+mod standing;
 mod viewer;
 
 pub use call::{ApiError, CallError};
 pub use escape::segment;
 pub use routes::Routes;
 pub use service::{Service, Upgraded};
+pub use standing::Standing;
 pub use viewer::{Role, UnknownRole, Viewer};

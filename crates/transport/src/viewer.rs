@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use crate::Standing;
+
 /// What somebody may do, and what a route asks for. The roles are no ladder: see [`Role::may`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -88,6 +90,8 @@ pub struct Viewer {
     pub scope: Option<Arc<[String]>>,
     /// What each form of a page carries, for those who are signed in by a cookie.
     pub csrf: Option<Arc<str>>,
+    /// How long what they showed counts, for what lasts longer than a request.
+    pub standing: Standing,
 }
 
 impl Viewer {
@@ -95,13 +99,15 @@ impl Viewer {
     #[must_use]
     pub fn stranger(reads: bool) -> Viewer {
         let role = if reads { Role::Reader } else { Role::Anonymous };
-        Viewer { who: "anonymous".into(), role, known: false, scope: None, csrf: None }
+        let standing = Standing::lasting();
+        Viewer { who: "anonymous".into(), role, known: false, scope: None, csrf: None, standing }
     }
 
     /// Somebody known.
     #[must_use]
     pub fn known(who: &str, role: Role) -> Viewer {
-        Viewer { who: who.into(), role, known: true, scope: None, csrf: None }
+        let standing = Standing::lasting();
+        Viewer { who: who.into(), role, known: true, scope: None, csrf: None, standing }
     }
 
     /// Another service of this system.

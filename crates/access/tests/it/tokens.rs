@@ -47,6 +47,45 @@ pub async fn a_token_ends_by_itself_and_is_about_its_repos_only(on: World) {
     tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("it ends by itself");
 }
 
+pub async fn what_lasts_longer_than_a_request_hears_that_a_token_counts_no_longer(on: World) {
+    let make = |name: &'static str, seconds: Option<u64>| {
+        let body = json!({"name": name, "role": "developer", "expires_in": seconds});
+        async {
+            on.order("POST", "/api/v1/tokens", ADMIN, body).await.json()["token"].as_str().unwrap().to_owned()
+        }
+    };
+    let stay = async |token: &str| {
+        assert_eq!(on.order("GET", "/stay", token, json!({})).await.status, 200);
+        on.stays.lock().unwrap().clone()
+    };
+    let (ada, bob) = (make("ada", None).await, make("bob", None).await);
+    let (first, second, other) = (stay(&ada).await, stay(&ada).await, stay(&bob).await);
+    assert!(!first.has_ended() && !second.has_ended());
+    assert_eq!(on.order("DELETE", "/api/v1/tokens/ada", ADMIN, json!({})).await.status, 204);
+    assert!(first.has_ended() && second.has_ended() && !other.has_ended());
+    // Made again by that name, it is another one.
+    let again = make("ada", None).await;
+    assert!(!stay(&again).await.has_ended() && first.has_ended());
+    let short = make("short", Some(1)).await;
+    let short = stay(&short).await;
+    tokio::time::timeout(std::time::Duration::from_secs(60), short.ended()).await.expect("its time is over");
+    // A session ends with signing out, and with signing in anew.
+    let mut cookie = on.sign_in("cat", transport::Role::Developer).await;
+    assert_eq!(on.get("/stay", &[("cookie", &cookie)]).await.status, 200);
+    let before = on.stays.lock().unwrap().clone();
+    let path = on.access.login_link("cat", transport::Role::Developer).await.unwrap();
+    let token = path.split_once("token=").unwrap().1;
+    let page = on.get("/login", &[("cookie", &cookie)]).await;
+    let form = format!("token={token}&csrf={}", page.field("csrf"));
+    cookie = on.form("/login", &[("cookie", &cookie)], &form).await.cookie();
+    assert!(before.has_ended());
+    let page = on.get("/login", &[("cookie", &cookie)]).await;
+    assert_eq!(on.get("/stay", &[("cookie", &cookie)]).await.status, 200);
+    let last = on.stays.lock().unwrap().clone();
+    let out = on.form("/logout", &[("cookie", &cookie)], &format!("csrf={}", page.field("csrf"))).await;
+    assert!(out.status == 303 && last.has_ended(), "{out:?}");
+}
+
 pub async fn what_is_no_token_is_refused(on: World) {
     for (name, role) in
         [("Ada", "developer"), ("a", "root"), ("a", "anonymous"), ("", "admin"), ("a b", "admin")]

@@ -1,8 +1,8 @@
 //! An access layer before a few routes, with a database of its own.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use access::{Access, AccessParts};
 use axum::Router;
@@ -13,7 +13,7 @@ use store::{DatabaseUrl, Db, Dialect};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use transport::routes::{get, post};
-use transport::{Role, Routes, Viewer};
+use transport::{Role, Routes, Standing, Viewer};
 
 pub const ADMIN: &str = "the-token-in-the-data-directory-0";
 
@@ -24,6 +24,8 @@ pub struct World {
     pub config: watch::Sender<Arc<buildenv::Config>>,
     /// How often `/made` was made.
     pub made: Arc<AtomicUsize>,
+    /// How long what was shown last at `/stay` counts.
+    pub stays: Arc<Mutex<Standing>>,
     _dir: tempfile::TempDir,
 }
 
@@ -84,6 +86,12 @@ impl World {
         let who = |viewer: Viewer| async move { format!("{} {}", viewer.who, viewer.role) };
         let counter = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&counter);
+        let stays = Arc::new(Mutex::new(Standing::lasting()));
+        let stay = Arc::clone(&stays);
+        let stay = move |viewer: Viewer| {
+            *stay.lock().unwrap() = viewer.standing;
+            async {}
+        };
         let services = Routes::new()
             .route("/", get(Role::Reader, who))
             .route("/crowd", get(Role::Reader, crowd))
@@ -91,9 +99,10 @@ impl World {
             .route("/healthz", get(Role::Anonymous, || async { "ok" }))
             .route("/assets/style.css", get(Role::Anonymous, || async { "" }))
             .route("/order", post(Role::Developer, who))
+            .route("/stay", get(Role::Developer, stay))
             .route("/sees/{repo}", get(Role::Reader, sees));
         let app = access.before(access.with(services));
-        World { app, access, db, config, made: counter, _dir: dir }
+        World { app, access, db, config, made: counter, stays, _dir: dir }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -943,6 +943,12 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Lists the machines that people hold: whose, since when, until when. `GET /api/v1/gomotes`
+    pub async fn list_gomotes(&self) -> Answer<GomoteList> {
+        let path = format!("/api/v1/gomotes");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// Makes a link by which somebody signs in once. `POST /api/v1/login-links`
     pub async fn create_login_link(&self, body: Option<&LinkRequest>) -> Answer<LinkAnswer> {
         let path = format!("/api/v1/login-links");

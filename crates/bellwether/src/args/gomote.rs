@@ -30,7 +30,13 @@ pub enum Gomote {
         build: String,
     },
     /// Lists the machines that you hold
-    List(Server),
+    List {
+        #[command(flatten)]
+        server: Server,
+        /// Those of everybody: whose each is, since when and until when; for admins, who can destroy any of them
+        #[arg(long)]
+        all: bool,
+    },
     /// Groups of machines: where a machine is named, @GROUP means all of one
     #[command(subcommand)]
     Group(Group),

@@ -8,10 +8,11 @@ mod push;
 mod several;
 mod ssh;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use comfy_table::{Table, presets};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -24,7 +25,11 @@ use store::Micros;
 
 use super::client::{Remote, print_json};
 use crate::args::{Create, Gomote, Ls, Server};
+use crate::terminal::plain;
 use desk::Desk;
+
+/// Names are cut to so many characters.
+const WIDTH: usize = 300;
 
 pub async fn run(command: Gomote) -> Result<ExitCode> {
     match command {
@@ -40,7 +45,8 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
                 ),
             }
         }
-        Gomote::List(server) => list(&server).await?,
+        Gomote::List { server, all: false } => list(&server).await?,
+        Gomote::List { server, all: true } => list_all(&server).await?,
         Gomote::Destroy { server, names } => {
             let desk = Desk::new(&server)?;
             let names = meant(&desk, &server, &names).await?;
@@ -139,6 +145,8 @@ async fn create(args: &Create) -> Result<()> {
     let mut waits: FuturesUnordered<_> = waits.collect();
     let mut failed = None;
     let mut instances = Vec::new();
+    // Those whose names could not be said: whoever asked for them can't know them.
+    let mut unsaid = Vec::new();
     // Each is told as it comes: others may be long in coming.
     while let Some(one) = waits.next().await {
         match one {
@@ -148,17 +156,43 @@ async fn create(args: &Create) -> Result<()> {
                         .add(group, std::slice::from_ref(&instance.gomote_id))?;
                 }
                 match json {
-                    true => instances.push(told(&instance)),
-                    false => println!("{}", instance.gomote_id),
+                    true => instances.push(instance),
+                    false => {
+                        if let Err(error) = say(&instance.gomote_id) {
+                            unsaid.push(instance.gomote_id);
+                            failed = Some(error);
+                            break;
+                        }
+                    }
                 }
             }
             Err(error) => failed = Some(error),
         }
     }
+    // Whoever is still waited for is not any more.
+    drop(waits);
     if json {
-        print_json(&instances)?;
+        let all: Vec<_> = instances.iter().map(told).collect();
+        if let Err(error) = say(&serde_json::to_string_pretty(&all)?) {
+            unsaid.extend(instances.into_iter().map(|instance| instance.gomote_id));
+            failed = Some(error);
+        }
+    }
+    for gomote_id in unsaid {
+        let request = DestroyInstanceRequest { gomote_id: gomote_id.clone() };
+        let given_back = desk.done(|mut api| async move { api.destroy_instance(request).await }).await;
+        match given_back {
+            Ok(_) => eprintln!("{gomote_id} is given back: its name could not be said"),
+            Err(error) => eprintln!("{gomote_id} is yours, and could not be given back: {error:#}"),
+        }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Prints a line that has to arrive: what it names is held until somebody who knows the name gives it back.
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("stdout can't be written")
 }
 
 /// Waits for one machine.
@@ -213,6 +247,33 @@ async fn list(server: &Server) -> Result<()> {
         let left = Duration::from_secs(u64::try_from(one.expires - now).unwrap_or(0));
         let left = crate::terminal::duration(left.as_secs_f64());
         table.add_row([one.gomote_id.clone(), one.builder_type.clone(), one.host_type.clone(), left]);
+    }
+    println!("{}", table.trim_fmt());
+    Ok(())
+}
+
+/// What everybody holds.
+async fn list_all(server: &Server) -> Result<()> {
+    let remote = Remote::new(server)?;
+    let held = remote.hint(remote.api.list_gomotes().await)?.gomotes;
+    if server.json {
+        return print_json(&held);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NAME", "OWNER", "BUILDER", "HOST", "SINCE", "ENDS IN"]);
+    let now = Micros::now();
+    for one in held {
+        let left = Duration::from_micros(u64::try_from(one.expires.0 - now.0).unwrap_or(0));
+        let since = jiff::Timestamp::from_microsecond(one.created.0).unwrap_or_default();
+        table.add_row([
+            plain(&one.name, WIDTH),
+            plain(&one.owner, WIDTH),
+            plain(&one.builder, WIDTH),
+            plain(&one.host, WIDTH),
+            since.strftime("%Y-%m-%d %H:%M").to_string(),
+            crate::terminal::duration(left.as_secs_f64()),
+        ]);
     }
     println!("{}", table.trim_fmt());
     Ok(())

@@ -32,7 +32,7 @@ async fn list(args: &Server) -> Result<ExitCode> {
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["MACHINE", "HOST", "STATE", "SINCE", "RUNS", "DETAIL", "SET ASIDE"]);
+    table.set_header(["MACHINE", "HOST", "STATE", "SINCE", "RUNS", "DETAIL", "NOTES"]);
     for machine in &machines {
         let here = machine.here.as_ref();
         table.add_row([
@@ -42,7 +42,7 @@ async fn list(args: &Server) -> Result<ExitCode> {
             here.map_or_else(String::new, |here| moment(here.since)),
             machine.runs.as_deref().map(|runs| plain(runs, WIDTH)).unwrap_or_default(),
             here.map(|here| plain(&here.detail, WIDTH)).unwrap_or_default(),
-            why(machine),
+            notes(machine),
         ]);
     }
     println!("{}", table.trim_fmt());
@@ -54,15 +54,19 @@ fn moment(time: Micros) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// Who keeps a machine from work, and why; or why the server does.
-fn why(machine: &MachineInfo) -> String {
-    let server = machine.here.as_ref().filter(|here| here.state == "set_aside");
-    let words = match (&machine.set_aside, server) {
-        (Some(aside), _) => aside.to_string(),
-        (None, Some(here)) => here.reason.clone().unwrap_or_default(),
-        (None, None) => String::new(),
+/// Who keeps a machine from work, and why, or why the server does; that it is to go; that another shows its identity.
+fn notes(machine: &MachineInfo) -> String {
+    let here = machine.here.as_ref();
+    let by_server = here.filter(|here| here.state == "set_aside").and_then(|here| here.reason.clone());
+    let aside = match &machine.set_aside {
+        Some(aside) => Some(format!("set aside {aside}")),
+        None => by_server.map(|reason| format!("set aside: {reason}")),
     };
-    plain(&words, WIDTH)
+    let leaves = here.and_then(|here| here.leaves.as_ref());
+    let leaves = leaves.map(|reason| format!("goes once it has done what it does: {reason}"));
+    let doubled = here.and_then(|here| here.doubled.clone());
+    let words: Vec<String> = [aside, leaves, doubled].into_iter().flatten().collect();
+    plain(&words.join("; "), WIDTH)
 }
 
 async fn drain(args: &DrainMachine) -> Result<ExitCode> {

@@ -204,7 +204,19 @@ async fn list(args: &AuditList) -> Result<ExitCode> {
     }
     let place = Place::of(&args.state)?;
     let db = place.open().await?;
-    let found = store::audit::after(&mut db.read().await?, args.after, args.limit).await?;
+    let mut found =
+        store::audit::after(&mut db.read().await?, args.after, args.limit.saturating_add(1)).await?;
+    let shown = args.limit as usize;
+    let more = found.len() > shown;
+    found.truncate(shown);
+    if let (true, Some(last)) = (more, found.last()) {
+        // Beside the data, which a program reads.
+        let seq = last.seq;
+        eprintln!(
+            "there are more rows; the next ones: bellwether audit list --after {seq} --limit {}",
+            args.limit
+        );
+    }
     let rows: Vec<Row> = found
         .into_iter()
         .map(|row| Row {

@@ -69,8 +69,12 @@ impl Takeover for Door {
             let registered = match said {
                 Ok((registration, shown, version)) => {
                     let from = peer.ip().to_canonical().to_string();
-                    let known = identified(&config, &identities, registration, shown, from).await;
-                    known.and_then(|registration| new_enough(&reception, registration, &version))
+                    let known = identified(&config, &identities, &reception, registration, shown, from).await;
+                    let fit = known.and_then(|registration| new_enough(&reception, registration, &version));
+                    match fit {
+                        Ok(registration) => alone(&reception, registration).await,
+                        Err(refused) => Err(refused),
+                    }
                 }
                 Err(refused) => Err(refused),
             };
@@ -103,6 +107,7 @@ enum ShownBy {
 async fn identified(
     config: &Config,
     identities: &Identities,
+    reception: &Reception,
     registration: Registration,
     shown: ShownBy,
     from: String,
@@ -111,14 +116,16 @@ async fn identified(
         || Refused(503, "who this machine is could not be found out in time; it is to try again".into());
     let Registration { host, name, .. } = &registration;
     let registration = match shown {
-        ShownBy::Key => match tokio::time::timeout(IDENTIFY, identities.has(host, name)).await {
-            Err(_) | Ok(Err(_)) => return Err(late()),
-            Ok(Ok(true)) => {
-                let words = "has a token of its own, and is not received by the key of its host";
-                return Err(Refused(412, format!("machine {name:?} of host {host:?} {words}")));
+        ShownBy::Key => {
+            let Ok(Ok(has)) = tokio::time::timeout(IDENTIFY, identities.has(host, name)).await else {
+                return Err(late());
+            };
+            let refused = has || !placed(config, host)?.keys;
+            match refused.then(|| reception.key_refused(&registration, has)).flatten() {
+                Some(words) => return Err(Refused(412, words)),
+                None => registration,
             }
-            Ok(Ok(false)) => registration,
-        },
+        }
         ShownBy::Secret { secret, token, version } => {
             let (host, name) = (host.clone(), name.clone());
             let claim = Claim { host, name, secret, bootstrap: token, from, version };
@@ -143,6 +150,14 @@ fn new_enough(
     let version = version.parse().ok();
     match version.and_then(|version| reception.too_old(&registration, version)) {
         Some(words) => Err(Refused(400, words)),
+        None => Ok(registration),
+    }
+}
+
+/// Whether no other process of the same machine is here.
+async fn alone(reception: &Reception, registration: Registration) -> Result<Registration, Refused> {
+    match reception.doubled(&registration).await {
+        Some(words) => Err(Refused(412, words)),
         None => Ok(registration),
     }
 }
@@ -205,10 +220,7 @@ fn said(
         let words = "is not good; the server makes it from the key in dashboard.builder_key_file";
         return Err(Refused(412, format!("the key for host {host:?} {words}")));
     }
-    if !placed(config, host)?.keys {
-        let words = "has `keys = false`: each of its machines needs a token of its own";
-        return Err(Refused(412, format!("host {host:?} {words}, by `bellwether token create machine`")));
-    }
+    placed(config, host)?;
     Ok((registration, ShownBy::Key, version))
 }
 
@@ -249,9 +261,7 @@ mod tests {
 
     #[test]
     fn a_machine_says_who_it_is_and_has_the_key_of_its_host() {
-        let config = config(
-            "[host.own]\npool = \"reverse\"\nkeys = false\n[host.arm]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n",
-        );
+        let config = config("[host.arm]\npool = \"reverse\"\n[host.here]\npool = \"local\"\n");
         let read = |headers: &[(&'static str, &str)]| {
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             said(&config, &headers.collect(), |key, host| key == format!("key of {host}"))
@@ -276,11 +286,6 @@ mod tests {
             (&[name], 400, "X-Go-Host-Type is missing"),
             (&[name, ("x-go-host-type", "arm")], 412, "is not good"),
             (&[name, ("x-go-host-type", "arm"), ("x-go-builder-key", "key of here")], 412, "is not good"),
-            (
-                &[name, ("x-go-host-type", "own"), ("x-go-builder-key", "key of own")],
-                412,
-                "a token of its own",
-            ),
             (&[name, ("x-go-host-type", "here"), ("x-go-builder-key", "key of here")], 400, "of pool local"),
             (&[name, ("x-go-host-type", "else"), ("x-go-builder-key", "key of else")], 400, "not configured"),
             (&[&arm[..], &[("x-revdial-version", "3")]].concat(), 400, "\"3\" is not known"),

@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod configuration;
+mod gomotes;
 mod places;
 mod repositories;
 mod repro;

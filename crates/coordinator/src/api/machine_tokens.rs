@@ -201,6 +201,9 @@ async fn create(
         }
         written => written?,
     }
+    if let Some(reception) = &api.reception {
+        reception.give_token(&row.host, &row.name).await;
+    }
     Ok((StatusCode::CREATED, Json(MachineTokenAnswer { token, info: row.into() })))
 }
 

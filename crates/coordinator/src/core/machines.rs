@@ -22,13 +22,28 @@ pub(super) struct Worker {
     pub(super) away: bool,
     /// Whether it is set aside by somebody's word, and clean.
     pub(super) by_person: bool,
+    /// Why it goes once it has done what it does.
+    pub(super) leaves: Option<String>,
+    /// When somebody else came last with what only it knows.
+    pub(super) doubled: Option<Micros>,
 }
 
 impl Worker {
     pub(super) fn starting(host: &str, pool: &Arc<dyn Pool>, created: Micros) -> Worker {
         let (host, pool) = (host.to_owned(), Arc::clone(pool));
         let state = "starting";
-        Worker { host, pool, machine: None, state, reason: None, created, away: false, by_person: false }
+        Worker {
+            host,
+            pool,
+            machine: None,
+            state,
+            reason: None,
+            created,
+            away: false,
+            by_person: false,
+            leaves: None,
+            doubled: None,
+        }
     }
 
     /// What it calls itself; its id, if the server has made it.
@@ -75,6 +90,9 @@ impl Core {
 
     /// A machine is clean and free; it counts if it can be reached, and nobody keeps it from work.
     pub(super) fn idle(&mut self, worker: WorkerId) {
+        if self.let_go(worker) {
+            return;
+        }
         if let Some(words) = self.aside_of(worker).map(ToString::to_string) {
             return self.keep_aside(worker, words);
         }
@@ -100,6 +118,34 @@ impl Core {
         if matches!(known.state, "idle" | "away") {
             self.idle(worker);
         }
+    }
+
+    /// A machine is to go once it has done what it does, or may stay after all.
+    fn leaves(&mut self, worker: WorkerId, reason: Option<String>) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        if known.leaves == reason {
+            return;
+        }
+        let (host, machine) = (known.host.clone(), known.called(worker));
+        match &reason {
+            Some(reason) => {
+                tracing::warn!(%worker, host, machine, reason, "a machine is let go once it has done what it does")
+            }
+            None => tracing::info!(%worker, host, machine, "a machine may stay"),
+        }
+        known.leaves = reason;
+        // One that starts is looked at when it is ready.
+        if !matches!(known.state, "busy" | "starting") {
+            self.let_go(worker);
+        }
+    }
+
+    /// Ends a machine that does nothing, if it is to go.
+    pub(super) fn let_go(&mut self, worker: WorkerId) -> bool {
+        let leaves = self.workers.get(&worker).and_then(|known| known.leaves.clone());
+        let Some(reason) = leaves else { return false };
+        self.end(worker, format!("it was let go: {reason}"));
+        true
     }
 
     pub(super) fn set_state(&mut self, worker: WorkerId, state: &'static str, reason: Option<String>) {
@@ -222,6 +268,8 @@ impl Core {
                 let retry = now + Duration::from_secs(5);
                 self.apply(Event::CreateFailed { worker: name, host, reason: error.to_string(), retry });
             }
+            PoolEvent::Doubled { name } => self.doubled(name),
+            PoolEvent::Leaves { name, reason } => self.leaves(name, reason),
             PoolEvent::Gone { name, reason } => self.forget(name, reason),
         }
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::asides::Asides;
+use super::doubles::Doubles;
 use super::hold::hold_request;
 use super::machines::Worker;
 use super::rows::Rows;
@@ -44,6 +45,7 @@ impl Core {
         let aside = set_asides::live(&mut reader, shared.ledger.clock().now()).await?;
         aside.into_iter().for_each(|row| asides.put(row));
         drop(reader);
+        crate::gomote::read_wanted(&shared).await?;
         let journal = Journal::start(Arc::clone(&shared), last, pool_events.clone());
         let mut core = Core {
             shared,
@@ -59,6 +61,7 @@ impl Core {
             again: HashSet::new(),
             workers: HashMap::new(),
             asides,
+            doubles: Doubles::default(),
             holds: HashMap::new(),
             held: HashMap::new(),
             drivers: JoinSet::new(),

@@ -17,7 +17,7 @@ pub struct Status {
     pub running: Vec<RunningBuild>,
     /// All machines.
     pub workers: Vec<WorkerStatus>,
-    /// Machines that dialled in of late and are too old for their host.
+    /// Machines that dialled in of late and are not what their host takes.
     #[serde(default)]
     pub turned_away: Vec<TurnedAway>,
     /// Repositories of which nothing is built as they are.
@@ -27,7 +27,7 @@ pub struct Status {
     pub draining: bool,
 }
 
-/// A machine that is given no work, since it is too old.
+/// A machine that is given no work, since it is not what its host takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnedAway {
     /// Its host.
@@ -116,6 +116,12 @@ pub struct WorkerStatus {
     /// Who keeps it from work; at once if it is free, else from when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<SetAside>,
+    /// Why it is let go once it has done what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<String>,
+    /// What to do about another process that shows this machine's identity as well, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubled: Option<String>,
     /// The pool's words: a pid, a pod.
     pub detail: String,
     /// Since when it exists, in microseconds since 1970.

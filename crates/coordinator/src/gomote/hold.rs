@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
+use super::session::Signed;
 use crate::attempt::{Buildlet, Driven, Fate, Left, Shared};
 use crate::ledger::transition;
 
@@ -167,7 +168,7 @@ async fn open(
         builder: hold.builder.clone(),
         worker: machine.worker,
         host: machine.host.clone(),
-        created: now,
+        created: hold.before.as_ref().map_or(now, |row| row.created),
         expires,
     };
     if hold.before.is_none() {
@@ -197,10 +198,13 @@ async fn open(
         owner: row.owner,
         builder: row.builder,
         host: row.host,
+        worker: row.worker,
+        created: row.created,
         workdir,
         client: buildlet.client().clone(),
         end: CancellationToken::new(),
         expires: expires.0.into(),
+        signed: Signed::default(),
     }))
 }
 

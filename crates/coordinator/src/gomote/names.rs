@@ -66,10 +66,10 @@ impl Names {
         }
     }
 
-    pub fn of(&self, owner: &str) -> Vec<Arc<Session>> {
-        let live = self.0.values().filter_map(|(_, session)| session.as_ref());
-        let mine = |session: &&Arc<Session>| session.owner == owner && !session.end.is_cancelled();
-        live.filter(mine).cloned().collect()
+    /// What is held, by name.
+    pub fn held(&self) -> Vec<Arc<Session>> {
+        let all = self.0.values().filter_map(|(_, session)| session.as_ref());
+        all.filter(|session| !session.end.is_cancelled()).cloned().collect()
     }
 }
 

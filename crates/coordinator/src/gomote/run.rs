@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use gomote::{ExecuteCommandRequest, ExecuteCommandResponse};
 use tonic::Status;
+use transport::Standing;
 
 use super::Session;
 use crate::clock::SharedClock;
@@ -90,19 +91,17 @@ pub(super) fn output(
     output: OutputStream,
     clock: SharedClock,
     idle: Duration,
+    standing: Standing,
 ) -> BoxStream<'static, Result<ExecuteCommandResponse, Status>> {
     stream::unfold(Some((session, output)), move |state| {
-        let clock = Arc::clone(&clock);
+        let (clock, standing) = (Arc::clone(&clock), standing.clone());
         async move {
             let (session, mut output) = state?;
             loop {
                 session.renew(clock.now(), idle);
                 let next = tokio::select! {
                     next = tokio::time::timeout(RENEW, output.next()) => next,
-                    () = session.end.cancelled() => {
-                        let status = Status::aborted(format!("{} is not held any more", session.name));
-                        return Some((Err(status), None));
-                    }
+                    over = session.over(&standing) => return Some((Err(over.into()), None)),
                 };
                 return match next {
                     Err(_) => continue,

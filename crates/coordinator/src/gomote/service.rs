@@ -22,12 +22,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tower::ServiceExt as _;
 use transport::routes::{Routes, post};
-use transport::{Role, Viewer};
+use transport::{Role, Standing, Viewer};
 
 use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
-use super::{Hold, Session};
+use super::{Hold, Over, Session};
 use crate::api::visible;
 use crate::attempt::Shared;
 use crate::clock::new_id;
@@ -169,6 +169,7 @@ impl Desk {
         mut hold: Hold,
         mut waiting: Waiting,
         told: mpsc::Sender<Result<CreateInstanceResponse, Status>>,
+        standing: Standing,
     ) {
         for _ in 0..TRIES {
             let (granted, mut grant) = oneshot::channel();
@@ -181,6 +182,10 @@ impl Desk {
                 tokio::select! {
                     answer = &mut grant => break answer,
                     () = told.closed() => return,
+                    over = Over::not_known(&hold.owner, &standing) => {
+                        let _ = told.send(Err(over.into())).await;
+                        return;
+                    }
                     () = tokio::time::sleep(LOOK) => {
                         let Some(status) = self.how_it_stands(hold.id).await else { continue };
                         let old = said.as_ref().is_some_and(|(before, when)| *before == status && when.elapsed() < WAITING);
@@ -263,6 +268,7 @@ impl Desk {
     /// Makes a call to a machine, which is used as long; the call ends with the hold.
     async fn during<T>(
         &self,
+        viewer: &Viewer,
         session: &Session,
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
@@ -270,9 +276,7 @@ impl Desk {
         loop {
             tokio::select! {
                 done = &mut call => return done,
-                () = session.end.cancelled() => {
-                    return Err(Status::aborted(format!("{} is not held any more", session.name)));
-                }
+                over = session.over(&viewer.standing) => return Err(over.into()),
                 () = tokio::time::sleep(run::RENEW) => {
                     session.renew(self.shared.ledger.clock().now(), self.shared.gomotes.idle);
                 }
@@ -294,7 +298,7 @@ impl Desk {
         // The original's code for it.
         let listing =
             async { session.client.ls_text(&ls).await.map_err(|error| Status::unimplemented(words(error))) };
-        let listing = self.during(&session, listing).await?;
+        let listing = self.during(viewer, &session, listing).await?;
         Ok(listing.lines().map(str::to_owned).collect())
     }
 }
@@ -354,7 +358,7 @@ impl GomoteService for Desk {
         let (tell, told) = mpsc::channel(4);
         // Made here: a task that is ended before it begins drops what it was given.
         let waiting = Waiting { desk: Arc::clone(&desk), id: hold.id, over: false };
-        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell)));
+        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell, viewer.standing)));
         let answers = stream::unfold((told, waits), async |(mut told, waits)| {
             let next = told.recv().await?;
             Some((next, (told, waits)))
@@ -408,7 +412,7 @@ impl GomoteService for Desk {
         let started = session.client.exec_original(&command).await;
         let output = started.map_err(|error| Status::aborted(words(error)))?;
         let clock = Arc::clone(self.shared.ledger.clock());
-        Ok(run::output(session, output, clock, self.shared.gomotes.idle).into())
+        Ok(run::output(session, output, clock, self.shared.gomotes.idle, viewer.standing).into())
     }
 
     async fn instance_alive(
@@ -468,7 +472,7 @@ impl GomoteService for Desk {
             let archive = archive.map_err(std::io::Error::other).boxed();
             self.files.keep(&name, archive).await.map_err(|error| Status::aborted(error.to_string()))
         };
-        self.during(&session, kept).await?;
+        self.during(&viewer, &session, kept).await?;
         let permit = self.files.permit("get", &name);
         let (until, signature) = (permit.until, permit.signature);
         let url = format!("{origin}{}{name}?until={until}&signature={signature}", files::PATH);
@@ -477,21 +481,23 @@ impl GomoteService for Desk {
 
     async fn remove_files(&self, request: tonic::Request<RemoveFilesRequest>) -> Answer<RemoveFilesResponse> {
         let asked = request.get_ref();
-        let session = self.session(&viewer(&request)?, &asked.gomote_id, Empty::Invalid)?;
+        let viewer = viewer(&request)?;
+        let session = self.session(&viewer, &asked.gomote_id, Empty::Invalid)?;
         if asked.paths.is_empty() {
             return Err(Status::invalid_argument("paths are missing"));
         }
         let paths: Vec<&str> = asked.paths.iter().map(String::as_str).collect();
         let removed =
             async { session.client.remove_all(&paths).await.map_err(|error| Status::unknown(words(error))) };
-        self.during(&session, removed).await?;
+        self.during(&viewer, &session, removed).await?;
         Ok(RemoveFilesResponse {}.into())
     }
 
     async fn sign_ssh_key(&self, request: tonic::Request<SignSshKeyRequest>) -> Answer<SignSshKeyResponse> {
-        let session = self.session(&viewer(&request)?, &request.get_ref().gomote_id, Empty::NotFound)?;
+        let viewer = viewer(&request)?;
+        let session = self.session(&viewer, &request.get_ref().gomote_id, Empty::NotFound)?;
         let line = std::str::from_utf8(&request.get_ref().public_ssh_key).unwrap_or_default();
-        let signed = self.shells.sign(line, &session);
+        let signed = self.shells.sign(line, &session, &viewer.standing);
         let signed = signed.map_err(|error| Status::invalid_argument(format!("public_ssh_key: {error}")))?;
         Ok(SignSshKeyResponse {
             signed_public_ssh_key: format!("{signed}\n").into(),
@@ -523,7 +529,7 @@ impl GomoteService for Desk {
             let written = session.client.write_stream(&asked.filename, asked.mode, content).await;
             written.map_err(|error| Status::aborted(words(error)))
         };
-        self.during(&session, written).await?;
+        self.during(&viewer, &session, written).await?;
         Ok(WriteFileFromUrlResponse {}.into())
     }
 
@@ -542,7 +548,7 @@ impl GomoteService for Desk {
             let written = session.client.write_tgz(&asked.directory, archive).await;
             written.map_err(|error| Status::failed_precondition(words(error)))
         };
-        self.during(&session, written).await?;
+        self.during(&viewer, &session, written).await?;
         Ok(WriteTgzFromUrlResponse {}.into())
     }
 }

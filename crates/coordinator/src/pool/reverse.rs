@@ -9,6 +9,8 @@
 //! it is told to end and its supervisor starts it anew.
 
 mod link;
+mod refusals;
+mod rules;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,6 +109,14 @@ impl Inner {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Tells which machines are to go once they have done what they do, and which may stay after all.
+    async fn judge(&self) {
+        let judged = self.table().judge();
+        for (name, reason) in judged {
+            self.tell(PoolEvent::Leaves { name, reason }).await;
+        }
+    }
+
     async fn tell(&self, event: PoolEvent) {
         // Nobody listens any more: the coordinator is going down.
         let _ = self.sender.send(event).await;
@@ -186,6 +196,16 @@ impl Pool for ReversePool {
         Some(Arc::new(Backwards { inner: Arc::clone(&self.inner), key }))
     }
 
+    fn configure(&self, config: &buildenv::Config) {
+        self.inner.table().rules.set(config);
+        let inner = Arc::clone(&self.inner);
+        self.inner.tasks.spawn(async move { inner.judge().await });
+    }
+
+    fn turned_away(&self) -> Vec<TurnedAway> {
+        self.inner.table().turned_away(self.inner.clock.now())
+    }
+
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>> {
         Box::pin(async move {
             match ask {
@@ -206,7 +226,7 @@ impl Pool for ReversePool {
                     Ok(Answer::Machines { machines: table.machines() })
                 }
                 Ask::Delete { name } => {
-                    let deleted = self.inner.table().delete(name);
+                    let deleted = self.inner.table().delete(name, self.inner.clock.now());
                     self.inner.changed();
                     if let Some(Some(link)) = deleted {
                         self.inner.tasks.spawn(async move {
@@ -259,39 +279,6 @@ impl Reception {
     #[must_use]
     pub fn connected(&self) -> Vec<Shown> {
         self.0.table().shown()
-    }
-
-    /// Notes that a machine is too old, and returns the words for it; none if it is not.
-    pub fn too_old(&self, registration: &Registration, version: i32) -> Option<String> {
-        let Registration { host, name, .. } = registration;
-        let least = registration.least.filter(|least| i64::from(version) < i64::from(*least))?;
-        let reason = format!(
-            "it says that it is version {version}, and host {host:?} takes {least} and newer (min_version): put a newer \
-             buildlet on it"
-        );
-        self.0.table().turn_away(host, name, &reason, self.0.clock.now());
-        Some(reason)
-    }
-
-    /// The machines that were too old of late.
-    #[must_use]
-    pub fn turned_away(&self) -> Vec<TurnedAway> {
-        self.0.table().turned_away(self.0.clock.now())
-    }
-
-    /// Has a machine no more whose token was revoked, whatever it does: it is told to end, and what ran there goes elsewhere.
-    pub async fn cut_off(&self, identity: &Identity, host: &str, name: &str) {
-        let gone = self.0.table().revoke(identity, host, name);
-        self.0.changed();
-        for (worker, link) in gone {
-            self.0.tell(PoolEvent::Gone { name: worker, reason: format!("{name} was revoked") }).await;
-            if let Some(link) = link {
-                self.0.tasks.spawn(async move {
-                    end(&link).await;
-                    link.close();
-                });
-            }
-        }
     }
 
     /// Answers a machine's registration, and has the machine until its connection ends. Returns why it did.
@@ -364,6 +351,9 @@ impl Reception {
         if let Some(reason) = self.too_old(registration, status.version) {
             return Err(reason);
         }
+        if let Some(reason) = self.doubled(registration).await {
+            return Err(reason);
+        }
         let ours = status.bellwether.is_some();
         if let Some(agent) = &status.bellwether {
             if registration.instance.as_deref() != Some(&agent.instance) {
@@ -393,7 +383,18 @@ impl Reception {
                 return Err("it was revoked".to_owned());
             }
             let identity = registration.identity.clone();
+            // Come since it was looked.
+            if identity.as_ref().is_some_and(|identity| table.other(identity, Some(&instance)).is_some()) {
+                return Err("another process with its machine-identity has come before it".to_owned());
+            }
             let came = Came { version: status.version, ours, since: now, identity };
+            // By what is asked now, which may have changed since it registered. One that is here already finishes what it does.
+            if !table.knows(&key)
+                && let Some(reason) = table.rules.against(&key.host, &key.name, &came)
+            {
+                table.turn_away(&key.host, &key.name, &reason, now);
+                return Err(reason);
+            }
             let (seated, older) = table.sit(key, link.clone(), name, came);
             match seated.was_away {
                 true => permit.send(PoolEvent::Back { name: seated.worker }),
@@ -415,6 +416,11 @@ impl Reception {
             self.0.tell(PoolEvent::Joined { machine: leave.seated.machine() }).await;
         }
         leave.told = true;
+        // Known only now, or told of before it was known that it has come.
+        let reason = self.0.table().judge_one(&leave.seated.key);
+        if reason.is_some() {
+            self.0.tell(PoolEvent::Leaves { name: leave.seated.worker, reason }).await;
+        }
         Ok(leave)
     }
 

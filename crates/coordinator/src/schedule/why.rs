@@ -8,6 +8,7 @@ use store::{BuildId, Micros};
 
 use super::items::{Item, Place, Slot};
 use super::state::Scheduler;
+use crate::core::TurnedAway;
 
 /// Of so many machines that are set aside it is said by whom.
 const WORDS: usize = 3;
@@ -41,6 +42,9 @@ pub enum Reason {
         /// Machines that can't be reached for now.
         #[serde(default)]
         away: u32,
+        /// Machines that came of late and were not taken, each with why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        turned_away: Vec<String>,
     },
     /// The pool could not make a machine.
     PoolFailed {
@@ -101,13 +105,21 @@ impl Reason {
             Reason::BackOff { .. } => "back_off",
         }
     }
+
+    /// Adds which machines of the host were turned away.
+    pub(crate) fn tell_turned_away(&mut self, machines: &[TurnedAway]) {
+        if let Reason::Pool { host, turned_away, .. } = self {
+            let of_host = machines.iter().filter(|one| one.host == *host);
+            *turned_away = of_host.map(|one| format!("{}: {}", one.name, one.reason)).collect();
+        }
+    }
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::Running { worker, host } => write!(f, "runs on {worker} of host {host}"),
-            Reason::Pool { host, busy, starting, capacity, set_aside, set_aside_why, away } => {
+            Reason::Pool { host, busy, starting, capacity, set_aside, set_aside_why, away, turned_away } => {
                 write!(f, "waits for a machine of host {host}: ")?;
                 match capacity {
                     0 => f.write_str("there is none now")?,
@@ -120,6 +132,9 @@ impl std::fmt::Display for Reason {
                 let others = [(starting, "starting"), (set_aside, &*aside), (away, "away")];
                 for (count, what) in others.into_iter().filter(|(count, _)| **count > 0) {
                     write!(f, ", {count} {what}")?;
+                }
+                if let Some(first) = turned_away.first() {
+                    write!(f, ", {} turned away ({first})", turned_away.len())?;
                 }
                 Ok(())
             }
@@ -198,6 +213,7 @@ impl Scheduler {
                                 set_aside: host.aside,
                                 set_aside_why: host.aside_why.values().take(WORDS).cloned().collect(),
                                 away: host.away,
+                                turned_away: Vec::new(),
                             },
                         }
                     }

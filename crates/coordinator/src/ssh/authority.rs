@@ -52,8 +52,8 @@ impl Authority {
         Authority { key: PrivateKey::clone(SshHostKey::of(&random).private()) }
     }
 
-    /// Signs a public key, a line of it, for a machine; a line again.
-    pub fn sign(&self, line: &str, subject: Subject<'_>, clock: &dyn Clock) -> Result<String, BadKey> {
+    /// Signs a public key, a line of it, for a machine; a line again, and its serial number.
+    pub fn sign(&self, line: &str, subject: Subject<'_>, clock: &dyn Clock) -> Result<(String, u64), BadKey> {
         let format = |error: russh::keys::ssh_key::Error| BadKey::Format(error.to_string());
         if line.len() > LONGEST {
             return Err(BadKey::Format(format!("it is longer than {LONGEST} bytes")));
@@ -79,7 +79,8 @@ impl Authority {
         for principal in [subject.name, subject.id, subject.owner] {
             builder.valid_principal(principal).map_err(format)?;
         }
-        builder.sign(&self.key).and_then(|signed| signed.to_openssh()).map_err(format)
+        let signed = builder.sign(&self.key).and_then(|signed| signed.to_openssh()).map_err(format)?;
+        Ok((signed, serial))
     }
 
     /// Whether a certificate lets somebody log in to a machine. That they have its key was seen by whoever asks; that its
@@ -141,7 +142,7 @@ mod tests {
 
     fn signed(authority: &Authority, clock: &At) -> Certificate {
         let key = SshHostKey::of(&[9; 32]).public_line();
-        let line = authority.sign(&key, SUBJECT, clock).unwrap();
+        let (line, _) = authority.sign(&key, SUBJECT, clock).unwrap();
         Certificate::from_openssh(&line).unwrap()
     }
 

@@ -11,9 +11,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use transport::Standing;
 
 use super::authority::{Authority, BadKey, Subject};
-use super::guest::Guest;
+use super::guest::{Admitted, Guest};
 use super::host_key::SshHostKey;
 use super::machine::KEEPALIVE;
 use super::pending::WINDOW;
@@ -26,7 +27,7 @@ const MOST: usize = 256;
 /// How long somebody may take to log in.
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long a connection may take to end that was told to, and recordings to be written at the end of the server.
-const LEAVE: Duration = Duration::from_secs(2);
+pub(super) const LEAVE: Duration = Duration::from_secs(2);
 /// How long a key that is not let in waits to hear of it.
 const REJECTED: Duration = Duration::from_secs(1);
 
@@ -87,22 +88,29 @@ impl Shells {
         self.0.key.public_line()
     }
 
-    /// Signs a public key of who holds a machine, for that machine.
-    pub(crate) fn sign(&self, line: &str, session: &Session) -> Result<String, BadKey> {
+    /// Signs a public key of who holds a machine, for that machine; it lets them in as long as what they showed counts.
+    pub(crate) fn sign(&self, line: &str, session: &Session, standing: &Standing) -> Result<String, BadKey> {
         let id = session.id.to_string();
         let subject = Subject { name: &session.name, id: &id, owner: &session.owner };
-        self.0.authority.sign(line, subject, &**self.0.shared.ledger.clock())
+        let (signed, serial) = self.0.authority.sign(line, subject, &**self.0.shared.ledger.clock())?;
+        session.signed.note(serial, standing);
+        Ok(signed)
     }
 
-    /// Whether a certificate lets somebody log in to a machine now.
+    /// Whether a certificate lets somebody log in to a machine now, and for how long.
     pub(super) fn admits(
         &self,
         certificate: &russh::keys::Certificate,
         session: &Session,
-    ) -> Result<(), &'static str> {
+    ) -> Result<Standing, &'static str> {
         let id = session.id.to_string();
         let subject = Subject { name: &session.name, id: &id, owner: &session.owner };
-        self.0.authority.admits(certificate, subject, self.0.shared.ledger.clock().now())
+        self.0.authority.admits(certificate, subject, self.0.shared.ledger.clock().now())?;
+        match session.signed.standing(certificate.serial()) {
+            Some(standing) if standing.has_ended() => Err("what was shown for it counts no longer"),
+            Some(standing) => Ok(standing),
+            None => Err("too many were signed after it"),
+        }
     }
 
     /// Serves a connection until its end. `from` is told of in the log. Dropped, the connection is cut.
@@ -162,9 +170,9 @@ impl Shells {
             }
         }
         // Set before the word was given.
-        let Some(session) = admitted.get() else { return };
+        let Some(Admitted { session, standing }) = admitted.get() else { return };
         self.note(session, from).await;
-        loop {
+        let over = loop {
             tokio::select! {
                 ended = &mut running => {
                     tracing::info!(from, name = session.name, ?ended, "a connection of SSH has ended");
@@ -172,14 +180,14 @@ impl Shells {
                     let _ = timeout(LEAVE, &mut pump).await;
                     return;
                 }
-                () = session.end.cancelled() => break,
+                over = session.over(standing) => break over,
                 () = tokio::time::sleep(RENEW) => if used.any() { self.renew(session) },
             }
-        }
+        };
+        tracing::info!(from, name = session.name, reason = %over, "a connection of SSH is ended");
         // Each shell hears of it by what is written there; this is for a connection without any.
-        let text = format!("{} is not held any more", session.name);
         let told = async {
-            let _ = handle.disconnect(Disconnect::ByApplication, text, String::new()).await;
+            let _ = handle.disconnect(Disconnect::ByApplication, over.to_string(), String::new()).await;
             let _ = running.await;
             let _ = pump.await;
         };

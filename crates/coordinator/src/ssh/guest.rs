@@ -17,6 +17,7 @@ use russh::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+use transport::Standing;
 
 use super::door::Shells;
 use super::machine::{self, Quiet};
@@ -46,10 +47,19 @@ impl Used {
     }
 }
 
+/// Somebody who was let in.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    /// What they hold.
+    pub session: Arc<Session>,
+    /// How long what they showed for their certificate counts.
+    pub standing: Standing,
+}
+
 /// Somebody at the door.
 pub(super) struct Guest {
     shells: Shells,
-    admitted: Arc<OnceLock<Arc<Session>>>,
+    admitted: Arc<OnceLock<Admitted>>,
     login: Option<oneshot::Sender<()>>,
     from: String,
     machine: Option<(Handle<Quiet>, Pump)>,
@@ -79,7 +89,7 @@ type Done = Result<(), russh::Error>;
 impl Guest {
     pub fn new(
         shells: Shells,
-        admitted: Arc<OnceLock<Arc<Session>>>,
+        admitted: Arc<OnceLock<Admitted>>,
         login: oneshot::Sender<()>,
         from: String,
     ) -> Guest {
@@ -100,7 +110,8 @@ impl Guest {
 
     /// Opens a channel on the machine for one here.
     async fn line(&mut self, channel: Channel<Msg>, handle: server::Handle) -> Result<Line, String> {
-        let session = self.admitted.get().ok_or("nobody is logged in")?;
+        let admitted = self.admitted.get().ok_or("nobody is logged in")?;
+        let session = &admitted.session;
         let config = self.shells.0.config.borrow().clone();
         let place = gomote::place(&config, session);
         let unreached = |error: &dyn std::fmt::Display| format!("{} can't be reached: {error}", session.name);
@@ -131,7 +142,7 @@ impl Guest {
         let (_, to_guest) = channel.split();
         let pending = Arc::new(Pending::default());
         let way = Way {
-            session: Arc::clone(session),
+            admitted: admitted.clone(),
             handle,
             to_guest,
             pending: Arc::clone(&pending),
@@ -190,7 +201,7 @@ impl Guest {
 
 /// What carries between two channels.
 struct Way {
-    session: Arc<Session>,
+    admitted: Admitted,
     handle: server::Handle,
     to_guest: ChannelWriteHalf<Msg>,
     pending: Arc<Pending>,
@@ -206,7 +217,7 @@ impl Drop for Way {
 }
 
 impl Way {
-    /// Carries until the machine's channel is closed, or the machine is not held any more.
+    /// Carries until the machine's channel is closed, or they may be there no longer.
     async fn carry(self, mut from_machine: ChannelReadHalf, to_machine: Arc<ChannelWriteHalf<client::Msg>>) {
         let there = async {
             while let Some(data) = self.pending.next().await {
@@ -219,10 +230,11 @@ impl Way {
             std::future::pending::<()>().await;
         };
         let back = self.back(&mut from_machine);
+        let Admitted { session, standing } = &self.admitted;
         let last = tokio::select! {
             () = there => None,
             last = back => last,
-            () = self.session.end.cancelled() => Some(format!("{} is not held any more", self.session.name)),
+            over = session.over(standing) => Some(over.to_string()),
         };
         if let Some(last) = last {
             let text = format!("\r\nbellwether: {last}\r\n");
@@ -280,7 +292,7 @@ impl Way {
                 return gone;
             }
         }
-        (!ended).then(|| format!("the connection to {} is lost", self.session.name))
+        (!ended).then(|| format!("the connection to {} is lost", self.admitted.session.name))
     }
 
     async fn recorded(&self, data: &[u8]) -> Option<()> {
@@ -301,13 +313,15 @@ impl server::Handler for Guest {
     ) -> Result<Auth, russh::Error> {
         let name = user.to_owned();
         let admitted = match self.shells.0.shared.gomotes.find(user) {
-            Ok(session) => self.shells.admits(certificate, &session).map(|()| session),
+            Ok(session) => {
+                self.shells.admits(certificate, &session).map(|standing| Admitted { session, standing })
+            }
             Err(_) => Err("nothing is held by that name"),
         };
         match admitted {
-            Ok(session) => {
-                self.shells.renew(&session);
-                let _ = self.admitted.set(session);
+            Ok(admitted) => {
+                self.shells.renew(&admitted.session);
+                let _ = self.admitted.set(admitted);
                 Ok(Auth::Accept)
             }
             Err(reason) => {

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use transport::routes::{Routes, get};
 use transport::{Role, Viewer};
 
-use super::door::Shells;
+use super::door::{LEAVE, Shells};
 
 pub(crate) fn routes(shells: Shells) -> Routes {
     Routes::new().route("/gomote/ssh", get(Role::Developer, tunnel)).with_state(shells)
@@ -30,7 +30,16 @@ async fn tunnel(State(shells): State<Shells>, viewer: Viewer, mut request: Reque
     shells.0.tasks.spawn(async move {
         match upgrade.await {
             Ok(stream) => {
-                door.serve_known(TokioIo::new(stream), format!("{} by the pages' port", viewer.who)).await
+                let from = format!("{} by the pages' port", viewer.who);
+                let over = async {
+                    viewer.standing.ended().await;
+                    // Whoever is logged in by the same hears of it first.
+                    tokio::time::sleep(LEAVE * 2).await;
+                };
+                tokio::select! {
+                    () = door.serve_known(TokioIo::new(stream), from) => {}
+                    () = over => tracing::info!(who = %viewer.who, "a tunnel is ended: what was shown for it counts no longer"),
+                }
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was one of SSH"),
         }

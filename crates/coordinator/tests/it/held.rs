@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use buildlet_client::BuildletClient;
-use coordinator::NoHooks;
+use coordinator::{Clock as _, GomoteList, NoHooks};
 use gomote::create_instance_response::Status as Progress;
 use gomote::gomote_service_client::GomoteServiceClient;
 use gomote::*;
 use http::Request;
 use tonic::Code;
-use transport::{Role, Service, Viewer};
+use transport::{Role, Service, Standing, Viewer};
 
 use crate::world::{Running, World};
 
@@ -27,7 +27,10 @@ pub(crate) fn configuration(world: &World) -> String {
 }
 
 pub(crate) fn client(running: &Running, who: &str, role: Role) -> Client {
-    let viewer = Viewer::known(who, role);
+    client_of(running, Viewer::known(who, role))
+}
+
+pub(crate) fn client_of(running: &Running, viewer: Viewer) -> Client {
     GomoteServiceClient::new(running.service.clone().with_timeout(Duration::from_secs(60)).asking_as(viewer))
 }
 
@@ -262,6 +265,44 @@ pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {
     assert_eq!(held(&mut ann).await, [""; 0]);
 }
 
+pub async fn streams_end_when_what_was_shown_counts_no_longer(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let standing = Standing::new();
+    let viewer = Viewer { standing: standing.clone(), ..Viewer::known("ann", Role::Developer) };
+    let mut ann = client_of(&running, viewer);
+    let (one, _) = create(&mut ann).await;
+    // One who waits for a second machine, and a command that runs.
+    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    let mut waits = ann.create_instance(request).await.unwrap().into_inner();
+    assert_eq!(waits.message().await.unwrap().unwrap().status(), Progress::Waiting);
+    let request = ExecuteCommandRequest {
+        gomote_id: one.gomote_id.clone(),
+        command: "sh".into(),
+        system_level: true,
+        args: vec!["-c".into(), "echo on; exec sleep 600".into()],
+        ..Default::default()
+    };
+    let mut runs = ann.execute_command(request).await.unwrap().into_inner();
+    assert_eq!(runs.message().await.unwrap().unwrap().output, b"on\n");
+    standing.end();
+    let words = "what ann showed counts no longer";
+    let ended = runs.message().await.unwrap_err();
+    assert!(ended.code() == Code::Unauthenticated && ended.message().starts_with(words), "{ended}");
+    let ended = loop {
+        match waits.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ends without a word"),
+            Err(ended) => break ended,
+        }
+    };
+    assert!(ended.code() == Code::Unauthenticated && ended.message().starts_with(words), "{ended}");
+    // Known again by something else, they go on with what they hold.
+    let mut again = client(&running, "ann", Role::Developer);
+    assert_eq!(held(&mut again).await, [one.gomote_id.as_str()]);
+    assert_eq!(run(&mut again, &one.gomote_id, "echo here").await, ("here\n".into(), Ok(())));
+}
+
 pub async fn what_is_held_outlives_the_coordinator(world: World) {
     world.configure(&configuration(&world));
     let running = world.start().await;
@@ -318,7 +359,6 @@ pub async fn the_machine_of_a_build_that_fails_is_held_as_it_is(world: World) {
     world.push("one", &[1]).await;
     let running = world.start().await;
     let row = world.until("one", "b", |row| row.state == "running").await;
-    let mut ann = client(&running, "ann", Role::Developer);
     let order = |who: &str, role| {
         let service = running.service.clone().asking_as(Viewer::known(who, role));
         let request = Request::post(format!("/api/v1/builds/{}/hold", row.id)).body(Body::empty()).unwrap();
@@ -326,6 +366,10 @@ pub async fn the_machine_of_a_build_that_fails_is_held_as_it_is(world: World) {
     };
     assert_eq!(order("eve", Role::Reader).await, 403);
     assert_eq!(order("ann", Role::Developer).await, 200);
+    // Over a new start of the server.
+    running.kill().await;
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
     std::fs::write(world.dir.path().join("go"), "").unwrap();
     let build = world.done("one", "b").await;
     assert_eq!(build.outcome, Some(dashboard::api::Outcome::Failed));
@@ -341,6 +385,13 @@ pub async fn the_machine_of_a_build_that_fails_is_held_as_it_is(world: World) {
     assert_eq!(run(&mut ann, &name[0], "cat one/left").await, ("of the build\n".into(), Ok(())));
     destroy(&mut ann, &name[0]).await;
     running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    let wanted = || async { store::wanted_holds::all(&mut world.db.read().await.unwrap()).await.unwrap() };
+    assert_eq!(wanted().await, []);
+    let order = |who: &str, role| {
+        let service = running.service.clone().asking_as(Viewer::known(who, role));
+        let request = Request::post(format!("/api/v1/builds/{}/hold", row.id)).body(Body::empty()).unwrap();
+        async move { service.send(request).await.unwrap().status().as_u16() }
+    };
     // One that is done is tried again for it, and one that does not fail leaves nothing.
     std::fs::remove_file(world.dir.path().join("go")).unwrap();
     assert_eq!(order("ann", Role::Developer).await, 200);
@@ -349,4 +400,41 @@ pub async fn the_machine_of_a_build_that_fails_is_held_as_it_is(world: World) {
     world.until("one", "b", |row| row.state == "done").await;
     running.until(|status| status.workers.iter().all(|one| one.state == "idle")).await;
     assert_eq!(held(&mut ann).await, [""; 0]);
+    assert_eq!(wanted().await, []);
+}
+
+pub async fn who_runs_the_server_sees_what_everybody_holds(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    let before = store::Micros(world.clock.now().0);
+    let (one, _) = create(&mut ann).await;
+    let list = async || running.admin().get_json::<GomoteList>("/api/v1/gomotes").await.unwrap().gomotes;
+    let [held] = &*list().await else { panic!("nothing is held") };
+    assert_eq!((&*held.name, &*held.owner, &*held.builder, &*held.host), (&*one.gomote_id, "ann", "b", "h"));
+    assert!(held.created >= before && held.expires.0 / 1_000_000 == one.expires, "{held:?}");
+    let status = running.status().await;
+    assert_eq!(held.worker, status.workers[0].worker);
+    let as_ann = running.service.clone().asking_as(Viewer::known("ann", Role::Developer));
+    let refused = as_ann.get_json::<GomoteList>("/api/v1/gomotes").await.unwrap_err();
+    assert!(refused.is_status(http::StatusCode::FORBIDDEN), "{refused}");
+    // Since when, also over a new start.
+    running.kill().await;
+    world.clock.turn(60);
+    let running = world.start().await;
+    let list = async || running.admin().get_json::<GomoteList>("/api/v1/gomotes").await.unwrap().gomotes;
+    let created = held.created;
+    for _ in 0..500 {
+        if !list().await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(list().await[0].created, created);
+    destroy(&mut client(&running, "root", Role::Admin), &one.gomote_id).await;
+    assert_eq!(list().await, []);
+    let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
+    let deed = &rows.last().unwrap().deed;
+    let said = (&*deed.actor, &*deed.action, &*deed.target, &*deed.detail);
+    assert_eq!(said, ("root", "gomote destroy", &*one.gomote_id, "{\"owner\":\"ann\"}"));
 }

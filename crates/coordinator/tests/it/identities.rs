@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use transport::{CallError, Role, Service, Viewer};
 
 use crate::reverse::{Far, HOST, configuration, pool, until_logged};
-use crate::world::{Running, World};
+use crate::world::{PATIENCE, Running, World};
 
 const TOKENS: &str = "/api/v1/machine-tokens";
 
@@ -120,6 +120,17 @@ pub async fn who_is_not_the_machine_is_told_why_and_noted(world: World) {
     let noted = deeds(&world).await;
     let denied: Vec<_> = noted.iter().filter(|deed| deed.contains("machine_denied")).collect();
     assert_eq!(denied.len(), 10, "one for each reason of each machine: {denied:#?}");
+    // Machines that nobody knows are told apart, by their names and where they dial from.
+    for (name, from) in [("new1", "192.0.2.7"), ("new2", "192.0.2.8"), ("new1", "198.51.100.1")] {
+        for _ in 0..2 {
+            let claim = Claim { from: from.into(), ..claim(name, "c", None) };
+            identify(&running, claim).await.unwrap_err();
+        }
+    }
+    let noted = deeds(&world).await;
+    let of =
+        |name: &str| noted.iter().filter(|deed| **deed == format!("anonymous machine_denied {name}")).count();
+    assert_eq!((of("new1"), of("new2")), (2, 1), "{noted:#?}");
     let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
     let all = format!("{rows:?}");
     assert!(all.contains("said to be chest of far, from 192.0.2.7"), "{all}");
@@ -160,19 +171,91 @@ pub async fn a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere(mut world
     revoke(&admin, "box").await.unwrap();
     // At once, and told to end; it is not let in again.
     assert!(reception.connected().is_empty());
-    tokio::time::timeout(crate::world::PATIENCE, dialled).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, dialled).await.unwrap().unwrap();
     let mut agent = far.agent;
-    tokio::time::timeout(crate::world::PATIENCE, agent.wait()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, agent.wait()).await.unwrap().unwrap();
     let denied = identify(&running, claim("box", "a", Some(&made))).await.unwrap_err();
     assert!(matches!(denied, Denied::Revoked { .. }), "{denied}");
     // What had been let in just before finds no place either.
     let mut late = Far::start_as(&world, "late").await;
     late.identity = far.identity;
-    let reason = tokio::time::timeout(crate::world::PATIENCE, late.dial(&reception)).await.unwrap().unwrap();
+    let reason = tokio::time::timeout(PATIENCE, late.dial(&reception)).await.unwrap().unwrap();
     assert_eq!(reason, "it was revoked");
     let other = Far::start_as(&world, "chest").await;
     let _other = other.dial(&reception);
     let build = world.done("one", "b").await;
     assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 2), "{build:?}");
     assert_eq!(build.attempts[0].outcome, Some(Outcome::InfraFailed), "{build:?}");
+}
+
+pub async fn a_machine_by_the_key_goes_gently_when_its_name_gets_a_token(mut world: World) {
+    let go = world.dir.path().join("go").display().to_string();
+    world.configure(&configuration(&format!("echo first; until [ -e {go} ]; do sleep 0.02; done")));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let dialled = far.dial(&reception);
+    until_logged(&world, "first").await;
+    token(&running.admin(), "box").await;
+    let words = "machine \"box\" of host \"far\" has a token of its own";
+    running.until(|status| status.workers[0].leaves.as_ref().is_some_and(|why| why.starts_with(words))).await;
+    std::fs::write(&go, "").unwrap();
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 1), "{build:?}");
+    tokio::time::timeout(PATIENCE, dialled).await.unwrap().unwrap();
+    let mut agent = far.agent;
+    tokio::time::timeout(PATIENCE, agent.wait()).await.unwrap().unwrap();
+    // By the key it finds no place any more; another name does.
+    let anew = Far::start(&world).await;
+    let reason = tokio::time::timeout(PATIENCE, anew.dial(&reception)).await.unwrap().unwrap();
+    assert!(reason.starts_with(words), "{reason}");
+    let other = Far::start_as(&world, "chest").await;
+    let _other = other.dial(&reception);
+    running.until(|status| status.workers.iter().any(|one| one.name == "chest" && one.state == "idle")).await;
+}
+
+pub async fn of_two_machines_with_one_identity_one_is_given_work_and_that_is_told(mut world: World) {
+    world.configure(&configuration("cat hello"));
+    let (pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let made = token(&running.admin(), "box").await;
+    let identity = identify(&running, claim("box", "a", Some(&made))).await.unwrap();
+    let mut first = Far::start(&world).await;
+    first.identity = Some(identity.clone());
+    let here = first.dial(&reception);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    // With a copy of its state directory, on a machine of the same name.
+    let mut copy = Far::start_in(&world, "box", "copy").await;
+    copy.identity = Some(identity);
+    for _ in 0..2 {
+        let reason = tokio::time::timeout(PATIENCE, copy.dial(&reception)).await.unwrap().unwrap();
+        assert!(reason.contains("is here already, and answers"), "{reason}");
+    }
+    let status = running.until(|status| status.workers.iter().any(|one| one.doubled.is_some())).await;
+    assert_eq!((status.workers.len(), status.workers[0].state.as_str()), (1, "idle"), "{status:?}");
+    let noted = || async {
+        let deeds = deeds(&world).await;
+        deeds.into_iter().filter(|deed| deed == "machine box machine_doubled far box").count()
+    };
+    for _ in 0..500 {
+        if noted().await > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(noted().await, 1, "once an hour");
+    world.push("one", &[1]).await;
+    assert_eq!(world.done("one", "b").await.outcome, Some(Outcome::Ok));
+    world.clock.turn(301);
+    assert_eq!(running.status().await.workers[0].doubled, None);
+    // The other one comes in its stead when it is gone.
+    first.end().await;
+    here.abort();
+    running.until(|status| status.workers.iter().all(|one| one.away)).await;
+    let _copy = copy.dial(&reception);
+    let status = running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    assert_eq!(status.workers.len(), 1, "{status:?}");
 }

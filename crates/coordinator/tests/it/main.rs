@@ -36,14 +36,17 @@ testkit::on_both! {
         a_machine_is_held_used_and_given_back_clean,
         whoever_waits_is_told_why_and_leaves_no_trace_when_they_go,
         nobody_else_touches_or_prolongs_what_is_held,
+        streams_end_when_what_was_shown_counts_no_longer,
         what_is_held_outlives_the_coordinator,
         the_machine_of_a_build_that_fails_is_held_as_it_is,
+        who_runs_the_server_sees_what_everybody_holds,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
     shells:
         a_command_a_shell_and_files_go_through_the_door,
         nobody_else_is_let_in,
         no_port_is_forwarded,
         a_session_ends_with_the_hold,
+        who_is_known_no_longer_is_out_and_let_in_no_more,
         a_machine_that_is_gone_is_told,
         what_is_seen_is_kept_if_that_is_configured;
     signed:
@@ -93,6 +96,7 @@ testkit::on_both! {
         a_machine_that_is_away_is_given_nothing_while_another_is_here,
         a_machine_that_says_goodbye_is_not_waited_for,
         a_machine_that_is_too_old_is_told_so_and_given_nothing,
+        what_a_host_asks_reaches_machines_that_are_here,
         a_machine_that_is_deleted_is_told_to_end;
     thousand:
         more_machines_than_can_be_told_of_at_once_are_all_told_of,
@@ -104,7 +108,9 @@ testkit::on_both! {
     identities:
         a_machine_joins_once_and_is_known_by_its_secret,
         who_is_not_the_machine_is_told_why_and_noted,
-        a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere;
+        a_revoked_machine_is_cut_off_and_its_build_goes_elsewhere,
+        a_machine_by_the_key_goes_gently_when_its_name_gets_a_token,
+        of_two_machines_with_one_identity_one_is_given_work_and_that_is_told;
     original:
         an_original_is_given_one_build_and_told_to_end,
         an_original_is_idle_until_it_is_leased_and_busy_then,

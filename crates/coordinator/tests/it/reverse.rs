@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::outcomes::cause;
-use crate::world::{World, buildlet};
+use crate::world::{PATIENCE, World, buildlet, hash};
 
 pub const HOST: &str = "[host.far]\npool = \"reverse\"\ntrust = \"trusted\"\nenv_pass = [\"PATH\"]\n\
     [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
@@ -58,7 +58,11 @@ impl Far {
 
     /// With a name and places of its own.
     pub async fn start_as(world: &World, name: &str) -> Far {
-        let dir = world.dir.path().join(name);
+        Far::start_in(world, name, name).await
+    }
+
+    pub async fn start_in(world: &World, name: &str, place: &str) -> Far {
+        let dir = world.dir.path().join(place);
         std::fs::create_dir_all(&dir).unwrap();
         let socket = dir.join("socket");
         let agent = Command::new(buildlet())
@@ -396,6 +400,66 @@ pub async fn a_cancelled_build_whose_machine_is_lost_is_cancelled(world: World) 
     let _after = anew.dial(&reception);
     let build = world.done("one", "b").await;
     assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Cancelled), 1), "{build:?}");
+}
+
+pub async fn what_a_host_asks_reaches_machines_that_are_here(mut world: World) {
+    let go = world.dir.path().join("go").display().to_string();
+    let asks = |more: &str| {
+        let text = configuration(&format!("echo first; until [ -e {go} ]; do sleep 0.02; done"));
+        text.replace("pool = \"reverse\"\n", &format!("pool = \"reverse\"\n{more}\n"))
+    };
+    world.configure(&asks(""));
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let far = Far::start(&world).await;
+    let _dialled = far.dial(&reception);
+    until_logged(&world, "first").await;
+    let chest = Far::start_as(&world, "chest").await;
+    let idle = chest.dial(&reception);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
+    // Over a broken connection it comes back to what it does.
+    assert_eq!(reception.key_refused(&far.registration(), false), None);
+    // Changed, and changed back before it made a difference to the one that is busy.
+    world.configure(&asks("keys = false"));
+    let words = "host \"far\" has `keys = false`";
+    let status = running.until(|status| status.workers.len() == 1).await;
+    assert!(status.workers[0].leaves.as_ref().unwrap().starts_with(words), "{status:?}");
+    assert!(!tokio::time::timeout(PATIENCE, idle).await.unwrap().unwrap().is_empty());
+    let mut agent = chest.agent;
+    tokio::time::timeout(PATIENCE, agent.wait()).await.unwrap().unwrap();
+    world.configure(&asks(""));
+    running.until(|status| status.workers.iter().all(|one| one.leaves.is_none())).await;
+    world.configure(&asks("min_version = 30"));
+    let words = "it says that it is version 29, and host \"far\" takes 30 and newer";
+    running.until(|status| status.workers[0].leaves.as_ref().is_some_and(|why| why.starts_with(words))).await;
+    // Its connection breaks, and it goes on where it was.
+    _dialled.abort();
+    running.until(|status| status.workers[0].away).await;
+    let again = far.dial(&reception);
+    running.until(|status| !status.workers[0].away).await;
+    world.push("one", &[2, 1]).await;
+    std::fs::write(world.dir.path().join("go"), "").unwrap();
+    let reason = tokio::time::timeout(PATIENCE, again).await.unwrap().unwrap();
+    assert!(!reason.is_empty());
+    let mut agent = far.agent;
+    tokio::time::timeout(PATIENCE, agent.wait()).await.unwrap().unwrap();
+    let first = world.builds().await.into_iter().find(|row| row.revision.contains(&hash(1))).unwrap();
+    assert_eq!((first.outcome.as_deref(), first.attempts), (Some("ok"), 1), "{first:?}");
+    // Who waits is told, and so is the machine at its next dial.
+    let told = |status: &coordinator::Status| {
+        let Some(one) = status.queued.first() else { return false };
+        one.reason.starts_with("waits for a machine of host far: there is none now, ")
+            && one.reason.contains(&format!("turned away (box: {words}"))
+    };
+    running.until(told).await;
+    let anew = Far::start(&world).await;
+    assert!(reception.key_refused(&anew.registration(), false).unwrap().contains("`keys = false`"));
+    assert!(reception.key_refused(&anew.registration(), true).unwrap().contains("has a token of its own"));
+    let reason = tokio::time::timeout(PATIENCE, anew.dial(&reception)).await.unwrap().unwrap();
+    assert!(reason.starts_with(words), "{reason}");
+    assert!(running.status().await.workers.is_empty());
 }
 
 pub async fn a_machine_that_is_deleted_is_told_to_end(world: World) {

@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
-use transport::Role;
+use transport::{Role, Standing, Viewer};
 
-use crate::held::{Client, client, configuration, create, destroy};
+use crate::held::{Client, client, client_of, configuration, create, destroy};
 use crate::world::{PATIENCE, Running, World, kill, worker_pid};
 
 /// The port of the door, and what somebody needs to go through it.
@@ -265,6 +265,37 @@ pub async fn a_session_ends_with_the_hold(world: World) {
     let out = tokio::time::timeout(PATIENCE, ssh.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(out.status.code(), Some(255));
     assert!(text(&out.stderr).contains(&format!("{name} is not held any more")), "{}", text(&out.stderr));
+    running.end().await;
+}
+
+pub async fn who_is_known_no_longer_is_out_and_let_in_no_more(world: World) {
+    world.configure(&configuration(&world));
+    let running = world.start().await;
+    let standing = Standing::new();
+    let known = |standing| Viewer { standing, ..Viewer::known("ann@example.org", Role::Developer) };
+    let mut ann = client_of(&running, known(standing.clone()));
+    let (one, _) = create(&mut ann).await;
+    let door = Door::open(&running).await;
+    door.know(&mut ann, &one.gomote_id).await;
+    let name = one.gomote_id.as_str();
+    let mut ssh = door.program("ssh", "key");
+    ssh.args(["-l", name, "127.0.0.1", "echo here; sleep 300"]);
+    let mut ssh = ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(ssh.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(line.as_deref(), Some("here"));
+    standing.end();
+    let out = tokio::time::timeout(PATIENCE, ssh.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(out.status.code(), Some(255));
+    assert!(text(&out.stderr).contains("showed counts no longer"), "{}", text(&out.stderr));
+    // The certificate was good for minutes still.
+    let out = door.ssh(name, &["127.0.0.1", "true"]).await;
+    assert!(text(&out.stderr).contains("Permission denied"), "{}", text(&out.stderr));
+    // What they show next lets them in again, and nothing of what they had is lost.
+    let mut again = client_of(&running, known(Standing::new()));
+    door.know(&mut again, name).await;
+    let out = door.ssh(name, &["127.0.0.1", "true"]).await;
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     running.end().await;
 }
 

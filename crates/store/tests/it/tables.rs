@@ -499,8 +499,8 @@ pub(crate) async fn tokens_by_their_hash(on: Fixture) {
     assert!(tokens::valid(&mut tx, "h2", Micros(50)).await.unwrap().is_none(), "it is over");
     assert!(tokens::valid(&mut tx, "h4", Micros(1)).await.unwrap().is_none());
     tokens::used(&mut tx, "h1", Micros(7)).await.unwrap();
-    assert!(tokens::revoke(&mut tx, "ci", Micros(9)).await.unwrap());
-    assert!(!tokens::revoke(&mut tx, "ci", Micros(10)).await.unwrap());
+    assert_eq!(tokens::revoke(&mut tx, "ci", Micros(9)).await.unwrap().as_deref(), Some("h1"));
+    assert_eq!(tokens::revoke(&mut tx, "ci", Micros(10)).await.unwrap(), None);
     assert!(tokens::valid(&mut tx, "h1", Micros(9)).await.unwrap().is_none(), "it is revoked");
     tokens::insert(&mut tx, &token("h3", "ci", None)).await.unwrap();
     let list = tokens::list(&mut tx).await.unwrap();

@@ -44,6 +44,11 @@ pub(super) async fn put(args: &Put) -> Result<()> {
             name.to_string_lossy().into_owned()
         }
     };
+    ensure!(
+        names_a_file(&filename),
+        "{filename:?} is a directory, and put writes one file: say its name there, such as {}",
+        within(&filename, &args.source)
+    );
     let names = several::all(&desk, &args.server, &args.name).await?;
     let url = upload(&desk, source(&args.source).await?).await?;
     several::each(names, async |gomote_id| {
@@ -53,6 +58,24 @@ pub(super) async fn put(args: &Put) -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// Whether a path there can be a file's, whatever is there already.
+fn names_a_file(path: &str) -> bool {
+    let last = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    !matches!(last, "" | "." | "..")
+}
+
+/// A file of the same name in a directory there.
+fn within(dir: &str, source: &str) -> String {
+    let name = match source {
+        "-" => "FILE".into(),
+        file => Path::new(file).file_name().map_or("FILE".into(), |name| name.to_string_lossy()),
+    };
+    match dir.strip_suffix("/.").unwrap_or(dir).trim_end_matches(['/', '\\']) {
+        "" | "." => name.into_owned(),
+        dir => format!("{dir}/{name}"),
+    }
 }
 
 pub(super) async fn puttar(args: &Puttar) -> Result<()> {
@@ -146,4 +169,29 @@ async fn copied(
         out.write_all(&piece?)?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_put_by_its_name() {
+        for dir in ["", ".", "..", "a/", "a/.", "a/..", "/", "a\\"] {
+            assert!(!names_a_file(dir), "{dir:?}");
+        }
+        for file in ["a", ".a", "a/b", "a/.b", "..."] {
+            assert!(names_a_file(file), "{file:?}");
+        }
+        for (dir, source, said) in [
+            (".", "x/f", "f"),
+            ("a/", "f", "a/f"),
+            ("a/.", "f", "a/f"),
+            ("", "f", "f"),
+            (".", "-", "FILE"),
+            ("..", "f", "../f"),
+        ] {
+            assert_eq!(within(dir, source), said, "{dir:?} {source:?}");
+        }
+    }
 }

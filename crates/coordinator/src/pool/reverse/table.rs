@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use store::{Micros, WorkerId};
 
 use super::Registration;
+use super::rules::Rules;
 use crate::core::TurnedAway;
 use crate::identity::Identity;
 use crate::pool::{Address, Machine};
@@ -82,6 +83,8 @@ struct Seat<L> {
     link: Option<L>,
     /// Counts its comings and goings.
     turn: u64,
+    /// Why it is to go once it has done what it does, if that was told.
+    leaves: Option<String>,
 }
 
 /// Places by process.
@@ -92,6 +95,8 @@ pub(super) struct Table<L> {
     /// By host and name.
     turned_away: BTreeMap<(String, String), TurnedAway>,
     turns: u64,
+    /// What the hosts ask.
+    pub rules: Rules,
 }
 
 impl<L> Default for Table<L> {
@@ -102,6 +107,7 @@ impl<L> Default for Table<L> {
             revoked: VecDeque::new(),
             turned_away: BTreeMap::new(),
             turns: 0,
+            rules: Rules::default(),
         }
     }
 }
@@ -166,10 +172,12 @@ impl<L: Clone> Table<L> {
             .collect();
         let replaced =
             dead.iter().filter_map(|dead| self.seats.remove(dead)).map(|seat| seat.worker).collect();
-        let (before, older) = self.seats.remove(&key).map(|seat| (seat.worker, seat.link)).unzip();
-        let worker_now = before.unwrap_or(worker);
+        let before = self.seats.remove(&key);
+        let worker_now = before.as_ref().map_or(worker, |seat| seat.worker);
+        let leaves = before.as_ref().and_then(|seat| seat.leaves.clone());
+        let older = before.map(|seat| seat.link);
         let was_away = matches!(older, Some(None));
-        let seat = Seat { worker: worker_now, came, link: Some(link), turn };
+        let seat = Seat { worker: worker_now, came, link: Some(link), turn, leaves };
         self.seats.insert(key.clone(), seat);
         (Seated { key, worker: worker_now, turn, is_new, was_away, replaced, ours, version }, older.flatten())
     }
@@ -181,7 +189,7 @@ impl<L: Clone> Table<L> {
         }
         let turn = self.turn();
         let came = Came { version: 0, ours: true, since: Micros::default(), identity: None };
-        let seat = Seat { worker, came, link: None, turn };
+        let seat = Seat { worker, came, link: None, turn, leaves: None };
         self.seats.insert(key, seat);
         Some(turn)
     }
@@ -213,9 +221,12 @@ impl<L: Clone> Table<L> {
     }
 
     /// Takes the place away for ever. Returns what the machine had open, if there was such a machine.
-    pub fn delete(&mut self, worker: WorkerId) -> Option<Option<L>> {
+    pub fn delete(&mut self, worker: WorkerId, now: Micros) -> Option<Option<L>> {
         let key = self.seats.iter().find(|(_, seat)| seat.worker == worker).map(|(key, _)| key.clone())?;
         let seat = self.seats.remove(&key)?;
+        if let Some(reason) = &seat.leaves {
+            self.turn_away(&key.host, &key.name, reason, now);
+        }
         // No connection of an original comes twice.
         if seat.came.ours {
             if self.deleted.len() == REMEMBERED {
@@ -240,6 +251,41 @@ impl<L: Clone> Table<L> {
         let gone: Vec<Key> =
             self.seats.iter().filter(|(key, seat)| is(key, seat)).map(|(key, _)| key.clone()).collect();
         gone.iter().filter_map(|key| self.seats.remove(key)).map(|seat| (seat.worker, seat.link)).collect()
+    }
+
+    /// Looks which machines are to go once they have done what they do, and which may stay after all. Returns those of which
+    /// that was not told yet, and why.
+    pub fn judge(&mut self) -> Vec<(WorkerId, Option<String>)> {
+        let judged = self.seats.iter_mut().filter_map(|(key, seat)| {
+            let against = self.rules.against(&key.host, &key.name, &seat.came);
+            if seat.leaves == against {
+                return None;
+            }
+            seat.leaves.clone_from(&against);
+            Some((seat.worker, against))
+        });
+        judged.collect()
+    }
+
+    /// The same of one machine; why it is to go, if it is, whether that was told or not.
+    pub fn judge_one(&mut self, key: &Key) -> Option<String> {
+        let seat = self.seats.get_mut(key)?;
+        seat.leaves = self.rules.against(&key.host, &key.name, &seat.came);
+        seat.leaves.clone()
+    }
+
+    /// Another process that is here with a machine's identity: its place, and what it has open.
+    pub fn other(&self, identity: &Identity, instance: Option<&str>) -> Option<(Key, u64, WorkerId, L)> {
+        self.seats.iter().find_map(|(key, seat)| {
+            let is = seat.came.identity.as_ref() == Some(identity) && Some(&*key.instance) != instance;
+            let link = seat.link.as_ref().filter(|_| is)?;
+            Some((key.clone(), seat.turn, seat.worker, link.clone()))
+        })
+    }
+
+    /// Whether a machine that came by the key of its host has a place: it may finish what it does there.
+    pub fn has_by_key(&self, key: &Key) -> bool {
+        self.seats.get(key).is_some_and(|seat| seat.came.version != 0 && seat.came.identity.is_none())
     }
 
     /// Notes that a machine was turned away.

@@ -106,8 +106,8 @@ fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
     let (came, _) = table.sit(key("a", 1), 'x', worker(2), comes(true, 0));
     assert_eq!((came.worker, came.is_new), (worker(1), false));
     assert_eq!(table.give_up(&key("a", 1), away), None);
-    assert_eq!(table.delete(worker(1)), Some(Some('x')));
-    assert_eq!(table.delete(worker(1)), None);
+    assert_eq!(table.delete(worker(1), Micros(0)), Some(Some('x')));
+    assert_eq!(table.delete(worker(1), Micros(0)), None);
     assert!(table.was_deleted(&key("a", 1)) && !table.knows(&key("a", 1)));
     assert!(!table.was_deleted(&key("a", 2)));
 }
@@ -131,7 +131,7 @@ fn an_original_has_a_place_while_it_is_connected_and_no_longer() {
     assert_eq!(table.end_original(&key("b", 1), ours.turn), None);
     // Used and deleted, it takes no room in what is remembered.
     table.sit(key("c", 1), 'z', worker(3), comes(false, 7));
-    assert_eq!(table.delete(worker(3)), Some(Some('z')));
+    assert_eq!(table.delete(worker(3), Micros(0)), Some(Some('z')));
     assert!(!table.was_deleted(&key("c", 1)) && !table.knows(&key("c", 1)));
 }
 
@@ -162,4 +162,44 @@ proptest::proptest! {
             proptest::prop_assert!(table.shown().len() <= count);
         }
     }
+}
+
+fn rules(text: &str) -> buildenv::Config {
+    let source = buildenv::Source::server("t.toml", text);
+    buildenv::load(&[source], &|path| Err(std::io::Error::other(path)), None).unwrap()
+}
+
+#[test]
+fn what_a_host_asks_may_change_while_its_machines_are_here() {
+    let mut table = Table::default();
+    table.rules.set(&rules("[host.far]\npool = \"reverse\"\n"));
+    let own = Came { identity: Some(Identity::new("one")), ..comes(true, 0) };
+    table.sit(key("own", 1), 'x', worker(1), own.clone());
+    table.sit(key("key", 1), 'y', worker(2), comes(true, 0));
+    table.keep(key("kept", 1), worker(3)).unwrap();
+    assert_eq!(table.judge(), []);
+    table.rules.set(&rules("[host.far]\npool = \"reverse\"\nkeys = false\n"));
+    let judged = table.judge();
+    let [(of, Some(reason))] = &*judged else { panic!("{judged:?}") };
+    assert!(*of == worker(2) && reason.contains("`keys = false`"), "{judged:?}");
+    assert_eq!(table.judge(), [], "it was told");
+    assert!(table.judge_one(&key("key", 1)).is_some() && table.has_by_key(&key("key", 1)));
+    assert!(!table.has_by_key(&key("own", 1)) && !table.has_by_key(&key("kept", 1)));
+    // Over a broken connection, too.
+    table.sit(key("key", 1), 'z', worker(9), comes(true, 0));
+    assert!(table.judge_one(&key("key", 1)).is_some() && table.judge().is_empty());
+    table.rules.set(&rules("[host.far]\npool = \"reverse\"\nmin_version = 30\n"));
+    let judged = table.judge();
+    assert_eq!(judged.iter().map(|(of, _)| *of).collect::<Vec<_>>(), [worker(2), worker(1)]);
+    assert!(judged.iter().all(|(_, why)| why.as_ref().unwrap().contains("takes 30 and newer")), "{judged:?}");
+    // One that is ended for it is shown as turned away.
+    table.delete(worker(1), Micros(5));
+    assert_eq!(table.turned_away(Micros(5))[0].name, "own");
+    table.rules.set(&rules("[host.far]\npool = \"reverse\"\n"));
+    assert_eq!(table.judge(), [(worker(2), None)], "it may stay");
+    table.rules.give_token("near", "key");
+    assert_eq!(table.judge(), [], "another host's");
+    table.rules.give_token("far", "key");
+    assert!(table.judge()[0].1.as_ref().unwrap().contains("has a token of its own"));
+    assert!(table.rules.against("far", "key", &own).is_none(), "it shows its own");
 }

@@ -60,3 +60,60 @@ mod v1 {
         }
     }
 }
+
+mod v2 {
+    use super::*;
+    use crate::whole_v2::{How, Report, session};
+
+    /// What each end heard is no more than was said. A connection of its own has no end but the transport's, so that of a cut
+    /// one is told by TLS and HTTP above.
+    fn held(report: &Report, what: &dyn std::fmt::Debug) {
+        for heard in report.answers.iter().chain(&report.questions) {
+            assert!(heard.is_prefix(), "{what:?}: {heard:?}");
+        }
+    }
+
+    fn complete(report: &Report) -> bool {
+        let all = report.answers.iter().chain(&report.questions).all(|heard| heard.is_all());
+        all && report.failed == 0 && (report.answers.len(), report.questions.len()) == (3, 4)
+    }
+
+    #[test]
+    fn every_byte_of_a_session() {
+        let talks = short();
+        for at_once in [false, true] {
+            let how = |faults| How { faults, at_once, holds: 4096 };
+            let whole = alone(session(how(Vec::new()), &talks));
+            assert!(complete(&whole), "{whole:?}");
+            assert!(whole.bytes.len() == 5 && whole.bytes[0][1] > 400, "{:?}", whole.bytes);
+            // The control connection, the first that is picked up, and one that nobody answers on.
+            for (connection, end, kind) in
+                (0..3).flat_map(|n| (0..2).flat_map(move |end| KINDS.map(|kind| (n, end, kind))))
+            {
+                for at in 0..=whole.bytes[connection][end] {
+                    let mut faults = vec![[Fault::None; 2]; connection + 1];
+                    faults[connection][end] = kind(at);
+                    let report = alone(session(how(faults.clone()), &talks));
+                    held(&report, &faults);
+                    if !kind(at).cuts() {
+                        assert!(complete(&report), "{faults:?}: {report:?}");
+                    } else if connection > 0 {
+                        // Which of those who wait is told of it, nobody knows: it is no more than one, beside the cut one.
+                        let bad =
+                            report.answers.iter().filter(|heard| !heard.is_all()).count() + report.failed;
+                        assert!(bad <= 2, "{faults:?}: {report:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_at_a_time_and_some_mebibytes() {
+        for (faults, talks) in [(vec![[Fault::Bytes; 2]; 5], short()), (Vec::new(), long())] {
+            let report = alone(session(How { faults, at_once: true, holds: 70_000 }, &talks));
+            assert_eq!((report.questions.len(), report.failed), (talks.len(), 0));
+            assert!(report.answers.iter().chain(&report.questions).all(|heard| heard.is_all()));
+        }
+    }
+}

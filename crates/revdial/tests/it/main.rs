@@ -7,4 +7,5 @@ mod v1;
 mod v2;
 mod whole;
 mod whole_v1;
+mod whole_v2;
 mod wire;

@@ -15,7 +15,7 @@ pub struct Talk {
     pub answer: Option<Vec<u8>>,
 }
 
-/// So many bytes, which are others at each place.
+/// So many bytes, which are others at each place; the first is of the seed.
 pub fn bytes(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|n| (n * 31 + n / 251 + seed * 7) as u8).collect()
 }

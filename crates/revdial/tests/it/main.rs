@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
 mod every_byte;
+mod interleaved;
 mod unread;
 mod v1;
 mod v2;

@@ -2,13 +2,28 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
 mod counted;
+#[path = "../it/whole.rs"]
+#[allow(dead_code, reason = "the other program's, which uses all of it")]
+mod whole;
+#[path = "../it/whole_v1.rs"]
+#[allow(dead_code, reason = "the other program's, which uses all of it")]
+mod whole_v1;
+#[path = "../it/whole_v2.rs"]
+#[allow(dead_code, reason = "the other program's, which uses all of it")]
+mod whole_v2;
+#[path = "../it/wire.rs"]
+#[allow(dead_code, reason = "the other program's, which uses all of it")]
+mod wire;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use revdial::v1::{Limits, dialer, listener};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::timeout;
+
+use whole::{Talk, short};
+use wire::Fault;
 
 /// More than anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -19,11 +34,14 @@ const PIPE: usize = 64 << 10;
 /// One test at a time: they share the count.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs a test alone, in one thread, on a clock that stands while there is something to do.
-fn alone(test: impl Future<Output = ()>) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs something in one thread, on a clock that stands while there is something to do.
+fn alone<T>(test: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(test);
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(test)
 }
 
 fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -87,6 +105,7 @@ async fn word(stream: &mut revdial::v1::Stream) {
 
 #[test]
 fn a_gibibyte_for_a_stream_that_nobody_reads_costs_less_than_eight_mebibytes() {
+    let _turn = turn();
     alone(async {
         let most = [
             unread_by_a_dialer(u16::MAX.into(), 1 << 30).await,
@@ -98,6 +117,7 @@ fn a_gibibyte_for_a_stream_that_nobody_reads_costs_less_than_eight_mebibytes() {
 
 #[test]
 fn frames_of_a_byte_cost_no_more_than_large_ones() {
+    let _turn = turn();
     alone(async {
         for size in [1, 100, 5000] {
             let most = unread_by_a_dialer(size, 9 << 19).await;
@@ -109,6 +129,7 @@ fn frames_of_a_byte_cost_no_more_than_large_ones() {
 /// Both ends of ours: what waits to be sent is bounded too, where the other end reads nothing at all.
 #[test]
 fn a_stream_whose_other_end_reads_nothing_takes_no_more_than_its_share() {
+    let _turn = turn();
     alone(async {
         let (ours, _theirs): (DuplexStream, DuplexStream) = duplex(PIPE);
         let before = counted::restart();
@@ -129,4 +150,47 @@ fn a_stream_whose_other_end_reads_nothing_takes_no_more_than_its_share() {
         assert!(most < 2 << 20, "{most}");
         session.await.unwrap();
     });
+}
+
+/// Whether something is allocated after a session that was not before. What leaks does so each time; what the other threads of
+/// this program allocate meanwhile does not.
+fn leaks(session: impl Fn()) -> bool {
+    (0..8).all(|_| {
+        let before = counted::live();
+        session();
+        counted::live() > before
+    })
+}
+
+#[test]
+fn a_session_of_version_1_that_is_cut_at_any_byte_leaves_nothing() {
+    let _turn = turn();
+    let talks: Vec<Talk> = short();
+    let how = |faults| whole_v1::How { faults, holds: 4096, joined: true, limits: Limits::default() };
+    // The first of all fills what the runtime and the threads keep for themselves.
+    let whole = alone(whole_v1::session(how([Fault::None; 2]), &talks));
+    for (end, kind) in
+        [(0, Fault::End as fn(usize) -> Fault), (0, Fault::Reset), (1, Fault::End), (1, Fault::Reset)]
+    {
+        for at in 0..=whole.bytes[end] {
+            let mut faults = [Fault::None; 2];
+            faults[end] = kind(at);
+            assert!(!leaks(|| drop(alone(whole_v1::session(how(faults), &talks)))), "{faults:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_of_version_2_that_is_cut_at_any_byte_leaves_nothing() {
+    let _turn = turn();
+    let talks: Vec<Talk> = short();
+    let how = |faults| whole_v2::How { faults, holds: 4096, at_once: true };
+    let whole = alone(whole_v2::session(how(Vec::new()), &talks));
+    for (connection, end) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        for at in 0..=whole.bytes[connection][end] {
+            let mut faults = vec![[Fault::None; 2]; connection + 1];
+            faults[connection][end] = Fault::End(at);
+            assert!(!leaks(|| drop(alone(whole_v2::session(how(faults.clone()), &talks)))), "{faults:?}");
+        }
+    }
 }

@@ -142,8 +142,6 @@ async fn played(scripts: &[Script], faults: [Fault; 2], holds: usize, limits: Li
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn streams_of_version_1(
         scripts in proptest::collection::vec(script(), 1..8),

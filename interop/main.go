@@ -8,17 +8,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/build/bellwether-interop/certificate"
 	"golang.org/x/build/revdial/v2"
 )
 
@@ -41,7 +35,7 @@ func main() {
 }
 
 func run(address, file, host, key string) error {
-	certificate, err := selfSigned(file)
+	own, err := certificate.SelfSigned(file)
 	if err != nil {
 		return err
 	}
@@ -76,7 +70,7 @@ func run(address, file, host, key string) error {
 	server := &http.Server{
 		Addr:      address,
 		Handler:   mux,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{own}, NextProtos: []string{"http/1.1"}},
 	}
 	go func() { ended <- server.ListenAndServeTLS("", "") }()
 	select {
@@ -144,34 +138,4 @@ func talk(dialer *revdial.Dialer) error {
 	case <-time.After(20 * time.Second):
 		return fmt.Errorf("it did not end after /halt")
 	}
-}
-
-// selfSigned makes a certificate of localhost.
-func selfSigned(file string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		DNSNames:     []string{"localhost"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	var text bytes.Buffer
-	if err := pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-		return tls.Certificate{}, err
-	}
-	// Under another name until it is whole: whoever waits for it reads it at once.
-	if err := os.WriteFile(file+".new", text.Bytes(), 0o600); err != nil {
-		return tls.Certificate{}, err
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }

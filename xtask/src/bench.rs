@@ -2,6 +2,7 @@
 //!
 //! The document has a section for each part; a run of one part writes that section anew and leaves the others.
 
+mod beside;
 mod buildlet;
 mod examples;
 mod history;
@@ -50,17 +51,17 @@ pub struct Args {
     /// Builds of part month
     #[arg(long, default_value_t = 100_000)]
     month: usize,
-    /// Rounds of part buildlet, each with both sides
+    /// Rounds of the parts buildlet and revdial, each with both sides
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Commands in each round of part buildlet
     #[arg(long, default_value_t = 200)]
     execs: usize,
-    /// The folder in which the work directories of part buildlet are made, if not the usual one for temporary files: one in
+    /// The folder in which the work directories of buildlets are made, if not the usual one for temporary files: one in
     /// memory, where others use the disk
     #[arg(long, value_name = "DIR")]
     place: Option<PathBuf>,
-    /// What is built already: the server for the parts start, scrape, watch and month, the buildlet for its part
+    /// What is built already: the server for the parts start, scrape, watch and month, the buildlet for its parts
     #[arg(long)]
     program: Option<PathBuf>,
     /// Where the figures are written
@@ -75,6 +76,8 @@ enum Part {
     Buildbot,
     /// The same requests to the original buildlet
     Buildlet,
+    /// The original's package revdial/v2, and both buildlets over it
+    Revdial,
     /// The server's start with many finished builds
     Start,
     /// The scheduler with many queued builds
@@ -89,9 +92,10 @@ enum Part {
     Month,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part::Buildbot,
     Part::Buildlet,
+    Part::Revdial,
     Part::Start,
     Part::Dispatch,
     Part::Grid,
@@ -105,6 +109,7 @@ impl Part {
         match self {
             Self::Buildbot => "Beside Buildbot",
             Self::Buildlet => "Beside the original buildlet",
+            Self::Revdial => "Beside the original's revdial",
             Self::Start => "Start-up with finished builds",
             Self::Dispatch => "Dispatch with queued builds",
             Self::Grid => "A window of the grid",
@@ -118,6 +123,7 @@ impl Part {
         match self {
             Self::Buildbot => peer::section(args),
             Self::Buildlet => buildlet::section(args).map(Some),
+            Self::Revdial => buildlet::over_revdial(args).map(Some),
             Self::Start => start::section(args).map(Some),
             Self::Dispatch => examples::dispatch().map(Some),
             Self::Grid => examples::grid().map(Some),
@@ -130,7 +136,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, start, dispatch, grid, scrape, watch, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

@@ -100,11 +100,18 @@ fn originals() -> Result<PathBuf> {
         original(component)?;
     }
     for (program, package) in [("coordinator", "."), ("gomote", "./gomote")] {
-        let mut command = Command::new("go");
-        command.args(["build", "-o"]).arg(dir.join(program)).arg(package);
-        finished(command.current_dir(metadata::root().join("interop")).env("GOFLAGS", "-mod=readonly"))?;
+        around(program, package)?;
     }
     Ok(dir)
+}
+
+/// A program around the original's packages (`interop/`), built if it is not what it was.
+pub(crate) fn around(program: &str, package: &str) -> Result<PathBuf> {
+    let at = setup::cache()?.join("originals").join(program);
+    let mut command = Command::new("go");
+    command.args(["build", "-o"]).arg(&at).arg(package);
+    finished(command.current_dir(metadata::root().join("interop")).env("GOFLAGS", "-mod=readonly"))?;
+    Ok(at)
 }
 
 fn finished(command: &mut Command) -> Result<()> {

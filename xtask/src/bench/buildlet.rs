@@ -5,6 +5,7 @@
 
 mod http;
 mod report;
+mod revdial;
 mod side;
 mod tree;
 
@@ -18,6 +19,8 @@ use super::Args;
 use crate::{interop, metadata, process, setup};
 use side::{Kind, Side};
 use tree::Tree;
+
+pub(super) use revdial::section as over_revdial;
 
 /// Bytes that a command prints.
 const OUTPUT: u64 = 1_000_000_000;

@@ -41,7 +41,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How often an idle machine is asked, in seconds, as with the original.
 const HEALTH: std::ops::Range<u8> = 10..15;
 /// How long a log may wait for the store, a few MiB of output behind, before its build is lost: a machine of revdial v1 can't be
-/// told to wait, and breaks off by itself when nothing is read of it for 60 s. All on its connection is one build's.
+/// told to wait, and breaks off by itself when nothing is read of it for 60 s. All on its connection is one build's. Of later
+/// waits in vain it has a tenth of the time.
 const STORING: Duration = Duration::from_secs(45);
 /// How often an original may fail to answer: what it does ends with its connection, and nothing of it is found again.
 const FAILURES: u32 = 3;
@@ -298,8 +299,10 @@ impl Reception {
                 self.attend(&registration, Link::v2(dialer), ended).await
             }
             Protocol::V1 => {
-                let (dialer, session) =
-                    v1::dialer(connection, v1::Limits { patience: STORING, ..v1::Limits::default() });
+                let (dialer, session) = v1::dialer(
+                    connection,
+                    v1::Limits { patience: STORING, grace: STORING, ..v1::Limits::default() },
+                );
                 let ended = async { Ended::Cut(session.run().await.to_string()) };
                 self.attend(&registration, Link::v1(dialer), ended).await
             }

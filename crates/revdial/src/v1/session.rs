@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::frame::{HEAD, Head};
+use super::standstill::Standstill;
 use super::state::{End, Limits, Role, State};
 use super::stream::Stream;
 
@@ -114,8 +115,10 @@ fn broken(error: io::Error) -> End {
 
 async fn receive(reader: &mut (impl AsyncRead + Unpin), shared: &Shared) -> End {
     let mut buffer = BytesMut::with_capacity(BATCH);
+    let limits = shared.state().limits();
+    let mut standstill = Standstill::new(limits.grace, limits.patience, Instant::now());
     loop {
-        wait_for_readers(shared).await;
+        wait_for_readers(shared, &mut standstill).await;
         poll_fn(|cx| shared.state().poll_receive(cx)).await;
         let frame = match next(reader, &mut buffer).await {
             Ok(frame) => frame,
@@ -129,14 +132,17 @@ async fn receive(reader: &mut (impl AsyncRead + Unpin), shared: &Shared) -> End 
 }
 
 /// While a stream's inbox is full: waits for as long as its reader goes on, and ends it if the reader does not.
-async fn wait_for_readers(shared: &Shared) {
-    let patience = shared.state().patience();
+async fn wait_for_readers(shared: &Shared, standstill: &mut Standstill) {
     loop {
         // In a statement of its own, so that the lock is not held while the stream is waited for.
         let full = shared.state().full();
         let Some((stream, held)) = full else { return };
+        let until = standstill.stop(Instant::now());
         let taken = poll_fn(|cx| shared.state().poll_taken(stream, held, cx));
-        if timeout(patience, taken).await.is_err() {
+        if timeout_at(until, taken).await.is_ok() {
+            standstill.taken(Instant::now());
+        } else {
+            standstill.in_vain(Instant::now());
             tracing::debug!(stream, "nobody reads a stream; it is ended");
             shared.state().give_up(stream);
         }

@@ -1,30 +1,28 @@
 //! What both ends know of their streams; a state machine that does no I/O.
 //!
-//! The protocol has no credits: whoever writes can't be told to wait for one stream alone. So what is received for a
-//! stream is held up to [`Limits::inbox`]. Once that is full, nothing more is read from the connection while the stream's
-//! reader goes on taking some: a slow reader slows down all, and loses nothing. One that takes nothing for
-//! [`Limits::patience`] is ended, alone, and the others go on at their pace. So is one whose reader waits until what it
-//! writes itself is taken, if the other end does not read while its own writes wait, as the original's dialer does not:
-//! who sends back what comes should have room for all of it. What is written waits for the connection, each
-//! stream up to [`Limits::outbox`], and streams take turns.
+//! How a stream is bounded that is not read, and why so, is said of the module above.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::ReadBuf;
 
 use super::frame::{Head, Kind};
+use super::inbox::Inbox;
 
 /// What a session may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of a stream that were received and not read yet; a frame more may be held.
     pub inbox: usize,
-    /// How long the reader of a stream whose inbox is full may take nothing.
+    /// How long the reader of a stream whose inbox is full may take nothing, at most; all streams stand still meanwhile. It
+    /// is less where streams that were not read have used up a tenth of the time that the session has lived.
     pub patience: Duration,
+    /// How much of that a session has at its beginning.
+    pub grace: Duration,
     /// Bytes of a stream that were written and not sent yet.
     pub outbox: usize,
     /// Streams at once; a listener closes one more at once.
@@ -37,8 +35,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let patience = Duration::from_secs(2);
-        Limits { inbox: 4 << 20, patience, outbox: 256 << 10, streams: 1000, backlog: 8, frame: 32 << 10 }
+        Limits {
+            inbox: 4 << 20,
+            patience: Duration::from_secs(1),
+            grace: Duration::from_millis(100),
+            outbox: 256 << 10,
+            streams: 1000,
+            backlog: 8,
+            frame: 32 << 10,
+        }
     }
 }
 
@@ -78,8 +83,7 @@ struct Entry {
     handle: bool,
     /// The other end is still to be told of it.
     announce: bool,
-    inbox: VecDeque<Bytes>,
-    held: usize,
+    inbox: Inbox,
     outbox: BytesMut,
     /// Whether it stands in the queue of those that have something to send.
     queued: bool,
@@ -96,8 +100,7 @@ impl Entry {
         Entry {
             handle: true,
             announce,
-            inbox: VecDeque::new(),
-            held: 0,
+            inbox: Inbox::default(),
             outbox: BytesMut::new(),
             queued: false,
             local: Local::Open,
@@ -159,8 +162,8 @@ impl State {
         }
     }
 
-    pub(super) fn patience(&self) -> Duration {
-        self.limits.patience
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     pub(super) fn ended(&self) -> Option<&End> {
@@ -224,9 +227,8 @@ impl State {
     /// The stream for whose reader is waited, and how much it has to take.
     pub(super) fn full(&mut self) -> Option<(u32, usize)> {
         let stream = self.full?;
-        let held =
-            self.streams.get(&stream).filter(|entry| entry.local == Local::Open).map(|entry| entry.held);
-        match held {
+        let open = self.streams.get(&stream).filter(|entry| entry.local == Local::Open);
+        match open.map(|entry| entry.inbox.held()) {
             Some(held) if held >= self.limits.inbox => Some((stream, held)),
             _ => {
                 self.full = None;
@@ -238,7 +240,7 @@ impl State {
     /// Whether some was taken of a full stream since it held so much, or it is over.
     pub(super) fn poll_taken(&mut self, stream: u32, held: usize, cx: &mut Context<'_>) -> Poll<()> {
         match self.streams.get(&stream) {
-            Some(entry) if entry.local == Local::Open && entry.held >= held => {
+            Some(entry) if entry.local == Local::Open && entry.inbox.held() >= held => {
                 self.receiver = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -249,7 +251,7 @@ impl State {
     /// Ends a stream that nobody reads.
     pub(super) fn give_up(&mut self, stream: u32) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
-        (entry.behind, entry.held) = (true, 0);
+        entry.behind = true;
         entry.inbox.clear();
         entry.outbox.clear();
         entry.local = Local::Closing;
@@ -289,11 +291,10 @@ impl State {
                 if entry.local != Local::Open || entry.remote_closed || payload.is_empty() {
                     return Ok(());
                 }
-                entry.held += payload.len();
-                if entry.held >= self.limits.inbox {
+                entry.inbox.push(payload);
+                if entry.inbox.held() >= self.limits.inbox {
                     self.full = Some(stream);
                 }
-                entry.inbox.push_back(payload);
                 wake(&mut entry.reader);
             }
             (Kind::Close, _) => {
@@ -361,14 +362,8 @@ impl State {
             // Nobody reads who let go of it.
             return Poll::Ready(Ok(()));
         };
-        if let Some(first) = entry.inbox.front_mut() {
-            let length = first.len().min(to.remaining());
-            to.put_slice(&first[..length]);
-            first.advance(length);
-            entry.held -= length;
-            if first.is_empty() {
-                entry.inbox.pop_front();
-            }
+        if entry.inbox.held() > 0 {
+            entry.inbox.take(to);
             if self.full == Some(stream) {
                 wake(&mut self.receiver);
             }
@@ -429,7 +424,6 @@ impl State {
         if let Some(entry) = self.streams.get_mut(&stream) {
             entry.handle = false;
             entry.inbox.clear();
-            entry.held = 0;
             self.forget(stream);
         }
     }

@@ -3,17 +3,10 @@
 use std::fmt::Write;
 
 use super::super::Args;
+use super::super::beside::{Beside, Budget, median, sorted};
 use super::super::peer::percentile;
 use super::tree::Tree;
 use super::{Figures, Floor, OUTPUT};
-
-/// By which ratio a row's budget (design §8) is met: how many times less ours takes, or more it does.
-#[derive(Clone, Copy)]
-enum Budget {
-    Less(f64),
-    More(f64),
-    None,
-}
 
 /// The figures of the last round, for whoever waits.
 pub(super) fn last(figures: &Figures) -> String {
@@ -42,8 +35,7 @@ pub(super) fn markdown(
          shipped (static, all features) unless the run was given a program. Both listen on loopback with a password and are asked by one \
          client, in turns; medians. The tree is the installed Go's sources: {} files, {:.0} MB, {:.1} MB as `tar -cz` packs them. What \
          each unpacked, what each packed, and what each unpacked of its own was the same in names, modes, times and content in every \
-         round.\n\n\
-         | what | original | ours | ratio | budget | |\n|---|---|---|---|---|---|\n",
+         round.\n\n",
         args.rounds,
         args.execs,
         args.place.as_ref().map_or(String::new(), |place| format!(" --place {}", place.display())),
@@ -51,21 +43,9 @@ pub(super) fn markdown(
         tree.bytes() as f64 / 1e6,
         tree.archive.len() as f64 / 1e6
     );
+    let mut table = Beside::default();
     let mut row = |what: &str, unit: &str, original: f64, ours: f64, budget: Budget| {
-        let (ratio, text, met) = match budget {
-            Budget::Less(limit) => {
-                let ratio = original / ours.max(1e-9);
-                (format!("{ratio:.2} × less"), format!("≥ {limit:.1} × less"), Some(ratio >= limit))
-            }
-            Budget::More(limit) => {
-                let ratio = ours / original.max(1e-9);
-                (format!("{ratio:.2} ×"), format!("≥ {limit:.1} ×"), Some(ratio >= limit))
-            }
-            Budget::None => (format!("{:.2} × less", original / ours.max(1e-9)), "–".to_owned(), None),
-        };
-        let mark = met.map_or("", |met| if met { "met" } else { "**missed**" });
-        let _ =
-            writeln!(out, "| {what} | {original:.2} {unit} | {ours:.2} {unit} | {ratio} | {text} | {mark} |");
+        table.row(what, unit, original, ours, budget);
     };
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     row("tar in", "s", median(&original.tar_in), median(&ours.tar_in), Budget::Less(1.5));
@@ -103,6 +83,7 @@ pub(super) fn markdown(
         Budget::Less(2.0),
     );
     row("program", "MB", megabytes(original.program), megabytes(ours.program), Budget::Less(5.0));
+    out.push_str(&table.finish());
     let (unpack, pack) = (median(&floor.unpack), median(&floor.pack));
     let times = |ours: f64, floor: f64| {
         let ratio = ours / floor.max(1e-9);
@@ -116,16 +97,6 @@ pub(super) fn markdown(
         times(median(&ours.tar_out), pack)
     );
     out
-}
-
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-fn median(values: &[f64]) -> f64 {
-    percentile(&sorted(values), 50)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) enum Kind {
 
 /// A process that ends with this.
 pub(super) struct Side {
+    /// Through which it is asked, if it dialled out.
+    _relay: Option<Ending>,
     kind: Kind,
     program: PathBuf,
     workdir: PathBuf,
@@ -60,7 +62,53 @@ impl Side {
         let client = wait_for("the buildlet's port", START, || Ok(Client::open(at, AUTHORIZATION).ok()))
             .with_context(|| std::fs::read_to_string(place.join("log")).unwrap_or_default())?;
         let child = child.keep().context("invariant: it was just put there")?;
-        Ok(Self { kind, program: program.to_owned(), workdir, child, client })
+        Ok(Self { _relay: None, kind, program: program.to_owned(), workdir, child, client })
+    }
+
+    /// Has it dial out to a coordinator made of the original's package (`interop/rates relay`), and asks it through that.
+    pub(super) fn start_reverse(kind: Kind, program: &Path, relay: &Path, place: &Path) -> Result<Self> {
+        let workdir = place.join("work");
+        std::fs::create_dir_all(&workdir)?;
+        // An original has any other port in the name that TLS asks for, which no TLS library takes.
+        let coordinator = match kind {
+            Kind::Original => 443,
+            Kind::Ours => free_port()?,
+        };
+        let asked: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
+        let (certificate, said) = (place.join("relay.pem"), place.join("relay.log"));
+        let log = std::fs::File::create(&said)?;
+        let mut command = Command::new(relay);
+        command.args(["relay", &format!("127.0.0.1:{coordinator}"), &asked.to_string()]).arg(&certificate);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let relay = Ending(Some(command.spawn().with_context(|| relay.display().to_string())?));
+        let said = || std::fs::read_to_string(&said).unwrap_or_default();
+        wait_for("the relay's certificate", START, || Ok(certificate.exists().then_some(()))).with_context(|| {
+            format!("{}; port {coordinator} must be free, and yours to listen on: be root, or use `unshare --net`", said())
+        })?;
+        let mut command = Command::new(program);
+        match kind {
+            Kind::Original => {
+                command.args(["-halt=false", "-coordinator=localhost:443", "-hostname=box"]);
+                command.args(["-reverse-type=host-linux-amd64-localdev", "-workdir"]).arg(&workdir);
+                command.env("HOME", place);
+            }
+            Kind::Ours => {
+                let key = place.join("key");
+                std::fs::write(&key, "nobody looks at it")?;
+                command.args(["--reverse-type", "box", "--hostname", "box", "--coordinator"]);
+                command.arg(format!("https://localhost:{coordinator}")).arg("--key-file").arg(&key);
+                command.arg("--ca-file").arg(&certificate).arg("--workdir").arg(&workdir);
+                command.arg("--state-dir").arg(place.join("state"));
+            }
+        }
+        let log = std::fs::File::create(place.join("log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = Ending(Some(command.spawn().with_context(|| program.display().to_string())?));
+        wait_for("the machine", START, || Ok(said().contains("registered").then_some(())))
+            .with_context(|| std::fs::read_to_string(place.join("log")).unwrap_or_default())?;
+        let client = Client::open(asked, AUTHORIZATION)?;
+        let child = child.keep().context("invariant: it was just put there")?;
+        Ok(Self { _relay: Some(relay), kind, program: program.to_owned(), workdir, child, client })
     }
 
     pub(super) fn kind(&self) -> Kind {

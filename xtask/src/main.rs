@@ -19,6 +19,7 @@ mod pages;
 mod process;
 mod server_binary;
 mod setup;
+mod targets;
 mod tests;
 mod tidy;
 
@@ -54,6 +55,8 @@ enum Command {
     Pages(pages::Args),
     /// Ask every operation of the API with good and bad data (schemathesis), or write the command line's client
     Api(api::Args),
+    /// Check or link the agent for every system whose standard library rustup has, and run it where that can be
+    Targets(targets::Args),
     /// Make the manual of docs/ with mdBook in target/book, and follow its links
     Book(book::Args),
     /// Look at the files of deploy/: units, Dockerfile, Compose, Kubernetes
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Legacy(args) => legacy::run(&args),
         Command::Pages(args) => pages::run(&args),
         Command::Api(args) => api::run(&args),
+        Command::Targets(args) => targets::run(&args),
         Command::Book(args) => book::run(&args),
         Command::DeployCheck => deploy::run(),
         Command::Tidy => tidy::run(),

@@ -42,7 +42,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     10 "0010_gomotes",
     11 "0011_machines",
     12 "0012_seals",
-    12 "0013_wanted_holds",
+    13 "0013_wanted_holds",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -28,7 +28,7 @@ impl Standings {
             kept.by_hash.retain(|_, standing| standing.holders() > 1);
             kept.sweep = kept.by_hash.len() * 2;
         }
-        kept.by_hash.entry(hash.to_owned()).or_insert_with(Standing::new).clone()
+        kept.by_hash.entry(hash.to_owned()).or_insert_with(Standing::revocable).clone()
     }
 
     /// Has what has this hash count no longer. To be called once the database says so.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// What somebody showed to say who they are, as long as it counts. Cheap to clone; all clones end at once.
 ///
 /// A request asks once who it is from. Whoever serves a stream or a session for longer ends it with this.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     ended: Option<Arc<watch::Sender<bool>>>,
     until: Option<Instant>,
@@ -19,12 +19,12 @@ impl Standing {
     /// One that counts for ever: of what nobody can take away.
     #[must_use]
     pub fn lasting() -> Standing {
-        Standing::default()
+        Standing { ended: None, until: None }
     }
 
     /// One that counts until it is ended.
     #[must_use]
-    pub fn new() -> Standing {
+    pub fn revocable() -> Standing {
         Standing { ended: Some(Arc::new(watch::Sender::new(false))), until: None }
     }
 
@@ -94,13 +94,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_when_it_is_told_to_or_by_itself() {
-        let told = Standing::new();
+        let told = Standing::revocable();
         let later = told.clone();
         assert!(!later.has_ended());
         told.end();
         later.ended().await;
         assert!(later.has_ended());
-        let short = Standing::new().good_for(Duration::from_secs(60));
+        let short = Standing::revocable().good_for(Duration::from_secs(60));
         assert!(!short.has_ended());
         short.ended().await;
         assert!(short.has_ended());
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn two_are_equal_that_end_at_once() {
-        let one = Standing::new();
+        let one = Standing::revocable();
         assert_eq!(one, one.clone());
-        assert_ne!(one, Standing::new());
+        assert_ne!(one, Standing::revocable());
         assert_eq!(Standing::lasting(), Standing::lasting());
     }
 }

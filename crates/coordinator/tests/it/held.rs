@@ -268,7 +268,7 @@ pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {
 pub async fn streams_end_when_what_was_shown_counts_no_longer(world: World) {
     world.configure(&configuration(&world));
     let running = world.start().await;
-    let standing = Standing::new();
+    let standing = Standing::revocable();
     let viewer = Viewer { standing: standing.clone(), ..Viewer::known("ann", Role::Developer) };
     let mut ann = client_of(&running, viewer);
     let (one, _) = create(&mut ann).await;

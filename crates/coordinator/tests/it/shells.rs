@@ -271,7 +271,7 @@ pub async fn a_session_ends_with_the_hold(world: World) {
 pub async fn who_is_known_no_longer_is_out_and_let_in_no_more(world: World) {
     world.configure(&configuration(&world));
     let running = world.start().await;
-    let standing = Standing::new();
+    let standing = Standing::revocable();
     let known = |standing| Viewer { standing, ..Viewer::known("ann@example.org", Role::Developer) };
     let mut ann = client_of(&running, known(standing.clone()));
     let (one, _) = create(&mut ann).await;
@@ -292,7 +292,7 @@ pub async fn who_is_known_no_longer_is_out_and_let_in_no_more(world: World) {
     let out = door.ssh(name, &["127.0.0.1", "true"]).await;
     assert!(text(&out.stderr).contains("Permission denied"), "{}", text(&out.stderr));
     // What they show next lets them in again, and nothing of what they had is lost.
-    let mut again = client_of(&running, known(Standing::new()));
+    let mut again = client_of(&running, known(Standing::revocable()));
     door.know(&mut again, name).await;
     let out = door.ssh(name, &["127.0.0.1", "true"]).await;
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));

@@ -10,9 +10,14 @@ fn a_machine_whose_name_can_t_be_said_is_given_back() {
     world.repo("app", "true");
     let server = world.serve(&["app"]);
     world.wait_build(&server, "app", "the build", |one| one["state"] == "done");
-    let ask = |arguments: &[&str]| world.ask(&server, "gomote", arguments);
+    let url = format!("http://{}", server.address());
+    let ask = |arguments: &[&str]| {
+        let (order, rest) = arguments.split_first().unwrap();
+        let mut all = vec!["gomote", order, "--server", &url, "--data", "DATA"];
+        all.extend(rest);
+        world.run(&all)
+    };
     let full = |arguments: &[&str]| {
-        let url = format!("http://{}", server.address());
         let stdout = std::fs::File::options().write(true).open("/dev/full").unwrap();
         Command::new("/usr/bin/timeout")
             .args([

@@ -29,6 +29,9 @@ pub struct Args {
     /// Link by this profile of Cargo.toml; `dist` is what is shipped
     #[arg(long, value_name = "NAME", default_value = "dev")]
     profile: String,
+    /// Link also what is only checked, where a compiler for it is here
+    #[arg(long)]
+    link: bool,
 }
 
 /// What became of one target.
@@ -54,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for target in TARGETS.iter().filter(wanted) {
         let began = Instant::now();
         let name = format!("{}, {}", target.triple, target.features.text());
-        match one(target, &args.profile) {
+        match one(target, args) {
             Ok(came) => {
                 done += 1;
                 let seconds = began.elapsed().as_secs();
@@ -73,30 +76,32 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if failed == 0 && done > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn one(target: &Target, profile: &str) -> Result<Came> {
+fn one(target: &Target, args: &Args) -> Result<Came> {
     tools::standard_library(target.triple).context("its standard library can't be had")?;
-    match target.asked {
-        Asked::Check => {
+    let (compiler, linker, runner) = match target.asked {
+        Asked::Link { compiler, linker, runner } => (compiler, linker, Some(runner)),
+        Asked::Check { linked_by: Some(compiler) } if args.link => (compiler, None, None),
+        Asked::Check { .. } => {
             check(target)?;
-            Ok(Came { what: "checked", more: String::new() })
+            return Ok(Came { what: "checked", more: String::new() });
         }
-        Asked::Link { compiler, linker, runner } => {
-            let missing = compiler.filter(|program| tools::found(program).is_none());
-            if let Some(program) = missing {
-                check(target)?;
-                return Ok(Came { what: "checked", more: format!("not linked: no {program} here") });
-            }
-            let program = link(target, compiler, linker, profile)?;
-            let size = std::fs::metadata(&program)?.len();
-            let size = format!("{}.{} MB by profile {profile}", size / 1_000_000, size / 100_000 % 10);
-            match tools::how_to_run(runner)? {
-                Ok(prefix) => {
-                    let said = version(&prefix, &program)?;
-                    Ok(Came { what: "run", more: format!("{size}; {said}") })
-                }
-                Err(why) => Ok(Came { what: "linked", more: format!("{size}; not run: {why}") }),
-            }
+    };
+    if tools::found(compiler).is_none() || runner.is_none() {
+        check(target)?;
+    }
+    if tools::found(compiler).is_none() {
+        return Ok(Came { what: "checked", more: format!("not linked: no {compiler} here") });
+    }
+    let program = link(target, compiler, linker, &args.profile)?;
+    let size = std::fs::metadata(&program)?.len();
+    let size = format!("{}.{} MB by profile {}", size / 1_000_000, size / 100_000 % 10, args.profile);
+    let Some(runner) = runner else { return Ok(Came { what: "linked", more: size }) };
+    match tools::how_to_run(runner) {
+        Ok(prefix) => {
+            let said = version(&prefix, &program)?;
+            Ok(Came { what: "run", more: format!("{size}; {said}") })
         }
+        Err(why) => Ok(Came { what: "linked", more: format!("{size}; not run: {why}") }),
     }
 }
 
@@ -108,12 +113,10 @@ fn check(target: &Target) -> Result<()> {
     process::output(&mut command, LIMIT).map(|_| ())
 }
 
-fn link(target: &Target, compiler: Option<&str>, linker: Option<&str>, profile: &str) -> Result<PathBuf> {
+fn link(target: &Target, compiler: &str, linker: Option<&str>, profile: &str) -> Result<PathBuf> {
     let mut command = cargo("build", target);
     command.args(["--bin", "buildlet", "--profile", profile]);
-    if let Some(compiler) = compiler {
-        tools::set(&mut command, "CC", target.triple, compiler);
-    }
+    tools::set(&mut command, "CC", target.triple, compiler);
     if let Some(linker) = linker {
         command.env(format!("CARGO_TARGET_{}_LINKER", tools::upper(target.triple)), linker);
     }

@@ -90,8 +90,8 @@ impl Agent {
         for dir in [&workdir, &state_dir] {
             std::fs::create_dir_all(dir)?;
         }
-        let workdir = workdir.canonicalize()?;
-        let state_dir = state_dir.canonicalize()?;
+        let workdir = crate::sys::canonical(&workdir)?;
+        let state_dir = crate::sys::canonical(&state_dir)?;
         if state_dir.starts_with(&workdir) || workdir.starts_with(&state_dir) {
             return Err(io::Error::other("the state directory and the work directory must lie apart"));
         }
@@ -102,9 +102,7 @@ impl Agent {
             None => None,
         };
         let user = user.map(Arc::new);
-        // Elsewhere orphans become the system's, and are found by what they say they belong to.
-        #[cfg(target_os = "linux")]
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        crate::sys::adopt_orphans()?;
         let digest: String =
             hex(&Sha256::digest(state_dir.as_os_str().as_encoded_bytes())).chars().take(8).collect();
         let cgroup_prefix = format!("bellwether-{digest}-");
@@ -120,7 +118,11 @@ impl Agent {
         let settings = crate::exec::Settings {
             workdir,
             environment: std::env::vars_os()
-                .filter(|(name, _)| !crate::metadata::SECRET.iter().any(|secret| name == secret))
+                .filter(|(name, _)| {
+                    !crate::metadata::SECRET
+                        .iter()
+                        .any(|secret| crate::sys::same_variable(name, secret.as_ref()))
+                })
                 .collect(),
             reexec,
             limits,
@@ -264,8 +266,7 @@ impl Agent {
             (holder.lease.clone(), holder.set_aside.clone())
         };
         let settings = &self.table.settings;
-        let disk_free = rustix::fs::statvfs(&settings.workdir)
-            .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        let disk_free = crate::sys::disk_free(&settings.workdir).unwrap_or(0);
         Status {
             version: ORIGINAL,
             bellwether: Some(AgentStatus {

@@ -155,6 +155,10 @@ impl Args {
     /// The directory that jobs work in.
     pub(crate) fn workdir(&self) -> PathBuf {
         self.workdir.clone().unwrap_or_else(|| {
+            if cfg!(windows) {
+                // Where the original has it, and where paths are short.
+                return r"C:\workdir".into();
+            }
             // A file system in memory that somebody put there for it, as the original's machines have.
             let memory = Path::new("/workdir");
             if usable_tmpfs(memory) { memory.to_owned() } else { self.beside("workdir") }

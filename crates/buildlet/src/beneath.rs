@@ -4,10 +4,9 @@
 //! each directory is opened from the one before without following anything, and what turns out to be a link is read and put in
 //! the place of its part. So nothing that changes meanwhile leads out either.
 
-use std::os::fd::{AsFd, OwnedFd};
-
-use rustix::fs::{Mode, OFlags, RawMode, openat, readlinkat};
-use rustix::io::Errno;
+use crate::sys::Errno;
+use crate::sys::fd::{AsFd, OwnedFd};
+use crate::sys::fs::{Mode, OFlags, RawMode, openat, readlinkat};
 
 /// How something is opened that is only looked at or gone through.
 #[cfg(not(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd")))]
@@ -119,8 +118,8 @@ fn walk(root: impl AsFd, path: &[u8], flags: OFlags, mode: Mode) -> Result<Owned
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::fs::fstat;
     use proptest::prelude::*;
-    use rustix::fs::fstat;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 

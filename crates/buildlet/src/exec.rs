@@ -1,7 +1,8 @@
 //! Commands that belong to the agent and not to a connection.
 
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 mod attached;
+#[cfg_attr(windows, path = "exec/job.rs")]
 pub(crate) mod cgroup;
 mod launch;
 mod record;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::wire::{ExecState, RunState};
 
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 pub(crate) use attached::{Attached, Streams, Wanted};
 pub(crate) use launch::{Launch, home, job_environment, tmpdir};
 pub(crate) use supervise::{Waiter, process_state};

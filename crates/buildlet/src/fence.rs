@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+
+use crate::sys::FileExt as _;
 
 /// The fence of this agent; it only rises.
 pub(crate) struct Fence {

@@ -3,15 +3,15 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use glob::{MatchOptions, Pattern};
-use rustix::fs::{FileType, Mode, OFlags, fstat};
 
 use crate::beneath::{self, LOOK};
 use crate::paths::clean;
+use crate::sys::fd::OwnedFd;
+use crate::sys::fs::{FileType, Mode, OFlags, fstat};
+use crate::sys::{Errno, OsStrExt as _};
 use crate::walk::{Next, walk_fd};
 use crate::wire::{GlobFile, GlobReport, GlobRequest};
 
@@ -31,7 +31,7 @@ pub(crate) enum FileError {
 
 /// Opens something beneath a directory; `path` may be empty for the directory itself.
 pub(crate) fn open_beneath(base: &Path, path: &str, flags: OFlags) -> Result<OwnedFd, FileError> {
-    let base = rustix::fs::open(base, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    let base = crate::sys::fs::open(base, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(io::Error::from)?;
     let refused = || FileError::Refused(format!("{path:?} is not beneath the work directory"));
     let inside = match path {
@@ -40,8 +40,8 @@ pub(crate) fn open_beneath(base: &Path, path: &str, flags: OFlags) -> Result<Own
     };
     let inside = if inside.is_empty() { "." } else { inside.as_str() };
     beneath::open(base, inside, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| match error {
-        rustix::io::Errno::XDEV | rustix::io::Errno::LOOP => refused(),
-        rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => FileError::Missing(path.to_owned()),
+        Errno::XDEV | Errno::LOOP => refused(),
+        Errno::NOENT | Errno::NOTDIR => FileError::Missing(path.to_owned()),
         error => FileError::Io(error.into()),
     })
 }

@@ -1,6 +1,6 @@
 //! Go's layout of file modes, as numbers and as text (spec 1.13, 1.17).
 
-use rustix::fs::FileType;
+use crate::sys::fs::FileType;
 
 const SETUID: u32 = 1 << 23;
 const SETGID: u32 = 1 << 22;

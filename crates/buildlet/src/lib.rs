@@ -10,13 +10,16 @@ mod args;
 mod beneath;
 mod check;
 mod clock;
+#[cfg_attr(windows, path = "descriptors/windows.rs")]
 mod descriptors;
+mod environment;
 mod exec;
 mod fence;
 mod fetch;
 mod files;
 mod gomode;
 mod http;
+#[cfg_attr(windows, path = "keep/windows.rs")]
 mod keep;
 mod listen;
 mod metadata;
@@ -29,9 +32,10 @@ mod removal;
 mod reverse;
 mod sandbox;
 mod server;
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 mod ssh;
 mod start;
+mod sys;
 mod te;
 mod untar;
 mod user;

@@ -5,12 +5,12 @@ pub(crate) mod gzip;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 
 use axum::body::Bytes;
-use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat};
 use tar::{EntryType, Header};
 
+use crate::sys::fd::OwnedFd;
+use crate::sys::fs::{FileType, Mode, OFlags, openat, readlinkat};
 use crate::walk::{Entry, Next, walk_fd};
 use blocks::Blocks;
 pub(crate) use blocks::threads;

@@ -2,25 +2,53 @@
 
 use std::path::{Path, PathBuf};
 
+/// What a system's paths are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    /// Parts between `/`, in which anything may be.
+    Unix,
+    /// Parts between `/` or `\\`. A colon names a drive, or another content of a file.
+    Windows,
+}
+
+const HERE: Paths = if cfg!(windows) { Paths::Windows } else { Paths::Unix };
+
+impl Paths {
+    fn parts(self, path: &str) -> impl Iterator<Item = &str> {
+        path.split(move |c| self.separates(c))
+    }
+
+    fn separates(self, c: char) -> bool {
+        c == '/' || (self == Self::Windows && c == '\\')
+    }
+
+    fn is_relative_beneath(self, path: &str) -> bool {
+        if path.is_empty() || path.starts_with(|c| self.separates(c)) || path.contains('\0') {
+            return false;
+        }
+        if self == Self::Windows && path.contains(':') {
+            return false;
+        }
+        let mut depth = 0_usize;
+        for part in self.parts(path) {
+            match part {
+                "" | "." => {}
+                ".." => match depth.checked_sub(1) {
+                    Some(less) => depth = less,
+                    None => return false,
+                },
+                _ => depth += 1,
+            }
+        }
+        true
+    }
+}
+
 /// Says whether a path stays beneath its base by its text alone: not empty, not absolute, not climbing out.
 ///
 /// Symlinks are another matter; whoever opens the path resolves it beneath a descriptor.
 pub fn is_relative_beneath(path: &str) -> bool {
-    if path.is_empty() || path.starts_with('/') || path.contains('\0') {
-        return false;
-    }
-    let mut depth = 0_usize;
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => match depth.checked_sub(1) {
-                Some(less) => depth = less,
-                None => return false,
-            },
-            _ => depth += 1,
-        }
-    }
-    true
+    HERE.is_relative_beneath(path)
 }
 
 /// Joins a wire path to a base, with `.` and `..` taken out of it; `None` if it may not be let in.
@@ -34,7 +62,7 @@ pub fn clean(path: &str) -> Option<String> {
         return None;
     }
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+    for part in HERE.parts(path) {
         match part {
             "" | "." => {}
             ".." => {
@@ -71,6 +99,25 @@ mod tests {
         ];
         for (path, want) in vectors {
             assert_eq!(is_relative_beneath(path), want, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn windows_has_another_separator_and_drives() {
+        let vectors = [
+            (r"a\b", true),
+            (r"a\..\b/c", true),
+            (r"..\a", false),
+            (r"a\..\..\b", false),
+            (r"\a", false),
+            (r"\\server\share", false),
+            (r"C:\a", false),
+            ("C:a", false),
+            ("a:stream", false),
+            ("a/b", true),
+        ];
+        for (path, want) in vectors {
+            assert_eq!(Paths::Windows.is_relative_beneath(path), want, "{path:?}");
         }
     }
 

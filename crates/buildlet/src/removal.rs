@@ -2,12 +2,11 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, openat, renameat, unlinkat};
-use rustix::io::Errno;
-
+use crate::sys::Errno;
+use crate::sys::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use crate::sys::fs::{AtFlags, Mode, OFlags, chmodat, fchmod, openat, renameat, unlinkat};
 use crate::walk::names;
 
 /// A level holds a descriptor, so what is deeper is first moved up.
@@ -16,7 +15,7 @@ const MAX_DEPTH: usize = 100;
 /// Empties a directory; goes on after a failure and returns what could not be removed, first 20.
 pub(crate) fn empty_dir(dir: &Path) -> io::Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let top = rustix::fs::open(dir, flags, Mode::empty())?;
+    let top = crate::sys::fs::open(dir, flags, Mode::empty())?;
     let mut removal = Removal { top, moved: 0, problems: Vec::new() };
     removal.empty_all()?;
     Ok(removal.problems)
@@ -48,7 +47,8 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
     }
 }
 
-/// Removes one entry of a directory and all in it; returns what could not be removed, first 20.
+/// Removes one entry of a directory and all in it, of what jobs of another user have left; returns what could not be removed, first 20.
+#[cfg(unix)]
 pub(crate) fn remove_entry(dir: &OwnedFd, name: &CStr) -> io::Result<Vec<String>> {
     let mut removal = Removal { top: dir.try_clone()?, moved: 0, problems: Vec::new() };
     removal.remove(dir.as_fd(), name, 0);
@@ -117,7 +117,7 @@ impl Removal {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let dir = match openat(parent, name, flags, Mode::empty()) {
             Err(Errno::ACCESS) => {
-                rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+                chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
                 openat(parent, name, flags, Mode::empty())?
             }
             dir => dir?,

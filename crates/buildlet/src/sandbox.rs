@@ -3,27 +3,26 @@
 //!
 //! It never returns to the agent's code. Its arguments are ours alone, so they are read by hand.
 
+#[cfg(unix)]
+#[path = "sandbox/unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "sandbox/windows.rs"]
+mod system;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
-use rustix::fs::Mode;
-#[cfg(target_os = "linux")]
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::process::{Resource, Rlimit, setrlimit};
-#[cfg(target_os = "linux")]
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-
 use crate::user::JobUser;
+use system::{become_command, enter, named};
 
 /// The first argument of the helper, after the host's prefix.
 pub(crate) const COMMAND: &str = "sandbox-exec";
-/// Where the kernel's shared memory files are.
-pub(crate) const SHM: &str = "/dev/shm";
+/// Where the kernel's shared memory files are; nowhere on Windows.
+pub(crate) const SHM: &str = if cfg!(windows) { "" } else { "/dev/shm" };
 /// Ends the name of the directory without permissions that a wipe plants.
 pub(crate) const LOCKED: &str = "-locked";
 /// The exit code with which the helper says that it could not become the command.
@@ -56,7 +55,7 @@ pub(crate) enum Role {
     /// The command that its arguments name.
     Command,
     /// The server of a file transfer on its standard streams.
-    #[cfg(feature = "ssh")]
+    #[cfg(all(unix, feature = "ssh"))]
     Sftp,
 }
 
@@ -65,7 +64,7 @@ impl Role {
     pub(crate) fn argument(self) -> &'static str {
         match self {
             Self::Command => "--",
-            #[cfg(feature = "ssh")]
+            #[cfg(all(unix, feature = "ssh"))]
             Self::Sftp => "--sftp",
         }
     }
@@ -82,7 +81,7 @@ impl Reexec {
     /// Returns a command that runs the helper with this set-up; the caller adds what to run.
     pub(crate) fn command(&self, setup: &Setup) -> Command {
         let mut command = Command::new(own_program());
-        command.arg0("buildlet").args(&self.prefix).arg(COMMAND);
+        named(&mut command).args(&self.prefix).arg(COMMAND);
         if setup.namespaces {
             command.arg("--namespaces");
         }
@@ -162,7 +161,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ready.and_then(|()| enter(&setup)).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
             Some("--") => become_command(&rest),
             Some("--probe") => Ok(()),
-            #[cfg(feature = "ssh")]
+            #[cfg(all(unix, feature = "ssh"))]
             Some("--sftp") => crate::ssh::sftp::serve(io::stdin().lock(), own_stdout()?),
             Some("--plant") => plant(&rest),
             Some("--look") => {
@@ -187,101 +186,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Standard output without a buffer that looks for ends of lines.
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 fn own_stdout() -> io::Result<std::fs::File> {
     use std::os::fd::AsFd as _;
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
-}
-
-fn enter(setup: &Setup) -> io::Result<()> {
-    // Fails only if we lead a group already, which the agent never arranges.
-    rustix::process::setsid()?;
-    if setup.terminal {
-        rustix::process::ioctl_tiocsctty(io::stdin())?;
-    }
-    for cgroup in &setup.cgroups {
-        crate::exec::cgroup::set(cgroup, "0")?;
-    }
-    if let Some(bytes) = setup.file_size {
-        setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
-    }
-    if let Some(processes) = setup.processes {
-        setrlimit(Resource::Nproc, Rlimit { current: Some(processes), maximum: Some(processes) })?;
-    }
-    if setup.namespaces {
-        own_mounts(setup.user.is_some())?;
-    }
-    if let Some(user) = &setup.user {
-        rustix::process::umask(Mode::WGRP | Mode::WOTH);
-        crate::user::give_up(user)?;
-    }
-    if let Some(dir) = &setup.dir {
-        std::env::set_current_dir(dir).map_err(|error| {
-            io::Error::new(error.kind(), format!("chdir {}: {}", dir.display(), words(&error)))
-        })?;
-    }
-    Ok(())
-}
-
-/// What Go says of an error.
-fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::NotADirectory => "not a directory".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn own_mounts(_ipc: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(target_os = "linux")]
-fn own_mounts(ipc: bool) -> io::Result<()> {
-    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let root = rustix::process::geteuid().is_root();
-    let mut flags = if root { UnshareFlags::NEWNS } else { UnshareFlags::NEWNS | UnshareFlags::NEWUSER };
-    // What one job keeps in the kernel's shared memory is then nobody else's, and goes with its last process.
-    flags.set(UnshareFlags::NEWIPC, ipc);
-    unshare(flags)?;
-    if !root {
-        std::fs::write("/proc/self/setgroups", "deny")?;
-        std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-        std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
-    }
-    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
-    if Path::new(SHM).is_dir() {
-        mount("tmpfs", SHM, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
-    }
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "the only way into a namespace")]
-fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    debug_assert!(!flags.contains(UnshareFlags::FILES));
-    // SAFETY: the function's one condition is about `FILES`, which neither caller's flags contain: descriptors
-    // stay shared as they are. The helper has a single thread besides.
-    unsafe { unshare_unsafe(flags) }?;
-    Ok(())
-}
-
-fn become_command(argv: &[OsString]) -> io::Result<()> {
-    let (program, args) =
-        argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "exec: no command"))?;
-    let error = Command::new(program).args(args).exec();
-    let name = program.to_string_lossy();
-    let text = match error.kind() {
-        io::ErrorKind::NotFound if !name.contains('/') => {
-            format!("exec: {name:?}: executable file not found in $PATH")
-        }
-        io::ErrorKind::NotFound => format!("fork/exec {name}: no such file or directory"),
-        io::ErrorKind::PermissionDenied => format!("fork/exec {name}: permission denied"),
-        _ => format!("fork/exec {name}: {error}"),
-    };
-    Err(io::Error::new(error.kind(), text))
 }
 
 /// Leaves behind what a careless job leaves behind, as a job: a file (its name is the first argument) in every
@@ -302,7 +210,7 @@ fn plant(args: &[OsString]) -> io::Result<()> {
         let locked = Path::new(place).join(format!("{}{LOCKED}", canary.display()));
         let planted = std::fs::create_dir(&locked)
             .and_then(|()| std::fs::write(locked.join(canary), b"planted by a wipe"))
-            .and_then(|()| std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)));
+            .and_then(|()| crate::sys::lock_up(&locked));
         match planted {
             Err(error) if crate::http::is_full(&error) => {}
             planted => planted?,

@@ -1,6 +1,8 @@
 //! Where connections come from, one task per connection, and the reasons to end.
 
 mod health;
+#[cfg_attr(windows, path = "server/no_local.rs")]
+mod local;
 mod places;
 mod stall;
 #[cfg(feature = "tls")]
@@ -10,7 +12,6 @@ mod tls;
 mod tls;
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,8 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::agent::Agent;
@@ -32,7 +32,9 @@ use crate::args::Listen;
 use crate::http::{First, router};
 use crate::listen::Plan;
 use crate::reverse::Reverse;
+use crate::sys::Ends;
 use crate::te::WithTrailers;
+use local::Local;
 use places::Places;
 use stall::Stalling;
 use tls::Tls;
@@ -47,9 +49,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(180);
 /// Who reads an answer may pause for so many times as long as who sends a request.
 const READERS_PATIENCE: u32 = 5;
 
-/// A listening socket; a Unix one is removed when it is dropped.
+/// A listening socket.
 pub(crate) enum Listener {
-    Unix(UnixListener, std::path::PathBuf),
+    Unix(Local),
     Tcp(TcpListener, Option<Tls>),
 }
 
@@ -58,31 +60,7 @@ impl Listener {
         let listen = &plan.listen;
         match listen {
             Listen::Auto => unreachable!("invariant: a plan has an address"),
-            Listen::Unix(path) => {
-                if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) {
-                    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-                }
-                // A socket that nobody listens on is what a killed agent left.
-                match std::os::unix::net::UnixStream::connect(path) {
-                    Ok(_) => {
-                        return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{listen} is in use")));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                        std::fs::remove_file(path)?
-                    }
-                    Err(_) => {}
-                }
-                // Bound under another name until nobody else may enter.
-                let partial = path.with_extension("partial");
-                match std::fs::remove_file(&partial) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-                let listener = UnixListener::bind(&partial)?;
-                std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600))?;
-                std::fs::rename(&partial, path)?;
-                Ok(Self::Unix(listener, path.clone()))
-            }
+            Listen::Unix(path) => Ok(Self::Unix(Local::bind(path, &listen.to_string())?)),
             Listen::Tcp(addr) => {
                 let tls = plan.identity.as_ref().map(Tls::open).transpose()?;
                 let taken = |error: io::Error| {
@@ -97,7 +75,7 @@ impl Listener {
 
     async fn accept(&self) -> io::Result<Arriving> {
         match self {
-            Self::Unix(listener, _) => Ok(arrived(Box::new(listener.accept().await?.0))),
+            Self::Unix(local) => Ok(arrived(local.accept().await?)),
             Self::Tcp(listener, tls) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
@@ -108,15 +86,6 @@ impl Listener {
                     async move { timeout(HANDSHAKE, tls.accept(stream)).await.map_err(io::Error::from)? },
                 ))
             }
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // Somebody else may have removed it.
-            let _gone = std::fs::remove_file(path);
         }
     }
 }
@@ -172,10 +141,7 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
     let router = router(Arc::clone(&agent));
     let mut places = Places::new();
     let stall = agent.stall;
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return "no signal handlers";
-    };
+    let Ok(mut ends) = Ends::hear() else { return "no signal handlers" };
     let ends_idle = source.ends_idle();
     let reason = loop {
         let room = places.has_room();
@@ -199,8 +165,7 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
                     break "idle for too long";
                 }
             }
-            _ = term.recv() => break "SIGTERM",
-            _ = int.recv() => break "SIGINT",
+            ended = ends.next() => break ended,
             () = agent.stop.cancelled() => break "halted",
         }
     };

@@ -78,8 +78,7 @@ pub fn main(args: Args) -> ExitCode {
     }
     crate::descriptors::close_inherited();
     if args.own_session {
-        // EPERM: it leads a process group, as what a shell starts does, and stays where it is.
-        let _session = rustix::process::setsid();
+        crate::sys::own_session();
     }
     let filter =
         EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info,russh=error"));
@@ -120,7 +119,7 @@ async fn run(args: Args) -> io::Result<()> {
         Some(address) => Some(Health::open(address).await?),
         None => None,
     };
-    if args.job_user.is_none() && is_dedicated(&args, plan.as_ref()) && rustix::process::geteuid().is_root() {
+    if args.job_user.is_none() && is_dedicated(&args, plan.as_ref()) && crate::sys::is_root() {
         tracing::warn!(
             "jobs run as root here: they can read the key and whatever else is on this machine; \
              give them a user of their own with --job-user, or run the agent itself as one"

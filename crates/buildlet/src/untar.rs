@@ -10,20 +10,19 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat, statat,
-    symlinkat, unlinkat,
-};
-use rustix::io::Errno;
 use tar::EntryType;
 
 use crate::beneath::{self, LOOK, permissions};
 use crate::paths::clean;
+use crate::sys::fd::OwnedFd;
+use crate::sys::fs::{
+    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, fstat, futimens, linkat, mkdirat, statat,
+    symlinkat, unlinkat,
+};
+use crate::sys::{Errno, OsStrExt as _};
 use sparse::Sparse;
 
 /// Why an archive was not unpacked; what came before it stays.
@@ -67,7 +66,7 @@ pub(crate) fn untar(
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), UntarError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(dest, flags, Mode::empty())
+    let root = crate::sys::fs::open(dest, flags, Mode::empty())
         .map_err(|e| UntarError::Io { name: dest.display().to_string(), source: e.into() })?;
     let mut unpack = Unpack {
         root,
@@ -324,7 +323,7 @@ impl Unpack {
             opened => opened,
         };
         let mut file = File::from(fd.map_err(fail)?);
-        let stat = rustix::fs::fstat(&file).map_err(fail)?;
+        let stat = fstat(&file).map_err(fail)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(UntarError::Refused(format!("{name:?}: something that is no file is in its place")));
         }
@@ -407,9 +406,9 @@ impl Unpack {
     fn parent_inside(&self) -> Option<std::path::PathBuf> {
         let path = self.parent.as_ref().map_or("", |(path, _)| path);
         let flags = LOOK | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at = rustix::fs::openat(&self.root, ".", flags, Mode::empty()).ok()?;
+        let mut at = crate::sys::fs::openat(&self.root, ".", flags, Mode::empty()).ok()?;
         for part in path.split('/').filter(|part| !part.is_empty()) {
-            at = rustix::fs::openat(&at, part, flags, Mode::empty()).ok()?;
+            at = crate::sys::fs::openat(&at, part, flags, Mode::empty()).ok()?;
         }
         Some(path.into())
     }

@@ -3,16 +3,22 @@
 //! The agent holds the key of its host, and a job is somebody else's program. So a job has another user's rights, and so has the
 //! agent for as long as it touches what a job owns: a link that a job has made then leads nowhere that the job could not go by itself.
 
+#[cfg_attr(windows, path = "user/none.rs")]
 pub(crate) mod apart;
 mod rights;
+#[cfg(unix)]
 pub(crate) mod traces;
+#[cfg(windows)]
+pub(crate) use apart as traces;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub(crate) use rights::{give_up, of};
+#[cfg(unix)]
+pub(crate) use rights::give_up;
+pub(crate) use rights::of;
 
 /// Groups of a user that are taken; the kernel takes no more.
 const MOST_GROUPS: usize = 65_536;
@@ -66,6 +72,7 @@ fn number(text: &str) -> Option<u32> {
 
 /// Why jobs can't run as the user that was named.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(windows, expect(dead_code, reason = "most is of systems where jobs can have a user"))]
 pub(crate) enum UserError {
     #[error("--job-user works on Linux only; leave it away, and run the agent itself as a user of its own")]
     System,
@@ -133,7 +140,7 @@ impl JobUser {
         if !cfg!(target_os = "linux") {
             return Err(UserError::System);
         }
-        if !rustix::process::geteuid().is_root() {
+        if !crate::sys::is_root() {
             return Err(UserError::NotRoot);
         }
         let read = |file: &'static str| {

@@ -2,11 +2,11 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::sys::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use crate::sys::{Errno, OsStrExt as _};
 
 /// Deeper trees are refused: every level holds a descriptor.
 const MAX_DEPTH: usize = 300;
@@ -45,7 +45,7 @@ pub(crate) enum Next {
 /// A base that is no directory is refused; what vanishes meanwhile is passed over.
 pub(crate) fn walk(base: &Path, visit: &mut dyn FnMut(&Entry<'_>) -> io::Result<Next>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    walk_fd(rustix::fs::open(base, flags, Mode::empty())?, visit)
+    walk_fd(crate::sys::fs::open(base, flags, Mode::empty())?, visit)
 }
 
 /// Does the same from a descriptor.
@@ -82,7 +82,7 @@ fn level(
     }
     for name in names(dir)? {
         let stat = match statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(rustix::io::Errno::NOENT) => continue,
+            Err(Errno::NOENT) => continue,
             stat => stat?,
         };
         let before = path.len();
@@ -95,7 +95,7 @@ fn level(
         if next == Next::Enter && kind == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             match openat(dir, &name, flags, Mode::empty()) {
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(error.into()),
                 Ok(below) => {
                     if level(&below, path, depth + 1, visit)? == Next::Stop {

@@ -4,9 +4,11 @@
 //! behind, in the way a job would, before anything is removed; all of it must be gone after. Where jobs have a user of their own,
 //! nothing that is this user's may be left on the machine: no process, and no file where everybody may write.
 
-use std::collections::{BTreeMap, HashSet};
+#[cfg_attr(windows, path = "wipe/no_shm.rs")]
+mod shm;
+
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
@@ -16,6 +18,7 @@ use crate::removal::empty_dir;
 use crate::sandbox::{LOCKED, SHM, Setup};
 use crate::user::{JobUser, traces};
 use crate::wire::WipeReport;
+pub(crate) use shm::now as shm_now;
 
 /// Ends everything, removes everything, checks; an agent that is not clean after it is set aside.
 pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
@@ -60,7 +63,7 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
         None => tokio::task::spawn_blocking(move || {
             let mut problems = empty_dir(&dir)?;
             if let Some(before) = shared {
-                problems.extend(empty_shm(&before)?);
+                problems.extend(shm::empty(&before)?);
             }
             Ok(problems)
         }),
@@ -212,63 +215,4 @@ impl Drop for Looker {
             let _ = child.kill().and_then(|()| child.wait());
         }
     }
-}
-
-/// What is in the machine's `/dev/shm`, by device and inode.
-pub(crate) fn shm_now() -> HashSet<(u64, u64)> {
-    let entries = std::fs::read_dir(SHM).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.path().symlink_metadata().ok())
-        .map(|stat| (stat.dev(), stat.ino()))
-        .collect()
-}
-
-/// Removes what is ours in the machine's `/dev/shm`, was not there before, and is held by no living process.
-///
-/// Only without namespaces: with them, jobs never see the machine's.
-fn empty_shm(before: &HashSet<(u64, u64)>) -> io::Result<Vec<String>> {
-    let mut problems = Vec::new();
-    let me = rustix::process::geteuid().as_raw();
-    let entries = match std::fs::read_dir(SHM) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(problems),
-        entries => entries?,
-    };
-    let held = held_files();
-    for entry in entries {
-        let entry = entry?;
-        let Ok(stat) = entry.path().symlink_metadata() else { continue };
-        let file = (stat.dev(), stat.ino());
-        if stat.uid() != me || before.contains(&file) || held.contains(&file) {
-            continue;
-        }
-        let removed = if stat.is_dir() {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                problems.push(format!("{}: {error}", entry.path().display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(problems)
-}
-
-/// Returns device and inode of every file in `/dev/shm` that a process holds by descriptor or mapping.
-fn held_files() -> HashSet<(u64, u64)> {
-    let mut held = HashSet::new();
-    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        for kind in ["fd", "map_files"] {
-            for link in std::fs::read_dir(process.path().join(kind)).into_iter().flatten().flatten() {
-                if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(SHM))
-                    && let Ok(stat) = std::fs::metadata(link.path())
-                {
-                    held.insert((stat.dev(), stat.ino()));
-                }
-            }
-        }
-    }
-    held
 }

@@ -33,10 +33,10 @@ pub(super) enum Features {
 /// What is done for a target.
 #[derive(Clone, Copy)]
 pub(super) enum Asked {
-    /// `cargo clippy` without a warning.
-    Check,
+    /// `cargo clippy` without a warning; with `--link` a program too, where this compiler is.
+    Check { linked_by: Option<&'static str> },
     /// A program, with a C compiler for parts of the cryptography and a linker where rustc's own choice won't do.
-    Link { compiler: Option<&'static str>, linker: Option<&'static str>, runner: Runner },
+    Link { compiler: &'static str, linker: Option<&'static str>, runner: Runner },
 }
 
 /// What runs the program here.
@@ -48,43 +48,35 @@ pub(super) enum Runner {
     By(&'static str),
 }
 
+const CLIPPY: Asked = Asked::Check { linked_by: None };
+
 pub(super) const TARGETS: &[Target] = &[
     Target {
         triple: "x86_64-unknown-linux-musl",
         features: Features::Whole,
-        asked: Asked::Link { compiler: Some("cc"), linker: None, runner: Runner::Itself("x86_64") },
+        asked: Asked::Link { compiler: "cc", linker: None, runner: Runner::Itself("x86_64") },
         told: "linked, static; says its version",
-    },
-    Target {
-        triple: "x86_64-unknown-linux-musl",
-        features: Features::Bare,
-        asked: Asked::Link { compiler: None, linker: Some("rust-lld"), runner: Runner::Itself("x86_64") },
-        told: "linked, static, by rustc's own linker; says its version",
     },
     Target {
         triple: "aarch64-unknown-linux-musl",
         features: Features::Whole,
         asked: Asked::Link {
-            compiler: Some("aarch64-linux-gnu-gcc"),
+            compiler: "aarch64-linux-gnu-gcc",
             linker: Some("rust-lld"),
             runner: Runner::By("qemu-aarch64"),
         },
         told: "linked, static; says its version under `qemu-aarch64`",
     },
+    Target { triple: "x86_64-unknown-freebsd", features: Features::Whole, asked: CLIPPY, told: "clippy" },
+    Target { triple: "x86_64-unknown-netbsd", features: Features::Whole, asked: CLIPPY, told: "clippy" },
+    Target { triple: "aarch64-apple-darwin", features: Features::Whole, asked: CLIPPY, told: "clippy" },
+    Target { triple: "x86_64-apple-darwin", features: Features::Bare, asked: CLIPPY, told: "clippy" },
     Target {
-        triple: "x86_64-unknown-freebsd",
+        triple: "x86_64-pc-windows-gnu",
         features: Features::Whole,
-        asked: Asked::Check,
-        told: "clippy",
+        asked: Asked::Check { linked_by: Some("x86_64-w64-mingw32-gcc") },
+        told: "clippy; with `--link`, linked by MinGW",
     },
-    Target {
-        triple: "x86_64-unknown-netbsd",
-        features: Features::Whole,
-        asked: Asked::Check,
-        told: "clippy",
-    },
-    Target { triple: "aarch64-apple-darwin", features: Features::Whole, asked: Asked::Check, told: "clippy" },
-    Target { triple: "x86_64-apple-darwin", features: Features::Whole, asked: Asked::Check, told: "clippy" },
 ];
 
 impl Features {

@@ -40,13 +40,13 @@ pub(super) fn found(program: &str) -> Option<PathBuf> {
 }
 
 /// What goes before the program's name to run it here, or why it can't be.
-pub(super) fn how_to_run(runner: Runner) -> Result<Result<Vec<String>, String>> {
-    Ok(match runner {
+pub(super) fn how_to_run(runner: Runner) -> Result<Vec<String>, String> {
+    match runner {
         Runner::Itself(arch) if std::env::consts::ARCH == arch => Ok(Vec::new()),
         Runner::Itself(arch) => Err(format!("this machine is no {arch}")),
         Runner::By(program) if found(program).is_some() => Ok(vec![program.to_owned()]),
         Runner::By(program) => Err(format!("no {program} here")),
-    })
+    }
 }
 
 /// Has build scripts compile their C by a program that does nothing: for what is checked, no object is ever read, and a

@@ -7,7 +7,7 @@ use crate::user::{JobUser, apart, traces};
 
 pub(super) fn look(args: &Args, dedicated: bool) -> Vec<Finding> {
     let Some(name) = &args.job_user else {
-        return vec![own(rustix::process::geteuid().is_root(), dedicated)];
+        return vec![own(crate::sys::is_root(), dedicated)];
     };
     let user = match JobUser::find(name) {
         Ok(user) => user,

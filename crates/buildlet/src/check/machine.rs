@@ -1,7 +1,5 @@
 //! The system itself: what its kernel can do, and what this process may use of it.
 
-use rustix::process::{Resource, getrlimit};
-
 use super::Finding;
 use crate::agent::{probe, probe_limits};
 use crate::args::Args;
@@ -9,17 +7,15 @@ use crate::exec::cgroup::Backend;
 use crate::sandbox::{Reexec, Setup};
 
 /// 256 connections, each perhaps to a command with two, and what the agent has itself.
+#[cfg(unix)]
 const DESCRIPTORS: u64 = 1024;
 /// What a build of many files in parallel may have.
+#[cfg(unix)]
 const PROCESSES: u64 = 4096;
 
 pub(super) fn look(args: &Args, reexec: &Reexec) -> Vec<Finding> {
-    let mut findings = vec![
-        kernel(),
-        allowed("descriptors", getrlimit(Resource::Nofile).current, DESCRIPTORS, "LimitNOFILE", "ulimit -n"),
-        allowed("processes", getrlimit(Resource::Nproc).current, PROCESSES, "TasksMax", "ulimit -u"),
-        shell(std::env::var_os("PATH").as_deref()),
-    ];
+    let mut findings = vec![kernel(), shell(std::env::var_os("PATH").as_deref())];
+    findings.splice(1..1, resources());
     if args.no_kernel_help {
         findings.push(Finding::warn("limits", "held by watching, since --no-kernel-help says so"));
         return findings;
@@ -73,14 +69,37 @@ fn kernel() -> Finding {
 }
 
 /// Whether the kernel has what a command can't be run without.
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+fn kernel() -> Finding {
+    Finding::warn("kernel", "Windows: this program was never run there, see docs/BUILDLET.md")
+}
+
+/// Whether the kernel has what a command can't be run without.
+#[cfg(all(unix, not(target_os = "linux")))]
 fn kernel() -> Finding {
     let name = rustix::system::uname();
     let name = format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy());
     Finding::warn("kernel", format!("{name}: this program is not tested there, see docs/BUILDLET.md"))
 }
 
+/// What this process may have of what is counted.
+#[cfg(unix)]
+fn resources() -> Vec<Finding> {
+    use rustix::process::{Resource, getrlimit};
+    vec![
+        allowed("descriptors", getrlimit(Resource::Nofile).current, DESCRIPTORS, "LimitNOFILE", "ulimit -n"),
+        allowed("processes", getrlimit(Resource::Nproc).current, PROCESSES, "TasksMax", "ulimit -u"),
+    ]
+}
+
+/// What this process may have of what is counted; nothing is here.
+#[cfg(windows)]
+fn resources() -> Vec<Finding> {
+    Vec::new()
+}
+
 /// Judges how much of something this process may have.
+#[cfg(unix)]
 fn allowed(check: &'static str, may: Option<u64>, enough: u64, unit: &str, shell: &str) -> Finding {
     match may {
         None => Finding::ok(check, "without a limit"),

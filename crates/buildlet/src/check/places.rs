@@ -1,11 +1,12 @@
 //! Directories, what is secret, and where it listens.
 
+#[cfg_attr(unix, path = "places/unix.rs")]
+#[cfg_attr(windows, path = "places/windows.rs")]
+mod system;
+
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::Finding;
 use crate::args::{Args, Listen};
@@ -23,7 +24,7 @@ pub(super) fn look(args: &Args) -> Vec<Finding> {
     let mut findings = vec![directory("workdir", &workdir), directory("state", &state)];
     findings.extend(apart(&workdir, &state));
     if findings.iter().all(|finding| finding.verdict == super::Verdict::Ok) {
-        findings.extend(disk(&nearest(&workdir)));
+        findings.extend(system::disk(&nearest(&workdir)));
         findings.push(running(&state));
     }
     if let Some(host) = &args.reverse_type {
@@ -33,7 +34,7 @@ pub(super) fn look(args: &Args) -> Vec<Finding> {
         });
     }
     let others = args.password_file.iter().chain(&args.tls_key);
-    findings.extend(others.filter_map(|file| open_to_others("secret", file)));
+    findings.extend(others.filter_map(|file| system::open_to_others("secret", file)));
     findings
 }
 
@@ -52,7 +53,7 @@ fn directory(check: &'static str, dir: &Path) -> Finding {
         Ok(stat) if !stat.is_dir() => {
             Finding::fail(check, format!("{} is no directory; name another with {flag}", there.display()))
         }
-        Ok(_) if accessat(CWD, &there, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_err() => {
+        Ok(_) if !system::can_write(&there) => {
             let text = format!(
                 "{} can't be written by this user (or its file system is read-only); chown it, or name another with {flag}",
                 there.display()
@@ -77,44 +78,6 @@ fn apart(workdir: &Path, state: &Path) -> Option<Finding> {
                     name two that lie apart with --workdir and --state-dir";
         Finding::fail("state", text)
     })
-}
-
-/// What the file system of the work directory is like.
-fn disk(dir: &Path) -> Vec<Finding> {
-    let stat = match statvfs(dir) {
-        Ok(stat) => stat,
-        Err(error) => {
-            return vec![Finding::warn("disk", format!("{}: {}", dir.display(), io::Error::from(error)))];
-        }
-    };
-    let mut findings =
-        vec![room(dir, stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_files, stat.f_favail)];
-    if runs_nothing(&stat) {
-        let text = format!(
-            "{} is mounted so that nothing runs from it (noexec), as builds must; remount it with exec, or name another --workdir",
-            dir.display()
-        );
-        findings.push(Finding::fail("disk", text));
-    }
-    let shares =
-        dir.metadata().ok().zip(Path::new("/").metadata().ok()).is_some_and(|(a, b)| a.dev() == b.dev());
-    if shares {
-        let text = "a job that fills the work directory fills the system's own disk; give it a file system of its own";
-        findings.push(Finding::warn("disk", text));
-    }
-    findings
-}
-
-/// Whether a file system is mounted so that nothing runs from it.
-#[cfg(target_os = "linux")]
-fn runs_nothing(stat: &rustix::fs::StatVfs) -> bool {
-    stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)
-}
-
-/// Whether a file system is mounted so that nothing runs from it; not told here.
-#[cfg(not(target_os = "linux"))]
-fn runs_nothing(_stat: &rustix::fs::StatVfs) -> bool {
-    false
 }
 
 fn room(dir: &Path, free: u64, inodes: u64, inodes_free: u64) -> Finding {
@@ -153,7 +116,7 @@ fn token(file: &Path, state: &Path) -> Finding {
     }
     let kept = reverse::identity_file(state);
     for secret in [file, &kept] {
-        if let Some(open) = open_to_others("token", secret) {
+        if let Some(open) = system::open_to_others("token", secret) {
             return open;
         }
     }
@@ -169,7 +132,7 @@ fn token(file: &Path, state: &Path) -> Finding {
 fn key(file: &Path) -> Finding {
     match reverse::look_at_key(file) {
         Err(error) => Finding::fail("key", error),
-        Ok(_) if let Some(open) = open_to_others("key", file) => open,
+        Ok(_) if let Some(open) = system::open_to_others("key", file) => open,
         Ok(reverse::KeyShape::Strange) => {
             let text = format!(
                 "what is in {} does not look like the keys that coordinators give out (32 digits 0-9, a-f); \
@@ -186,16 +149,6 @@ fn key(file: &Path) -> Finding {
             Finding::ok("key", text)
         }
     }
-}
-
-/// What is wrong with a secret file's permissions, if anything is.
-fn open_to_others(check: &'static str, file: &Path) -> Option<Finding> {
-    let mode = file.metadata().ok()?.mode();
-    (mode & 0o077 != 0).then(|| {
-        let text =
-            format!("{} has mode {:03o}, so others can read it; chmod 600 it", file.display(), mode & 0o777);
-        Finding::warn(check, text)
-    })
 }
 
 /// Whether it could listen where it is told to.

@@ -88,6 +88,11 @@ impl Backend {
         }
     }
 
+    /// Whether every command has a group, with limits or without.
+    pub(crate) fn for_all(&self) -> bool {
+        false
+    }
+
     /// Removes groups that an earlier process of this agent left.
     fn sweep(&self, prefix: &str) {
         let parents: Vec<&PathBuf> = match self {

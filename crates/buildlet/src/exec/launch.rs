@@ -1,13 +1,13 @@
 //! From a request to a running process.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, PipeReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::environment::{Environment, set};
 use crate::sandbox::{Reexec, Role, Setup};
+use crate::sys::{PASSED, same_variable};
 
 use super::tree::MARKER;
 
@@ -45,10 +45,10 @@ impl Launch<'_> {
     }
 
     /// Starts it with nothing to read, and returns it with the end of the pipe it writes to.
-    pub(crate) fn spawn(self) -> io::Result<(Child, OwnedFd)> {
+    pub(crate) fn spawn(self) -> io::Result<(Child, PipeReader)> {
         let (reader, writer) = io::pipe()?;
         let child = self.spawn_on(Stdio::null(), writer.try_clone()?.into(), writer.into())?;
-        Ok((child, reader.into()))
+        Ok((child, reader))
     }
 
     /// Starts it with these standard streams.
@@ -59,29 +59,36 @@ impl Launch<'_> {
 
 /// Builds the whole environment of a job: PATH, what is passed on, our own names, what was asked for.
 pub(crate) fn job_environment(
-    agent: &BTreeMap<OsString, OsString>,
+    agent: &Environment,
     workdir: &Path,
     id: Option<&str>,
     pass: &[String],
     asked: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
-    let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+    let mut env = Environment::new();
     for (name, value) in agent {
-        if name == "PATH" || pass.iter().any(|pattern| matches_name(pattern, name)) {
+        let every = PASSED.iter().any(|passed| same_variable(name, OsStr::new(passed)));
+        if every || pass.iter().any(|pattern| matches_name(pattern, name)) {
             env.insert(name.clone(), value.clone());
         }
     }
-    env.insert("WORKDIR".into(), workdir.into());
-    env.insert("HOME".into(), home(workdir).into());
-    env.insert("TMPDIR".into(), tmpdir(workdir).into());
+    set(&mut env, "WORKDIR", workdir);
+    set(&mut env, "HOME", home(workdir));
+    set(&mut env, "TMPDIR", tmpdir(workdir));
+    if cfg!(windows) {
+        set(&mut env, "USERPROFILE", home(workdir));
+        for name in ["TEMP", "TMP"] {
+            set(&mut env, name, tmpdir(workdir));
+        }
+    }
     let workdir_text = workdir.to_string_lossy();
     for (name, value) in asked {
         if !name.is_empty() && !name.contains(['=', '\0']) {
-            env.insert(name.into(), value.replace("$WORKDIR", &workdir_text).replace('\0', "").into());
+            set(&mut env, name, value.replace("$WORKDIR", &workdir_text).replace('\0', ""));
         }
     }
     if let Some(id) = id {
-        env.insert(MARKER.into(), id.into());
+        set(&mut env, MARKER, id);
     }
     env.into_iter().collect()
 }
@@ -110,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_job_sees_only_what_it_should() {
-        let agent: BTreeMap<OsString, OsString> =
+        let agent: Environment =
             [("PATH", "/bin"), ("SECRET", "s"), ("GO_A", "1"), ("GOX", "2"), ("HOME", "/root")]
                 .map(|(k, v)| (k.into(), v.into()))
                 .into();

@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+
+use crate::sys::FileExt as _;
 
 /// Bytes in one segment file.
 const SEGMENT: u64 = 4 << 20;

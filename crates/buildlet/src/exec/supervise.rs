@@ -2,19 +2,17 @@
 
 use std::future::pending;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::now_us;
+use crate::sys::{ExitStatusExt as _, Signal, pipe};
 use crate::wire::{Leftover, Limits, RunState};
 
 use super::cgroup::Group;
@@ -443,6 +441,10 @@ pub(crate) fn process_state(status: ExitStatus) -> String {
     let core = if status.core_dumped() { " (core dumped)" } else { "" };
     match (status.code(), status.signal()) {
         (Some(0), _) => "ok".to_owned(),
+        // Codes of this size are the system's own, which Go writes so.
+        (Some(code), _) if cfg!(windows) && code.cast_unsigned() >= 1 << 16 => {
+            format!("exit status {code:#x}")
+        }
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => {
             let name = usize::try_from(signal - 1).ok().and_then(|index| SIGNALS.get(index));

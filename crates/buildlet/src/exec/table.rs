@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::net::unix::pipe;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::now_us;
 use crate::paths::join_beneath;
 use crate::sandbox::{Reexec, Role, Setup};
+use crate::sys::{Signal, pipe};
 use crate::user::JobUser;
 use crate::wire::{ExecBrief, ExecRequest, ExecState, Leftover, Limits, RunState};
 
@@ -171,7 +170,7 @@ impl Table {
     }
 
     /// The number of commands that belong to connections.
-    #[cfg(feature = "ssh")]
+    #[cfg(all(unix, feature = "ssh"))]
     pub(super) fn attached(&self) -> &AtomicUsize {
         &self.attached
     }
@@ -280,7 +279,7 @@ impl Table {
         let settings = &self.settings;
         let Limits { memory_bytes, processes, cpu_millis, .. } = request.limits;
         let limited = memory_bytes.or(processes).or(cpu_millis).is_some();
-        let group = if limited {
+        let group = if limited || settings.limits.for_all() {
             settings.limits.make(&format!("{}{}", settings.cgroup_prefix, request.id), &request.limits)?
         } else {
             None
@@ -314,7 +313,7 @@ impl Table {
         };
         let (child, output) = launch.spawn()?;
         // A child without a waiter would never end, so that comes first.
-        Ok((Waiter::new(child)?, pipe::Receiver::from_owned_fd(output)?, group))
+        Ok((Waiter::new(child)?, pipe::receiver(output)?, group))
     }
 
     /// Returns the living processes of a command: its tree, its orphans, whoever is in its group.

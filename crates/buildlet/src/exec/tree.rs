@@ -2,15 +2,23 @@
 
 #[cfg(target_os = "linux")]
 mod proc;
-#[cfg(any(not(target_os = "linux"), test))]
+#[cfg(all(unix, any(not(target_os = "linux"), test)))]
 mod ps;
-
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+#[cfg(unix)]
+mod signals;
+#[cfg(windows)]
+mod snapshot;
 
 #[cfg(target_os = "linux")]
 use proc as system;
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 use ps as system;
+#[cfg(unix)]
+pub(crate) use signals::{reap, signal};
+#[cfg(windows)]
+use snapshot as system;
+#[cfg(windows)]
+pub(crate) use snapshot::{reap, signal};
 
 pub(crate) use system::{Exits, boot_id, command_line, descendants, gone, marker, process};
 
@@ -40,22 +48,6 @@ pub(crate) fn marked(like: impl Fn(&str) -> bool) -> Vec<Process> {
 /// Returns the living processes that run as a user, wherever they hang.
 pub(crate) fn of_user(uid: u32) -> Vec<Process> {
     system::all().into_iter().filter(|p| !p.zombie && system::runs_as(p.pid, uid)).collect()
-}
-
-/// Sends a signal; a process that is gone is fine.
-pub(crate) fn signal(pid: i32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // ESRCH: gone already. EPERM: not ours to end; the caller sees that it is still there.
-        let _sent = kill_process(pid, signal);
-    }
-}
-
-/// Takes the exit status of a dead child of ours that nobody else waits for.
-pub(crate) fn reap(pid: i32) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // ECHILD: it was another's child after all.
-        let _reaped = waitpid(Some(pid), WaitOptions::NOHANG);
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `/writetgz` and `/tgz`.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,7 +9,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -21,6 +19,8 @@ use crate::files::{FileError, open_beneath};
 use crate::http::{ApiError, GoError, Token};
 use crate::pack::pack;
 use crate::paths::{clean, is_relative_beneath};
+use crate::sys::fd::OwnedFd;
+use crate::sys::fs::OFlags;
 use crate::untar::{MEMBERS, Most, UntarError, untar};
 
 use super::form::Form;

@@ -32,7 +32,7 @@ fn describe(agent: &Agent, text: &mut String) {
     let (os, arch) = super::target();
     let (requests, up) = agent.doings();
     let metrics = tokio::runtime::Handle::current().metrics();
-    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    let pid = std::process::id().cast_signed();
     let own = tree::process(pid);
     // Writing to a string never fails.
     let _ok = writeln!(

@@ -1,10 +1,7 @@
 //! The original `/exec`: the command lives as long as its connection, and its end comes as a trailer.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,19 +13,17 @@ use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use rustix::process::Signal;
-use tokio::net::unix::pipe;
 
 use crate::agent::Agent;
+use crate::environment::{Environment, set, variable};
 use crate::exec::{Launch, Table, Waiter, home, process_state, tree};
 use crate::http::GoError;
 use crate::paths::is_relative_beneath;
 use crate::sandbox::{Role, Setup};
+use crate::sys::{self, Signal, pipe};
 
 use super::form::Form;
 use super::{internal, require};
-
-type Environment = BTreeMap<OsString, OsString>;
 
 /// Directories of the work directory that Go is told to use, whatever the caller says: they go with the next wipe.
 const CACHES: [(&str, &str); 3] = [("TMPDIR", "tmp"), ("GOCACHE", "gocache"), ("GOPLSCACHE", "goplscache")];
@@ -69,7 +64,7 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
     let dir = match form.get("dir") {
         "" if system => workdir.clone(),
         "" => program.parent().filter(|p| p.is_absolute()).unwrap_or(workdir).to_owned(),
-        dir if dir.starts_with('/') => PathBuf::from(dir),
+        dir if is_absolute(dir) => PathBuf::from(dir),
         dir if is_relative_beneath(dir) => workdir.join(dir),
         _ => return Err(GoError::bad("bad 'dir' parameter")),
     };
@@ -94,7 +89,8 @@ fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {
     let error_file = settings.user.as_ref().map(|_user| agent.table.error_file());
     let command = if settings.user.is_none() {
         let mut command = Command::new(&program);
-        command.args(arguments).env_clear().envs(env).current_dir(dir).process_group(0);
+        command.args(arguments).env_clear().envs(env).current_dir(dir);
+        sys::own_group(&mut command);
         command
     } else {
         let launch = Launch {
@@ -156,7 +152,7 @@ impl Running {
         drop(command);
         let waiter = Waiter::new(child)?;
         table.add_main(waiter.pid());
-        let output = pipe::Receiver::from_owned_fd(reader.into())?;
+        let output = pipe::receiver(reader)?;
         Ok(Self { table: Arc::clone(table), waiter, output, error_file })
     }
 
@@ -250,22 +246,19 @@ fn resolve(workdir: &Path, cmd: &str, system: bool, env: &Environment) -> Result
     if cmd.is_empty() {
         return Err(GoError::bad("requires 'cmd' parameter"));
     }
-    if cmd.starts_with('/') {
+    if is_absolute(cmd) {
         return Ok(cmd.into());
     }
-    if cmd.contains('/') {
+    if cmd.contains(std::path::is_separator) {
         let inside = !system && is_relative_beneath(cmd);
         return if inside { Ok(workdir.join(cmd)) } else { Err(GoError::bad("bad 'cmd' parameter")) };
     }
-    let executable = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|stat| stat.is_file() && stat.permissions().mode() & 0o111 != 0)
-    };
-    let here = workdir.join(cmd);
-    if !system && executable(&here) {
+    let text = |name: &str| variable(env, name).map(|value| value.to_string_lossy().into_owned());
+    if !system && let Some(here) = sys::program_in(workdir, cmd, text) {
         return Ok(here);
     }
-    let path = env.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(cmd)).find(|p| executable(p)).ok_or_else(|| {
+    let path = variable(env, "PATH").cloned().unwrap_or_default();
+    std::env::split_paths(&path).find_map(|dir| sys::program_in(&dir, cmd, text)).ok_or_else(|| {
         let text = format!("exec: {cmd:?}: executable file not found in $PATH");
         GoError(StatusCode::UNPROCESSABLE_ENTITY, text)
     })
@@ -274,36 +267,52 @@ fn resolve(workdir: &Path, cmd: &str, system: bool, env: &Environment) -> Result
 /// Builds the environment as the newest original does: ours, the caller's, the caches, PATH, PWD.
 fn environment_of(agent: &Environment, workdir: &Path, form: &Form, dir: &Path) -> Environment {
     let mut env = agent.clone();
-    env.insert("WORKDIR".into(), workdir.into());
+    if cfg!(windows) {
+        // The original's scripts for it ask for an exit code by this.
+        set(&mut env, "GOBUILDEXIT", "1");
+    }
+    set(&mut env, "WORKDIR", workdir);
     let bootstrap = workdir.join("go1.4");
-    if bootstrap.exists() || !env.contains_key(OsStr::new("GOROOT_BOOTSTRAP")) {
-        env.insert("GOROOT_BOOTSTRAP".into(), bootstrap.into());
+    if bootstrap.exists() || variable(&env, "GOROOT_BOOTSTRAP").is_none() {
+        set(&mut env, "GOROOT_BOOTSTRAP", bootstrap);
     }
     for entry in form.of_body("env") {
         if let Some((key, value)) = entry.split_once('=')
             && !key.is_empty()
         {
-            env.insert(key.into(), value.into());
+            set(&mut env, key, value);
         }
     }
     for (variable, name) in CACHES {
-        env.insert(variable.into(), workdir.join(name).into());
+        set(&mut env, variable, workdir.join(name));
+    }
+    if cfg!(windows) {
+        // What TMPDIR is called there.
+        for name in ["TEMP", "TMP"] {
+            set(&mut env, name, workdir.join("tmp"));
+        }
     }
     let elements: Vec<&str> = form.of_body("path").collect();
     if !elements.is_empty() {
-        let old = env.get(OsStr::new("PATH")).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
-        env.insert("PATH".into(), path_of(&elements, &old, &workdir.to_string_lossy()).into());
+        let old = variable(&env, "PATH").map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = path_of(&elements, &old, &workdir.to_string_lossy(), sys::PATH_SEPARATOR);
+        set(&mut env, "PATH", path);
     }
-    env.insert("PWD".into(), dir.into());
+    set(&mut env, "PWD", dir);
     env
 }
 
+/// A path from the wire that does not begin in the work directory.
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') || Path::new(path).is_absolute()
+}
+
 /// Replaces `$PATH`, `$WORKDIR` and `$EMPTY` in elements of PATH and drops what becomes empty.
-fn path_of(elements: &[&str], old: &str, workdir: &str) -> String {
+fn path_of(elements: &[&str], old: &str, workdir: &str, separator: &str) -> String {
     let replaced = elements
         .iter()
         .map(|element| element.replace("$PATH", old).replace("$WORKDIR", workdir).replace("$EMPTY", ""));
-    replaced.filter(|element| !element.is_empty()).collect::<Vec<_>>().join(":")
+    replaced.filter(|element| !element.is_empty()).collect::<Vec<_>>().join(separator)
 }
 
 #[cfg(test)]
@@ -324,7 +333,9 @@ mod tests {
             (&["$PATH", "$WORKDIR/foo"], "", "/workdir/foo"),
         ];
         for (elements, old, want) in cases {
-            assert_eq!(path_of(elements, old, "/workdir"), want, "{elements:?}");
+            assert_eq!(path_of(elements, old, "/workdir", ":"), want, "{elements:?}");
         }
+        let windows = path_of(&["$PATH", r"$WORKDIR\foo"], r"C:\Go\bin;C:\windows", r"C:\workdir", ";");
+        assert_eq!(windows, r"C:\Go\bin;C:\windows;C:\workdir\foo");
     }
 }

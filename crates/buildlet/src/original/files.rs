@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
 use http::{HeaderMap, Method, Uri};
-use rustix::fs::{OFlags, fchmod, mkdirat};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
@@ -18,6 +17,8 @@ use crate::files::{FileError, open_beneath};
 use crate::gomode::unix_from_go;
 use crate::http::{ApiError, GoError, Token};
 use crate::paths::clean;
+use crate::sys::Errno;
+use crate::sys::fs::{OFlags, fchmod, mkdirat};
 
 use super::form::Form;
 use super::{internal, require};
@@ -87,7 +88,7 @@ fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
     let mut parent = open_beneath(workdir, "", dirs)?;
     for part in dir.split('/').filter(|part| !part.is_empty()) {
         match mkdirat(&parent, part, permissions(0o755)) {
-            Err(rustix::io::Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             done => done.map_err(io::Error::from)?,
         }
         if !made.is_empty() {
@@ -99,7 +100,7 @@ fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match beneath::open(&parent, leaf, flags, permissions(0o600)) {
         Ok(fd) => Ok(File::from(fd)),
-        Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
+        Err(Errno::XDEV | Errno::LOOP) => {
             Err(FileError::Refused(format!("{path:?} is a link that leads out")))
         }
         Err(error) => Err(FileError::Io(error.into())),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Method, Uri, header};
-use rustix::fs::{FileType, Mode, OFlags, openat};
 use sha1::{Digest as _, Sha1};
 
 use crate::agent::{Agent, hex};
@@ -16,6 +15,7 @@ use crate::files::{FileError, open_beneath};
 use crate::gomode;
 use crate::http::GoError;
 use crate::paths::is_relative_beneath;
+use crate::sys::fs::{FileType, Mode, OFlags, openat};
 use crate::walk::{Entry, Next, walk_fd};
 
 use super::form::Form;

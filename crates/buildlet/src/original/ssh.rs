@@ -4,12 +4,13 @@
 //! that is there has host keys and rules of its own, and an agent that made some up would undo them. Either way nobody is longer
 //! here than whoever let them in: a newer holder of the machine, its wipe and the agent's end are the end of every session.
 
+#[cfg_attr(windows, path = "ssh/no_keys.rs")]
 mod keys;
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Agent;
 use crate::args::Args;
 use crate::http::{GoError, Token};
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 use crate::ssh::{Guest, Server};
 
 use super::{internal, require};
@@ -53,7 +54,7 @@ enum Way {
     /// To the sshd on a port of this machine, whose users' homes are in a directory.
     Sshd { port: u16, homes: Option<PathBuf> },
     /// To ourselves.
-    #[cfg(feature = "ssh")]
+    #[cfg(all(unix, feature = "ssh"))]
     Own(Arc<Server>),
 }
 
@@ -97,12 +98,12 @@ impl Ssh {
     }
 }
 
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 fn own() -> io::Result<Option<Way>> {
     Ok(Some(Way::Own(Arc::new(Server::new()?))))
 }
 
-#[cfg(not(feature = "ssh"))]
+#[cfg(not(all(unix, feature = "ssh")))]
 #[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
 fn own() -> io::Result<Option<Way>> {
     Ok(None)
@@ -168,7 +169,7 @@ pub(crate) async fn connect_ssh(
             let sshd = dial(*port).await?;
             sessions.tasks.spawn(tunnel(Arc::clone(&agent), room, upgrade, sshd, ousted));
         }
-        #[cfg(feature = "ssh")]
+        #[cfg(all(unix, feature = "ssh"))]
         Way::Own(server) => {
             let (user, key) = asked.ok_or_else(|| {
                 GoError::bad("requires X-Go-Ssh-User and X-Go-Authorized-Key: who comes, and with which key")
@@ -226,7 +227,7 @@ async fn tunnel(
 }
 
 /// Serves a guest on what becomes of a request.
-#[cfg(feature = "ssh")]
+#[cfg(all(unix, feature = "ssh"))]
 async fn serve(
     agent: Arc<Agent>,
     _room: OwnedSemaphorePermit,

@@ -5,7 +5,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -143,12 +142,12 @@ fn make(file: &Path, token: String) -> io::Result<Kept> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut to = crate::sys::private(OpenOptions::new().write(true).create_new(true)).open(&new)?;
     to.write_all(&serde_json::to_vec(&kept)?)?;
     to.sync_all()?;
     std::fs::rename(&new, file)?;
     if let Some(dir) = file.parent() {
-        File::open(dir)?.sync_all()?;
+        crate::sys::sync_dir(dir)?;
     }
     Ok(kept)
 }

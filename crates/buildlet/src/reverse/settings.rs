@@ -61,7 +61,7 @@ impl Settings {
         let named = proxy.as_ref().map(|proxy| format!("{proxy:?}"));
         let dial = Arc::new(Network::new(coordinator.clone(), proxy, tls));
         let hostname = args.hostname.clone().unwrap_or_else(|| {
-            let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let system = crate::sys::host_name();
             hostname(variable("HOSTNAME"), system)
         });
         Ok(Some(Self {
@@ -94,7 +94,7 @@ impl Settings {
 pub(crate) fn key_file(given: Option<&Path>, host_type: &str) -> PathBuf {
     given.map(Path::to_owned).unwrap_or_else(|| {
         let home = std::env::var("HOME").ok().filter(|home| !home.is_empty());
-        key::default_file(host_type, home.as_deref().map(Path::new), rustix::process::geteuid().is_root())
+        key::default_file(host_type, home.as_deref().map(Path::new), crate::sys::is_root())
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
+
+use crate::sys::FileExt as _;
 
 /// More pieces than any file has that somebody made.
 const MOST_PIECES: usize = 200_000;

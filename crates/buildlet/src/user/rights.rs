@@ -6,8 +6,10 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{give_up, of};
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use other::give_up;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{give_up, of};
+pub(crate) use other::of;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -87,6 +89,7 @@ mod other {
     }
 
     /// Gives this thread a job's rights for good.
+    #[cfg(unix)]
     pub(crate) fn give_up(_user: &JobUser) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -1,0 +1,85 @@
+//! Our ends of pipes to commands. Nobody can be told here when there is something to read, so a thread reads.
+
+use std::io::{self, PipeReader, Read as _};
+
+use tokio::sync::{Mutex, mpsc};
+
+/// What is read at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// Reads what comes through a pipe.
+///
+/// Its thread ends with the pipe: when all who write to it have closed it, as the end of the command's job sees to, or with the next
+/// thing that is read once nobody listens.
+pub(crate) fn receiver(mut reader: PipeReader) -> io::Result<Receiver> {
+    // One piece waits while the next is read; then the command waits.
+    let (send, pieces) = mpsc::channel(1);
+    let read = move || {
+        loop {
+            let mut piece = vec![0; CHUNK];
+            let read = match reader.read(&mut piece) {
+                Ok(0) => return,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Ok(piece)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // The end of the last who wrote.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
+                Err(error) => Err(error),
+            };
+            if read.is_err() | send.blocking_send(read).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("output".into()).spawn(read)?;
+    Ok(Receiver(Mutex::new(State { pieces, piece: Vec::new(), at: 0, ended: false })))
+}
+
+/// The end that is read from.
+pub(crate) struct Receiver(Mutex<State>);
+
+struct State {
+    pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl State {
+    fn take(&mut self, next: Option<io::Result<Vec<u8>>>) -> io::Result<()> {
+        match next {
+            Some(piece) => (self.piece, self.at) = (piece?, 0),
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+}
+
+impl Receiver {
+    /// Returns once there is something to read, or nothing more to come. May be dropped and asked again.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let mut state = self.0.lock().await;
+        if state.at < state.piece.len() || state.ended {
+            return Ok(());
+        }
+        let next = state.pieces.recv().await;
+        state.take(next)
+    }
+
+    /// Reads what is there; nothing once all have closed it.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.try_lock().map_err(|_busy| io::ErrorKind::WouldBlock)?;
+        if state.at == state.piece.len() && !state.ended {
+            match state.pieces.try_recv() {
+                Ok(piece) => state.take(Some(piece))?,
+                Err(mpsc::error::TryRecvError::Empty) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(mpsc::error::TryRecvError::Disconnected) => state.ended = true,
+            }
+        }
+        let read = io::Read::read(&mut state.piece.get(state.at..).unwrap_or_default(), buffer)?;
+        state.at += read;
+        Ok(read)
+    }
+}

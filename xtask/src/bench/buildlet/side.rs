@@ -94,7 +94,7 @@ impl Side {
             }
             Kind::Ours => {
                 let key = place.join("key");
-                std::fs::write(&key, "nobody looks at it")?;
+                std::fs::write(&key, "nobody-looks-at-it")?;
                 command.args(["--reverse-type", "box", "--hostname", "box", "--coordinator"]);
                 command.arg(format!("https://localhost:{coordinator}")).arg("--key-file").arg(&key);
                 command.arg("--ca-file").arg(&certificate).arg("--workdir").arg(&workdir);

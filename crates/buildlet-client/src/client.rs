@@ -42,7 +42,7 @@ pub struct BuildletClient {
     authorization: Option<HeaderValue>,
     fence: Option<u64>,
     lease: Option<HeaderValue>,
-    orders: Option<Orders>,
+    orders: Option<Arc<Orders>>,
 }
 
 impl std::fmt::Debug for BuildletClient {
@@ -85,13 +85,13 @@ impl BuildletClient {
     /// Returns the same client with an order on each request that starts something: signed, and for the machine of this name.
     #[must_use]
     pub fn with_orders(&self, signer: Arc<dyn Signer>, machine: &str) -> Self {
-        Self { orders: Some(Orders::new(signer, machine)), ..self.clone() }
+        Self { orders: Some(Arc::new(Orders::new(signer, machine))), ..self.clone() }
     }
 
     /// Returns the same client whose orders say what they are about.
     #[must_use]
     pub fn with_about(&self, about: About) -> Self {
-        let orders = self.orders.as_ref().map(|orders| orders.about(about));
+        let orders = self.orders.as_ref().map(|orders| Arc::new(orders.about(about)));
         Self { orders, ..self.clone() }
     }
 

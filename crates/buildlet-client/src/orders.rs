@@ -35,7 +35,7 @@ pub struct About {
 #[derive(Clone)]
 pub(crate) struct Orders {
     signer: Arc<dyn Signer>,
-    machine: Arc<str>,
+    machine: String,
     about: About,
     agent: Arc<Mutex<Option<Agent>>>,
 }
@@ -50,7 +50,7 @@ struct Agent {
 
 impl Orders {
     pub(crate) fn new(signer: Arc<dyn Signer>, machine: &str) -> Self {
-        Self { signer, machine: machine.into(), about: About::default(), agent: Arc::default() }
+        Self { signer, machine: machine.to_owned(), about: About::default(), agent: Arc::default() }
     }
 
     /// The same, about something.
@@ -88,7 +88,7 @@ impl Orders {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let (user, key) = (value(headers, "x-go-ssh-user"), value(headers, "x-go-authorized-key"));
         let order = Order {
-            machine: self.machine.to_string(),
+            machine: self.machine.clone(),
             instance: agent.instance,
             lease: headers.get("bw-lease").and_then(|lease| lease.to_str().ok()).map(str::to_owned),
             fence,

@@ -73,8 +73,9 @@ impl OrderKey {
     }
 
     /// Seals an attempt's job.
-    pub(crate) fn seal(&self, attempt: &AttemptRow) -> String {
-        hex::encode(self.key.sign(sealed(attempt).as_bytes()).to_bytes())
+    pub(crate) fn with_seal(&self, attempt: AttemptRow) -> AttemptRow {
+        let seal = self.key.sign(sealed(&attempt).as_bytes());
+        AttemptRow { seal: Some(hex::encode(seal.to_bytes())), ..attempt }
     }
 
     /// Whether an attempt's job is as a server with this key has written it.
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn what_was_not_written_by_this_server_is_seen() {
         let key = OrderKey::of(&[3; 32]);
-        let sealed = AttemptRow { seal: Some(key.seal(&attempt())), ..attempt() };
+        let sealed = key.with_seal(attempt());
         assert!(key.holds(&sealed));
         // What goes on changes nothing.
         assert!(key.holds(&AttemptRow { fence: 9, state: "running".into(), step: 2, ..sealed.clone() }));
@@ -171,7 +172,7 @@ mod tests {
             AttemptRow { host: "i".into(), ..sealed.clone() },
             AttemptRow { seal: None, ..sealed.clone() },
             AttemptRow { seal: Some("00".into()), ..sealed.clone() },
-            AttemptRow { seal: Some(OrderKey::of(&[4; 32]).seal(&sealed)), ..sealed.clone() },
+            OrderKey::of(&[4; 32]).with_seal(sealed.clone()),
         ] {
             assert!(!key.holds(&forged), "{forged:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -44,7 +44,7 @@ pub(super) async fn ordered(State(agent): State<Arc<Agent>>, request: Request, n
         tracing::warn!(%refused, path = parts.uri.path(), "nothing is started");
         return answer(&refused).into_response();
     }
-    next.run(Request::from_parts(parts, Body::from(Bytes::from(body)))).await
+    next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
 fn value<'h>(headers: &'h HeaderMap, name: &str) -> &'h [u8] {

@@ -81,7 +81,7 @@ impl Record {
                     ("host".to_owned(), json!(host)),
                     ("worker".to_owned(), json!(worker)),
                 ]);
-                let mut attempt = AttemptRow {
+                let attempt = shared.orders.key.with_seal(AttemptRow {
                     id: new_id!(AttemptId, **ledger.clock()),
                     build: build.id,
                     number: build.attempts + 1,
@@ -99,8 +99,7 @@ impl Record {
                     started: now,
                     ended: None,
                     seal: None,
-                };
-                attempt.seal = Some(shared.orders.key.seal(&attempt));
+                });
                 let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
                 let until = now + Duration::from_millis(steps) + SLACK;
                 let lease = NewLease {

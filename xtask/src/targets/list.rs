@@ -19,6 +19,8 @@ pub(super) struct Target {
     pub(super) asked: Asked,
     /// What this tells, for the book.
     pub(super) told: &'static str,
+    /// Whether it is like enough to another to be looked at only when that is asked for.
+    pub(super) rarely: bool,
 }
 
 /// What is in the agent.
@@ -56,6 +58,7 @@ pub(super) const TARGETS: &[Target] = &[
         features: Features::Whole,
         asked: Asked::Link { compiler: "cc", linker: None, runner: Runner::Itself("x86_64") },
         told: "linked, static; says its version",
+        rarely: false,
     },
     Target {
         triple: "aarch64-unknown-linux-musl",
@@ -66,16 +69,42 @@ pub(super) const TARGETS: &[Target] = &[
             runner: Runner::By("qemu-aarch64"),
         },
         told: "linked, static; says its version under `qemu-aarch64`",
+        rarely: false,
     },
-    Target { triple: "x86_64-unknown-freebsd", features: Features::Whole, asked: CLIPPY, told: "clippy" },
-    Target { triple: "x86_64-unknown-netbsd", features: Features::Whole, asked: CLIPPY, told: "clippy" },
-    Target { triple: "aarch64-apple-darwin", features: Features::Whole, asked: CLIPPY, told: "clippy" },
-    Target { triple: "x86_64-apple-darwin", features: Features::Bare, asked: CLIPPY, told: "clippy" },
+    Target {
+        triple: "x86_64-unknown-freebsd",
+        features: Features::Whole,
+        asked: CLIPPY,
+        told: "clippy",
+        rarely: false,
+    },
+    Target {
+        triple: "x86_64-unknown-netbsd",
+        features: Features::Whole,
+        asked: CLIPPY,
+        told: "clippy, with `--all`",
+        rarely: true,
+    },
+    Target {
+        triple: "aarch64-apple-darwin",
+        features: Features::Whole,
+        asked: CLIPPY,
+        told: "clippy, with `--all`",
+        rarely: true,
+    },
+    Target {
+        triple: "x86_64-apple-darwin",
+        features: Features::Bare,
+        asked: CLIPPY,
+        told: "clippy, with `--all`",
+        rarely: true,
+    },
     Target {
         triple: "x86_64-pc-windows-gnu",
         features: Features::Whole,
         asked: Asked::Check { linked_by: Some("x86_64-w64-mingw32-gcc") },
         told: "clippy; with `--link`, linked by MinGW",
+        rarely: false,
     },
 ];
 

@@ -5,7 +5,7 @@
 //! another coordinator. One that was started by its server has it from its command line. Original coordinators sign nothing.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -124,14 +124,21 @@ impl Orders {
             }
             (None, Some(offered)) => {
                 key_of(offered).ok_or_else(|| KeyError::NoKey(offered.to_owned()))?;
-                let new = self.file.with_extension("new");
-                std::fs::write(&new, format!("{offered}\n"))
-                    .and_then(|()| std::fs::File::open(&new)?.sync_all())
-                    .and_then(|()| std::fs::rename(&new, &self.file))
-                    .map_err(bad)?;
+                self.keep(offered).map_err(bad)?;
             }
         }
         self.obey(offered.unwrap_or_default(), machine)
+    }
+
+    /// Keeps a key, so that after a loss of power there is none or this one, whole.
+    fn keep(&self, key: &str) -> io::Result<()> {
+        let new = self.file.with_extension("new");
+        let mut file = std::fs::File::create(&new)?;
+        file.write_all(format!("{key}\n").as_bytes())?;
+        // By the handle that has written it: another system lets no reader do so.
+        file.sync_all()?;
+        std::fs::rename(&new, &self.file)?;
+        self.file.parent().map_or(Ok(()), crate::sys::sync_dir)
     }
 
     /// The key whose orders are obeyed, in hexadecimal digits, if there is one.

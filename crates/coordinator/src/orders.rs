@@ -2,7 +2,8 @@
 //! it.
 //!
 //! An agent starts nothing that was not signed for it; and the job of an attempt that a server of before had begun is gone on
-//! with only if it was sealed: whoever can write into the database can't make machines run what they like.
+//! with only if it was sealed. No more than that is sealed: whoever can write into the database can still have configured jobs
+//! built of other commits, hold machines, and make themselves a token.
 
 use std::sync::Arc;
 

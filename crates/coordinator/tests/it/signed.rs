@@ -8,8 +8,7 @@ use store::Conn as _;
 
 use crate::world::{World, simple};
 
-/// Whoever can write into the database can't make a machine run what they like: while no server runs, the job of an attempt is
-/// changed, and the next one would go on with it.
+/// While no server runs, the job of an attempt is changed, and the next server would go on with it.
 pub async fn what_somebody_wrote_into_the_database_is_not_run(world: World) {
     let dir = world.dir.path();
     let (hold, forged) = (dir.join("hold"), dir.join("forged"));

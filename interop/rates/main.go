@@ -179,11 +179,16 @@ func dials(dialer *revdial.Dialer, count, atOnce int) error {
 	return nil
 }
 
-// word has one byte sent back over a connection of its own.
-func word(dialer *revdial.Dialer) error {
+// dial makes a connection, in time or not at all.
+func dial(dialer *revdial.Dialer) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	connection, err := dialer.Dial(ctx)
+	return dialer.Dial(ctx)
+}
+
+// word has one byte sent back over a connection of its own.
+func word(dialer *revdial.Dialer) error {
+	connection, err := dial(dialer)
 	if err != nil {
 		return err
 	}
@@ -197,9 +202,7 @@ func word(dialer *revdial.Dialer) error {
 }
 
 func echo(dialer *revdial.Dialer, total int64) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	connection, err := dialer.Dial(ctx)
+	connection, err := dial(dialer)
 	if err != nil {
 		return err
 	}

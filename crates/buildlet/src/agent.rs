@@ -351,7 +351,7 @@ pub(crate) fn probe(reexec: &Reexec, setup: &Setup) -> bool {
 
 pub(crate) fn probe_limits(reexec: &Reexec, prefix: &str) -> Backend {
     let backend = Backend::probe(prefix);
-    let limits = Backend::probed();
+    let limits = crate::exec::to_try();
     // A group that no process may enter holds nothing.
     let joins = match backend.make(&format!("{prefix}probe"), &limits) {
         Ok(Some(group)) => {

@@ -18,13 +18,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::wire::{ExecState, RunState};
+use crate::wire::{ExecState, Limits, RunState};
 
 #[cfg(all(unix, feature = "ssh"))]
 pub(crate) use attached::{Attached, Streams, Wanted};
 pub(crate) use launch::{Launch, home, job_environment, tmpdir};
 pub(crate) use supervise::{Waiter, process_state};
 pub(crate) use table::{Settings, StartError, Table};
+
+/// Limits of every kind, to try whether they can be set.
+pub(crate) fn to_try() -> Limits {
+    let (memory_bytes, processes, cpu_millis) = (Some(1 << 30), Some(100), Some(1000));
+    Limits { memory_bytes, processes, cpu_millis, ..Limits::default() }
+}
 
 /// One command, running or ended.
 pub(crate) struct Exec {

@@ -52,7 +52,7 @@ impl Backend {
             Self::V1 { memory: memory.clone(), pids: pids.clone(), cpu },
             Self::V1 { memory, pids, cpu: None },
         ];
-        let limits = Self::probed();
+        let limits = super::to_try();
         for candidate in candidates {
             candidate.sweep(prefix);
             match candidate.make(&format!("{prefix}probe"), &limits) {
@@ -62,12 +62,6 @@ impl Backend {
             }
         }
         Self::Watch
-    }
-
-    /// Limits of every kind, to try whether they can be set.
-    pub(crate) fn probed() -> Limits {
-        let (memory_bytes, processes, cpu_millis) = (Some(1 << 30), Some(100), Some(1000));
-        Limits { memory_bytes, processes, cpu_millis, ..Limits::default() }
     }
 
     /// The name in the status.

@@ -37,18 +37,12 @@ impl Backend {
     /// Finds the best that works.
     pub(crate) fn probe(prefix: &str) -> Self {
         for candidate in [Self::Jobs { cpu: true }, Self::Jobs { cpu: false }] {
-            match candidate.make(&format!("{prefix}probe"), &Self::probed()) {
+            match candidate.make(&format!("{prefix}probe"), &super::to_try()) {
                 Ok(_job) => return candidate,
                 Err(error) => tracing::debug!(?candidate, %error, "no limits by these jobs"),
             }
         }
         Self::Watch
-    }
-
-    /// Limits of every kind, to try whether they can be set.
-    pub(crate) fn probed() -> Limits {
-        let (memory_bytes, processes, cpu_millis) = (Some(1 << 30), Some(100), Some(1000));
-        Limits { memory_bytes, processes, cpu_millis, ..Limits::default() }
     }
 
     /// The name in the status.

@@ -5,9 +5,9 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use gomote::{Instance, SignSshKeyRequest, SignSshKeyResponse};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
 use transport::{Role, Standing, Viewer};
@@ -88,6 +88,17 @@ impl Door {
     async fn ssh(&self, name: &str, more: &[&str]) -> Output {
         let mut ssh = self.program("ssh", "key");
         ended(ssh.arg("-l").arg(name).args(more)).await
+    }
+
+    /// Begins a command that first says that it is here, and then stays; with what keeps its output open.
+    async fn begun(&self, name: &str, script: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let mut ssh = self.program("ssh", "key");
+        ssh.args(["-l", name, "127.0.0.1", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut ssh = ssh.spawn().unwrap();
+        let mut lines = BufReader::new(ssh.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        assert_eq!(line.as_deref(), Some("here"));
+        (ssh, lines)
     }
 }
 
@@ -255,12 +266,7 @@ pub async fn a_session_ends_with_the_hold(world: World) {
     world.configure(&configuration(&world));
     let (running, mut ann, one, door) = held(&world).await;
     let name = one.gomote_id.as_str();
-    let mut ssh = door.program("ssh", "key");
-    ssh.args(["-l", name, "127.0.0.1", "echo here; setsid sleep 300 & sleep 300"]);
-    let mut ssh = ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(ssh.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-    assert_eq!(line.as_deref(), Some("here"));
+    let (ssh, _open) = door.begun(name, "echo here; setsid sleep 300 & sleep 300").await;
     destroy(&mut ann, name).await;
     let out = tokio::time::timeout(PATIENCE, ssh.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(out.status.code(), Some(255));
@@ -278,12 +284,7 @@ pub async fn who_is_known_no_longer_is_out_and_let_in_no_more(world: World) {
     let door = Door::open(&running).await;
     door.know(&mut ann, &one.gomote_id).await;
     let name = one.gomote_id.as_str();
-    let mut ssh = door.program("ssh", "key");
-    ssh.args(["-l", name, "127.0.0.1", "echo here; sleep 300"]);
-    let mut ssh = ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(ssh.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-    assert_eq!(line.as_deref(), Some("here"));
+    let (ssh, _open) = door.begun(name, "echo here; sleep 300").await;
     standing.end();
     let out = tokio::time::timeout(PATIENCE, ssh.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(out.status.code(), Some(255));
@@ -303,12 +304,7 @@ pub async fn a_machine_that_is_gone_is_told(world: World) {
     world.configure(&configuration(&world));
     let (running, _ann, one, door) = held(&world).await;
     let name = one.gomote_id.as_str();
-    let mut ssh = door.program("ssh", "key");
-    ssh.args(["-l", name, "127.0.0.1", "echo here; sleep 300"]);
-    let mut ssh = ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(ssh.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-    assert_eq!(line.as_deref(), Some("here"));
+    let (ssh, _open) = door.begun(name, "echo here; sleep 300").await;
     for worker in std::fs::read_dir(world.dir.path().join("workers")).unwrap() {
         kill(worker_pid(&worker.unwrap().path()).unwrap());
     }

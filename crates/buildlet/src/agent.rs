@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, RwLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::args::Args;
 use crate::exec::Table;
@@ -51,6 +52,8 @@ pub(crate) struct Agent {
     pub(crate) stop: CancellationToken,
     /// Commands start under it shared; a wipe holds it alone.
     pub(crate) gate: RwLock<()>,
+    /// The wipes that go on, whoever still waits for them.
+    pub(crate) wipes: TaskTracker,
     state_dir: PathBuf,
     instance: String,
     /// What was in `/dev/shm` before any job.
@@ -159,6 +162,7 @@ impl Agent {
             idle_exit: args.idle_exit,
             stop: CancellationToken::new(),
             gate: RwLock::new(()),
+            wipes: TaskTracker::new(),
             state_dir,
             instance,
             shm_before: if namespaces { HashSet::new() } else { crate::wipe::shm_now() },

@@ -169,8 +169,14 @@ pub(crate) async fn serve(mut source: Source, agent: Arc<Agent>) -> &'static str
             () = agent.stop.cancelled() => break "halted",
         }
     };
-    // Answers that are on their way get a moment; streams of running commands end with the commands.
-    let _in_time = timeout(Duration::from_millis(50), places.empty()).await;
+    // Answers that are on their way get a moment; streams of running commands end with the commands, and what a wipe has
+    // not removed is removed by the next, which plants under another name.
+    agent.wipes.close();
+    let _in_time = timeout(Duration::from_millis(50), async {
+        places.empty().await;
+        agent.wipes.wait().await;
+    })
+    .await;
     source.close().await;
     reason
 }

@@ -143,10 +143,16 @@ pub(crate) async fn kill(
     Ok(Json(exec.state()))
 }
 
+/// Once begun it goes on to its end, also when whoever asked is gone: no job, and no other wipe, meets half of one.
 pub(crate) async fn wipe(State(agent): State<Arc<Agent>>) -> Result<Json<WipeReport>, ApiError> {
-    let _alone = agent.gate.write().await;
-    agent.ssh.end_sessions("this machine is wiped").await;
-    crate::wipe::wipe(&agent).await.map(Json).map_err(|error| ApiError::io(&error))
+    let tracker = agent.wipes.clone();
+    let wiping = tracker.spawn(async move {
+        let _alone = agent.gate.write().await;
+        agent.ssh.end_sessions("this machine is wiped").await;
+        crate::wipe::wipe(&agent).await
+    });
+    let report = wiping.await.map_err(|error| ApiError::io(&io::Error::other(error)))?;
+    report.map(Json).map_err(|error| ApiError::io(&error))
 }
 
 pub(crate) async fn extend() -> Json<serde_json::Value> {

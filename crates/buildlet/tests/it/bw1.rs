@@ -331,6 +331,29 @@ async fn a_wipe_without_the_kernels_help_does_too() {
 }
 
 #[tokio::test]
+async fn a_wipe_whose_asker_is_gone_ends_before_the_next_begins() {
+    let agent = Agent::start(&[]).await;
+    for round in 0..5 {
+        let id = format!("fill-{round}");
+        let fill = "for d in $(seq 40); do mkdir $d && (cd $d && seq 100 | xargs touch); done";
+        agent.client().start(&shell(&id, fill)).await.unwrap();
+        assert_eq!(end(&agent.client(), &id).await.process_state, "ok");
+        let asker = agent.client();
+        let asking = tokio::spawn(async move { asker.wipe().await });
+        let planted = || {
+            std::fs::read_dir(agent.workdir()).unwrap().flatten().any(|entry| {
+                let name = entry.file_name().into_string().unwrap();
+                name.starts_with(".bellwether-canary") && name.ends_with("-locked")
+            })
+        };
+        soon("something is planted, or all is over", || planted() || asking.is_finished()).await;
+        asking.abort();
+        let report = agent.client().wipe().await.unwrap();
+        assert!(report.clean, "{report:?}");
+    }
+}
+
+#[tokio::test]
 async fn shared_memory_of_a_job_is_gone_after_a_wipe() {
     for flags in [&[][..], &["--no-kernel-help"]] {
         let agent = Agent::start(flags).await;

@@ -1,9 +1,10 @@
 //! Waiting for something outside, never longer than told.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 /// Calls `check` until it gives something, at growing distances of 1 to 50 ms; an error after `limit` names `what`.
 ///
@@ -24,13 +25,28 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Resul
     }
 }
 
+/// Where [`free_port`] looks: below what systems give to those who ask for any port, Linux from 32,768 on. What a test
+/// has let go of for a moment, while its server is started again, is taken by nobody.
+const PORTS: std::ops::Range<u16> = 16_384..32_768;
+/// How many are tried.
+const TRIES: usize = 1000;
+
 /// A TCP port of 127.0.0.1 that nobody listens on now.
 ///
 /// # Errors
 /// When no port can be bound at all.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("binding a port of 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
+    let mut last = None;
+    for _ in 0..TRIES {
+        // Keys of a `RandomState` differ from one to the next, and from process to process.
+        let chance = RandomState::new().hash_one(());
+        let port = PORTS.start + (chance % PORTS.len() as u64) as u16;
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_free) => return Ok(port),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(anyhow!("no port of 127.0.0.1 from {} to {} can be bound: {last:?}", PORTS.start, PORTS.end - 1))
 }
 
 #[cfg(test)]

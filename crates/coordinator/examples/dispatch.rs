@@ -65,7 +65,7 @@ fn measure(count: u64) -> (f64, f64) {
     let mut scheduler = Scheduler::default();
     for n in 0..HOSTS {
         let capacity = (WORKERS / HOSTS) as u32;
-        scheduler.step(now, Event::Host { host: host(n), capacity, blocked: None });
+        scheduler.step(now, Event::Host { host: host(n), capacity, blocked: None, fixed: false });
     }
     let mut running = std::collections::VecDeque::new();
     let leased = |actions: Vec<Action>, running: &mut std::collections::VecDeque<_>| {

@@ -132,6 +132,9 @@ pub(crate) struct Verdict {
     pub cause: Option<Cause>,
 }
 
+/// How the kinds of causes begin that are the machine's own; the others are the server's.
+const OF_THE_WORKER: &str = "worker_";
+
 impl Verdict {
     fn infra(kind: &str, detail: impl Into<String>) -> Verdict {
         Verdict { outcome: "infra_failed", cause: Some(Cause { kind: kind.into(), detail: detail.into() }) }

@@ -206,7 +206,12 @@ impl Core {
         let hosts: Vec<String> =
             self.config.borrow().hosts().iter().map(|host| host.name.to_string()).collect();
         for host in hosts {
-            self.apply(Event::Host { host, capacity: 0, blocked: Some("the server is going down".into()) });
+            self.apply(Event::Host {
+                host,
+                capacity: 0,
+                blocked: Some("the server is going down".into()),
+                fixed: false,
+            });
         }
     }
 

@@ -121,6 +121,9 @@ pub enum Event {
         capacity: u32,
         /// Why it can give no machine at all, where that is so.
         blocked: Option<String>,
+        /// Whether its machines come by themselves: none can be asked for, nor put in the place of another.
+        #[serde(default)]
+        fixed: bool,
     },
     /// The configuration of a limit.
     Limit {

@@ -32,9 +32,14 @@ pub(super) fn flake(verdict: &Verdict, before: &[AttemptRow]) -> Option<String> 
         .then(|| format!("flake: attempt {} failed{cause}, this one did not", failed.number))
 }
 
-/// The workers that lost an attempt of the build since a person asked for it: another one is to try.
+/// The workers that lost an attempt of the build since a person asked for it: another one is to try. What the server
+/// itself was in want of, a source or its database, is no machine's fault.
 pub(crate) fn avoided(build: &BuildRow, tried: &[AttemptRow]) -> Vec<store::WorkerId> {
-    let lost =
-        |row: &&AttemptRow| row.number > build.retried_from && row.outcome.as_deref() != Some("failed");
+    let lost = |row: &&AttemptRow| {
+        let cause = row.cause.as_deref().and_then(|text| serde_json::from_str::<Cause>(text).ok());
+        row.number > build.retried_from
+            && row.outcome.as_deref() == Some("infra_failed")
+            && cause.is_some_and(|cause| cause.kind.starts_with(super::OF_THE_WORKER))
+    };
     tried.iter().filter(lost).map(|row| row.worker).collect()
 }

@@ -76,7 +76,8 @@ impl Core {
             buildenv::Pool::Reverse => self.machines(host.name.as_str()),
             _ => host.capacity.unwrap_or(self.capacity),
         };
-        self.apply(Event::Host { host: host.name.to_string(), capacity, blocked });
+        let fixed = host.pool == buildenv::Pool::Reverse;
+        self.apply(Event::Host { host: host.name.to_string(), capacity, blocked, fixed });
     }
 
     /// Tells the scheduler how many machines of a host there are now, where they come by themselves.

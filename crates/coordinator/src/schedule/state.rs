@@ -29,6 +29,8 @@ enum Machine {
 pub(super) struct Host {
     pub(super) capacity: u32,
     pub(super) blocked: Option<String>,
+    /// None can be made: its machines come by themselves.
+    fixed: bool,
     pub(super) ready: Queue,
     idle: BTreeSet<WorkerId>,
     pub(super) starting: u32,
@@ -103,10 +105,10 @@ impl Scheduler {
             }
             Event::Withdrawn { build } | Event::Released { build } => self.remove(now, build, &mut touched),
             Event::Resumed { request, worker, host } => self.resume(now, &request, worker, &host),
-            Event::Host { host, capacity, blocked } => {
+            Event::Host { host, capacity, blocked, fixed } => {
                 let host = self.hosts.number(&host);
-                self.hosts[host].capacity = capacity;
-                self.hosts[host].blocked = blocked;
+                let entry = &mut self.hosts[host];
+                (entry.capacity, entry.blocked, entry.fixed) = (capacity, blocked, fixed);
                 touched.insert(host);
             }
             Event::Limit { limit, max } => {
@@ -458,7 +460,10 @@ impl Scheduler {
                 continue;
             }
             let avoid = self.items.rare(slot).map(|rare| rare.avoid.as_slice()).unwrap_or_default();
-            if let Some(worker) = entry.idle.iter().find(|worker| !avoid.contains(worker)) {
+            let other = entry.idle.iter().find(|worker| !avoid.contains(worker));
+            // Where no other can be made, one that lost an attempt is better than none.
+            let any = entry.idle.first().filter(|_| entry.fixed);
+            if let Some(worker) = other.or(any) {
                 return Some((slot, *worker));
             }
             from = Some(rank);
@@ -469,14 +474,15 @@ impl Scheduler {
     /// An idle machine that all that is ready refuses, on a host that may have no more.
     fn in_the_way(&self, host: u32) -> Option<WorkerId> {
         let entry = &self.hosts[host];
-        let full = entry.blocked.is_none() && !entry.ready.is_empty() && entry.machines() >= entry.capacity;
+        let wanted = entry.blocked.is_none() && !entry.fixed && !entry.ready.is_empty();
+        let full = wanted && entry.machines() >= entry.capacity;
         entry.idle.first().copied().filter(|_| full && entry.starting + entry.asked == 0)
     }
 
     /// How many more machines the host should ask its pool for.
     fn demand(&mut self, now: Micros, host: u32) -> Option<u32> {
         let entry = &mut self.hosts[host];
-        if entry.blocked.is_some() {
+        if entry.blocked.is_some() || entry.fixed {
             return None;
         }
         if let Some((_, retry)) = &entry.failure {

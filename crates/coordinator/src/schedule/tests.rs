@@ -43,7 +43,7 @@ struct World {
 impl World {
     fn new(capacity: u32) -> World {
         let mut world = World { scheduler: Scheduler::default(), now: Micros(1000) };
-        world.tell(Event::Host { host: "h".into(), capacity, blocked: None });
+        world.tell(Event::Host { host: "h".into(), capacity, blocked: None, fixed: false });
         world
     }
 
@@ -91,12 +91,29 @@ fn a_machine_that_is_away_is_passed_over_until_it_is_back() {
     world.idle(7);
     let far = || "h".to_owned();
     // As the core tells of hosts whose machines come by themselves: none more may be asked for.
-    world.tell(Event::Host { host: far(), capacity: 0, blocked: None });
+    world.tell(Event::Host { host: far(), capacity: 0, blocked: None, fixed: true });
     assert_eq!(world.tell(Event::MachineAway { worker: worker(7), host: far() }), []);
     assert_eq!(world.tell(Event::Queued(request(1))), []);
     let why = world.why(1).to_string();
     assert_eq!(why, "waits for a machine of host h: there is none now, 1 away");
     assert_eq!(world.tell(Event::MachineIdle { worker: worker(7), host: far() }), [lease(1, 7)]);
+}
+
+#[test]
+fn where_machines_come_by_themselves_the_only_one_is_neither_replaced_nor_spared() {
+    let mut world = World::new(2);
+    let of_far = |avoid: &[u64]| Request { avoid: avoid.iter().copied().map(worker).collect(), ..request(1) };
+    world.idle(1);
+    world.tell(Event::Host { host: "h".into(), capacity: 1, blocked: None, fixed: true });
+    assert_eq!(world.tell(Event::Queued(of_far(&[1]))), [lease(1, 1)]);
+    assert_eq!(world.tell(Event::Queued(request(2))), [], "none is asked for");
+    world.tell(Event::Withdrawn { build: build(2) });
+    world.tell(Event::Released { build: build(1) });
+    // Another one that is free comes first, and one that lost it is not retired for it.
+    world.tell(Event::MachineIdle { worker: worker(1), host: "h".into() });
+    world.tell(Event::Host { host: "h".into(), capacity: 2, blocked: None, fixed: true });
+    world.idle(2);
+    assert_eq!(world.tell(Event::Queued(of_far(&[1]))), [lease(1, 2)]);
 }
 
 #[test]
@@ -250,7 +267,10 @@ fn simulate(seed: u64) {
     let mut scheduler = Scheduler::default();
     let mut now = Micros(0);
     for (n, host) in hosts.iter().enumerate() {
-        scheduler.step(now, Event::Host { host: (*host).into(), capacity: n as u32 + 1, blocked: None });
+        scheduler.step(
+            now,
+            Event::Host { host: (*host).into(), capacity: n as u32 + 1, blocked: None, fixed: false },
+        );
     }
     scheduler.step(now, Event::Limit { limit: "l".into(), max: 2 });
     let mut starting: Vec<(WorkerId, String)> = Vec::new();

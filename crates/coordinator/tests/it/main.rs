@@ -87,6 +87,7 @@ testkit::on_both! {
         a_worker_without_space_is_set_aside;
     reverse:
         a_machine_that_dials_in_is_given_builds,
+        what_the_server_is_in_want_of_costs_no_machine,
         what_runs_on_a_machine_outlives_its_connection,
         what_runs_on_a_machine_outlives_the_coordinator,
         a_machine_that_was_started_anew_has_lost_what_ran_there,

@@ -259,6 +259,26 @@ pub async fn a_machine_that_dials_in_is_given_builds(world: World) {
     assert_eq!(workers, [machine.worker]);
 }
 
+pub async fn what_the_server_is_in_want_of_costs_no_machine(world: World) {
+    world.configure(&configuration("cat hello"));
+    world.mirror.broken.lock().unwrap().insert("one".into());
+    world.push("one", &[1]).await;
+    let (pool, reception) = pool(&world);
+    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let mut far = Far::start(&world).await;
+    let dialled = far.dial(&reception);
+    world.until("one", "b", |row| row.attempts == 2 && row.state == "queued").await;
+    world.mirror.broken.lock().unwrap().clear();
+    world.clock.turn(11);
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 3), "{build:?}");
+    let one = &build.attempts[0].worker;
+    assert!(build.attempts.iter().all(|attempt| attempt.worker == *one), "{build:?}");
+    let status = running.until(|status| status.workers.iter().all(|one| one.state == "idle")).await;
+    assert_eq!(status.workers.len(), 1, "{status:?}");
+    assert!(!dialled.is_finished() && far.agent.try_wait().unwrap().is_none(), "it was told to end");
+}
+
 pub async fn what_runs_on_a_machine_outlives_its_connection(world: World) {
     world.configure(&configuration("echo first; sleep 2; echo last"));
     world.push("one", &[1]).await;

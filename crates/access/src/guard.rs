@@ -62,6 +62,7 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
     if let (true, Some(told)) = (denied, told) {
         access.note_refusal(&viewer, address, &told).await;
     }
+    let response = crate::cut::with(&viewer.standing, response);
     match page {
         // A person is shown where to sign in; a program gets the status.
         Some(page) if response.status() == StatusCode::UNAUTHORIZED => {

@@ -6,6 +6,7 @@
 
 mod api;
 mod cookie;
+mod cut;
 mod github;
 mod guard;
 mod limit;

@@ -1,4 +1,8 @@
+use axum::body::Body;
+use futures::StreamExt as _;
+use http::Request;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use crate::world::{ADMIN, World};
 
@@ -84,6 +88,25 @@ pub async fn what_lasts_longer_than_a_request_hears_that_a_token_counts_no_longe
     let last = on.stays.lock().unwrap().clone();
     let out = on.form("/logout", &[("cookie", &cookie)], &format!("csrf={}", page.field("csrf"))).await;
     assert!(out.status == 303 && last.has_ended(), "{out:?}");
+}
+
+pub async fn what_is_still_being_answered_breaks_off_when_a_token_counts_no_longer(on: World) {
+    let mut open = Vec::new();
+    for name in ["ada", "bob"] {
+        let made =
+            on.order("POST", "/api/v1/tokens", ADMIN, json!({"name": name, "role": "developer"})).await;
+        let token = made.json()["token"].as_str().unwrap().to_owned();
+        let asked = Request::get("/follow").header("authorization", format!("Bearer {token}"));
+        let answer = on.app.clone().oneshot(asked.body(Body::empty()).unwrap()).await.unwrap();
+        let mut pieces = answer.into_body().into_data_stream();
+        assert_eq!(pieces.next().await.unwrap().unwrap(), "first");
+        open.push(pieces);
+    }
+    assert_eq!(on.order("DELETE", "/api/v1/tokens/ada", ADMIN, json!({})).await.status, 204);
+    let told = tokio::time::timeout(std::time::Duration::from_secs(60), open[0].next()).await;
+    assert!(told.unwrap().unwrap().unwrap_err().to_string().contains("counts no longer"));
+    let goes_on = tokio::time::timeout(std::time::Duration::from_millis(50), open[1].next()).await;
+    assert!(goes_on.is_err(), "{goes_on:?}");
 }
 
 pub async fn what_is_no_token_is_refused(on: World) {

@@ -8,6 +8,7 @@ use access::{Access, AccessParts};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures::StreamExt as _;
 use http::{HeaderMap, Request, header};
 use store::{DatabaseUrl, Db, Dialect};
 use tokio::sync::watch;
@@ -27,6 +28,12 @@ pub struct World {
     /// How long what was shown last at `/stay` counts.
     pub stays: Arc<Mutex<Standing>>,
     _dir: tempfile::TempDir,
+}
+
+/// Says something, and then that there is more to come.
+async fn follow() -> Body {
+    let first = futures::stream::iter([Ok::<_, std::io::Error>("first")]);
+    Body::from_stream(first.chain(futures::stream::pending()))
 }
 
 /// An answer, whole.
@@ -100,6 +107,7 @@ impl World {
             .route("/assets/style.css", get(Role::Anonymous, || async { "" }))
             .route("/order", post(Role::Developer, who))
             .route("/stay", get(Role::Developer, stay))
+            .route("/follow", get(Role::Developer, follow))
             .route("/sees/{repo}", get(Role::Reader, sees));
         let app = access.before(access.with(services));
         World { app, access, db, config, made: counter, stays, _dir: dir }

@@ -5,6 +5,7 @@
 
 mod builds;
 mod held;
+mod shell;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -51,9 +52,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let program = match &args.program {
         Some(program) => program.clone(),
-        None => server_binary::build(&["--all-features"])?,
+        None => server_binary::tested()?,
     };
     builds::fetch()?;
+    // In the namespace nothing can be fetched.
+    setup::path("openssh-client")?;
+    setup::path("openssh-server")?;
     let originals = match originals() {
         Ok(originals) => originals,
         Err(error) => {
@@ -154,10 +158,17 @@ fn inside(program: &Path, originals: &Path) -> Result<ExitCode> {
         let pairing = format!("client of gomote, buildlet of {component}");
         row(pairing, held::of_theirs(&server, &gomote, &buildlet, dir.path(), version));
     }
+    let machine = shell::Machine::start(dir.path())?;
+    for (component, version, _) in BUILDLETS {
+        let buildlet = originals.join(setup::version(component)?).join("buildlet");
+        let pairing = format!("OpenSSH, buildlet of {component}, sshd");
+        row(pairing, machine.entered(&server, program, &buildlet, dir.path(), version));
+    }
+    drop(machine);
     row("client of gomote, our buildlet".to_owned(), held::of_ours(&gomote, dir.path()));
     let ours = ours_by_theirs(program, &originals.join("coordinator"), dir.path());
     row("our buildlet -> revdial v2 of xbuild-newest".to_owned(), ours);
-    println!("{} pairings, {differences} differences", 3 * BUILDLETS.len() + 2);
+    println!("{} pairings, {differences} differences", 4 * BUILDLETS.len() + 2);
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use testkit::{File, GitRepo, Kill, kill, wait_for};
 
+use super::shell::USER;
 use super::{BUILDLETS, Background, Server};
 use crate::fixture::unpack;
 use crate::setup;
@@ -69,7 +70,10 @@ pub(super) fn config(repository: &Path, dir: &Path) -> Result<String> {
         cache = cache.display(),
     );
     for (_, version, _) in BUILDLETS {
-        let _ = write!(text, "[host.build{version}]\npool = \"reverse\"\ntrust = \"trusted\"\n");
+        let _ = write!(
+            text,
+            "[host.build{version}]\npool = \"reverse\"\ntrust = \"trusted\"\nssh_user = {USER:?}\n"
+        );
         let once = once(dir, version);
         for recipe in RECIPES {
             let repos = if recipe == "made" { r#"["sync", "history"]"# } else { r#"["sync"]"# };
@@ -140,10 +144,14 @@ impl<'a> Supervised<'a> {
 
 /// Has one dial in that works in a folder, with what was left there from before.
 pub(super) fn run(buildlet: &Path, version: &str, dir: &Path) -> Result<Background> {
+    run_by(Command::new(buildlet), version, dir)
+}
+
+/// As [`run`], by a command that becomes the buildlet.
+pub(super) fn run_by(mut command: Command, version: &str, dir: &Path) -> Result<Background> {
     // Named to it, it must be there, and is not emptied.
     let work = dir.join("work");
     std::fs::create_dir_all(work.join("left/from/before"))?;
-    let mut command = Command::new(buildlet);
     command
         .args(["-halt=false", "-coordinator=localhost:443"])
         .arg(format!("-reverse-type=build{version}"))
@@ -151,6 +159,15 @@ pub(super) fn run(buildlet: &Path, version: &str, dir: &Path) -> Result<Backgrou
         .arg(format!("-workdir={}", work.display()))
         .env("HOME", dir);
     Background::start(&mut command, dir.join("log"))
+}
+
+/// Waits until it has registered.
+pub(super) fn here(server: &Server, version: &str) -> Result<()> {
+    let host = format!("build{version}");
+    wait_for("the machine", super::PATIENCE, || {
+        let machines = server.get("/status/reverse.json")?["HostTypes"][&host]["Machines"].take();
+        Ok(machines[format!("builds{version}")].is_object().then_some(()))
+    })
 }
 
 /// Has all builds built, each attempt on a process of its own.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use testkit::wait_for;
 
 use super::builds;
 use super::{PATIENCE, Server};
@@ -36,12 +35,7 @@ pub(super) fn of_theirs(
 ) -> Result<String> {
     let home = dir.join(format!("held{version}"));
     let running = builds::run(buildlet, version, &home)?;
-    let host = format!("build{version}");
-    let here = wait_for("the machine", PATIENCE, || {
-        let machines = server.get("/status/reverse.json")?["HostTypes"][&host]["Machines"].take();
-        Ok(machines[format!("builds{version}")].is_object().then_some(()))
-    });
-    here.with_context(|| running.said())?;
+    builds::here(server, version).with_context(|| running.said())?;
     work(client, dir, &format!("sync{version}")).with_context(|| running.said())
 }
 

@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure("api")?;
     let program = match &args.program {
         Some(program) => program.clone(),
-        None => server_binary::build(&["--all-features"])?,
+        None => server_binary::tested()?,
     };
     std::fs::create_dir_all(&args.out)?;
     let out = std::path::absolute(&args.out)?;

@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn own_servers(program: Option<PathBuf>) -> Result<usize> {
     let program = match program {
         Some(program) => program,
-        None => server_binary::build(&["--all-features"])?,
+        None => server_binary::tested()?,
     };
     let dir = tempfile::tempdir().context("a folder for the servers")?;
     println!("SQLite");

@@ -14,10 +14,20 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Builds `bellwether` with more arguments for `cargo build`, and says where it is.
 pub fn build(arguments: &[&str]) -> Result<PathBuf> {
+    made(&[&["build", "--package", "bellwether"], arguments].concat())
+}
+
+/// The one that the tests run, with all features: where they were built, nothing is left to be done. Another selection of
+/// packages is another set of features to cargo, for which it makes most crates anew.
+pub fn tested() -> Result<PathBuf> {
+    made(&["test", "--no-run", "--workspace", "--all-features", "--test", "it"])
+}
+
+fn made(arguments: &[&str]) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["build", "--package", "bellwether", "--message-format=json-render-diagnostics"])
         .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
         .current_dir(metadata::root());
     let mut found = None;
     let end = process::stream(&mut command, LIMIT, |line| match line {
@@ -25,6 +35,7 @@ pub fn build(arguments: &[&str]) -> Result<PathBuf> {
         Line::Out(text) => {
             let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             if message["target"]["name"] == "bellwether"
+                && message["profile"]["test"] == false
                 && let Some(path) = message["executable"].as_str()
             {
                 found = Some(PathBuf::from(path));

@@ -46,7 +46,7 @@ impl Site {
 
     /// `up --demo`.
     pub(super) fn demonstration() -> Result<Site> {
-        let program = server_binary::build(&[])?;
+        let program = server_binary::tested()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let child = Command::new(program)
             .args(["up", "--demo", "--listen", &address.to_string()])
@@ -74,7 +74,7 @@ impl Site {
 
     /// A server with one machine, on which one build runs and others wait, each for another reason.
     pub(super) fn at_work() -> Result<Site> {
-        let program = server_binary::build(&[])?;
+        let program = server_binary::tested()?;
         let dir = tempfile::tempdir()?;
         let mut flock = GitRepo::create(&dir.path().join("flock"))?;
         flock.commit("herd: count the sheep", &[("README", File::Text("sheep\n"))])?;

@@ -12,17 +12,10 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 /// Runs a keeper until it is told to end.
 pub(crate) fn main(keeping: impl Future<Output = ()>) -> ExitCode {
-    let filter = EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
-    // A host may have set its own already.
-    let _set = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .log_internal_errors(false)
-        .try_init();
+    crate::logging::begin("info");
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

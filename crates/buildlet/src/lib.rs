@@ -22,6 +22,7 @@ mod http;
 #[cfg_attr(windows, path = "keep/windows.rs")]
 mod keep;
 mod listen;
+mod logging;
 mod metadata;
 pub mod order;
 mod orders;

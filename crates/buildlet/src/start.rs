@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
 
 use crate::agent::Agent;
 use crate::args::{Args, Helper, Listen};
@@ -80,13 +79,7 @@ pub fn main(args: Args) -> ExitCode {
     if args.own_session {
         crate::sys::own_session();
     }
-    let filter =
-        EnvFilter::try_from_env("BELLWETHER_LOG").unwrap_or_else(|_unset| EnvFilter::new("info,russh=error"));
-    // A line that can't be written (the disk that stderr leads to is full) is lost; told of on stderr, it would be a panic.
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
-    // A host may have set its own already.
-    let _set = logs.try_init();
+    crate::logging::begin("info,russh=error");
     let result =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build().and_then(
             |runtime| {

@@ -25,10 +25,7 @@ pub fn tested() -> Result<PathBuf> {
 
 fn made(arguments: &[&str]) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(arguments)
-        .arg("--message-format=json-render-diagnostics")
-        .current_dir(metadata::root());
+    command.args(arguments).arg("--message-format=json-render-diagnostics").current_dir(metadata::root());
     let mut found = None;
     let end = process::stream(&mut command, LIMIT, |line| match line {
         Line::Err(text) => eprintln!("{text}"),

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-
 use crate::agent::Agent;
 use crate::args::{Args, Helper, Listen};
 use crate::check;

@@ -24,8 +24,15 @@ pub(crate) mod pipe {
 
     pub(crate) use tokio::net::unix::pipe::Receiver;
 
+    /// What a command may print before it waits for us, in bytes, where the system lets us say so.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const ROOM: usize = 256 << 10;
+
     /// Reads what comes through a pipe.
     pub(crate) fn receiver(reader: PipeReader) -> io::Result<Receiver> {
+        // Without the right to more it is what it was.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _larger = rustix::pipe::fcntl_setpipe_size(&reader, ROOM);
         Receiver::from_owned_fd(reader.into())
     }
 }

@@ -14,6 +14,7 @@ mod full;
 mod isolation;
 mod keep;
 mod limits;
+mod logging;
 mod orders;
 mod original;
 mod port;

@@ -7,11 +7,11 @@ const SMALL: &str = "anstyle atomic-waker axum axum-core base64 bitflags block-b
     clap_derive clap_lex const-oid cpufeatures crypto-common curve25519-dalek curve25519-dalek-derive digest \
     ed25519 ed25519-dalek errno filetime flate2 form_urlencoded futures futures-channel \
     futures-core futures-io futures-macro futures-sink futures-task futures-util getrandom glob heck http http-body \
-    http-body-util httparse httpdate hybrid-array hyper hyper-util itoa lazy_static libc linux-raw-sys log matchers matchit \
-    memchr mime mio nu-ansi-term once_cell percent-encoding pin-project-lite proc-macro2 quote regex-automata regex-syntax \
+    http-body-util httparse httpdate hybrid-array hyper hyper-util itoa lazy_static libc linux-raw-sys log matchit \
+    memchr mime mio nu-ansi-term once_cell percent-encoding pin-project-lite proc-macro2 quote \
     revdial rustix ryu serde serde_core serde_derive serde_json serde_path_to_error serde_urlencoded sha1 sha2 sharded-slab \
     signal-hook-registry signature slab smallvec socket2 subtle syn sync_wrapper tar thiserror thiserror-impl thread_local tokio \
-    tokio-macros tokio-util tower tower-layer tower-service tracing tracing-attributes tracing-core tracing-log tracing-serde \
+    tokio-macros tokio-util tower tower-layer tower-service tracing tracing-attributes tracing-core tracing-log \
     tracing-subscriber try-lock typenum unicode-ident want zeroize zlib-rs zmij";
 /// What TLS adds.
 const TLS: &str = "ring rustls rustls-pki-types rustls-webpki tokio-rustls untrusted webpki-roots";

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -37,10 +37,12 @@ impl http_body::Body for Cut {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.ended.as_mut().poll(context).is_ready() {
+            // Told once, and whoever asks on finds the end.
+            (self.body, self.ended) = (Body::empty(), Box::pin(std::future::pending()));
             let why = io::Error::new(io::ErrorKind::PermissionDenied, "what was shown counts no longer");
             return Poll::Ready(Some(Err(axum::Error::new(why))));
         }
-        Poll::Ready(ready!(Pin::new(&mut self.body).poll_frame(context)))
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

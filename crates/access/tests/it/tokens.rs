@@ -105,6 +105,7 @@ pub async fn what_is_still_being_answered_breaks_off_when_a_token_counts_no_long
     assert_eq!(on.order("DELETE", "/api/v1/tokens/ada", ADMIN, json!({})).await.status, 204);
     let told = tokio::time::timeout(std::time::Duration::from_secs(60), open[0].next()).await;
     assert!(told.unwrap().unwrap().unwrap_err().to_string().contains("counts no longer"));
+    assert!(open[0].next().await.is_none());
     let goes_on = tokio::time::timeout(std::time::Duration::from_millis(50), open[1].next()).await;
     assert!(goes_on.is_err(), "{goes_on:?}");
 }

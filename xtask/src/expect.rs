@@ -1,7 +1,7 @@
 //! `cargo xtask expect`: what `up --once FIXTURE --json` said, against what was written before the first run.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -118,7 +118,7 @@ fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
 
 /// Runs `bellwether up --once DIR --json`; it exits otherwise than 0, because not all cells are meant to be ok.
 fn up(dir: &Path, data: Option<&Path>) -> Result<String> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command.args(["run", "--quiet", "--release", "--", "up", "--once", "--json"]).arg(dir);
     if let Some(data) = data {
         command.arg("--data").arg(data);

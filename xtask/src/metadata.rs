@@ -1,7 +1,6 @@
 //! What `cargo metadata` says of the workspace, as far as the checks need it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -53,8 +52,7 @@ pub fn root() -> PathBuf {
 
 /// Runs `cargo metadata` with every feature on.
 pub fn read() -> Result<Metadata> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crate::process::cargo()
         .args(["metadata", "--format-version", "1", "--all-features"])
         .current_dir(root())
         .output()

@@ -30,6 +30,21 @@ pub enum End {
     TimedOut,
 }
 
+/// Cargo, for a command from within `cargo xtask`, without what cargo told this program about its own package: build scripts
+/// that look at it (ring's) would run anew, and all that is built upon them with them.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| of_own_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Whether cargo sets this variable for a program that it runs, to tell it of the program's package.
+fn of_own_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || matches!(name, "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH")
+}
+
 /// Runs `command` with no standard input, hands each line to `on_line`, and ends its process group after `limit`.
 pub fn stream(command: &mut Command, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<End> {
     let deadline = Instant::now() + limit;
@@ -133,6 +148,18 @@ fn drain(lines: &Receiver<Line>, on_line: &mut impl FnMut(Line)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_is_told_of_no_package_but_of_where_it_works() {
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_PRE"] {
+            assert!(of_own_package(name), "{name}");
+        }
+        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL", "PATH"] {
+            assert!(!of_own_package(name), "{name}");
+        }
+        let told = cargo().get_envs().filter(|(_, value)| value.is_some()).count();
+        assert_eq!(told, 0, "nothing is set, some is taken away");
+    }
 
     #[test]
     fn lines_of_both_pipes_arrive_and_the_status_is_kept() {

@@ -1,7 +1,6 @@
 //! The server's program, built by cargo.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -24,7 +23,7 @@ pub fn tested() -> Result<PathBuf> {
 }
 
 fn made(arguments: &[&str]) -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command.args(arguments).arg("--message-format=json-render-diagnostics").current_dir(metadata::root());
     let mut found = None;
     let end = process::stream(&mut command, LIMIT, |line| match line {

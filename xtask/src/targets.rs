@@ -140,7 +140,7 @@ fn link(target: &Target, compiler: &str, linker: Option<&str>, profile: &str) ->
 }
 
 fn cargo(verb: &str, target: &Target) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command
         .args([verb, "--quiet", "--locked", "--package", "buildlet", "--target", target.triple])
         .args(target.features.flags())

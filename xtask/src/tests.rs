@@ -143,7 +143,7 @@ fn test_binary(artifact: Artifact) -> Option<Binary> {
 }
 
 fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command.current_dir(metadata::root());
     command
 }

@@ -10,7 +10,6 @@ mod side;
 mod tree;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -98,7 +97,7 @@ fn program(args: &Args) -> Result<PathBuf> {
         return program.canonicalize().with_context(|| program.display().to_string());
     }
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command
         .args([
             "build",

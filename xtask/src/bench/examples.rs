@@ -1,6 +1,5 @@
 //! What runs inside of one crate is measured by an example of that crate, which prints its figures as JSON.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +12,7 @@ use crate::{metadata, process};
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 fn run(package: &str, example: &str) -> Result<Value> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command
         .args(["run", "--quiet", "--release", "--package", package, "--example", example, "--", "--json"])
         .current_dir(metadata::root());

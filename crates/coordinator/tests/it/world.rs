@@ -89,6 +89,13 @@ pub fn buildlet() -> PathBuf {
             let built = std::fs::metadata(&program).and_then(|found| found.modified()).ok();
             if built.is_none_or(|built| built < newest(&sources.join("src"))) {
                 let mut command = Command::new(env!("CARGO"));
+                // Build scripts that look at these (ring's) would run anew, and all built upon them with them.
+                for (name, _) in std::env::vars_os() {
+                    let shown = name.to_string_lossy();
+                    if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+                        command.env_remove(name);
+                    }
+                }
                 command.args(["build", "--quiet", "--package", "buildlet", "--target-dir"]);
                 command.arg(profile.parent().unwrap()).current_dir(&sources);
                 if profile.ends_with("release") {

@@ -79,7 +79,7 @@ fn load() -> Result<String> {
 
 /// Our crate's example that does what `interop/rates` does.
 fn example() -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = process::cargo();
     command.args(["build", "--quiet", "--release", "--package", "revdial", "--example", "rates"]);
     process::output(command.current_dir(metadata::root()), LIMIT)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(metadata::root().join("target"), PathBuf::from);

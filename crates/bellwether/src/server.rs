@@ -26,6 +26,9 @@ const SSH_KEY_FILE: &str = "ssh-host-key";
 /// The file with the key that orders to machines are signed with, in the data directory.
 const ORDER_KEY_FILE: &str = "order-key";
 
+/// The key of before, which vouches for that one to machines that know no other yet.
+const ORDER_KEY_BEFORE: &str = "order-key-before";
+
 /// Reads the token, or makes one.
 pub fn admin_token(data: &Path) -> Result<String> {
     let path = data.join(TOKEN_FILE);
@@ -46,7 +49,7 @@ pub fn ssh_host_key(data: &Path) -> Result<SshHostKey> {
     })
 }
 
-/// Reads the key that orders to machines are signed with, or makes one.
+/// Reads the key that orders to machines are signed with, or makes one, and the one of before it if there is one.
 pub fn order_key(data: &Path) -> Result<OrderKey> {
     let path = data.join(ORDER_KEY_FILE);
     let is_new = !path.exists();
@@ -59,7 +62,23 @@ pub fn order_key(data: &Path) -> Result<OrderKey> {
             path.display()
         )
     })?;
-    Ok(if is_new { key.new_here() } else { key })
+    let before = data.join(ORDER_KEY_BEFORE);
+    match std::fs::read_to_string(&before) {
+        Ok(text) => {
+            let old = OrderKey::parse(&text);
+            let old = old.with_context(|| {
+                format!(
+                    "{}: put the key of before there, or remove it once every machine was here",
+                    before.display()
+                )
+            })?;
+            Ok(key.after(old))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(if is_new { key.new_here() } else { key })
+        }
+        Err(error) => Err(error).with_context(|| format!("reading {}", before.display())),
+    }
 }
 
 /// Reads a secret from its file, or makes it of random bytes.
@@ -85,8 +104,10 @@ fn kept(path: &Path, make: impl FnOnce(&[u8; 32]) -> String) -> Result<String> {
         _ => {}
     }
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-    file.and_then(|mut file| writeln!(file, "{secret}"))
+    file.and_then(|mut file| writeln!(file, "{secret}").and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&partial, path))
+        // Machines are told of it at once and keep it: it must be here after a loss of power, too.
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all()))
         .with_context(|| format!("writing {}", path.display()))?;
     Ok(secret.to_owned())
 }

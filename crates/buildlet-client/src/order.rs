@@ -12,6 +12,8 @@ pub const HEADER: &str = "bw-order";
 pub const OUTDATED: &str = "order_outdated";
 /// What a signature of an order begins with, so that none of something else is taken for one.
 const DOMAIN: &[u8] = b"bellwether order 1\n";
+/// What a signature of another key of orders begins with, by which the key of before names the one that comes after it.
+const SUCCESSION: &[u8] = b"bellwether order key 1\n";
 /// The longest header that is read, in bytes.
 const LONGEST: usize = 64 << 10;
 
@@ -50,6 +52,12 @@ pub fn digest(method: &str, target: &str, user: &[u8], key: &[u8], body: &[u8]) 
         hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a coordinator signs with the key that machines know, to have them take another one: the new one's hexadecimal digits.
+#[must_use]
+pub fn succession(key: &str) -> Vec<u8> {
+    [SUCCESSION, key.as_bytes()].concat()
 }
 
 /// What is signed of an order's JSON.

@@ -51,8 +51,8 @@ pub(crate) enum KeyError {
     #[error("a key of orders has 64 hexadecimal digits that are a point of Ed25519: {0:?} is none")]
     NoKey(String),
     #[error(
-        "the coordinator signs its orders with another key ({offered}) than before; if it was set up anew, and that is known to \
-         be so, remove {}", file.display()
+        "the coordinator signs its orders with another key ({offered}) than before, and the one of before does not vouch for it; \
+         if it was set up anew, and that is known to be so, remove {}", file.display()
     )]
     Another { offered: String, file: PathBuf },
     #[error("the key of orders can't be kept in {}: {source}", file.display())]
@@ -107,17 +107,35 @@ impl Orders {
         Ok(())
     }
 
-    /// Obeys the coordinator that has answered a registration. One that was known to sign must go on with the same key.
-    pub(crate) fn registered(&self, offered: Option<&str>, machine: &str) -> Result<(), KeyError> {
+    /// The key that is kept from a registration of before.
+    pub(crate) fn kept(&self) -> Result<Option<String>, KeyError> {
+        match std::fs::read_to_string(&self.file) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(KeyError::Kept { file: self.file.clone(), source }),
+        }
+    }
+
+    /// Obeys the coordinator that has answered a registration. One that was known to sign must go on with the same key, or with
+    /// one that this key has signed.
+    pub(crate) fn registered(
+        &self,
+        offered: Option<&str>,
+        proof: Option<&str>,
+        machine: &str,
+    ) -> Result<(), KeyError> {
         let bad = |source| KeyError::Kept { file: self.file.clone(), source };
-        let kept = match std::fs::read_to_string(&self.file) {
-            Ok(text) => Some(text.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(bad(error)),
-        };
-        match (kept, offered) {
+        match (self.kept()?, offered) {
             (None, None) => return Ok(()),
             (Some(kept), Some(offered)) if kept == offered => {}
+            (Some(kept), Some(offered)) if follows(&kept, offered, proof) => {
+                tracing::info!(
+                    before = kept,
+                    now = offered,
+                    "the coordinator has another key for its orders"
+                );
+                self.keep(offered).map_err(bad)?;
+            }
             (Some(_), offered) => {
                 let offered = offered.unwrap_or("none").to_owned();
                 return Err(KeyError::Another { offered, file: self.file.clone() });
@@ -198,17 +216,30 @@ impl Orders {
     }
 }
 
+/// Whether the key that is kept has signed the one that is offered.
+fn follows(kept: &str, offered: &str, proof: Option<&str>) -> bool {
+    let (Some(kept), Some(_), Some(proof)) = (key_of(kept), key_of(offered), proof.and_then(bytes_of)) else {
+        return false;
+    };
+    kept.verify_strict(&order::succession(offered), &Signature::from_bytes(&proof)).is_ok()
+}
+
 /// The key that is written so.
 fn key_of(text: &str) -> Option<VerifyingKey> {
+    VerifyingKey::from_bytes(&bytes_of(text)?).ok()
+}
+
+/// So many bytes, written in hexadecimal digits.
+fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
-    if digits.len() != 64 {
+    if digits.len() != 2 * N || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
-    let mut bytes = [0; 32];
+    let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
-    VerifyingKey::from_bytes(&bytes).ok()
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub struct BadOrderKey;
 #[derive(Clone)]
 pub struct OrderKey {
     key: Arc<SigningKey>,
+    /// The key before this one, which machines may know still.
+    before: Option<Arc<SigningKey>>,
     /// Whether attempts are taken as they are that have no seal.
     adopts: bool,
 }
@@ -42,7 +44,7 @@ impl OrderKey {
     /// Makes one of 32 random bytes.
     #[must_use]
     pub fn of(random: &[u8; 32]) -> OrderKey {
-        OrderKey { key: Arc::new(SigningKey::from_bytes(random)), adopts: false }
+        OrderKey { key: Arc::new(SigningKey::from_bytes(random)), before: None, adopts: false }
     }
 
     /// Reads one as [`OrderKey::secret`] writes it.
@@ -59,6 +61,20 @@ impl OrderKey {
     #[must_use]
     pub fn new_here(self) -> OrderKey {
         OrderKey { adopts: true, ..self }
+    }
+
+    /// This key after another, which vouches for it to machines that know that one, and has sealed what runs.
+    #[must_use]
+    pub fn after(self, before: OrderKey) -> OrderKey {
+        OrderKey { before: Some(before.key), adopts: false, ..self }
+    }
+
+    /// What the key of before says of this one to a machine that obeys `kept`, in hexadecimal digits.
+    pub(crate) fn proof(&self, kept: &str) -> Option<String> {
+        let before =
+            self.before.as_ref().filter(|before| hex::encode(before.verifying_key().to_bytes()) == kept)?;
+        let signature = before.sign(&buildlet_client::order::succession(&self.public()));
+        Some(hex::encode(signature.to_bytes()))
     }
 
     /// The secret, in hexadecimal digits.
@@ -86,8 +102,9 @@ impl OrderKey {
         if hex::decode_to_slice(seal, &mut bytes).is_err() {
             return false;
         }
-        let key = self.key.verifying_key();
-        key.verify_strict(sealed(attempt).as_bytes(), &Signature::from_bytes(&bytes)).is_ok()
+        let (text, seal) = (sealed(attempt), Signature::from_bytes(&bytes));
+        let mut keys = std::iter::once(&self.key).chain(&self.before);
+        keys.any(|key| key.verifying_key().verify_strict(text.as_bytes(), &seal).is_ok())
     }
 }
 
@@ -177,6 +194,8 @@ mod tests {
         ] {
             assert!(!key.holds(&forged), "{forged:?}");
         }
+        assert!(OrderKey::of(&[5; 32]).new_here().after(key.clone()).holds(&sealed));
+        assert!(!OrderKey::of(&[5; 32]).new_here().after(key.clone()).holds(&attempt()));
         assert!(key.clone().new_here().holds(&attempt()));
         assert!(!key.new_here().holds(&AttemptRow { seal: Some("00".into()), ..attempt() }));
     }

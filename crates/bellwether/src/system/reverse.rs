@@ -70,7 +70,9 @@ impl Takeover for Door {
                 Ok((registration, shown, version)) => {
                     let from = peer.ip().to_canonical().to_string();
                     let known = identified(&config, &identities, &reception, registration, shown, from).await;
-                    let fit = known.and_then(|registration| new_enough(&reception, registration, &version));
+                    let fit = known
+                        .and_then(|registration| new_enough(&reception, registration, &version))
+                        .and_then(|registration| obeys_us(&reception, registration));
                     match fit {
                         Ok(registration) => alone(&reception, registration).await,
                         Err(refused) => Err(refused),
@@ -154,6 +156,14 @@ fn new_enough(
     }
 }
 
+/// Whether a machine would start what this server orders.
+fn obeys_us(reception: &Reception, registration: Registration) -> Result<Registration, Refused> {
+    match reception.of_another_coordinator(&registration) {
+        Some(words) => Err(Refused(412, words)),
+        None => Ok(registration),
+    }
+}
+
 /// Whether no other process of the same machine is here.
 async fn alone(reception: &Reception, registration: Registration) -> Result<Registration, Refused> {
     match reception.doubled(&registration).await {
@@ -207,7 +217,8 @@ fn said(
     let name = text("x-go-builder-hostname").ok_or_else(|| bad("X-Go-Builder-Hostname is missing".into()))?;
     let host = text("x-go-host-type").ok_or_else(|| bad("X-Go-Host-Type is missing".into()))?;
     let instance = text("x-bellwether-instance");
-    let registration = Registration { host, name, instance, protocol, least: None, identity: None };
+    let obeys = text("x-bellwether-order-key");
+    let registration = Registration { host, name, instance, protocol, least: None, identity: None, obeys };
     let version = text("x-go-builder-version").unwrap_or_default();
     if headers.contains_key("x-bellwether-machine") {
         let secret = within("x-bellwether-machine", SECRET).unwrap_or_default();

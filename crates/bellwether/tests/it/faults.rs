@@ -4,6 +4,7 @@
 //! After each: one terminal outcome, every byte of the log once, no step run twice on a worker that lived on, every
 //! attempt visible, no process left over.
 
+mod another_key;
 mod bucket;
 mod database;
 mod disk;

@@ -30,7 +30,7 @@ fn signed(key: &SigningKey, order: &Order) -> Vec<u8> {
 
 fn agent(dir: &Path) -> Orders {
     let orders = Orders::new("i1", dir, Instant::now());
-    orders.registered(Some(&hex(coordinator().verifying_key().as_bytes())), "far/box").unwrap();
+    orders.registered(Some(&hex(coordinator().verifying_key().as_bytes())), None, "far/box").unwrap();
     orders
 }
 
@@ -93,9 +93,9 @@ async fn more_orders_than_can_be_remembered_are_not_obeyed() {
 async fn a_coordinator_with_another_key_or_none_is_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let unknown = Orders::new("i1", dir.path(), Instant::now());
-    unknown.registered(None, "far/box").unwrap();
+    unknown.registered(None, None, "far/box").unwrap();
     assert_eq!(unknown.admit(None, REQUEST), Ok(()));
-    assert!(matches!(unknown.registered(Some("no key"), "far/box"), Err(KeyError::NoKey(_))));
+    assert!(matches!(unknown.registered(Some("no key"), None, "far/box"), Err(KeyError::NoKey(_))));
     assert!(!unknown.wanted());
 
     let first = agent(dir.path());
@@ -104,12 +104,41 @@ async fn a_coordinator_with_another_key_or_none_is_another_one() {
     // Also after a restart.
     for agent in [first, Orders::new("i2", dir.path(), Instant::now())] {
         for offered in [Some(other.as_str()), None] {
-            let error = agent.registered(offered, "far/box").unwrap_err().to_string();
+            let error = agent.registered(offered, None, "far/box").unwrap_err().to_string();
             assert!(error.contains(FILE) && error.contains("remove"), "{error}");
         }
     }
     std::fs::remove_file(dir.path().join(FILE)).unwrap();
     let again = Orders::new("i2", dir.path(), Instant::now());
-    again.registered(Some(&other), "far/box").unwrap();
+    again.registered(Some(&other), None, "far/box").unwrap();
     assert_eq!(again.key(), Some(other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_followed_by_the_one_that_it_has_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = agent(dir.path());
+    let public = |seed: u8| hex(SigningKey::from_bytes(&[seed; 32]).verifying_key().as_bytes());
+    let proof = |by: &SigningKey, of: &str| hex(&by.sign(&order::succession(of)).to_bytes());
+    let new = public(8);
+    let good = proof(&coordinator(), &new);
+    let of_another = proof(&coordinator(), &public(9));
+    let by_another = proof(&SigningKey::from_bytes(&[8; 32]), &new);
+    let signed_as_order = hex(&coordinator().sign(&order::signed(new.as_bytes())).to_bytes());
+    for bad in [
+        of_another,
+        by_another,
+        signed_as_order,
+        good[2..].to_owned(),
+        format!("+{}", &good[1..]),
+        String::new(),
+    ] {
+        let error = agent.registered(Some(&new), Some(&bad), "far/box").unwrap_err().to_string();
+        assert!(error.contains("does not vouch"), "{error}");
+    }
+    assert_eq!(agent.kept().unwrap(), Some(hex(coordinator().verifying_key().as_bytes())));
+    agent.registered(Some(&new), Some(&good), "far/box").unwrap();
+    assert_eq!((agent.key(), agent.kept().unwrap()), (Some(new.clone()), Some(new)));
+    // What was signed with the key of before is nothing any more.
+    assert_eq!(agent.admit(Some(&signed(&coordinator(), &order("n1"))), REQUEST), Err(Refused::Signature));
 }

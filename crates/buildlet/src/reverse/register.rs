@@ -26,8 +26,11 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// The coordinator says every 30 s that it lives; a control connection on which it was silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(90);
 
-/// In the answer: the key with which the coordinator signs its orders. Our own, as the instance is.
+/// In the request: whose orders this machine obeys, if it knows. In the answer: the key with which the coordinator signs its
+/// orders. Our own, as the instance is.
 const ORDER_KEY: &str = "X-Bellwether-Order-Key";
+/// In the answer to a machine that obeys a key of before: that one's signature of the key.
+const ORDER_KEY_PROOF: &str = "X-Bellwether-Order-Key-Proof";
 
 /// Why the machine is not registered.
 #[derive(Debug, thiserror::Error)]
@@ -97,9 +100,9 @@ impl Machine {
                     Ended::Lasted(since.elapsed())
                 }
                 Err(RegisterError::Head(HeadError::Refused { status: status @ (400 | 412), body })) => {
-                    tracing::error!(coordinator, status, said = ?body, host = self.host_type,
-                        file = %self.credentials.file().display(),
-                        "the coordinator refuses this machine; put right {}, or the host's name", self.credentials.what());
+                    tracing::error!(coordinator, status, said = ?body, host = self.host_type, hostname = self.hostname,
+                        "the coordinator refuses this machine, which shows it {} in {}",
+                        self.credentials.what(), self.credentials.file().display());
                     Ended::Refused
                 }
                 Err(error @ (RegisterError::Credentials(_) | RegisterError::Orders(_))) => {
@@ -122,6 +125,7 @@ impl Machine {
     async fn register(&self) -> Result<Connection, RegisterError> {
         // Read each time: what is put right is taken without a restart.
         let shown = self.credentials.read()?;
+        let obeys = self.orders.kept()?;
         let version = ORIGINAL.to_string();
         let mut connection = self.dial.dial(Errand::Register).await?;
         let mut headers = vec![("X-Go-Host-Type", self.host_type.as_str())];
@@ -133,10 +137,11 @@ impl Machine {
             // Our own, by which our coordinator knows a process that has dialled before.
             ("X-Bellwether-Instance", self.instance.as_str()),
         ]);
+        headers.extend(obeys.as_deref().map(|key| (ORDER_KEY, key)));
         let opened = timeout(ANSWER, head::open(&mut connection, "/reverse", &headers));
         let answer = opened.await.map_err(|_late| RegisterError::NoAnswer)??;
         let machine = format!("{}/{}", self.host_type, self.hostname);
-        self.orders.registered(answer.header(ORDER_KEY), &machine)?;
+        self.orders.registered(answer.header(ORDER_KEY), answer.header(ORDER_KEY_PROOF), &machine)?;
         Ok(connection)
     }
 

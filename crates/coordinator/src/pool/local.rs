@@ -55,6 +55,9 @@ struct Kept {
     /// How it holds limits, as it says itself.
     #[serde(default)]
     limits: String,
+    /// Whose orders it obeys. A worker of a version that did not write it down has nothing here.
+    #[serde(default)]
+    order_key: Option<String>,
 }
 
 /// The local pool. Dropped, it leaves its buildlets running.
@@ -217,8 +220,14 @@ impl Inner {
         let folder = self.folder(name);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
         let started = start_time(pid).unwrap_or(0);
-        let mut kept =
-            Kept { host: host.to_owned(), pid, started, socket: self.socket(name), limits: String::new() };
+        let mut kept = Kept {
+            host: host.to_owned(),
+            pid,
+            started,
+            socket: self.socket(name),
+            limits: String::new(),
+            order_key: Some(self.config.order_key.clone()),
+        };
         let keep = |kept: &Kept| {
             let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
             // Whole or not at all: without it a live worker is taken for a dead one.
@@ -251,7 +260,13 @@ impl Inner {
         self.config.sockets.join(&id[id.len() - 12..])
     }
 
-    /// All workers that are alive; those from before are watched from now on, and what is left of dead ones is removed.
+    /// Whether a worker would start what this server orders. It has the key from its command line, for as long as it lives.
+    fn obeys_us(&self, kept: &Kept) -> bool {
+        kept.order_key.as_ref().is_none_or(|key| *key == self.config.order_key)
+    }
+
+    /// All workers that are alive; those from before are watched from now on, and what is left of dead ones, and of those that
+    /// obey another, is removed.
     fn list(self: &Arc<Self>) -> Vec<Machine> {
         let mut machines = Vec::new();
         let entries = std::fs::read_dir(&self.config.dir).into_iter().flatten().flatten();
@@ -260,7 +275,7 @@ impl Inner {
                 continue;
             };
             match kept(&entry.path()) {
-                Some(kept) if alive(&kept) => {
+                Some(kept) if alive(&kept) && self.obeys_us(&kept) => {
                     if self.watch(name, &kept.host) {
                         let inner = Arc::clone(self);
                         let kept = kept.clone();
@@ -271,6 +286,10 @@ impl Inner {
                 _ => {
                     let starting = self.watched.lock().is_ok_and(|watched| watched.contains_key(&name));
                     if !starting {
+                        if let Some(other) = kept(&entry.path()).filter(alive) {
+                            tracing::warn!(worker = %name, "a worker that obeys another order-key is ended");
+                            signal(&other, rustix::process::Signal::KILL);
+                        }
                         end_strays(&entry.path());
                         let _ = std::fs::remove_dir_all(entry.path());
                     }

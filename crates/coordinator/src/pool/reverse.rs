@@ -55,6 +55,8 @@ const PICKUP: &str = "/revdial";
 
 /// In the answer to a registration of ours: the key that orders are signed with.
 const ORDER_KEY: &str = "X-Bellwether-Order-Key";
+/// Beside it, for a machine that obeys the key of before: that one's signature of it.
+const ORDER_KEY_PROOF: &str = "X-Bellwether-Order-Key-Proof";
 
 /// How a machine speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub struct Registration {
     pub least: Option<u32>,
     /// Who it is, if it has a token of its own and not its host's key.
     pub identity: Option<Identity>,
+    /// The key whose orders it obeys, if it is an agent of ours that knows one, in hexadecimal digits.
+    pub obeys: Option<String>,
 }
 
 /// The reverse pool.
@@ -91,7 +95,7 @@ pub struct ReversePool {
 struct Inner {
     clock: SharedClock,
     /// What agents of ours are told to know orders by.
-    order_key: String,
+    order_key: OrderKey,
     sender: mpsc::Sender<PoolEvent>,
     table: Mutex<Table<Link>>,
     /// Counts what changes in the table.
@@ -162,7 +166,7 @@ impl ReversePool {
         let (sender, receiver) = mpsc::channel(256);
         let inner = Inner {
             clock,
-            order_key: order_key.public(),
+            order_key: order_key.clone(),
             sender,
             table: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -285,7 +289,13 @@ impl Reception {
     /// Answers a machine's registration, and has the machine until its connection ends. Returns why it did.
     pub async fn receive(&self, registration: Registration, mut connection: Box<dyn Connection>) -> String {
         let accepted = match registration.instance {
-            Some(_) => head::accept_with(&mut connection, &[(ORDER_KEY, &self.0.order_key)]).await,
+            Some(_) => {
+                let key = self.0.order_key.public();
+                let proof = registration.obeys.as_deref().and_then(|kept| self.0.order_key.proof(kept));
+                let mut headers = vec![(ORDER_KEY, key.as_str())];
+                headers.extend(proof.as_deref().map(|proof| (ORDER_KEY_PROOF, proof)));
+                head::accept_with(&mut connection, &headers).await
+            }
             None => head::accept(&mut connection).await.map_err(HeadError::from),
         };
         if let Err(error) = accepted {

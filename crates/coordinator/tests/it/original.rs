@@ -67,6 +67,7 @@ fn dial(far: &Far, reception: &Reception) -> JoinHandle<String> {
         protocol: Protocol::V2,
         least: None,
         identity: None,
+        obeys: None,
     };
     tokio::spawn(dialled(registration, Speaks::Original, far.socket.clone(), reception.clone()))
 }

@@ -107,6 +107,7 @@ impl Far {
             protocol: Protocol::V2,
             least: None,
             identity: self.identity.clone(),
+            obeys: None,
         }
     }
 

@@ -87,6 +87,7 @@ impl Machine {
             protocol: Protocol::V2,
             least: None,
             identity: None,
+            obeys: None,
         };
         let (ours, theirs) = tokio::io::duplex(ROOM);
         let at = reception.clone();

@@ -14,8 +14,8 @@ pub(super) const POINTS: &[&str] =
     &["machine_token", "machine_join", "machine_revoke", "set_aside", "resume"];
 
 /// A server with a host that machines dial in to.
-struct Joined {
-    world: World,
+pub(super) struct Joined {
+    pub(super) world: World,
     /// The machine, ended before the world goes.
     machine: Option<Child>,
 }
@@ -30,7 +30,7 @@ impl Drop for Joined {
 }
 
 impl Joined {
-    fn new(die_at: &str) -> Joined {
+    pub(super) fn new(die_at: &str) -> Joined {
         let mut world = World::new(&["true"]);
         let file = world.path("server.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -41,7 +41,7 @@ impl Joined {
     }
 
     /// Runs the command line; whether it did its work, and what it printed.
-    fn command(&mut self, arguments: &[&str]) -> (bool, String) {
+    pub(super) fn command(&mut self, arguments: &[&str]) -> (bool, String) {
         let url = format!("http://{}", self.world.server().address());
         let mut command = Command::new("timeout");
         command.args(["60", env!("CARGO_BIN_EXE_bellwether")]).args(arguments);
@@ -51,13 +51,13 @@ impl Joined {
     }
 
     /// Starts the server that died again, and waits until it answers.
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         self.world.await_death();
         self.world.launch(&[]);
         self.world.await_done();
     }
 
-    fn make_token(&mut self) -> (bool, String) {
+    pub(super) fn make_token(&mut self) -> (bool, String) {
         self.command(&["token", "create", "machine", "box", "--host", "far"])
     }
 
@@ -65,7 +65,7 @@ impl Joined {
         self.world.path("machine.log")
     }
 
-    fn start_machine(&mut self, token: &str) {
+    pub(super) fn start_machine(&mut self, token: &str) {
         let (file, log) = (self.world.path("token"), std::fs::File::create(self.log()).unwrap());
         std::fs::write(&file, token).unwrap();
         let url = format!("http://{}", self.world.server().address());
@@ -76,7 +76,7 @@ impl Joined {
         self.machine = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
-    fn logged(&self, words: &str) {
+    pub(super) fn logged(&self, words: &str) {
         let found = wait_for(words, LIMIT, || {
             Ok(std::fs::read_to_string(self.log()).unwrap_or_default().contains(words).then_some(()))
         });
@@ -84,7 +84,7 @@ impl Joined {
     }
 
     /// Waits until the machine can be given work.
-    fn is_idle(&self) {
+    pub(super) fn is_idle(&self) {
         let idle = wait_for("the machine", LIMIT, || {
             let Ok(status) = self.world.get("/api/v1/status") else { return Ok(None) };
             let workers = status["workers"].as_array().cloned().unwrap_or_default();
@@ -93,14 +93,14 @@ impl Joined {
         idle.unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.printed()));
     }
 
-    fn tokens(&mut self) -> Vec<Value> {
+    pub(super) fn tokens(&mut self) -> Vec<Value> {
         let (listed, text) = self.command(&["token", "list", "machine", "--json"]);
         assert!(listed, "{}", self.world.printed());
         serde_json::from_str(&text).unwrap()
     }
 
     /// How often something is in the audit log.
-    fn noted(&self, action: &str) -> usize {
+    pub(super) fn noted(&self, action: &str) -> usize {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
         command.args(["audit", "list", "--json", "--config"]).arg(self.world.path("server.toml"));
         let output = command.arg("--data").arg(self.world.data()).output().unwrap();

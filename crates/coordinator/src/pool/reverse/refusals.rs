@@ -29,6 +29,17 @@ impl Reception {
         Some(self.turn_away(registration, words))
     }
 
+    /// Notes that a machine obeys another coordinator, and returns the words for it; none if it obeys this one, will from its
+    /// registration on, or does not say.
+    pub fn of_another_coordinator(&self, registration: &Registration) -> Option<String> {
+        let kept = registration.obeys.as_deref()?;
+        let key = &self.0.order_key;
+        if kept == key.public() || key.proof(kept).is_some() {
+            return None;
+        }
+        Some(self.turn_away(registration, rules::of_another_coordinator(registration, kept, &key.public())))
+    }
+
     /// Whether a machine is here already as another process, which answers: then what only one machine knows was copied to
     /// another. Returns the words for it. Only one of the two has a place; the first, as long as it is there.
     pub async fn doubled(&self, registration: &Registration) -> Option<String> {

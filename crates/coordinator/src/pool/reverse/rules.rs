@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use buildenv::Config;
 
+use super::Registration;
 use super::table::Came;
 
 /// What a host asks.
@@ -58,6 +59,19 @@ impl Rules {
         }
         rule.is_some_and(|rule| !rule.keys).then(|| needs_token(host, name))
     }
+}
+
+/// What is said of a machine that obeys another key of orders than this server's.
+pub(super) fn of_another_coordinator(registration: &Registration, kept: &str, ours: &str) -> String {
+    let Registration { host, name, .. } = registration;
+    let short = |key: &str| key.chars().take(8).collect::<String>();
+    format!(
+        "machine {name:?} of host {host:?} obeys the orders of key {}, and this server signs with {}. If this is the server that \
+         it worked for, give that one its order-key back, from the backups; if it is another on purpose, remove order-key in the \
+         machine's state directory",
+        short(kept),
+        short(ours)
+    )
 }
 
 /// What a machine is told that is too old.

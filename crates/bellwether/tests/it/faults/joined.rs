@@ -41,7 +41,7 @@ impl Joined {
     }
 
     /// Runs the command line; whether it did its work, and what it printed.
-    pub(super) fn command(&mut self, arguments: &[&str]) -> (bool, String) {
+    fn command(&mut self, arguments: &[&str]) -> (bool, String) {
         let url = format!("http://{}", self.world.server().address());
         let mut command = Command::new("timeout");
         command.args(["60", env!("CARGO_BIN_EXE_bellwether")]).args(arguments);
@@ -51,7 +51,7 @@ impl Joined {
     }
 
     /// Starts the server that died again, and waits until it answers.
-    pub(super) fn again(&mut self) {
+    fn again(&mut self) {
         self.world.await_death();
         self.world.launch(&[]);
         self.world.await_done();
@@ -93,14 +93,14 @@ impl Joined {
         idle.unwrap_or_else(|error| panic!("{error:#}\n{}", self.world.printed()));
     }
 
-    pub(super) fn tokens(&mut self) -> Vec<Value> {
+    fn tokens(&mut self) -> Vec<Value> {
         let (listed, text) = self.command(&["token", "list", "machine", "--json"]);
         assert!(listed, "{}", self.world.printed());
         serde_json::from_str(&text).unwrap()
     }
 
     /// How often something is in the audit log.
-    pub(super) fn noted(&self, action: &str) -> usize {
+    fn noted(&self, action: &str) -> usize {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
         command.args(["audit", "list", "--json", "--config"]).arg(self.world.path("server.toml"));
         let output = command.arg("--data").arg(self.world.data()).output().unwrap();

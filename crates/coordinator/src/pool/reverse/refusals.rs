@@ -79,7 +79,7 @@ impl Reception {
         self.0.judge().await;
     }
 
-    /// The machines that were too old of late.
+    /// The machines that were turned away of late.
     #[must_use]
     pub fn turned_away(&self) -> Vec<TurnedAway> {
         self.0.table().turned_away(self.0.clock.now())

@@ -235,6 +235,11 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
+            Some(_) if cfg!(windows) => {
+                Err("there are no Unix sockets on Windows: listen on ADDRESS:PORT with \
+                 --password-file, or dial out with --reverse-type"
+                    .to_owned())
+            }
             Some("") => Err("unix: needs a path".to_owned()),
             Some(path) => Ok(Self::Unix(path.into())),
             None if text == "AUTO" => Ok(Self::Auto),

@@ -1,6 +1,6 @@
 //! Commands that belong to the agent and not to a connection.
 
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 mod attached;
 #[cfg_attr(windows, path = "exec/job.rs")]
 pub(crate) mod cgroup;
@@ -20,8 +20,8 @@ use tokio::sync::watch;
 
 use crate::wire::{ExecState, Limits, RunState};
 
-#[cfg(all(unix, feature = "ssh"))]
-pub(crate) use attached::{Attached, Streams, Wanted};
+#[cfg(feature = "ssh")]
+pub(crate) use attached::{Attached, Streams, TerminalEnd, Wanted};
 pub(crate) use launch::{Launch, home, job_environment, tmpdir};
 pub(crate) use supervise::{Waiter, process_state};
 pub(crate) use table::{Settings, StartError, Table};

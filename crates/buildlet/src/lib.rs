@@ -33,7 +33,7 @@ mod removal;
 mod reverse;
 mod sandbox;
 mod server;
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 mod ssh;
 mod start;
 mod sys;

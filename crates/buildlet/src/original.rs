@@ -25,7 +25,7 @@ pub(crate) use exec::exec;
 pub(crate) use files::{removeall, write};
 pub(crate) use halt::{Power, halt};
 pub(crate) use ls::ls;
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 pub(crate) use ls::rfc3339;
 pub(crate) use ssh::{Ssh, connect_ssh};
 

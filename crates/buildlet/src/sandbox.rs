@@ -45,7 +45,7 @@ pub(crate) struct Setup {
     pub(crate) dir: Option<PathBuf>,
     /// Where to leave the reason if it could not start.
     pub(crate) error_file: Option<PathBuf>,
-    /// Its standard input is a terminal, which becomes that of its session.
+    /// Its standard input is a terminal, which becomes that of its session; on Windows it tells of one, which the helper makes.
     pub(crate) terminal: bool,
 }
 
@@ -54,8 +54,11 @@ pub(crate) struct Setup {
 pub(crate) enum Role {
     /// The command that its arguments name.
     Command,
+    /// The shell that its first argument names, with the line that may be the second.
+    #[cfg(all(windows, feature = "ssh"))]
+    Shell,
     /// The server of a file transfer on its standard streams.
-    #[cfg(all(unix, feature = "ssh"))]
+    #[cfg(feature = "ssh")]
     Sftp,
 }
 
@@ -64,7 +67,9 @@ impl Role {
     pub(crate) fn argument(self) -> &'static str {
         match self {
             Self::Command => "--",
-            #[cfg(all(unix, feature = "ssh"))]
+            #[cfg(all(windows, feature = "ssh"))]
+            Self::Shell => "--shell",
+            #[cfg(feature = "ssh")]
             Self::Sftp => "--sftp",
         }
     }
@@ -161,8 +166,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ready.and_then(|()| enter(&setup)).and_then(|()| match action.as_deref().and_then(OsStr::to_str) {
             Some("--") => become_command(&rest),
             Some("--probe") => Ok(()),
-            #[cfg(all(unix, feature = "ssh"))]
-            Some("--sftp") => crate::ssh::sftp::serve(io::stdin().lock(), own_stdout()?),
+            #[cfg(all(windows, feature = "ssh"))]
+            Some("--shell") => system::become_shell(&setup, &rest),
+            #[cfg(feature = "ssh")]
+            Some("--sftp") => crate::ssh::sftp::serve(io::stdin().lock(), system::own_stdout()?),
             Some("--plant") => plant(&rest),
             Some("--look") => {
                 let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -183,13 +190,6 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(FAILED.unsigned_abs() as u8)
         }
     }
-}
-
-/// Standard output without a buffer that looks for ends of lines.
-#[cfg(all(unix, feature = "ssh"))]
-fn own_stdout() -> io::Result<std::fs::File> {
-    use std::os::fd::AsFd as _;
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
 /// Leaves behind what a careless job leaves behind, as a job: a file (its name is the first argument) in every

@@ -11,8 +11,13 @@ mod handler;
 mod input;
 mod severed;
 pub(crate) mod sftp;
+#[cfg_attr(unix, path = "ssh/shell/unix.rs")]
+#[cfg_attr(windows, path = "ssh/shell/windows.rs")]
+pub(crate) mod shell;
+#[cfg_attr(unix, path = "ssh/signals/unix.rs")]
+#[cfg_attr(windows, path = "ssh/signals/windows.rs")]
 mod signals;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::future::Future;
 use std::io;

@@ -3,24 +3,29 @@
 //! It starts through the same helper as any other, and its processes are found in the same way: whatever left its tree, its
 //! session or its terminal ends with it all the same.
 
+#[cfg_attr(unix, path = "attached/unix.rs")]
+#[cfg_attr(windows, path = "attached/windows.rs")]
+mod system;
+
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustix::process::{Gid, Pid, Signal, Uid, kill_process_group};
-use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::sandbox::{Role, Setup};
+use crate::sys::{Signal, pipe};
+use crate::wire::Limits;
 
+use super::cgroup;
 use super::launch::{Launch, job_environment};
 use super::supervise::Waiter;
 use super::table::Table;
-use super::tree;
+
+pub(crate) use system::TerminalEnd;
 
 /// A killed process is gone within this time, or the kernel holds it.
 const GONE: Duration = Duration::from_secs(5);
@@ -36,7 +41,7 @@ pub(crate) struct Wanted {
     /// Variables beside those that every job has.
     pub(crate) env: Vec<(String, String)>,
     /// The terminal it runs on, if it is to have one.
-    pub(crate) terminal: Option<OwnedFd>,
+    pub(crate) terminal: Option<TerminalEnd>,
 }
 
 /// Our ends of a command's pipes.
@@ -51,6 +56,8 @@ pub(crate) struct Attached {
     table: Arc<Table>,
     id: String,
     waiter: Waiter,
+    /// What holds its processes together, where every command has that.
+    group: Option<cgroup::Group>,
 }
 
 impl Attached {
@@ -60,14 +67,18 @@ impl Attached {
         let workdir = &settings.workdir;
         table.make_places()?;
         if let (Some(user), Some(terminal)) = (&settings.user, &wanted.terminal) {
-            // By its name as well, as programs open it that ask for a passphrase.
-            let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-            rustix::fs::fchown(terminal, Some(uid), Some(gid))?;
+            system::give(terminal, user)?;
         }
+        let group = if settings.limits.for_all() {
+            settings.limits.make(&format!("{}{}", settings.cgroup_prefix, wanted.id), &Limits::default())?
+        } else {
+            None
+        };
         let launch = Launch {
             reexec: &settings.reexec,
             setup: Setup {
                 namespaces: settings.namespaces,
+                cgroups: group.as_ref().map(cgroup::Group::joins).unwrap_or_default(),
                 terminal: wanted.terminal.is_some(),
                 user: settings.user.clone(),
                 ..Setup::default()
@@ -79,17 +90,17 @@ impl Attached {
         };
         let (child, streams) = match wanted.terminal {
             Some(terminal) => {
-                let (input, output) = (terminal.try_clone()?, terminal.try_clone()?);
-                (launch.spawn_on(input.into(), output.into(), terminal.into())?, None)
+                let [stdin, stdout, stderr] = system::streams(terminal)?;
+                (launch.spawn_on(stdin, stdout, stderr)?, None)
             }
             None => {
                 let (theirs_in, stdin) = io::pipe()?;
                 let (stdout, theirs_out) = io::pipe()?;
                 let (stderr, theirs_err) = io::pipe()?;
                 let streams = Streams {
-                    stdin: pipe::Sender::from_owned_fd(stdin.into())?,
-                    stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
-                    stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
+                    stdin: pipe::sender(stdin)?,
+                    stdout: pipe::receiver(stdout)?,
+                    stderr: pipe::receiver(stderr)?,
                 };
                 let theirs = [theirs_in.into(), theirs_out.into(), theirs_err.into()];
                 let [stdin, stdout, stderr]: [Stdio; 3] = theirs;
@@ -100,7 +111,7 @@ impl Attached {
         let waiter = Waiter::new(child)?;
         table.add_main(waiter.pid());
         table.attached().fetch_add(1, Ordering::Relaxed);
-        Ok((Self { table: Arc::clone(table), id: wanted.id, waiter }, streams))
+        Ok((Self { table: Arc::clone(table), id: wanted.id, waiter, group }, streams))
     }
 
     /// Returns when its first process has exited.
@@ -109,19 +120,14 @@ impl Attached {
     }
 
     /// Sends a signal to a group of its processes, its own by default.
-    pub(crate) fn signal(&self, group: Option<Pid>, signal: Signal) {
-        let own = Pid::from_raw(self.waiter.pid());
-        let Some(group) = group.or(own) else { return };
-        if kill_process_group(group, signal).is_err() {
-            // It has not made its group yet, or has ended.
-            tree::signal(self.waiter.pid(), signal);
-        }
+    pub(crate) fn signal(&self, group: Option<system::Group>, signal: Signal) {
+        system::signal(self.waiter.pid(), group, signal);
     }
 
     /// Ends all of it, and returns how its first process ended, if the system lets it end.
     pub(crate) async fn end(mut self) -> Option<ExitStatus> {
         let mut ended = Vec::new();
-        let members = || self.table.members(Some(self.waiter.pid()), &self.id, None);
+        let members = || self.table.members(Some(self.waiter.pid()), &self.id, self.group.as_ref());
         if !self.table.end_all(members, &mut ended).await {
             tracing::error!(id = %self.id, "some processes of a session do not end");
         }

@@ -170,7 +170,7 @@ impl Table {
     }
 
     /// The number of commands that belong to connections.
-    #[cfg(all(unix, feature = "ssh"))]
+    #[cfg(feature = "ssh")]
     pub(super) fn attached(&self) -> &AtomicUsize {
         &self.attached
     }

@@ -10,7 +10,7 @@ mod keys;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Agent;
 use crate::args::Args;
 use crate::http::{GoError, Token};
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 use crate::ssh::{Guest, Server};
 
 use super::{internal, require};
@@ -54,7 +54,7 @@ enum Way {
     /// To the sshd on a port of this machine, whose users' homes are in a directory.
     Sshd { port: u16, homes: Option<PathBuf> },
     /// To ourselves.
-    #[cfg(all(unix, feature = "ssh"))]
+    #[cfg(feature = "ssh")]
     Own(Arc<Server>),
 }
 
@@ -98,12 +98,12 @@ impl Ssh {
     }
 }
 
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 fn own() -> io::Result<Option<Way>> {
     Ok(Some(Way::Own(Arc::new(Server::new()?))))
 }
 
-#[cfg(not(all(unix, feature = "ssh")))]
+#[cfg(not(feature = "ssh"))]
 #[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
 fn own() -> io::Result<Option<Way>> {
     Ok(None)
@@ -169,7 +169,7 @@ pub(crate) async fn connect_ssh(
             let sshd = dial(*port).await?;
             sessions.tasks.spawn(tunnel(Arc::clone(&agent), room, upgrade, sshd, ousted));
         }
-        #[cfg(all(unix, feature = "ssh"))]
+        #[cfg(feature = "ssh")]
         Way::Own(server) => {
             let (user, key) = asked.ok_or_else(|| {
                 GoError::bad("requires X-Go-Ssh-User and X-Go-Authorized-Key: who comes, and with which key")
@@ -227,7 +227,7 @@ async fn tunnel(
 }
 
 /// Serves a guest on what becomes of a request.
-#[cfg(all(unix, feature = "ssh"))]
+#[cfg(feature = "ssh")]
 async fn serve(
     agent: Arc<Agent>,
     _room: OwnedSemaphorePermit,

@@ -115,3 +115,10 @@ pub(super) fn become_command(argv: &[OsString]) -> io::Result<()> {
     };
     Err(io::Error::new(error.kind(), text))
 }
+
+/// Standard output without a buffer that looks for ends of lines.
+#[cfg(feature = "ssh")]
+pub(super) fn own_stdout() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
-use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::sys::Signal;
 
 use super::input::Input;
 use super::terminal::Terminal;

@@ -1,7 +1,6 @@
 //! What runs on a channel: from its streams to the client, from the client to its streams, until it ends or has to.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -10,14 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::ChannelWriteHalf;
 use russh::server::{Handle, Msg};
-use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::exec::{Attached, Streams};
+use crate::sys::{ExitStatusExt as _, Signal, pipe};
 
 use super::input::Input;
 use super::signals;
@@ -48,7 +46,7 @@ pub(super) struct Command {
 /// What it reads from and writes to.
 pub(super) enum Face {
     Terminal(Arc<Terminal>),
-    Pipes(Streams),
+    Pipes(Box<Streams>),
 }
 
 impl Command {
@@ -69,8 +67,10 @@ impl Command {
                 () = &mut showing, if !shown => shown = true,
                 () = &mut feeding, if !fed => fed = true,
                 Some(signal) = self.signals.recv() => {
-                    let group = terminal.as_deref().and_then(Terminal::foreground);
-                    self.attached.signal(group, signal);
+                    match &terminal {
+                        Some(terminal) => terminal.signal(&self.attached, signal),
+                        None => self.attached.signal(None, signal),
+                    }
                 }
             }
         };
@@ -107,7 +107,10 @@ fn carriers<'a>(
 ) -> (impl Future<Output = ()> + 'a, impl Future<Output = ()> + 'a) {
     let (terminal, stdin, stdout, stderr) = match face {
         Face::Terminal(terminal) => (Some(terminal), None, None, None),
-        Face::Pipes(Streams { stdin, stdout, stderr }) => (None, Some(stdin), Some(stdout), Some(stderr)),
+        Face::Pipes(streams) => {
+            let Streams { stdin, stdout, stderr } = *streams;
+            (None, Some(stdin), Some(stdout), Some(stderr))
+        }
     };
     let screen = terminal.clone();
     let showing = async move {
@@ -209,7 +212,7 @@ async fn feed_terminal(input: &Input, terminal: &Terminal) -> io::Result<()> {
         terminal.write_all(&bytes).await?;
     }
     match terminal.end_of_file() {
-        Some(key) => terminal.write_all(&[key]).await,
+        Some(keys) => terminal.write_all(&keys).await,
         None => Ok(()),
     }
 }
@@ -228,7 +231,7 @@ async fn tell(
             told.map_err(|()| russh::Error::SendError)?;
         }
         None => {
-            let code = status.and_then(|status| status.code()).and_then(|code| u32::try_from(code).ok());
+            let code = status.and_then(|status| status.code()).map(i32::cast_unsigned);
             output.exit_status(code.unwrap_or(UNKNOWN)).await?;
         }
     }

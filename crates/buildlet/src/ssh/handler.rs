@@ -1,9 +1,7 @@
 //! What a client asks for, and what it gets.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
+use crate::environment::variable;
 use crate::exec::{Attached, Wanted};
 use crate::sandbox::Role;
+use crate::sys::program_in;
 
 use super::channel::{Channel, Running};
 use super::command::{Command, Face};
 use super::guest::Guest;
+use super::shell::{self, Shell};
 use super::signals;
 use super::terminal::{Size, Terminal};
 
@@ -99,27 +100,27 @@ impl Session {
         let Ok(_open) = self.agent.gate.try_read() else {
             return Err("this machine is being wiped".to_owned());
         };
-        let settings = &self.agent.table.settings;
-        let shell = settings.environment.get(OsStr::new("SHELL"));
-        let shell = shell.filter(|shell| !shell.is_empty()).cloned().unwrap_or_else(|| "/bin/sh".into());
-        let (role, argv) = match request {
-            Request::Shell => (Role::Command, vec![shell.clone()]),
+        let environment = &self.agent.table.settings.environment;
+        let channel = self.channels.get_mut(&id).ok_or("there is no such channel")?;
+        let Shell { role, argv, env } = match request {
+            Request::Shell => shell::run(environment, None)?,
             Request::Exec(line) if line.contains(&0) => return Err("the command holds a NUL".to_owned()),
             Request::Exec(line) => {
-                let path = settings.environment.get(OsStr::new("PATH"));
-                if is_old_scp(line) && !has_program(path, "scp") {
+                if is_old_scp(line) && !has_program(variable(environment, "PATH"), "scp") {
                     let text =
                         "this machine has no scp program, which scp -O needs; without -O it needs none";
                     return Err(text.to_owned());
                 }
-                (Role::Command, vec![shell.clone(), "-c".into(), OsString::from_vec(line.to_vec())])
+                shell::run(environment, Some(line))?
             }
-            Request::Subsystem("sftp") => (Role::Sftp, Vec::new()),
+            // What makes a terminal there has its standard input for itself.
+            Request::Subsystem("sftp") if cfg!(windows) && channel.terminal.is_some() => {
+                return Err("sftp runs on no terminal here".to_owned());
+            }
+            Request::Subsystem("sftp") => Shell { role: Role::Sftp, argv: Vec::new(), env: Vec::new() },
             Request::Subsystem(name) => return Err(format!("there is no subsystem {name:?}, only sftp")),
         };
-        let channel = self.channels.get_mut(&id).ok_or("there is no such channel")?;
-        let mut env = channel.environment();
-        env.push(("SHELL".to_owned(), shell.to_string_lossy().into_owned()));
+        let env = channel.environment().into_iter().chain(env).collect();
         let terminal = channel.terminal.clone();
         let theirs = terminal.as_ref().and_then(|terminal| terminal.take());
         self.begun += 1;
@@ -128,7 +129,7 @@ impl Session {
         let (attached, streams) =
             Attached::start(&self.agent.table, wanted).map_err(|error| error.to_string())?;
         let face = match (streams, terminal) {
-            (Some(streams), _) => Face::Pipes(streams),
+            (Some(streams), _) => Face::Pipes(Box::new(streams)),
             (None, Some(terminal)) => Face::Terminal(terminal),
             (None, None) => unreachable!("invariant: what has no terminal has pipes"),
         };
@@ -337,9 +338,8 @@ fn is_old_scp(line: &[u8]) -> bool {
 }
 
 fn has_program(path: Option<&OsString>, name: &str) -> bool {
-    let executable = |stat: std::fs::Metadata| stat.is_file() && stat.permissions().mode() & 0o111 != 0;
     path.is_some_and(|path| {
-        std::env::split_paths(path).any(|dir| std::fs::metadata(dir.join(name)).is_ok_and(executable))
+        std::env::split_paths(path).any(|dir| program_in(&dir, name, |_default| None).is_some())
     })
 }
 

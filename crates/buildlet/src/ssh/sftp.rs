@@ -7,6 +7,9 @@ mod answer;
 mod attributes;
 mod fields;
 mod files;
+#[cfg_attr(unix, path = "sftp/unix.rs")]
+#[cfg_attr(windows, path = "sftp/windows.rs")]
+mod system;
 
 use std::io::{self, Read, Write};
 

@@ -23,6 +23,8 @@ pub(crate) mod pipe {
     use std::io::{self, PipeReader};
 
     pub(crate) use tokio::net::unix::pipe::Receiver;
+    #[cfg(feature = "ssh")]
+    pub(crate) use tokio::net::unix::pipe::Sender;
 
     /// What a command may print before it waits for us, in bytes, where the system lets us say so.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -34,6 +36,12 @@ pub(crate) mod pipe {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _larger = rustix::pipe::fcntl_setpipe_size(&reader, ROOM);
         Receiver::from_owned_fd(reader.into())
+    }
+
+    /// Writes what goes through a pipe.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn sender(writer: io::PipeWriter) -> io::Result<Sender> {
+        Sender::from_owned_fd(writer.into())
     }
 }
 

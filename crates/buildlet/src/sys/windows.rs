@@ -1,5 +1,7 @@
 //! Windows, as much of it as the agent needs. It compiles, and was never run: see docs/BUILDLET.md.
 
+#[cfg(feature = "ssh")]
+pub(crate) mod console;
 mod errno;
 pub(crate) mod fd;
 pub(crate) mod fs;

@@ -3,6 +3,8 @@
 use std::fs::Metadata;
 use std::io;
 
+use crate::sys::Errno;
+
 use super::attributes;
 use super::fields::{Malformed, Packet};
 
@@ -60,8 +62,8 @@ impl From<Malformed> for Failure {
     }
 }
 
-impl From<rustix::io::Errno> for Failure {
-    fn from(error: rustix::io::Errno) -> Self {
+impl From<Errno> for Failure {
+    fn from(error: Errno) -> Self {
         Self::Io(error.into())
     }
 }

@@ -1,11 +1,11 @@
 //! What a file is said to be, and what it is told to become.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 
-use rustix::fs::{Timespec, Timestamps};
+use crate::sys::fs::{Timespec, Timestamps};
 
 use super::fields::{Fields, Malformed, Packet};
+use super::system;
 
 const SIZE: u32 = 1;
 const OWNER: u32 = 2;
@@ -61,31 +61,45 @@ impl Attributes {
     }
 }
 
+/// What there is to be said of a file.
+pub(super) struct Facts {
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    pub(super) names: u64,
+    pub(super) user: u32,
+    pub(super) group: u32,
+    /// When it was read and when it was written, in seconds since 1970.
+    pub(super) read: i64,
+    pub(super) written: i64,
+}
+
 /// Writes what a file is.
 pub(super) fn write(packet: Packet, file: &Metadata) -> Packet {
     // Times before 1970 and after 2106 have no place in this version.
     let time = |seconds: i64| u32::try_from(seconds.clamp(0, u32::MAX.into())).unwrap_or(0);
+    let file = system::facts(file);
     packet
         .u32(SIZE | OWNER | PERMISSIONS | TIMES)
-        .u64(file.size())
-        .u32(file.uid())
-        .u32(file.gid())
-        .u32(file.mode())
-        .u32(time(file.atime()))
-        .u32(time(file.mtime()))
+        .u64(file.size)
+        .u32(file.user)
+        .u32(file.group)
+        .u32(file.mode)
+        .u32(time(file.read))
+        .u32(time(file.written))
 }
 
 /// A line about a file, as `ls -l` has it, for people.
 pub(super) fn line(name: &str, file: &Metadata) -> String {
-    let written = crate::original::rfc3339(file.mtime());
+    let file = system::facts(file);
+    let written = crate::original::rfc3339(file.written);
     let written = written.get(..16).unwrap_or_default().replace('T', " ");
     format!(
         "{} {:>4} {:<8} {:<8} {:>10} {written} {name}",
-        letters(file.mode()),
-        file.nlink(),
-        file.uid(),
-        file.gid(),
-        file.size(),
+        letters(file.mode),
+        file.names,
+        file.user,
+        file.group,
+        file.size,
     )
 }
 

@@ -1,8 +1,9 @@
 //! The fields of a packet.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use std::borrow::Cow;
 use std::path::Path;
+
+use super::system;
 
 /// A packet that ends too early, or holds what no packet may.
 #[derive(Debug)]
@@ -40,12 +41,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A path; the empty one is where we are.
-    pub(super) fn path(&mut self) -> Result<&'a Path, Malformed> {
+    pub(super) fn path(&mut self) -> Result<Cow<'a, Path>, Malformed> {
         let bytes = self.bytes()?;
         if bytes.contains(&0) {
             return Err(Malformed);
         }
-        Ok(Path::new(OsStr::from_bytes(if bytes.is_empty() { b"." } else { bytes })))
+        system::path(if bytes.is_empty() { b"." } else { bytes }).ok_or(Malformed)
     }
 
     pub(super) fn handle(&mut self) -> Result<u32, Malformed> {

@@ -1,21 +1,17 @@
 //! What is asked of files, and done to them.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, Permissions, ReadDir};
+use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, fchown, lchown,
-    symlink,
-};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, futimens, utimensat};
+use crate::sys::FileExt as _;
+use crate::sys::fs::futimens;
 
 use super::answer::{self, Answer, Failure, Name};
 use super::attributes::Attributes;
 use super::fields::{Fields, Packet};
-use super::{LONGEST, MOST};
+use super::{LONGEST, MOST, system};
 
 /// Files and directories that are open at once.
 const HANDLES: usize = 128;
@@ -41,12 +37,12 @@ pub(super) struct Files {
 
 enum Open {
     File(File),
-    Directory { path: PathBuf, entries: ReadDir, begun: bool },
+    Directory { path: PathBuf, entries: Box<ReadDir>, begun: bool },
 }
 
 /// Whether a link is followed to what it names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Links {
+pub(super) enum Links {
     Follow,
     Keep,
 }
@@ -74,26 +70,26 @@ impl Files {
             6 => self.write(fields.handle()?, fields.u64()?, fields.bytes()?),
             7 => Ok(Answer::Attributes(fs::symlink_metadata(fields.path()?)?)),
             8 => Ok(Answer::Attributes(self.file(fields.handle()?)?.metadata()?)),
-            9 => change(fields.path()?, &Attributes::read(fields)?, Links::Follow),
+            9 => change(&fields.path()?, &Attributes::read(fields)?, Links::Follow),
             10 => {
                 let handle = fields.handle()?;
                 change_open(self.file(handle)?, &Attributes::read(fields)?)
             }
-            11 => self.open_directory(fields.path()?),
+            11 => self.open_directory(&fields.path()?),
             12 => self.list(fields.handle()?),
-            13 => done(fs::remove_file(fields.path()?)),
+            13 => done(system::remove_file(&fields.path()?)),
             14 => {
                 let path = fields.path()?;
                 let mode = Attributes::read(fields)?.permissions.unwrap_or(0o777);
-                done(fs::DirBuilder::new().mode(mode).create(path))
+                done(system::make_directory(&path, mode))
             }
             15 => done(fs::remove_dir(fields.path()?)),
-            16 => one_name(real(fields.path()?)?),
+            16 => Ok(one_name(&real(&fields.path()?)?)),
             17 => Ok(Answer::Attributes(fs::metadata(fields.path()?)?)),
-            18 => rename(fields.path()?, fields.path()?),
-            19 => one_name(fs::read_link(fields.path()?)?),
+            18 => rename(&fields.path()?, &fields.path()?),
+            19 => Ok(one_name(&fs::read_link(fields.path()?)?)),
             // First what it leads to: every implementation has it so, whatever the draft says.
-            20 => done(symlink(fields.path()?, fields.path()?)),
+            20 => done(system::symlink(&fields.path()?, &fields.path()?)),
             200 => self.extended(fields),
             kind => Err(Failure::Unknown(kind.to_string())),
         }
@@ -104,7 +100,7 @@ impl Files {
             b"posix-rename@openssh.com" => done(fs::rename(fields.path()?, fields.path()?)),
             b"hardlink@openssh.com" => done(fs::hard_link(fields.path()?, fields.path()?)),
             b"fsync@openssh.com" => done(self.file(fields.handle()?)?.sync_all()),
-            b"lsetstat@openssh.com" => change(fields.path()?, &Attributes::read(fields)?, Links::Keep),
+            b"lsetstat@openssh.com" => change(&fields.path()?, &Attributes::read(fields)?, Links::Keep),
             b"limits@openssh.com" => {
                 Ok(Answer::Limits { packet: LONGEST as u64, data: MOST as u64, handles: HANDLES as u64 })
             }
@@ -137,7 +133,8 @@ impl Files {
         let attributes = Attributes::read(fields)?;
         let has = |flag: u32| flags & flag != 0;
         let mut options = OpenOptions::new();
-        options.read(has(1)).mode(attributes.permissions.unwrap_or(0o666));
+        options.read(has(1));
+        system::with_mode(&mut options, attributes.permissions.unwrap_or(0o666));
         if has(4) {
             options.append(true);
         } else {
@@ -156,7 +153,7 @@ impl Files {
 
     fn read(&self, handle: u32, from: u64, length: u32) -> Result<Answer, Failure> {
         let mut data = vec![0; usize::try_from(length).unwrap_or(MOST).min(MOST)];
-        let read = self.file(handle)?.read_at(&mut data, from)?;
+        let read = system::read_at(self.file(handle)?, &mut data, from)?;
         data.truncate(read);
         if data.is_empty() && length > 0 { Err(Failure::End) } else { Ok(Answer::Data(data)) }
     }
@@ -167,7 +164,8 @@ impl Files {
 
     fn open_directory(&mut self, path: &Path) -> Result<Answer, Failure> {
         self.keep(|| {
-            Ok(Open::Directory { path: path.to_owned(), entries: fs::read_dir(path)?, begun: false })
+            let entries = Box::new(fs::read_dir(path)?);
+            Ok(Open::Directory { path: path.to_owned(), entries, begun: false })
         })
     }
 
@@ -184,7 +182,7 @@ impl Files {
         for entry in entries.by_ref().take(ENTRIES) {
             let entry = entry?;
             // It may be gone already; then its name is all there is.
-            names.push(Name { name: entry.file_name().into_vec(), file: entry.metadata().ok() });
+            names.push(Name { name: system::name(&entry.file_name()), file: entry.metadata().ok() });
         }
         if names.is_empty() { Err(Failure::End) } else { Ok(Answer::Names(names)) }
     }
@@ -194,8 +192,8 @@ fn done(result: io::Result<()>) -> Result<Answer, Failure> {
     Ok(result.map(|()| Answer::Done)?)
 }
 
-fn one_name(path: PathBuf) -> Result<Answer, Failure> {
-    Ok(Answer::Names(vec![Name { name: path.into_os_string().into_vec(), file: None }]))
+fn one_name(path: &Path) -> Answer {
+    Answer::Names(vec![Name { name: system::path_name(path), file: None }])
 }
 
 /// The path from the root, without links; its last part need not be there.
@@ -203,7 +201,7 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let Some(name) = path.file_name() else { return Err(error) };
-            let parent = path.parent().filter(|parent| !parent.as_os_str().as_bytes().is_empty());
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             Ok(parent.unwrap_or(Path::new(".")).canonicalize()?.join(name))
         }
         real => real,
@@ -229,17 +227,13 @@ fn change(path: &Path, attributes: &Attributes, links: Links) -> Result<Answer, 
         if links == Links::Keep && path.symlink_metadata()?.is_symlink() {
             return Err(Failure::Refused("a link has no mode to change"));
         }
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        system::set_mode(path, mode)?;
     }
     if let Some(times) = attributes.timestamps() {
-        let flags = if links == Links::Keep { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
-        utimensat(CWD, path, &times, flags)?;
+        system::set_times(path, &times, links)?;
     }
     if let Some((user, group)) = attributes.owner {
-        match links {
-            Links::Follow => chown(path, Some(user), Some(group))?,
-            Links::Keep => lchown(path, Some(user), Some(group))?,
-        }
+        system::set_owner(path, user, group, links)?;
     }
     Ok(Answer::Done)
 }
@@ -249,13 +243,13 @@ fn change_open(file: &File, attributes: &Attributes) -> Result<Answer, Failure> 
         file.set_len(size)?;
     }
     if let Some(mode) = attributes.permissions {
-        file.set_permissions(Permissions::from_mode(mode))?;
+        system::set_mode_of(file, mode)?;
     }
     if let Some(times) = attributes.timestamps() {
         futimens(file, &times)?;
     }
     if let Some((user, group)) = attributes.owner {
-        fchown(file, Some(user), Some(group))?;
+        system::set_owner_of(file, user, group)?;
     }
     Ok(Answer::Done)
 }

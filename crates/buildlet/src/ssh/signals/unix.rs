@@ -1,10 +1,11 @@
 //! Signals by SSH's names for them (RFC 4254, 6.10).
 
 use russh::Sig;
-use rustix::process::Signal;
+
+use crate::sys::Signal;
 
 /// Finds what a client asks for; none, if it is nothing that is sent to a command.
-pub(super) fn wanted(name: &Sig) -> Option<Signal> {
+pub(in crate::ssh) fn wanted(name: &Sig) -> Option<Signal> {
     Some(match name {
         Sig::ABRT => Signal::ABORT,
         Sig::ALRM => Signal::ALARM,
@@ -24,7 +25,7 @@ pub(super) fn wanted(name: &Sig) -> Option<Signal> {
 }
 
 /// Names what has ended a command, by its number.
-pub(super) fn named(number: i32) -> Sig {
+pub(in crate::ssh) fn named(number: i32) -> Sig {
     match Signal::from_named_raw(number) {
         Some(Signal::ABORT) => Sig::ABRT,
         Some(Signal::ALARM) => Sig::ALRM,

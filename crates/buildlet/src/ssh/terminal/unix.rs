@@ -1,4 +1,4 @@
-//! A terminal for a session: its two ends, its size and how it treats what is typed.
+//! A pseudo-terminal: its two ends, its size and how it treats what is typed.
 
 mod modes;
 
@@ -8,19 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use russh::Pty;
 use rustix::io::Errno;
-use rustix::process::Pid;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// The size of a terminal as a client tells it, in characters and in pixels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) columns: u32,
-    pub(super) rows: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
-}
+use super::Size;
+use crate::exec::{Attached, TerminalEnd};
+use crate::sys::Signal;
 
 impl From<Size> for Winsize {
     fn from(size: Size) -> Self {
@@ -35,14 +29,14 @@ impl From<Size> for Winsize {
 }
 
 /// A terminal; the command's end is there until a command takes it.
-pub(super) struct Terminal {
+pub(in crate::ssh) struct Terminal {
     ours: AsyncFd<OwnedFd>,
-    theirs: Mutex<Option<OwnedFd>>,
+    theirs: Mutex<Option<TerminalEnd>>,
 }
 
 impl Terminal {
     /// Makes one of this size, which behaves as the client's does.
-    pub(super) fn open(size: Size, modes: &[(Pty, u32)]) -> io::Result<Self> {
+    pub(in crate::ssh) fn open(size: Size, modes: &[(Pty, u32)]) -> io::Result<Self> {
         let (ours, theirs) = pair()?;
         tcsetwinsize(&theirs, size.into())?;
         modes::set(&theirs, modes)?;
@@ -56,29 +50,29 @@ impl Terminal {
     }
 
     /// The command's end, once.
-    pub(super) fn take(&self) -> Option<OwnedFd> {
+    pub(in crate::ssh) fn take(&self) -> Option<TerminalEnd> {
         self.theirs.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Changes its size; who runs on it hears of it.
-    pub(super) fn resize(&self, size: Size) -> io::Result<()> {
+    pub(in crate::ssh) fn resize(&self, size: Size) -> io::Result<()> {
         Ok(tcsetwinsize(self.ours.get_ref(), size.into())?)
     }
 
-    /// The processes that what is typed goes to.
-    pub(super) fn foreground(&self) -> Option<Pid> {
-        tcgetpgrp(self.ours.get_ref()).ok()
+    /// Sends a signal to the processes that what is typed goes to.
+    pub(in crate::ssh) fn signal(&self, attached: &Attached, signal: Signal) {
+        attached.signal(tcgetpgrp(self.ours.get_ref()).ok(), signal);
     }
 
     /// What is typed to say that there is no more, if the terminal reads lines.
-    pub(super) fn end_of_file(&self) -> Option<u8> {
+    pub(in crate::ssh) fn end_of_file(&self) -> Option<[u8; 1]> {
         let attributes = tcgetattr(self.ours.get_ref()).ok()?;
         let lines = attributes.local_modes.contains(LocalModes::ICANON);
-        lines.then(|| attributes.special_codes[SpecialCodeIndex::VEOF])
+        lines.then(|| [attributes.special_codes[SpecialCodeIndex::VEOF]])
     }
 
     /// Reads what is shown on it; nothing at the end.
-    pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(in crate::ssh) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = |fd: &OwnedFd| rustix::io::read(fd, &mut *buffer).map_err(io::Error::from);
         match self.ours.async_io(Interest::READABLE, read).await {
             // How Linux says that nobody has the other end.
@@ -88,7 +82,7 @@ impl Terminal {
     }
 
     /// Types.
-    pub(super) async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
+    pub(in crate::ssh) async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let write = |fd: &OwnedFd| rustix::io::write(fd, data).map_err(io::Error::from);
             let written = self.ours.async_io(Interest::WRITABLE, write).await?;

@@ -253,7 +253,7 @@ fn at(path: PathBuf, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 /// A mode as Go makes one up here.
-fn stat_of(stat: &Metadata, links: u64) -> Stat {
+pub(crate) fn stat_of(stat: &Metadata, links: u64) -> Stat {
     let write = if stat.file_attributes() & FILE_ATTRIBUTE_READONLY != 0 { 0o444 } else { 0o666 };
     let st_mode = if stat.is_symlink() {
         FileType::Symlink.bits() | 0o777

@@ -1,8 +1,17 @@
-//! Our ends of pipes to commands. Nobody can be told here when there is something to read, so a thread reads.
+//! Our ends of pipes to commands. Nobody can be told here when there is something to read or room to write, so a thread does it.
 
 use std::io::{self, PipeReader, Read as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{Mutex, mpsc};
+
+#[cfg(feature = "ssh")]
+mod sender;
+
+#[cfg(feature = "ssh")]
+pub(crate) use sender::{Sender, sender};
 
 /// What is read at once, in bytes.
 const CHUNK: usize = 64 << 10;
@@ -81,5 +90,24 @@ impl Receiver {
         let read = io::Read::read(&mut state.piece.get(state.at..).unwrap_or_default(), buffer)?;
         state.at += read;
         Ok(read)
+    }
+}
+
+impl AsyncRead for Receiver {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let state = self.0.get_mut();
+        if state.at == state.piece.len() && !state.ended {
+            let next = ready!(state.pieces.poll_recv(cx));
+            state.take(next)?;
+        }
+        let rest = state.piece.get(state.at..).unwrap_or_default();
+        let read = rest.len().min(buffer.remaining());
+        buffer.put_slice(rest.get(..read).unwrap_or_default());
+        state.at += read;
+        Poll::Ready(Ok(()))
     }
 }

@@ -39,6 +39,9 @@ const MOST: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::upper_case_acronyms, reason = "the names that everybody knows")]
 pub(crate) enum Signal {
+    /// To leave what it does, which a terminal has a key for.
+    #[cfg(feature = "ssh")]
+    INT,
     /// To end.
     TERM,
     /// To end at once.
@@ -55,6 +58,8 @@ impl Signal {
     /// Its number on Unix.
     pub(crate) const fn as_raw(self) -> i32 {
         match self {
+            #[cfg(feature = "ssh")]
+            Self::INT => 2,
             Self::KILL => 9,
             Self::TERM => 15,
             Self::CONT => 18,

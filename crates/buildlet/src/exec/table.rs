@@ -413,13 +413,14 @@ impl Table {
     /// Forgets every command with its output; they must have ended.
     pub(crate) fn forget_commands(&self) -> io::Result<()> {
         let mut execs = self.lock();
-        for exec in execs.values() {
-            match std::fs::remove_dir_all(&exec.dir) {
+        // A file that is open keeps its directory on some systems. What is left by a failure goes with the next call.
+        execs.clear();
+        for entry in std::fs::read_dir(&self.root)? {
+            match std::fs::remove_dir_all(entry?.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        execs.clear();
         Ok(())
     }
 }

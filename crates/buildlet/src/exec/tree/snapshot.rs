@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::windows::io::{AsHandle as _, OwnedHandle};
 use std::process::Child;
 use std::time::Duration;
 
@@ -120,17 +121,15 @@ pub(crate) fn boot_id() -> String {
 }
 
 /// Says when a child exits; it can then still be looked at.
-pub(crate) struct Exits(u32);
+pub(crate) struct Exits(OwnedHandle);
 
 impl Exits {
-    #[expect(clippy::unnecessary_wraps, reason = "the other systems' can fail")]
     pub(crate) fn of(child: &Child) -> io::Result<Self> {
-        Ok(Self(child.id()))
+        Ok(Self(child.as_handle().try_clone_to_owned()?))
     }
 
     pub(crate) async fn wait(&self) {
-        // Its number is its own for as long as the child's handle is open, which is longer than this.
-        while process::used(self.0).is_some_and(|used| used.lives) {
+        while !process::has_ended(self.0.as_handle()) {
             tokio::time::sleep(EACH).await;
         }
     }

@@ -4,11 +4,12 @@
 use std::ffi::OsStr;
 use std::io;
 use std::mem::size_of;
-use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
+use std::os::windows::io::{AsRawHandle as _, BorrowedHandle, FromRawHandle as _, OwnedHandle};
 use std::ptr::{from_mut, from_ref, null, null_mut};
 
 use windows_sys::Win32::Foundation::{
-    FILETIME, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation, WAIT_TIMEOUT,
+    FILETIME, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation, WAIT_OBJECT_0,
+    WAIT_TIMEOUT,
 };
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
@@ -151,6 +152,12 @@ pub(crate) fn used(pid: u32) -> Option<Used> {
     // In units of 100 ns.
     let cpu_ms = (whole(kernel) + whole(user)) / 10_000;
     Some(Used { start: whole(start), cpu_ms, rss_bytes: memory.WorkingSetSize as u64, lives })
+}
+
+/// Whether a process has ended, so that its code is what it will be.
+pub(crate) fn has_ended(process: BorrowedHandle<'_>) -> bool {
+    // SAFETY: the handle is open while it is borrowed, and is only asked.
+    unsafe { WaitForSingleObject(process.as_raw_handle(), 0) == WAIT_OBJECT_0 }
 }
 
 /// Keeps the standard streams of this process from being inherited by themselves.

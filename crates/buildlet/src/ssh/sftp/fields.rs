@@ -42,11 +42,19 @@ impl<'a> Fields<'a> {
 
     /// A path; the empty one is where we are.
     pub(super) fn path(&mut self) -> Result<Cow<'a, Path>, Malformed> {
-        let bytes = self.bytes()?;
-        if bytes.contains(&0) {
-            return Err(Malformed);
-        }
+        let bytes = self.text()?;
         system::path(if bytes.is_empty() { b"." } else { bytes }).ok_or(Malformed)
+    }
+
+    /// What a link leads to.
+    pub(super) fn target(&mut self) -> Result<Cow<'a, Path>, Malformed> {
+        let bytes = self.text()?;
+        system::target(if bytes.is_empty() { b"." } else { bytes }).ok_or(Malformed)
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], Malformed> {
+        let bytes = self.bytes()?;
+        if bytes.contains(&0) { Err(Malformed) } else { Ok(bytes) }
     }
 
     pub(super) fn handle(&mut self) -> Result<u32, Malformed> {

@@ -89,7 +89,7 @@ impl Files {
             18 => rename(&fields.path()?, &fields.path()?),
             19 => Ok(one_name(&fs::read_link(fields.path()?)?)),
             // First what it leads to: every implementation has it so, whatever the draft says.
-            20 => done(system::symlink(&fields.path()?, &fields.path()?)),
+            20 => done(system::symlink(&fields.target()?, &fields.path()?)),
             200 => self.extended(fields),
             kind => Err(Failure::Unknown(kind.to_string())),
         }

@@ -25,6 +25,9 @@ pub(super) fn path(bytes: &[u8]) -> Option<Cow<'_, Path>> {
     Some(Cow::Borrowed(Path::new(OsStr::from_bytes(bytes))))
 }
 
+/// What a client says that a link leads to.
+pub(super) use path as target;
+
 /// A path as a client is told it.
 pub(super) fn path_name(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()

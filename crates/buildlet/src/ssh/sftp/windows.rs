@@ -13,19 +13,43 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 
 use crate::sys::fs::{
-    AtFlags, Mode, OFlags, Timestamps, fchmod, futimens, mkdirat, open, stat_of, symlinkat, unlinkat,
+    AtFlags, Mode, OFlags, Timestamps, fchmod, futimens, mkdirat, open, stat_of, symlinkat, unlinkat, whole,
 };
 
 use super::attributes::Facts;
 use super::files::Links;
 
-/// The path that a client means; none, if it is no text.
+/// The path that a client means, as no name in it is that of a device; none, if it is no text or leads nowhere.
 pub(super) fn path(bytes: &[u8]) -> Option<Cow<'_, Path>> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let on_drive = text.strip_prefix('/').filter(|rest| has_drive(rest)).unwrap_or(text);
-    // A drive alone would be where we are on it.
-    let end = if has_drive(on_drive) && on_drive.len() == 2 { "\\" } else { "" };
-    Some(Cow::Owned(PathBuf::from(format!("{}{end}", on_drive.replace('/', "\\")))))
+    let mut parts = text.split(['/', '\\']).filter(|part| !part.is_empty());
+    let on_drive = text.strip_prefix(['/', '\\']).filter(|rest| has_drive(rest)).unwrap_or(text);
+    let mut path = if has_drive(on_drive) {
+        PathBuf::from(format!(r"\\?\{}\", parts.next()?))
+    } else if text.starts_with("//") || text.starts_with(r"\\") {
+        let server = parts.next().filter(|server| !matches!(*server, "." | "?"))?;
+        PathBuf::from(format!(r"\\?\UNC\{server}\{}\", parts.next()?))
+    } else {
+        let here = whole(&std::env::current_dir().ok()?).ok()?;
+        let rooted = text.starts_with(['/', '\\']);
+        if rooted { here.ancestors().last()?.to_owned() } else { here }
+    };
+    // Not by the system, which knows none of these in such a path.
+    for part in parts {
+        match part {
+            "." => {}
+            ".." => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    Some(Cow::Owned(path))
+}
+
+/// What a client says that a link leads to.
+pub(super) fn target(bytes: &[u8]) -> Option<Cow<'_, Path>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let plain = text.strip_prefix('/').filter(|rest| has_drive(rest)).unwrap_or(text);
+    Some(Cow::Borrowed(Path::new(plain)))
 }
 
 /// Whether a text begins with the name of a drive.

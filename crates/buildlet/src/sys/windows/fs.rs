@@ -187,7 +187,7 @@ impl DirEntry {
 }
 
 /// A path that means what it says: without the names of devices, and as long as it likes.
-fn whole(path: &Path) -> Result<PathBuf, Errno> {
+pub(crate) fn whole(path: &Path) -> Result<PathBuf, Errno> {
     let path = std::path::absolute(path)?;
     let text = path.to_str().ok_or(Errno::NONAME)?;
     Ok(match text.strip_prefix(r"\\") {

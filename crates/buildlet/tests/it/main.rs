@@ -23,4 +23,6 @@ mod restart;
 mod reverse;
 #[cfg(feature = "ssh")]
 mod ssh;
+#[cfg(feature = "ssh")]
+mod wine;
 mod wire;

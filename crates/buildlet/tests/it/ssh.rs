@@ -1,6 +1,6 @@
 //! The agent's own SSH server, by OpenSSH's programs and by a client that asks for what they never would.
 
-mod client;
+pub mod client;
 mod commands;
 mod ends;
 mod files;

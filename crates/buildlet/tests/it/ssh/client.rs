@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use russh::client::{AuthResult, Config, Handle, Handler, Msg, connect_stream};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::guest::{enter, request};
@@ -26,9 +27,16 @@ impl Handler for Trusting {
 
 /// Comes to an agent that lets in one key, with another or the same; says what came of it.
 pub async fn knock(agent: &Agent, told: &Path, own: &Path) -> (Handle<Trusting>, AuthResult) {
+    knock_at(UnixStream::connect(agent.socket()).await.unwrap(), told, own).await
+}
+
+async fn knock_at<S>(stream: S, told: &Path, own: &Path) -> (Handle<Trusting>, AuthResult)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let told = std::fs::read_to_string(told.with_extension("pub")).unwrap();
     let own = PrivateKey::from_openssh(std::fs::read(own).unwrap()).unwrap();
-    let stream = enter(UnixStream::connect(agent.socket()).await.unwrap(), &request(&told, "")).await;
+    let stream = enter(stream, &request(&told, "")).await;
     let mut session = connect_stream(Arc::new(Config::default()), stream, Trusting).await.unwrap();
     let key = PrivateKeyWithHashAlg::new(Arc::new(own), None);
     let result = session.authenticate_publickey("anybody", key).await.unwrap();
@@ -37,7 +45,12 @@ pub async fn knock(agent: &Agent, told: &Path, own: &Path) -> (Handle<Trusting>,
 
 impl Client {
     pub async fn enter(agent: &Agent, key: &Path) -> Self {
-        let (session, result) = knock(agent, key, key).await;
+        Self::by(UnixStream::connect(agent.socket()).await.unwrap(), key).await
+    }
+
+    /// On a connection to an agent.
+    pub async fn by<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, key: &Path) -> Self {
+        let (session, result) = knock_at(stream, key, key).await;
         assert!(result.success(), "{result:?}");
         Self(session)
     }

@@ -35,6 +35,19 @@ pub struct Args {
     /// Link also what is only checked, where a compiler for it is here
     #[arg(long)]
     link: bool,
+    /// Link also what is for Windows, and run its tests by Wine
+    #[arg(long)]
+    wine: bool,
+}
+
+impl Args {
+    fn links(&self, target: &Target) -> bool {
+        self.link || self.wines(target)
+    }
+
+    fn wines(&self, target: &Target) -> bool {
+        self.wine && target.triple.contains("windows")
+    }
 }
 
 /// What became of one target.
@@ -52,6 +65,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // What can't be installed is said below, beside the target that was not linked or not run for want of it.
     if let Err(why) = setup::ensure("targets") {
         eprintln!("{why:#}");
+    }
+    if args.wine {
+        setup::ensure("wine")?;
     }
     let wanted = |target: &&Target| {
         args.only.is_empty() || args.only.iter().any(|part| target.triple.contains(part.as_str()))
@@ -87,7 +103,7 @@ fn one(target: &Target, args: &Args) -> Result<Came> {
     tools::standard_library(target.triple).context("its standard library can't be had")?;
     let (compiler, linker, runner) = match target.asked {
         Asked::Link { compiler, linker, runner } => (compiler, linker, Some(runner)),
-        Asked::Check { linked_by: Some(compiler) } if args.link => (compiler, None, None),
+        Asked::Check { linked_by: Some(compiler) } if args.links(target) => (compiler, None, None),
         Asked::Check { .. } => {
             check(target)?;
             return Ok(Came { what: "checked", more: String::new() });
@@ -102,6 +118,9 @@ fn one(target: &Target, args: &Args) -> Result<Came> {
     let program = link(target, compiler, linker, &args.profile)?;
     let size = std::fs::metadata(&program)?.len();
     let size = format!("{}.{} MB by profile {}", size / 1_000_000, size / 100_000 % 10, args.profile);
+    if args.wines(target) {
+        return Ok(Came { what: "run", more: format!("{size}; {}", by_wine(&program)?) });
+    }
     let Some(runner) = runner else { return Ok(Came { what: "linked", more: size }) };
     match tools::how_to_run(runner) {
         Ok(prefix) => {
@@ -148,6 +167,21 @@ fn cargo(verb: &str, target: &Target) -> Command {
         .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .current_dir(metadata::root());
     command
+}
+
+/// Runs the tests that there are of the agent for Windows.
+fn by_wine(program: &Path) -> Result<&'static str> {
+    let mut command = process::cargo();
+    command
+        .args(["test", "--quiet", "--locked", "--package", "buildlet", "--test", "it"])
+        .args(["--", "--nocapture", "wine::"])
+        .env("BELLWETHER_WINDOWS_BUILDLET", program)
+        .current_dir(metadata::root());
+    let said = process::output(&mut command, LIMIT)?;
+    if !said.contains("1 passed") {
+        bail!("its tests did not run:\n{said}");
+    }
+    Ok("its tests passed under Wine")
 }
 
 /// What the program says of itself, which it must say of the agent's version.

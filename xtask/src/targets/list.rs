@@ -103,7 +103,7 @@ pub(super) const TARGETS: &[Target] = &[
         triple: "x86_64-pc-windows-gnu",
         features: Features::Whole,
         asked: Asked::Check { linked_by: Some("x86_64-w64-mingw32-gcc") },
-        told: "clippy; with `--link`, linked by MinGW",
+        told: "clippy; with `--link`, linked by MinGW; with `--wine`, its tests under Wine",
         rarely: false,
     },
 ];

@@ -1,4 +1,4 @@
-//! Windows, as much of it as the agent needs. It compiles, and was never run: see docs/BUILDLET.md.
+//! Windows, as much of it as the agent needs. It is tested under Wine, and was never run on Windows: see docs/BUILDLET.md.
 
 #[cfg(feature = "ssh")]
 pub(crate) mod console;

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use futures::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -19,16 +19,21 @@ use crate::exec::{Exec, StartError, Stop};
 use crate::files;
 use crate::wire::{ExecRequest, ExecState, GlobReport, GlobRequest, WipeReport};
 
-use super::ApiError;
+use super::{ApiError, Token};
 
 /// The greatest JSON body, in bytes.
 const MAX_JSON: usize = 4 << 20;
 /// The longest wait for a state.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-pub(crate) async fn start(State(agent): State<Arc<Agent>>, body: Body) -> Result<Json<ExecState>, ApiError> {
+pub(crate) async fn start(
+    State(agent): State<Arc<Agent>>,
+    token: Option<Extension<Token>>,
+    body: Body,
+) -> Result<Json<ExecState>, ApiError> {
     let request: ExecRequest = json(body).await?;
     let _open = agent.gate.read().await;
+    not_outrun(&agent, token)?;
     if let Some(reason) = agent.set_aside() {
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "set_aside", reason));
     }
@@ -39,6 +44,15 @@ pub(crate) async fn start(State(agent): State<Arc<Agent>>, body: Body) -> Result
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many", error.to_string()))
         }
         Err(StartError::Io(error)) => Err(ApiError::io(&error)),
+    }
+}
+
+/// Who has waited at the gate may have been outrun there, and the machine is a newer holder's.
+fn not_outrun(agent: &Agent, token: Option<Extension<Token>>) -> Result<(), ApiError> {
+    let newest = agent.fence.current();
+    match token {
+        Some(Extension(Token(token))) if token < newest => Err(ApiError::stale(newest)),
+        _ => Ok(()),
     }
 }
 
@@ -144,15 +158,18 @@ pub(crate) async fn kill(
 }
 
 /// Once begun it goes on to its end, also when whoever asked is gone: no job, and no other wipe, meets half of one.
-pub(crate) async fn wipe(State(agent): State<Arc<Agent>>) -> Result<Json<WipeReport>, ApiError> {
+pub(crate) async fn wipe(
+    State(agent): State<Arc<Agent>>,
+    token: Option<Extension<Token>>,
+) -> Result<Json<WipeReport>, ApiError> {
     let tracker = agent.wipes.clone();
     let wiping = tracker.spawn(async move {
         let _alone = agent.gate.write().await;
+        not_outrun(&agent, token)?;
         agent.ssh.end_sessions("this machine is wiped").await;
-        crate::wipe::wipe(&agent).await
+        crate::wipe::wipe(&agent).await.map_err(|error| ApiError::io(&error))
     });
-    let report = wiping.await.map_err(|error| ApiError::io(&io::Error::other(error)))?;
-    report.map(Json).map_err(|error| ApiError::io(&error))
+    wiping.await.map_err(|error| ApiError::io(&io::Error::other(error)))?.map(Json)
 }
 
 pub(crate) async fn extend() -> Json<serde_json::Value> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use buildlet_client::{Error, ExecRequest, RunState};
+use buildlet_client::{BuildletClient, Error, ExecRequest, RunState};
 use bytes::Bytes;
 use futures::StreamExt as _;
 
@@ -340,17 +340,49 @@ async fn a_wipe_whose_asker_is_gone_ends_before_the_next_begins() {
         assert_eq!(end(&agent.client(), &id).await.process_state, "ok");
         let asker = agent.client();
         let asking = tokio::spawn(async move { asker.wipe().await });
-        let planted = || {
-            std::fs::read_dir(agent.workdir()).unwrap().flatten().any(|entry| {
-                let name = entry.file_name().into_string().unwrap();
-                name.starts_with(".bellwether-canary") && name.ends_with("-locked")
-            })
-        };
-        soon("something is planted, or all is over", || planted() || asking.is_finished()).await;
+        soon("something is planted, or all is over", || planted(&agent) || asking.is_finished()).await;
         asking.abort();
         let report = agent.client().wipe().await.unwrap();
         assert!(report.clean, "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn what_was_outrun_while_it_waited_for_a_wipe_is_not_done() {
+    let agent = Agent::start(&[]).await;
+    // Until the newer holder comes while the first wipe is at work, and something waits for it.
+    for round in 0..5 {
+        let older = || agent.client().with_fence(2 * round + 1, "older");
+        let fill = "for d in $(seq 100); do mkdir $d && (cd $d && seq 200 | xargs touch); done";
+        let id = format!("fill-{round}");
+        older().start(&shell(&id, fill)).await.unwrap();
+        assert_eq!(end(&agent.client(), &id).await.process_state, "ok");
+        let wipe = |client: BuildletClient| tokio::spawn(async move { client.wipe().await.map(drop) });
+        let first = wipe(older());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let again = wipe(older());
+        let late = older();
+        let start = tokio::spawn(async move { late.start(&shell("late", "true")).await.map(drop) });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        agent.client().with_fence(2 * round + 2, "newer").extend().await.unwrap();
+        if first.is_finished() {
+            continue;
+        }
+        first.await.unwrap().unwrap();
+        for waiting in [again, start] {
+            let refused = waiting.await.unwrap();
+            assert!(matches!(refused, Err(Error::StaleFence { .. })), "{refused:?}");
+        }
+        return;
+    }
+    panic!("no wipe was long enough for somebody to wait for it");
+}
+
+fn planted(agent: &Agent) -> bool {
+    std::fs::read_dir(agent.workdir()).unwrap().flatten().any(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        name.starts_with(".bellwether-canary") && name.ends_with("-locked")
+    })
 }
 
 #[tokio::test]

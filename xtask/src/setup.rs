@@ -63,7 +63,7 @@ pub fn ensure(purpose: &str) -> Result<()> {
     run(&Args { only: vec![purpose.to_owned()], check: false }).map(|_| ())
 }
 
-/// The cached file (or folder, for a virtual environment) of a component, fetched if need be.
+/// The cached file (or folder, for a virtual environment and unpacked packages) of a component, fetched if need be.
 pub fn path(name: &str) -> Result<PathBuf> {
     let components = component::read()?;
     let component = components
@@ -87,6 +87,11 @@ fn present(component: &Component) -> Result<Option<PathBuf>> {
         From::Debian { provides, .. } => {
             let found: Vec<PathBuf> = provides.iter().filter_map(|pattern| first_match(pattern)).collect();
             Ok(if found.len() == provides.len() { found.into_iter().next() } else { None })
+        }
+        From::Deb { provides, .. } => {
+            let folder = unpacked(component)?;
+            let there = |name: &String| first_match(&folder.join(name).to_string_lossy()).is_some();
+            Ok((folder.join(".done").exists() && provides.iter().all(there)).then_some(folder))
         }
         From::Venv { provides, sha256, .. } | From::NpmTree { provides, sha256, .. } => {
             let made = if matches!(component.from, From::Venv { .. }) { "venv" } else { "tree" };
@@ -121,6 +126,11 @@ fn present(component: &Component) -> Result<Option<PathBuf>> {
 /// The folder of the cache for one digest.
 fn cached(sha256: &str) -> Result<PathBuf> {
     Ok(cache()?.join("components").join(sha256))
+}
+
+/// The folder of the cache for packages that are only unpacked.
+fn unpacked(component: &Component) -> Result<PathBuf> {
+    Ok(cache()?.join("components").join(format!("{}-{}", component.name, component.version)))
 }
 
 /// The version of a component.

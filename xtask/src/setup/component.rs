@@ -33,6 +33,9 @@ pub(super) struct Component {
 pub(super) enum From {
     /// Packages of Debian, by apt-get; `provides` are the paths that tell that they are there.
     Debian { packages: Vec<String>, provides: Vec<String> },
+    /// Packages of Debian that are unpacked into the cache and not installed, by apt-get and dpkg: those named, and what each of
+    /// `newest_of` depends on, for a name that changes with each version.
+    Deb { packages: Vec<String>, newest_of: Vec<String>, provides: Vec<String> },
     /// A module's zip, by `go mod download`.
     Go { module: String, sha256: String },
     /// An artefact `group:name:version:packaging`, by mvn.
@@ -56,6 +59,7 @@ impl From {
     pub(super) fn verb(&self) -> &'static str {
         match self {
             Self::Debian { .. } => "apt-get install …",
+            Self::Deb { .. } => "apt-get download …",
             Self::Go { .. } => "go mod download …",
             Self::Maven { .. } => "mvn dependency:copy …",
             Self::Pypi { .. } => "pip download …",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::component::{Component, From};
-use super::{cache, cached, digest, in_tree};
+use super::{cache, cached, digest, in_tree, unpacked};
 use crate::process;
 
 /// The time one client call may take.
@@ -18,6 +18,9 @@ pub(super) fn install(component: &Component) -> Result<()> {
     let version = &component.version;
     match &component.from {
         From::Debian { packages, .. } => debian(packages),
+        From::Deb { packages, newest_of, .. } => {
+            in_scratch(|dir| deb(packages, newest_of, dir, &unpacked(component)?))
+        }
         From::Go { module, sha256 } => keep(&go(module, version)?, sha256),
         From::Maven { artifact, sha256 } => in_scratch(|dir| {
             let out = format!("-DoutputDirectory={}", dir.display());
@@ -64,6 +67,33 @@ fn debian(packages: &[String]) -> Result<()> {
     let mut install = vec!["install", "--no-install-recommends"];
     install.extend(packages.iter().map(String::as_str));
     apt(&install).map(|_| ())
+}
+
+/// Unpacks packages into a folder, whose mark comes last. What is installed on the machine stays as it is.
+fn deb(packages: &[String], newest_of: &[String], scratch: &Path, folder: &Path) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        client("apt-get", &["-q", "update"], scratch)?;
+    }
+    let mut wanted = packages.to_vec();
+    for name in newest_of {
+        let text = client(
+            "apt-cache",
+            &["depends", "--no-recommends", "--no-suggests", "--important", name],
+            scratch,
+        )?;
+        wanted
+            .extend(text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned));
+    }
+    let mut download = vec!["-q", "download"];
+    download.extend(wanted.iter().map(String::as_str));
+    client("apt-get", &download, scratch)?;
+    std::fs::create_dir_all(folder)?;
+    for entry in std::fs::read_dir(scratch)? {
+        let file = entry?.path();
+        client("dpkg", &["-x", &file.to_string_lossy(), &folder.to_string_lossy()], scratch)?;
+    }
+    std::fs::write(folder.join(".done"), "")?;
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Args, Binary, cargo};
 use crate::process::{self, End, Line};
+use crate::setup;
 
 /// One binary may take this long; a hanging test is ended and named.
 const LIMIT: Duration = Duration::from_secs(12 * 60);
@@ -68,6 +69,7 @@ pub(super) fn binary(binary: &Binary, args: &Args) -> Result<Ran> {
         .args(&args.filter)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_MANIFEST_DIR", &binary.folder)
+        .env("BELLWETHER_BOOT", setup::path("boot")?)
         .current_dir(&binary.folder);
     if args.long {
         command.env("BELLWETHER_TEST_LONG", "1").env("PROPTEST_CASES", "4096");

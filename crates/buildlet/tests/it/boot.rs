@@ -1,7 +1,8 @@
 //! A virtual machine that is really booted: a kernel, a file system in memory with this buildlet, and `run-qemu` that keeps it.
 //!
-//! What it needs is Debian's: `apt-get install qemu-system-x86 linux-image-cloud-amd64 busybox-static`. Where a part of it is missing
-//! it says that it did not run. `BELLWETHER_BOOT` names a directory in which `boot` and `lib/modules` are looked for instead.
+//! What it needs is Debian's: `cargo xtask setup --only test` has it, unpacked in a directory that `BELLWETHER_BOOT` names when
+//! `cargo xtask test` runs this. Without that name the machine's own `boot`, `lib/modules` and `bin` are taken, and where a part is
+//! missing it says that it did not run.
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -69,8 +70,7 @@ impl Cpio {
 }
 
 /// The newest kernel and its modules, if there are any.
-fn kernel() -> Option<(PathBuf, PathBuf)> {
-    let root = std::env::var_os("BELLWETHER_BOOT").map_or("/".into(), PathBuf::from);
+fn kernel(root: &Path) -> Option<(PathBuf, PathBuf)> {
     let found = std::fs::read_dir(root.join("boot")).ok()?.flatten().filter_map(|entry| {
         let version = entry.file_name().to_str()?.strip_prefix("vmlinuz-")?.to_owned();
         let modules = root.join("lib/modules").join(version).join("kernel");
@@ -81,7 +81,7 @@ fn kernel() -> Option<(PathBuf, PathBuf)> {
 }
 
 /// The buildlet with what it is linked to, busybox, and what starts them.
-fn image(modules: &Path) -> Vec<u8> {
+fn image(modules: &Path, busybox: &Path) -> Vec<u8> {
     let mut cpio = Cpio(GzEncoder::new(Vec::new(), Compression::fast()));
     let program = Path::new(env!("CARGO_BIN_EXE_buildlet"));
     let listed = Command::new("ldd").arg(program).output().unwrap().stdout;
@@ -103,7 +103,7 @@ fn image(modules: &Path) -> Vec<u8> {
     for library in &libraries {
         cpio.file(&library.display().to_string()[1..], library);
     }
-    cpio.file("bin/busybox", Path::new("/bin/busybox"));
+    cpio.file("bin/busybox", busybox);
     cpio.file("bin/buildlet", program);
     let name = |module: &str| module.rsplit('/').next().unwrap().to_owned();
     for module in MODULES {
@@ -141,15 +141,19 @@ async fn until(at: std::net::SocketAddr, request: &str, words: &str, console: &P
 
 #[tokio::test]
 async fn a_machine_is_booted_runs_a_command_and_is_as_new_after_its_end() {
-    let there = |program: &str| Path::new(program).metadata().is_ok_and(|stat| stat.mode() & 0o111 != 0);
-    let parts = there("/usr/bin/qemu-system-x86_64") && there("/bin/busybox");
-    let Some((kernel, modules)) = kernel().filter(|_| parts) else {
+    let there = |program: &Path| program.metadata().is_ok_and(|stat| stat.mode() & 0o111 != 0);
+    let named = std::env::var_os("BELLWETHER_BOOT").map(PathBuf::from);
+    let root = named.as_deref().unwrap_or(Path::new("/"));
+    let busybox = root.join("bin/busybox");
+    let parts = there(Path::new("/usr/bin/qemu-system-x86_64")) && there(&busybox);
+    let Some((kernel, modules)) = kernel(root).filter(|_| parts) else {
+        assert!(named.is_none(), "no qemu-system-x86_64, or no busybox and kernel in {}", root.display());
         eprintln!("not run: qemu-system-x86_64, busybox or a kernel with its modules is not installed");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
     let (initrd, console) = (dir.path().join("initrd"), dir.path().join("console"));
-    std::fs::write(&initrd, image(&modules)).unwrap();
+    std::fs::write(&initrd, image(&modules, &busybox)).unwrap();
     let at = free_port();
     let mut keeper = Command::new(env!("CARGO_BIN_EXE_buildlet"))
         .args(["run-qemu", "--buildlet-healthz-url"])

@@ -1,8 +1,14 @@
 //! Removing trees that do not want to be removed: read-only directories, very deep ones.
+//!
+//! Near the top, directories are given to more threads as they become free: most of the time is the kernel's, and it takes
+//! different directories at once.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, Scope};
 
 use crate::sys::Errno;
 use crate::sys::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -11,14 +17,18 @@ use crate::walk::names;
 
 /// A level holds a descriptor, so what is deeper is first moved up.
 const MAX_DEPTH: usize = 100;
+/// Directories above this level are worth a thread.
+const SPREAD: usize = 3;
+/// How many failures are told.
+const TOLD: usize = 20;
 
 /// Empties a directory; goes on after a failure and returns what could not be removed, first 20.
 pub(crate) fn empty_dir(dir: &Path) -> io::Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let top = crate::sys::fs::open(dir, flags, Mode::empty())?;
-    let mut removal = Removal { top, moved: 0, problems: Vec::new() };
+    let removal = Removal::of(top);
     removal.empty_all()?;
-    Ok(removal.problems)
+    Ok(removal.problems())
 }
 
 /// Removes one path beneath a directory and all in it; a missing one is fine.
@@ -37,11 +47,10 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
         Ok(parent) => parent,
     };
     let name = CString::new(name)?;
-    let mut removal = Removal { top: parent, moved: 0, problems: Vec::new() };
-    let top = removal.top.try_clone()?;
-    removal.remove(top.as_fd(), &name, 0);
+    let removal = Removal::of(parent);
+    removal.remove(removal.top.as_fd(), &name, 0);
     removal.remove_moved()?;
-    match removal.problems.first() {
+    match removal.problems().first() {
         None => Ok(()),
         Some(problem) => Err(io::Error::other(problem.clone())),
     }
@@ -50,68 +59,115 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
 /// Removes one entry of a directory and all in it, of what jobs of another user have left; returns what could not be removed, first 20.
 #[cfg(unix)]
 pub(crate) fn remove_entry(dir: &OwnedFd, name: &CStr) -> io::Result<Vec<String>> {
-    let mut removal = Removal { top: dir.try_clone()?, moved: 0, problems: Vec::new() };
+    let removal = Removal::of(dir.try_clone()?);
     removal.remove(dir.as_fd(), name, 0);
     removal.remove_moved()?;
-    Ok(removal.problems)
+    Ok(removal.problems())
 }
 
 struct Removal {
     top: OwnedFd,
-    moved: u32,
-    problems: Vec<String>,
+    /// How many were moved up because they were too deep.
+    moved: AtomicU32,
+    problems: Mutex<Vec<String>>,
+    /// How many threads may be started yet.
+    free: AtomicUsize,
 }
 
 impl Removal {
-    fn empty_all(&mut self) -> io::Result<()> {
-        let top = self.top.try_clone()?;
+    fn of(top: OwnedFd) -> Self {
+        let free = AtomicUsize::new(crate::pack::threads() - 1);
+        Self { top, moved: AtomicU32::new(0), problems: Mutex::default(), free }
+    }
+
+    fn problems(self) -> Vec<String> {
+        self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn empty_all(&self) -> io::Result<()> {
         loop {
-            let before = self.moved;
-            for name in names(&top)? {
-                self.remove(top.as_fd(), &name, 0);
-            }
-            if self.moved == before || !self.problems.is_empty() {
+            let before = self.moved.load(Ordering::Relaxed);
+            self.remove_each(self.top.as_fd(), &names(&self.top)?, 0);
+            let same = self.moved.load(Ordering::Relaxed) == before;
+            if same || !self.problems.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn remove_moved(&mut self) -> io::Result<()> {
-        let top = self.top.try_clone()?;
+    fn remove_moved(&self) -> io::Result<()> {
         let mut next = 0;
-        while next < self.moved {
-            self.remove(top.as_fd(), &moved_name(next)?, 0);
+        while next < self.moved.load(Ordering::Relaxed) {
+            self.remove(self.top.as_fd(), &moved_name(next)?, 0);
             next += 1;
         }
         Ok(())
     }
 
-    fn remove(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) {
-        if let Err(error) = self.try_remove(parent, name, depth)
-            && error != Errno::NOENT
-            && self.problems.len() < 20
-        {
-            self.problems.push(format!("{}: {}", name.to_string_lossy(), io::Error::from(error)));
+    /// Removes these entries of a directory and ends when all are gone.
+    fn remove_each(&self, dir: BorrowedFd<'_>, names: &[CString], depth: usize) {
+        if depth >= SPREAD {
+            return names.iter().for_each(|name| self.remove(dir, name, depth));
+        }
+        thread::scope(|scope| {
+            for name in names {
+                match unlink(dir, name) {
+                    Ok(true) => {}
+                    Ok(false) if self.handed_on(scope, dir, name, depth) => {}
+                    Ok(false) => self.note(name, self.remove_dir(dir, name, depth)),
+                    Err(error) => self.note(name, Err(error)),
+                }
+            }
+        });
+    }
+
+    /// Gives a directory to another thread, if there may be one more.
+    fn handed_on<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        dir: BorrowedFd<'scope>,
+        name: &'scope CStr,
+        depth: usize,
+    ) -> bool {
+        let taken =
+            self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).is_ok();
+        let spawn = || {
+            thread::Builder::new().name("remove".into()).spawn_scoped(scope, move || {
+                self.note(name, self.remove_dir(dir, name, depth));
+                self.free.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        if !taken {
+            return false;
+        }
+        let spawned = spawn().is_ok();
+        if !spawned {
+            self.free.fetch_add(1, Ordering::Relaxed);
+        }
+        spawned
+    }
+
+    fn remove(&self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) {
+        let removed = match unlink(parent, name) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.remove_dir(parent, name, depth),
+            Err(error) => Err(error),
+        };
+        self.note(name, removed);
+    }
+
+    fn note(&self, name: &CStr, removed: Result<(), Errno>) {
+        let Err(error) = removed else { return };
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        if error != Errno::NOENT && problems.len() < TOLD {
+            problems.push(format!("{}: {}", name.to_string_lossy(), io::Error::from(error)));
         }
     }
 
-    fn try_remove(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
-        match unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) => return Ok(()),
-            // Linux says ISDIR, POSIX PERM.
-            Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(Errno::ACCESS) => {
-                fchmod(parent, Mode::RWXU)?;
-                match unlinkat(parent, name, AtFlags::empty()) {
-                    Err(Errno::ISDIR | Errno::PERM) => {}
-                    done => return done,
-                }
-            }
-            Err(error) => return Err(error),
-        }
+    fn remove_dir(&self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
         if depth >= MAX_DEPTH {
-            let moved = moved_name(self.moved).map_err(|_nul| Errno::INVAL)?;
-            self.moved += 1;
+            let number = self.moved.fetch_add(1, Ordering::Relaxed);
+            let moved = moved_name(number).map_err(|_nul| Errno::INVAL)?;
             return renameat(parent, name, &self.top, &moved);
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -122,11 +178,25 @@ impl Removal {
             }
             dir => dir?,
         };
-        for inner in names(&dir).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))? {
-            self.remove(dir.as_fd(), &inner, depth + 1);
-        }
+        let inside = names(&dir).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        self.remove_each(dir.as_fd(), &inside, depth + 1);
         drop(dir);
         unlinkat(parent, name, AtFlags::REMOVEDIR)
+    }
+}
+
+/// Removes an entry, unless it is a directory: then it says so.
+fn unlink(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    let mut tried = unlinkat(parent, name, AtFlags::empty());
+    if tried == Err(Errno::ACCESS) {
+        fchmod(parent, Mode::RWXU)?;
+        tried = unlinkat(parent, name, AtFlags::empty());
+    }
+    match tried {
+        Ok(()) => Ok(true),
+        // Linux says ISDIR, POSIX PERM.
+        Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -238,6 +238,12 @@ impl BuildletClient {
         self.stream(&query("/tgz", &[("dir", dir)])).await.map(|(_, stream)| stream)
     }
 
+    /// The same in less time and a third more bytes: gzip's level 1, which an agent of before this does not know and passes over.
+    pub async fn tgz_fast(&self, dir: &str) -> Result<OutputStream, Error> {
+        let dir = if dir.is_empty() { "." } else { dir };
+        self.stream(&query("/tgz", &[("dir", dir), ("level", "1")])).await.map(|(_, stream)| stream)
+    }
+
     /// Makes the agent exit (or the machine halt, if it was started so).
     pub async fn halt(&self) -> Result<(), Error> {
         let request = self.request(Method::POST, "/halt", full(Bytes::new()))?;

@@ -14,6 +14,7 @@ use crate::sys::fs::{FileType, Mode, OFlags, openat, readlinkat};
 use crate::walk::{Entry, Next, walk_fd};
 use blocks::Blocks;
 pub(crate) use blocks::threads;
+pub(crate) use gzip::Level;
 
 /// What a tar is made of, in bytes.
 const RECORD: usize = 512;
@@ -21,8 +22,12 @@ const RECORD: usize = 512;
 const SHORT: usize = 100;
 
 /// Packs what lies beneath a directory; `send` gets the archive piece by piece, and ends the work by an error.
-pub(crate) fn pack(base: OwnedFd, send: impl FnMut(Bytes) -> io::Result<()> + Send) -> io::Result<()> {
-    blocks::packed(send, |blocks| {
+pub(crate) fn pack(
+    base: OwnedFd,
+    level: Level,
+    send: impl FnMut(Bytes) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    blocks::packed(level, send, |blocks| {
         walk_fd(base, &mut |entry| {
             member(entry, blocks)?;
             Ok(Next::Enter)

@@ -37,6 +37,10 @@ struct Figures {
     tar_out_cpu: Vec<f64>,
     /// Bytes.
     archive: u64,
+    /// Packed for another of its kind, and unpacked there.
+    ends: Vec<f64>,
+    /// Bytes.
+    between: u64,
     listing: Vec<f64>,
     removal: Vec<f64>,
     removal_cpu: Vec<f64>,
@@ -147,6 +151,16 @@ fn one_round(side: &mut Side, figures: &mut Figures, tree: &Tree, place: &Path, 
     settle(place)?;
     figures.own_in.push(timed(|| side.unpack("own", &archive))?);
     tree::equal("packed and unpacked", &tree.manifest, &tree::manifest(&side.workdir().join("own"))?)?;
+    side.remove("own")?;
+
+    settle(place)?;
+    archive.clear();
+    figures.ends.push(timed(|| {
+        side.pack_for_own("in", &mut archive)?;
+        side.unpack("own", &archive)
+    })?);
+    figures.between = archive.len() as u64;
+    tree::equal("packed for its own", &tree.manifest, &tree::manifest(&side.workdir().join("own"))?)?;
     drop(archive);
 
     settle(place)?;

@@ -17,7 +17,7 @@ use crate::beneath::LOOK;
 use crate::fetch::Fetched;
 use crate::files::{FileError, open_beneath};
 use crate::http::{ApiError, GoError, Token};
-use crate::pack::pack;
+use crate::pack::{Level, pack};
 use crate::paths::{clean, is_relative_beneath};
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs::OFlags;
@@ -128,6 +128,10 @@ pub(crate) async fn tgz(
     if !is_relative_beneath(&dir) {
         return Err(GoError::bad("bad 'dir' parameter"));
     }
+    let level = match form.get("level") {
+        "" => Level::default(),
+        text => Level::of(text).ok_or_else(|| GoError::bad("bad 'level' parameter: 1 to 9"))?,
+    };
     drop(headers);
     let workdir = agent.workdir().to_owned();
     // A piece is what was made of a block.
@@ -138,7 +142,7 @@ pub(crate) async fn tgz(
         let send = |piece| sender.blocking_send(Ok(piece)).map_err(|_gone| io::ErrorKind::BrokenPipe.into());
         let rights = crate::user::of(user.as_deref());
         // The threads of it have these rights too, and end before they are given back.
-        let packed = rights.and_then(|_rights| open(&workdir, &dir).and_then(|base| pack(base, send)));
+        let packed = rights.and_then(|_rights| open(&workdir, &dir).and_then(|base| pack(base, level, send)));
         if let Err(error) = packed {
             tracing::info!(%error, "tgz broken off");
             // The connection breaks, so that the client sees no clean end.

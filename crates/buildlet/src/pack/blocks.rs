@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use axum::body::Bytes;
 
-use super::gzip::Packer;
+use super::gzip::{Level, Packer};
 
 /// What is packed at once, in bytes: large enough that the first 32 KiB of each, which have nothing before them to refer to, cost
 /// little.
@@ -34,6 +34,7 @@ pub(super) struct Blocks {
 
 /// Runs `write` and sends what it writes, packed.
 pub(super) fn packed(
+    level: Level,
     mut send: impl FnMut(Bytes) -> io::Result<()> + Send,
     write: impl FnOnce(&mut Blocks) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -45,7 +46,7 @@ pub(super) fn packed(
             let (done, way) = sync_channel(1);
             // It ends with the sender of its work, or with the receiver of what it has done.
             std::thread::Builder::new().name("pack".into()).spawn_scoped(scope, move || {
-                let mut packer = Packer::new();
+                let mut packer = Packer::new(level);
                 while let Ok(block) = work.recv() {
                     if done.send(packer.pack(&block)).is_err() {
                         return;

@@ -9,8 +9,6 @@ use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompr
 
 use super::blocks::BLOCK;
 
-/// Of zlib's levels the fastest that stays within a tenth of the size of the original's archives.
-const LEVEL: u32 = 3;
 /// The head up to what is known only afterwards.
 const HEAD: [u8; 16] = [
     0x1f, 0x8b, 8, // gzip, deflate
@@ -25,14 +23,32 @@ const TAIL: usize = 8;
 /// A longer member is none of ours.
 const LONGEST: usize = 2 * BLOCK;
 
+/// How much is spent on making it small: a level of gzip's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level(u32);
+
+impl Level {
+    /// Reads `1` to `9`.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|level| (1..=9).contains(level)).map(Self)
+    }
+}
+
+impl Default for Level {
+    /// The fastest that stays within a tenth of the size of the original's archives.
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
 /// Packs block after block.
 pub(crate) struct Packer {
     deflate: Compress,
 }
 
 impl Packer {
-    pub(crate) fn new() -> Self {
-        Self { deflate: Compress::new(Compression::new(LEVEL), false) }
+    pub(crate) fn new(Level(level): Level) -> Self {
+        Self { deflate: Compress::new(Compression::new(level), false) }
     }
 
     /// Returns the whole member.
@@ -98,7 +114,7 @@ mod tests {
         for block in
             [Vec::new(), b"one".to_vec(), vec![7; BLOCK], (0..BLOCK).map(|n| ((n * n) >> 7) as u8).collect()]
         {
-            let member = Packer::new().pack(&block).unwrap();
+            let member = Packer::new(Level::default()).pack(&block).unwrap();
             let (head, rest) = member.split_first_chunk().unwrap();
             assert_eq!(length(head), Some(member.len()));
             assert!(unpack(&mut inflate, rest).unwrap() == block);
@@ -116,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_a_head_of_ours_with_a_length_that_can_be_counts() {
-        let member = Packer::new().pack(b"block").unwrap();
+        let member = Packer::new(Level::default()).pack(b"block").unwrap();
         let head: [u8; WHOLE_HEAD] = *member.first_chunk().unwrap();
         for at in 0..HEAD.len() {
             let mut other = head;

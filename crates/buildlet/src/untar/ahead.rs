@@ -203,7 +203,7 @@ mod tests {
     fn members_of(content: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         for block in content.chunks(100_000) {
-            all.extend(crate::pack::gzip::Packer::new().pack(block).unwrap());
+            all.extend(crate::pack::gzip::Packer::new(Default::default()).pack(block).unwrap());
         }
         all
     }

@@ -1,5 +1,6 @@
 //! Archives in and out, and those that want to get out.
 
+use std::io::{Cursor, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +13,7 @@ use futures::StreamExt as _;
 use tar::{Builder, EntryType, Header};
 
 use crate::agent::Agent;
+use crate::raw;
 
 type Tar = Builder<GzEncoder<Vec<u8>>>;
 /// Puts members into an archive.
@@ -84,6 +86,28 @@ async fn a_tree_comes_in_and_goes_out_as_it_is() {
     assert_eq!(copy.join("d/run").metadata().unwrap().mtime(), 1_000_000_000);
     assert_eq!(std::fs::read_link(copy.join("d/link")).unwrap().to_str(), Some("../e/later"));
     assert_eq!(std::fs::read_to_string(copy.join("hard")).unwrap(), "#!/bin/sh\n");
+}
+
+#[tokio::test]
+async fn an_archive_can_be_had_sooner_or_smaller() {
+    let agent = Agent::start(&[]).await;
+    let client = agent.client();
+    let text: String = (0..40_000_u32).map(|n| format!("{} of {}\n", n * n % 977, n % 313)).collect();
+    std::fs::write(agent.workdir().join("words"), &text).unwrap();
+    let whole = async |stream: Result<buildlet_client::OutputStream, _>| {
+        let parts: Vec<Bytes> = stream.unwrap().map(|bytes| bytes.unwrap()).collect().await;
+        let mut member = tar::Archive::new(flate2::read::MultiGzDecoder::new(Cursor::new(parts.concat())));
+        let mut read = String::new();
+        member.entries().unwrap().next().unwrap().unwrap().read_to_string(&mut read).unwrap();
+        assert!(read == text);
+        parts.concat().len()
+    };
+    let (usual, fast) = (whole(client.tgz("").await).await, whole(client.tgz_fast("").await).await);
+    assert!(fast > usual, "{fast} {usual}");
+    for level in ["0", "10", "-1", "best"] {
+        let answer = raw::send(&agent, raw::bare(&format!("GET /tgz?level={level}")));
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
 }
 
 #[tokio::test]

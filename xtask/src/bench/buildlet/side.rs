@@ -155,7 +155,16 @@ impl Side {
     }
 
     pub(super) fn pack(&mut self, dir: &str, archive: &mut Vec<u8>) -> Result<()> {
-        self.client.ask(&format!("GET /tgz?dir={dir}"), "text/plain", b"", |bytes| {
+        self.pack_as("", dir, archive)
+    }
+
+    /// As coordinators ask for a snapshot; the original knows no level.
+    pub(super) fn pack_for_own(&mut self, dir: &str, archive: &mut Vec<u8>) -> Result<()> {
+        self.pack_as("&level=1", dir, archive)
+    }
+
+    fn pack_as(&mut self, how: &str, dir: &str, archive: &mut Vec<u8>) -> Result<()> {
+        self.client.ask(&format!("GET /tgz?dir={dir}{how}"), "text/plain", b"", |bytes| {
             archive.extend_from_slice(bytes);
             Ok(())
         })?;

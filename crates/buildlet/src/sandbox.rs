@@ -3,6 +3,8 @@
 //!
 //! It never returns to the agent's code. Its arguments are ours alone, so they are read by hand.
 
+#[cfg_attr(not(target_os = "linux"), path = "sandbox/no_keys.rs")]
+mod keys;
 #[cfg(unix)]
 #[path = "sandbox/unix.rs"]
 mod system;
@@ -10,7 +12,7 @@ mod system;
 #[path = "sandbox/windows.rs"]
 mod system;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -170,7 +172,12 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some("--shell") => system::become_shell(&setup, &rest),
             #[cfg(feature = "ssh")]
             Some("--sftp") => crate::ssh::sftp::serve(io::stdin().lock(), system::own_stdout()?),
-            Some("--plant") => plant(&rest),
+            Some("--plant") => plant(&rest, setup.user.is_some()),
+            Some("--forget") => {
+                let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
+                println!("{}", if keys::forget(&key_name(canary)?)? { "gone" } else { "there" });
+                Ok(())
+            }
             Some("--look") => {
                 let canary = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
                 println!("{}", if Path::new(SHM).join(canary).exists() { "there" } else { "gone" });
@@ -193,9 +200,13 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Leaves behind what a careless job leaves behind, as a job: a file (its name is the first argument) in every
-/// place (the others) and in `/dev/shm`, one in a directory without permissions in the first of them, and a process in a session of its own, whose pid is printed.
-fn plant(args: &[OsString]) -> io::Result<()> {
+/// place (the others) and in `/dev/shm`, one in a directory without permissions in the first of them, a process in a session of its
+/// own, whose pid is printed, and, if jobs have a user of their own, a key that is kept for that user.
+fn plant(args: &[OsString], user: bool) -> io::Result<()> {
     let (canary, places) = args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    if user {
+        keys::plant(&key_name(canary)?)?;
+    }
     for place in places.iter().map(Path::new).chain([Path::new(SHM)]) {
         if place.is_dir() {
             match std::fs::write(place.join(canary), b"planted by a wipe") {
@@ -230,6 +241,10 @@ fn plant(args: &[OsString]) -> io::Result<()> {
     daemon.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut byte)?;
     println!("{}", daemon.id());
     Ok(())
+}
+
+fn key_name(canary: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(canary.as_encoded_bytes())?)
 }
 
 /// Waits for a byte, so that the way here need not be gone when it counts.

@@ -2,7 +2,7 @@
 //!
 //! The proof: the helper plants a file in the work directory, TMPDIR, HOME and `/dev/shm` and leaves a process
 //! behind, in the way a job would, before anything is removed; all of it must be gone after. Where jobs have a user of their own,
-//! nothing that is this user's may be left on the machine: no process, and no file where everybody may write.
+//! nothing that is this user's may be left on the machine: no process, no file where everybody may write, and no key.
 
 #[cfg_attr(windows, path = "wipe/no_shm.rs")]
 mod shm;
@@ -80,6 +80,11 @@ pub(crate) async fn wipe(agent: &Agent) -> io::Result<WipeReport> {
         report.canaries.insert(name.to_owned(), is_gone(&place.join(&canary)));
     }
     report.canaries.insert("locked".to_owned(), is_gone(&workdir.join(format!("{canary}{LOCKED}"))));
+    if settings.user.is_some() {
+        let mut command = helper(agent);
+        command.arg("--forget").arg(&canary);
+        report.canaries.insert("keys".to_owned(), output(command).await? == "gone");
+    }
     report.canaries.insert("shm".to_owned(), looker.look(&canary).await?);
     let empty = std::fs::read_dir(workdir)?.next().is_none();
     report.clean =

@@ -84,6 +84,39 @@ async fn a_job_is_its_user_and_nobody_else() {
     assert_eq!(owner(&work.join("o")), user);
 }
 
+/// Makes or looks for a key of this name; python has no words of its own for it.
+#[cfg(target_os = "linux")]
+fn key(what: &str, name: &str, ring: i32) -> String {
+    let call = match what {
+        "add" => format!("{}, b'user', b'{name}', b'x', 1, {ring}", libc::SYS_add_key),
+        _ => format!("{}, 10, {ring}, b'user', b'{name}', 0", libc::SYS_keyctl),
+    };
+    let numbers = format!("l = ctypes.c_long; a = [l(v) if type(v) is int else v for v in ({call})]");
+    format!("python3 -c \"import ctypes; {numbers}; print('{name}', ctypes.CDLL(None).syscall(*a) > 0)\"\n")
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_key_of_one_job_is_not_the_nexts() {
+    let Some((agent, _)) = apart(&[]).await else { return };
+    let client = agent.client();
+    // Of the session, of the user, of the user's sessions.
+    let rings = [("session", -3), ("user", -4), ("usersession", -5)];
+    let all = |what: &str| rings.map(|(name, ring)| key(what, name, ring)).concat();
+    let (_, made) = run(&client, "one", &(all("add") + &all("find"))).await;
+    let lines = |session, user| format!("session {session}\nuser {user}\nusersession {user}\n");
+    if made == lines("False", "False").repeat(2) {
+        eprintln!("not run: this machine lets nobody have keys");
+        return;
+    }
+    assert_eq!(made, lines("True", "True").repeat(2));
+    // A step of the same build has what was kept for its user, and a session of its own.
+    assert_eq!(run(&client, "two", &all("find")).await.1, lines("False", "True"));
+    let report = client.wipe().await.unwrap();
+    assert!(report.clean && report.canaries["keys"], "{report:?}");
+    assert_eq!(run(&client, "three", &all("find")).await.1, lines("False", "False"));
+}
+
 #[tokio::test]
 async fn what_is_written_for_a_job_is_the_jobs() {
     let Some((agent, user)) = apart(&[]).await else { return };
@@ -304,7 +337,7 @@ async fn nothing_of_a_job_stays_anywhere() {
     let report = client.wipe().await.unwrap();
     assert!(report.clean, "{report:?}");
     let names: Vec<&str> = report.canaries.keys().map(String::as_str).collect();
-    assert_eq!(names, ["home", "locked", "process", "shm", "tmp", "tmpdir", "var_tmp", "workdir"]);
+    assert_eq!(names, ["home", "keys", "locked", "process", "shm", "tmp", "tmpdir", "var_tmp", "workdir"]);
     for place in ["/tmp", "/var/tmp", "/dev/shm"] {
         assert_eq!(left_in(place, user), Vec::<PathBuf>::new());
     }

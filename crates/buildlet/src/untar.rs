@@ -43,7 +43,7 @@ pub(crate) enum UntarError {
 pub(crate) struct Most {
     /// Bytes as they are sent, and bytes of members as they are unpacked.
     pub(crate) bytes: u64,
-    /// Members.
+    /// Members, and the directories that their names bring with them.
     pub(crate) members: u64,
 }
 
@@ -155,8 +155,7 @@ impl Unpack {
 
     fn member<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UntarError> {
         let kind = entry.header().entry_type();
-        let too_many = || UntarError::Refused("the archive has more members than are taken".to_owned());
-        self.left.members = self.left.members.checked_sub(1).ok_or_else(too_many)?;
+        self.count_member().map_err(|e| blame(e, ""))?;
         if matches!(kind, EntryType::XGlobalHeader) {
             return Ok(());
         }
@@ -181,8 +180,10 @@ impl Unpack {
             return if is_dir { Ok(()) } else { Err(refused("the name is that of the directory itself")) };
         }
         let fail = |source: io::Error| UntarError::Io { name: name.clone(), source };
+        let (dir, leaf) = path.rsplit_once('/').unwrap_or(("", &path));
+        self.enter(dir).map_err(|e| blame(e, &name))?;
         if is_dir {
-            self.open_dir(&path).map_err(|e| blame(e, &name))?;
+            self.make_dir(self.parent(), &path).map_err(|e| blame(e.into(), &name))?;
             self.names_left = self
                 .names_left
                 .checked_sub(path.len())
@@ -190,8 +191,6 @@ impl Unpack {
             self.dir_modes.push((path, mode));
             return Ok(());
         }
-        let (dir, leaf) = path.rsplit_once('/').unwrap_or(("", &path));
-        self.enter(dir).map_err(|e| blame(e, &name))?;
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 self.file(entry, sparse.as_ref(), leaf, mode, &name)
@@ -221,6 +220,12 @@ impl Unpack {
         }
     }
 
+    /// Counts what is made.
+    fn count_member(&mut self) -> Result<(), DirError> {
+        self.left.members = self.left.members.checked_sub(1).ok_or(DirError::TooMany)?;
+        Ok(())
+    }
+
     /// Counts bytes that a member is made of.
     fn count(&mut self, size: u64, name: &str) -> Result<(), UntarError> {
         let too_much = || {
@@ -243,7 +248,7 @@ impl Unpack {
     }
 
     /// Makes `dir` the current parent.
-    fn enter(&mut self, dir: &str) -> Result<(), Errno> {
+    fn enter(&mut self, dir: &str) -> Result<(), DirError> {
         if self.parent.as_ref().is_none_or(|(current, _)| current != dir) {
             let fd = self.open_dir(dir)?;
             self.parent = Some((dir.to_owned(), fd));
@@ -256,20 +261,30 @@ impl Unpack {
     }
 
     /// Opens a directory, making what is missing; links on the way may lead elsewhere within, never out.
-    fn open_dir(&self, path: &str) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let inside = if path.is_empty() { "." } else { path };
-        match beneath::open(&self.root, inside, flags, Mode::empty()) {
+    fn open_dir(&mut self, path: &str) -> Result<OwnedFd, DirError> {
+        match self.dir(path) {
             Err(Errno::NOENT) => {}
-            opened => return opened,
+            opened => return Ok(opened?),
         }
-        let (above, leaf) = path.rsplit_once('/').unwrap_or(("", path));
-        let above = self.open_dir(above)?;
-        match mkdirat(&above, leaf, permissions(0o755)) {
+        let above = self.open_dir(path.rsplit_once('/').map_or("", |(above, _)| above))?;
+        // No member asked for it.
+        self.count_member()?;
+        Ok(self.make_dir(&above, path)?)
+    }
+
+    /// Makes a directory in the one above it, if it is not there.
+    fn make_dir(&self, above: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+        let leaf = path.rsplit_once('/').map_or(path, |(_, leaf)| leaf);
+        match mkdirat(above, leaf, permissions(0o755)) {
             Err(Errno::EXIST) => {}
             made => made?,
         }
-        beneath::open(&self.root, inside, flags, Mode::empty())
+        self.dir(path)
+    }
+
+    fn dir(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        beneath::open(&self.root, if path.is_empty() { "." } else { path }, flags, Mode::empty())
     }
 
     fn file<R: Read>(
@@ -432,9 +447,10 @@ impl Unpack {
     }
 
     /// Gives directories their modes, deepest last made first.
-    fn finish(self) -> Result<(), UntarError> {
-        for (path, mode) in self.dir_modes.iter().rev() {
-            let set = self.open_dir(path).and_then(|dir| fchmod(dir, permissions(*mode)));
+    fn finish(mut self) -> Result<(), UntarError> {
+        for (path, mode) in std::mem::take(&mut self.dir_modes).iter().rev() {
+            let dir = self.open_dir(path).map_err(|e| blame(e, path))?;
+            let set = fchmod(dir, permissions(*mode));
             set.map_err(|e| UntarError::Io { name: path.clone(), source: e.into() })?;
         }
         Ok(())
@@ -451,12 +467,28 @@ fn sparse_of<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<Sparse
     Sparse::of(records.iter().filter_map(|record| Some((record.key().ok()?, record.value().ok()?))))
 }
 
-fn blame(error: Errno, name: &str) -> UntarError {
+/// Why a directory can't be gone into.
+#[derive(Debug)]
+enum DirError {
+    System(Errno),
+    TooMany,
+}
+
+impl From<Errno> for DirError {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
+
+fn blame(error: DirError, name: &str) -> UntarError {
     match error {
-        Errno::XDEV | Errno::LOOP => {
+        DirError::TooMany => UntarError::Refused("the archive has more members than are taken".to_owned()),
+        DirError::System(Errno::XDEV | Errno::LOOP) => {
             UntarError::Refused(format!("{name:?}: a link on the way leads out of the directory"))
         }
-        Errno::NOTDIR => UntarError::Refused(format!("{name:?}: a file is where a directory should be")),
-        error => UntarError::Io { name: name.to_owned(), source: error.into() },
+        DirError::System(Errno::NOTDIR) => {
+            UntarError::Refused(format!("{name:?}: a file is where a directory should be"))
+        }
+        DirError::System(error) => UntarError::Io { name: name.to_owned(), source: error.into() },
     }
 }

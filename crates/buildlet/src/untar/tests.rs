@@ -107,3 +107,23 @@ fn the_archive_that_is_changed_is_unpacked_whole() {
     assert_eq!(read("d/a/long/name"), b"long");
     assert_eq!(read("pa"), b"\0\0abc\0\0\0\0\0");
 }
+
+#[test]
+fn directories_that_a_name_brings_with_it_are_members_too() {
+    let mut tar = Builder::new(Vec::new());
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(0);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "a/b/c/d/f", &b""[..]).unwrap();
+    let archive = gzip(&tar.into_inner().unwrap());
+    for (members, whole) in [(4, false), (5, true)] {
+        let top = tempfile::tempdir().unwrap();
+        let most = Most { bytes: 1 << 20, members };
+        let unpacked = untar(&archive[..], top.path(), SystemTime::now(), most, &|| true);
+        assert_eq!(unpacked.is_ok(), whole, "{members}: {unpacked:?}");
+        if let Err(error) = unpacked {
+            assert!(matches!(&error, UntarError::Refused(why) if why.contains("more members")), "{error}");
+        }
+    }
+}

@@ -8,6 +8,9 @@
 mod address;
 mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod order;
 mod orders;
 mod original;

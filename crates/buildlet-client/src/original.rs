@@ -211,7 +211,7 @@ impl BuildletClient {
     }
 }
 
-fn parse_ls(line: &str) -> Option<LsEntry> {
+pub(crate) fn parse_ls(line: &str) -> Option<LsEntry> {
     let mut fields = line.split('\t');
     let mode = fields.next()?.to_owned();
     let path = fields.next()?.to_owned();

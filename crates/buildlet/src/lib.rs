@@ -17,6 +17,9 @@ mod exec;
 mod fence;
 mod fetch;
 mod files;
+#[cfg(all(unix, feature = "ssh", any(test, fuzzing)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gomode;
 mod http;
 #[cfg_attr(windows, path = "keep/windows.rs")]

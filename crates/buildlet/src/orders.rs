@@ -217,7 +217,7 @@ impl Orders {
 }
 
 /// Whether the key that is kept has signed the one that is offered.
-fn follows(kept: &str, offered: &str, proof: Option<&str>) -> bool {
+pub(crate) fn follows(kept: &str, offered: &str, proof: Option<&str>) -> bool {
     let (Some(kept), Some(_), Some(proof)) = (key_of(kept), key_of(offered), proof.and_then(bytes_of)) else {
         return false;
     };

@@ -12,6 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod head;
 pub mod v1;
 pub mod v2;

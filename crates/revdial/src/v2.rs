@@ -1,7 +1,7 @@
 //! Version 2: a control connection, on which the dialer asks for a connection of its own for each stream.
 
 mod dialer;
-mod line;
+pub(crate) mod line;
 mod listener;
 
 pub use dialer::{Control as DialerControl, DialError, Dialer, Pickups, dialer};

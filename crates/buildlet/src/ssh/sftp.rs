@@ -16,7 +16,7 @@ use std::io::{self, Read, Write};
 use files::Files;
 
 /// The longest packet, in bytes; OpenSSH's is the same.
-const LONGEST: usize = 256 << 10;
+pub(crate) const LONGEST: usize = 256 << 10;
 /// The most that is read or written by one request, in bytes: with all around it, it is a packet.
 const MOST: usize = LONGEST - 1024;
 
@@ -49,6 +49,23 @@ fn next(from: &mut impl Read, packet: &mut Vec<u8>) -> io::Result<bool> {
     packet.resize(length, 0);
     from.read_exact(packet)?;
     Ok(true)
+}
+
+/// For what asks it without a connection.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing {
+    pub(crate) use super::LONGEST;
+
+    /// A client of its own.
+    #[derive(Default)]
+    pub(crate) struct Client(super::Files);
+
+    impl Client {
+        /// The answer to a packet, if there is one.
+        pub(crate) fn ask(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+            self.0.answer(packet)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) const LEAVING: &str = "bellwether-leaving";
 /// A line. Members that are empty are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Message {
+pub(crate) struct Message {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub command: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -70,7 +70,7 @@ pub enum ControlError {
 
 /// Reads lines. May be dropped between any two polls: what was read stays.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: R,
     buffer: Vec<u8>,
 }
@@ -107,7 +107,7 @@ fn too_long() -> ControlError {
     ControlError::Protocol(format!("a line of more than {LONGEST} bytes"))
 }
 
-pub(super) async fn send<W: AsyncWrite + Unpin>(
+pub(crate) async fn send<W: AsyncWrite + Unpin>(
     writer: &mut W,
     message: &Message,
 ) -> Result<(), ControlError> {

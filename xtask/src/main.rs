@@ -9,6 +9,7 @@ mod book;
 mod deploy;
 mod expect;
 mod fixture;
+mod fuzz;
 #[cfg(test)]
 mod imports;
 mod interop;
@@ -57,6 +58,8 @@ enum Command {
     Api(api::Args),
     /// Check or link the agent for every system whose standard library rustup has, and run it where that can be
     Targets(targets::Args),
+    /// Run what reads bytes from outside on bytes that a fuzzer makes up; libFuzzer, by fuzz/
+    Fuzz(fuzz::Args),
     /// Make the manual of docs/ with mdBook in target/book, and follow its links
     Book(book::Args),
     /// Look at the files of deploy/: units, Dockerfile, Compose, Kubernetes
@@ -89,6 +92,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Pages(args) => pages::run(&args),
         Command::Api(args) => api::run(&args),
         Command::Targets(args) => targets::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Book(args) => book::run(&args),
         Command::DeployCheck => deploy::run(),
         Command::Tidy => tidy::run(),

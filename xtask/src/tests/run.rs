@@ -162,6 +162,19 @@ pub(super) fn fixture() -> Result<Ran> {
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 
+/// Runs each fuzz target for a minute: one test.
+pub(super) fn fuzz() -> Result<Ran> {
+    let began = Instant::now();
+    let name = "fuzz targets".to_owned();
+    let verdict = match crate::fuzz::run(&crate::fuzz::Args::all(60)) {
+        Ok(code) if code == ExitCode::SUCCESS => Verdict::Passed,
+        Ok(_) => Verdict::Failed("there are findings; see above".into()),
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
+}
+
 /// Runs the examples in the documentation by cargo, and reads its text.
 pub(super) fn doc_tests(args: &Args) -> Result<Ran> {
     let began = Instant::now();

@@ -27,6 +27,10 @@ const LARGEST_BODY: u64 = 2 << 20;
 #[derive(Debug, Clone, Copy)]
 struct BodyLimit(u64);
 
+/// Says that a route minds itself of which repositories an admin is.
+#[derive(Debug, Clone, Copy)]
+struct MindsRepositories;
+
 /// A row of the table of routes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -109,6 +113,14 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
     #[must_use]
     pub fn streams_its_body(self) -> Self {
         self.layer(DefaultBodyLimit::disable()).layer(Extension(BodyLimit(u64::MAX)))
+    }
+
+    /// Lets those in at all handlers so far whose token is for some repositories, although this is for admins or services: the
+    /// handlers answer them of these repositories alone. Without that they are refused, since what admins and services do is
+    /// of the whole server.
+    #[must_use]
+    pub fn minds_repositories(self) -> Self {
+        self.layer(Extension(MindsRepositories))
     }
 
     /// Puts a layer around all handlers so far, as axum's `MethodRouter::layer`.
@@ -223,11 +235,16 @@ fn same(said: &str, token: &str) -> bool {
     said.len() == token.len() && !token.is_empty() && differs == 0
 }
 
-/// Refuses whoever has not the role, and what is too large.
+/// Refuses whoever has not the role, or has it for some repositories where all are meant, and what is too large.
 async fn check(State(needed): State<Role>, request: Request, next: Next) -> Response {
     let viewer = of(request.extensions());
     if !viewer.role.may(needed) {
         return denied(&viewer, needed);
+    }
+    let of_all = matches!(needed, Role::Admin | Role::Service);
+    if of_all && !viewer.may_order_all() && request.extensions().get::<MindsRepositories>().is_none() {
+        let message = format!("{} is for some repositories, and this is of the whole server", viewer.who);
+        return refusal(StatusCode::FORBIDDEN, "forbidden", message);
     }
     let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(LARGEST_BODY));
     let size = request.body().size_hint();
@@ -309,6 +326,8 @@ mod tests {
             .merge(Routes::new().route("/open", get(Role::Anonymous, ok)))
             .route("/any", any(Role::Developer, ok))
             .route("/own", any(Role::Reader, ok).post(Role::Anonymous, ok))
+            .route("/all", get(Role::Admin, ok))
+            .route("/some", get(Role::Admin, ok).minds_repositories())
     }
 
     async fn ask(method: &str, path: &str, viewer: Option<Viewer>) -> (u16, Option<String>) {
@@ -338,13 +357,33 @@ mod tests {
             rows,
             [
                 "* /any developer",
+                "GET /all admin",
                 "GET /api/a/{id} reader",
                 "PUT /api/a/{id} service",
                 "GET /open anonymous",
                 "* /own reader",
-                "POST /own anonymous"
+                "POST /own anonymous",
+                "GET /some admin"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_of_the_whole_server_is_not_for_those_of_some_repositories() {
+        let of_a = |role| Some(Viewer::known("ada", role).scoped(vec!["a".into()]));
+        for (method, path, role, status) in [
+            ("GET", "/all", Role::Admin, 403),
+            ("GET", "/some", Role::Admin, 200),
+            ("GET", "/some", Role::Developer, 403),
+            ("PUT", "/api/a/1", Role::Service, 403),
+            ("GET", "/api/a/1", Role::Service, 200),
+            ("GET", "/any", Role::Developer, 200),
+        ] {
+            assert_eq!(ask(method, path, of_a(role)).await.0, status, "{method} {path} as {role}");
+        }
+        for path in ["/all", "/some"] {
+            assert_eq!(ask("GET", path, Some(Viewer::known("ada", Role::Admin))).await.0, 200, "{path}");
+        }
     }
 
     #[tokio::test]

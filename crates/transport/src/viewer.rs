@@ -148,6 +148,13 @@ impl Viewer {
     pub fn may_order(&self, repo: &str) -> bool {
         self.in_scope(repo)
     }
+
+    /// Whether their orders reach what is the whole server's and of no repository: machines, tokens, the audit log. Whoever is
+    /// about some repositories rules none of it, not even as an admin.
+    #[must_use]
+    pub fn may_order_all(&self) -> bool {
+        self.scope.is_none()
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Viewer {
@@ -189,5 +196,6 @@ mod tests {
         let ada = Viewer::known("ada", Role::Developer).scoped(vec!["a".into()]);
         assert_eq!(sees(&ada), (true, false, false));
         assert!(ada.may_order("a") && !ada.may_order("b"));
+        assert!(!ada.may_order_all() && Viewer::known("ada", Role::Developer).may_order_all());
     }
 }

@@ -17,6 +17,7 @@ testkit::on_both! {
     tokens:
         a_token_is_shown_once_works_and_is_revoked,
         a_token_ends_by_itself_and_is_about_its_repos_only,
+        an_admin_of_some_repos_makes_nobody_more_than_that,
         what_lasts_longer_than_a_request_hears_that_a_token_counts_no_longer,
         what_is_still_being_answered_breaks_off_when_a_token_counts_no_longer,
         what_is_no_token_is_refused;

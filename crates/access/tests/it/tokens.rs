@@ -51,6 +51,22 @@ pub async fn a_token_ends_by_itself_and_is_about_its_repos_only(on: World) {
     tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("it ends by itself");
 }
 
+pub async fn an_admin_of_some_repos_makes_nobody_more_than_that(on: World) {
+    let body = json!({"name": "ruth", "role": "admin", "repos": ["a"]});
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, body).await.json();
+    let token = made["token"].as_str().unwrap();
+    for (method, path, body) in [
+        ("POST", "/api/v1/tokens", json!({"name": "more", "role": "admin"})),
+        ("GET", "/api/v1/tokens", json!({})),
+        ("DELETE", "/api/v1/tokens/ruth", json!({})),
+        ("POST", "/api/v1/login-links", json!({"role": "admin"})),
+    ] {
+        let answer = on.order(method, path, token, body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("forbidden")), "{method} {path}");
+    }
+    assert_eq!(on.order("POST", "/order", token, json!({})).await.text, "ruth admin");
+}
+
 pub async fn what_lasts_longer_than_a_request_hears_that_a_token_counts_no_longer(on: World) {
     let make = |name: &'static str, seconds: Option<u64>| {
         let body = json!({"name": name, "role": "developer", "expires_in": seconds});

@@ -178,6 +178,13 @@ async fn every_route_answers_those_who_have_its_role_and_nobody_else() {
             }
         }
     }
+    // What is the whole server's is not for whoever is of some repositories, whatever their role; but these mind it themselves.
+    let minding = ["/api/v1/gomotes"];
+    for entry in table.iter().filter(|entry| matches!(entry.role, Role::Admin | Role::Service)) {
+        let viewer = Viewer::known("somebody", entry.role).scoped(vec!["app".into()]);
+        let refused = ask(entry.method, &path(entry), Some(viewer)).await == StatusCode::FORBIDDEN;
+        assert_eq!(refused, !minding.contains(&&*entry.path), "{} {}", entry.method, entry.path);
+    }
     // What nobody registered.
     for (method, path) in
         [("GET", "/nothing/there"), ("GET", "/api/v1/nothing"), ("DELETE", "/"), ("POST", "/grid")]

@@ -239,7 +239,7 @@ async fn learned(call: &Call, viewer: &Viewer) -> Result<PerfPage, Fault> {
     let mut note =
         format!("Of what was never learned, a change up to {} is noise.", pages::noise(compare::UNKNOWN));
     if !call.form("update").is_empty() {
-        if !viewer.role.may(Role::Admin) {
+        if !viewer.role.may(Role::Admin) || !viewer.may_order_all() {
             return Err(Fault::new("only an administrator has it learned anew"));
         }
         let mut line = line(desk).await?;

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::BuildId;
+use transport::Viewer;
 
 pub(crate) use files::Files;
 pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
@@ -24,6 +25,7 @@ pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::{Over, Session};
 pub(crate) use wanted::{read_wanted, take_wanted, want};
 
+pub(crate) use names::Holder;
 use names::{Missing, Names};
 use wanted::Wanted;
 
@@ -39,6 +41,12 @@ pub(crate) struct Gomotes {
     pub idle: Duration,
 }
 
+/// Whether somebody's orders reach the machines of a repo's builders; of the server's, if the name is empty.
+pub(crate) fn reaches(viewer: &Viewer, repo: &str) -> bool {
+    // A machine is more than some repositories.
+    if repo.is_empty() { viewer.may_order_all() } else { viewer.may_order(repo) }
+}
+
 impl Gomotes {
     pub fn new(idle: Duration) -> Gomotes {
         Gomotes { names: Mutex::default(), wanted: Wanted::default(), idle }
@@ -50,13 +58,13 @@ impl Gomotes {
     }
 
     /// The lowest name that is free, taken for somebody who begins to wait.
-    pub fn reserve(&self, who: &str, builder: &str, id: BuildId) -> String {
-        self.names().reserve(who, builder, id)
+    pub fn reserve(&self, holder: Holder<'_>, builder: &str, id: BuildId) -> String {
+        self.names().reserve(holder, builder, id)
     }
 
     /// Takes the name of a machine that was held before.
-    pub fn keep_name(&self, name: &str, id: BuildId) {
-        self.names().keep(name, id);
+    pub fn keep_name(&self, hold: &Hold) {
+        self.names().keep(&hold.name, Holder { owner: &hold.owner, repo: &hold.repo }, hold.id);
     }
 
     pub fn forget(&self, id: BuildId) {
@@ -73,12 +81,18 @@ impl Gomotes {
 
     /// The machine that is held by a name.
     pub fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
-        self.names().find(name)
+        self.names().find(name, |_| true)
     }
 
-    fn of(&self, owner: &str) -> Vec<Arc<Session>> {
+    /// The same for somebody, who may be told of none beyond their repositories.
+    fn find_for(&self, viewer: &Viewer, name: &str) -> Result<Arc<Session>, Missing> {
+        self.names().find(name, |repo| reaches(viewer, repo))
+    }
+
+    /// What somebody holds.
+    fn of(&self, viewer: &Viewer) -> Vec<Arc<Session>> {
         let mut held = self.all();
-        held.retain(|session| session.owner == owner);
+        held.retain(|session| session.owner == *viewer.who && reaches(viewer, &session.repo));
         held
     }
 

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use store::{Micros, WorkerId};
 use transport::operation::{UlidText, operation};
 use transport::routes::get;
-use transport::{Role, Routes};
+use transport::{Role, Routes, Viewer};
 
 use super::{Answer, Api};
+use crate::gomote::reaches;
 
 /// Answer of `GET /api/v1/gomotes`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GomoteList {
-    /// All that is held, by name.
+    /// All that is held of builders that whoever asks may give orders to, by name.
     pub gomotes: Vec<GomoteInfo>,
 }
 
@@ -45,14 +46,20 @@ pub struct GomoteInfo {
 pub(super) fn routes() -> Routes<Arc<Api>> {
     Routes::new().route(
         "/api/v1/gomotes",
-        get(Role::Admin, list).about(
-            operation("list_gomotes", "Lists the machines that people hold: whose, since when, until when.")
+        get(Role::Admin, list)
+            .about(
+                operation(
+                    "list_gomotes",
+                    "Lists the machines that people hold: whose, since when, until when.",
+                )
                 .answers::<GomoteList>(),
-        ),
+            )
+            .minds_repositories(),
     )
 }
 
-async fn list(State(api): State<Arc<Api>>) -> Answer<GomoteList> {
-    let held = api.shared.gomotes.all();
+async fn list(State(api): State<Arc<Api>>, viewer: Viewer) -> Answer<GomoteList> {
+    let mut held = api.shared.gomotes.all();
+    held.retain(|session| reaches(&viewer, &session.repo));
     Ok(Json(GomoteList { gomotes: held.iter().map(|session| session.info()).collect() }))
 }

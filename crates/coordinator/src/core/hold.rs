@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use crate::clock::new_id;
-use crate::gomote::{self, Granted, Hold};
+use crate::gomote::{self, Granted, Hold, Holder};
 use crate::resolve;
 use crate::schedule::{Class, Event, Request};
 
@@ -61,13 +61,16 @@ impl Core {
     ) {
         let clock = Arc::clone(self.shared.ledger.clock());
         let id = new_id!(BuildId, *clock);
-        let builder = match resolve::builder(&self.config.borrow(), &repo, &builder) {
-            Ok(found) => found.full_name(),
-            Err(_) => builder,
+        let (builder, repo) = match resolve::builder(&self.config.borrow(), &repo, &builder) {
+            // Whose the builder is, and not of what the build was.
+            Ok(found) => {
+                (found.full_name(), found.scope.as_ref().map(ToString::to_string).unwrap_or_default())
+            }
+            Err(_) => (builder, String::new()),
         };
         let hold = Hold {
             id,
-            name: self.shared.gomotes.reserve(&owner, &builder, id),
+            name: self.shared.gomotes.reserve(Holder { owner: &owner, repo: &repo }, &builder, id),
             owner,
             repo,
             builder,

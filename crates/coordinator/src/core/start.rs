@@ -200,7 +200,7 @@ impl Core {
         };
         let request = hold_request(&hold, self.now());
         self.apply(Event::Resumed { request, worker, host: host.clone() });
-        self.shared.gomotes.keep_name(&hold.name, hold.id);
+        self.shared.gomotes.keep_name(&hold);
         self.hold(hold, None, worker, host);
     }
 

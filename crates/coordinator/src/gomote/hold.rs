@@ -196,6 +196,7 @@ async fn open(
         id: hold.id,
         name: row.name,
         owner: row.owner,
+        repo: row.repo,
         builder: row.builder,
         host: row.host,
         worker: row.worker,

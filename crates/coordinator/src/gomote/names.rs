@@ -16,59 +16,79 @@ pub(crate) enum Missing {
     NotYet,
 }
 
+/// For whom a machine is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder<'a> {
+    /// Who they are.
+    pub owner: &'a str,
+    /// The repo whose builder it is; empty for one of the server's.
+    pub repo: &'a str,
+}
+
+/// A name that is taken.
+struct Taken {
+    id: BuildId,
+    owner: String,
+    repo: String,
+    /// The machine, once it is there.
+    session: Option<Arc<Session>>,
+}
+
 /// Machines by name; those that are waited for have one as well.
 #[derive(Default)]
-pub(super) struct Names(BTreeMap<String, (BuildId, Option<Arc<Session>>)>);
+pub(super) struct Names(BTreeMap<String, Taken>);
 
 impl Names {
     /// The lowest name that is free: `WHO-BUILDER-N`, from 0, as with the original.
-    pub fn reserve(&mut self, who: &str, builder: &str, id: BuildId) -> String {
-        let stem = format!("{}-{}", plain(user(who)), plain(builder));
+    pub fn reserve(&mut self, holder: Holder<'_>, builder: &str, id: BuildId) -> String {
+        let stem = format!("{}-{}", plain(user(holder.owner)), plain(builder));
         let name = (0..)
             .map(|n: u32| format!("{stem}-{n}"))
             .find(|name| !self.0.contains_key(name))
             .expect("invariant: there are fewer machines than numbers");
-        self.0.insert(name.clone(), (id, None));
+        self.keep(&name, holder, id);
         name
     }
 
     /// Takes a name that was taken before.
-    pub fn keep(&mut self, name: &str, id: BuildId) {
-        self.0.insert(name.to_owned(), (id, None));
+    pub fn keep(&mut self, name: &str, holder: Holder<'_>, id: BuildId) {
+        let Holder { owner, repo } = holder;
+        let taken = Taken { id, owner: owner.to_owned(), repo: repo.to_owned(), session: None };
+        self.0.insert(name.to_owned(), taken);
     }
 
     /// Frees what was taken for somebody who has gone before anybody was asked for a machine.
     pub fn forget(&mut self, id: BuildId) {
-        self.0.retain(|_, (of, session)| *of != id || session.is_some());
+        self.0.retain(|_, taken| taken.id != id || taken.session.is_some());
     }
 
     pub fn release(&mut self, name: &str, id: BuildId) {
-        if self.0.get(name).is_some_and(|(of, _)| *of == id) {
+        if self.0.get(name).is_some_and(|taken| taken.id == id) {
             self.0.remove(name);
         }
     }
 
     /// What is held by the name that was taken for it.
     pub fn open(&mut self, session: &Arc<Session>) {
-        if let Some((_, open)) = self.0.get_mut(&session.name).filter(|(id, _)| *id == session.id) {
-            *open = Some(Arc::clone(session));
+        if let Some(taken) = self.0.get_mut(&session.name).filter(|taken| taken.id == session.id) {
+            taken.session = Some(Arc::clone(session));
         }
     }
 
-    /// What is held by that name; the error says whether somebody waits for it to be held.
-    pub fn find(&self, name: &str) -> Result<Arc<Session>, Missing> {
-        match self.0.get(name) {
+    /// What is held by that name, of builders of those repos; the error says whether somebody waits for it to be held.
+    pub fn find(&self, name: &str, of: impl Fn(&str) -> bool) -> Result<Arc<Session>, Missing> {
+        match self.0.get(name).filter(|taken| of(&taken.repo)).map(|taken| &taken.session) {
             // Given back, and being cleaned: the name is taken until then.
-            Some((_, Some(session))) if session.end.is_cancelled() => Err(Missing::Unknown),
-            Some((_, Some(session))) => Ok(Arc::clone(session)),
-            Some((_, None)) => Err(Missing::NotYet),
+            Some(Some(session)) if session.end.is_cancelled() => Err(Missing::Unknown),
+            Some(Some(session)) => Ok(Arc::clone(session)),
+            Some(None) => Err(Missing::NotYet),
             None => Err(Missing::Unknown),
         }
     }
 
     /// What is held, by name.
     pub fn held(&self) -> Vec<Arc<Session>> {
-        let all = self.0.values().filter_map(|(_, session)| session.as_ref());
+        let all = self.0.values().filter_map(|taken| taken.session.as_ref());
         all.filter(|session| !session.end.is_cancelled()).cloned().collect()
     }
 }
@@ -100,16 +120,19 @@ mod tests {
     #[test]
     fn the_lowest_free_number_is_taken() {
         let mut names = Names::default();
-        assert_eq!(names.reserve("ann@example.org", "linux", id(1)), "ann-linux-0");
-        assert_eq!(names.reserve("ann@example.org", "linux", id(2)), "ann-linux-1");
-        assert_eq!(names.reserve("admin", "app:linux/x", id(3)), "admin-app-linux-x-0");
+        let [far, ann, admin] = ["ann@example.org", "ann", "admin"].map(|owner| Holder { owner, repo: "" });
+        assert_eq!(names.reserve(far, "linux", id(1)), "ann-linux-0");
+        assert_eq!(names.reserve(far, "linux", id(2)), "ann-linux-1");
+        assert_eq!(names.reserve(admin, "app:linux/x", id(3)), "admin-app-linux-x-0");
         names.release("ann-linux-0", id(2));
-        assert_eq!(names.reserve("ann", "linux", id(4)), "ann-linux-2", "it was another's");
+        assert_eq!(names.reserve(ann, "linux", id(4)), "ann-linux-2", "it was another's");
         names.release("ann-linux-0", id(1));
-        assert_eq!(names.reserve("ann", "linux", id(5)), "ann-linux-0");
-        assert_eq!(names.find("ann-linux-0").err(), Some(Missing::NotYet));
+        assert_eq!(names.reserve(ann, "linux", id(5)), "ann-linux-0");
+        let find = |names: &Names| names.find("ann-linux-0", |_| true).err();
+        assert_eq!(find(&names), Some(Missing::NotYet));
+        assert_eq!(names.find("ann-linux-0", |repo| repo == "app").err(), Some(Missing::Unknown));
         names.forget(id(5));
-        assert_eq!(names.find("ann-linux-0").err(), Some(Missing::Unknown));
+        assert_eq!(find(&names), Some(Missing::Unknown));
     }
 
     #[test]

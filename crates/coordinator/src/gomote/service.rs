@@ -27,7 +27,7 @@ use transport::{Role, Standing, Viewer};
 use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
-use super::{Hold, Over, Session};
+use super::{Hold, Holder, Over, Session, reaches};
 use crate::api::visible;
 use crate::attempt::Shared;
 use crate::clock::new_id;
@@ -115,7 +115,7 @@ impl Desk {
             }
             _ => {}
         }
-        let session = self.shared.gomotes.find(name).map_err(|missing| match missing {
+        let session = self.shared.gomotes.find_for(viewer, name).map_err(|missing| match missing {
             Missing::Unknown => {
                 Status::not_found(format!("there is no gomote {name:?}; `bellwether gomote list` has yours"))
             }
@@ -154,7 +154,7 @@ impl Desk {
         let id = new_id!(BuildId, **self.shared.ledger.clock());
         Ok(Hold {
             id,
-            name: self.shared.gomotes.reserve(&viewer.who, &full_name, id),
+            name: self.shared.gomotes.reserve(Holder { owner: &viewer.who, repo: &repo }, &full_name, id),
             owner: viewer.who.to_string(),
             repo,
             builder: full_name,
@@ -217,7 +217,8 @@ impl Desk {
             }
             // The name went with the machine. A new id: what the scheduler still hears of the old one is not about this.
             hold.id = new_id!(BuildId, **self.shared.ledger.clock());
-            hold.name = self.shared.gomotes.reserve(&hold.owner, &hold.builder, hold.id);
+            let holder = Holder { owner: &hold.owner, repo: &hold.repo };
+            hold.name = self.shared.gomotes.reserve(holder, &hold.builder, hold.id);
             waiting.id = hold.id;
         }
         let text = "no machine could be had; the server's log says why, or it is going down";
@@ -306,9 +307,8 @@ impl Desk {
 /// Whether somebody may have machines of a builder's host.
 pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
     match &builder.scope {
-        Some(repo) => viewer.may_order(repo.as_str()) && visible::with_needs(config, viewer, repo.as_str()),
-        // A machine is more than some repositories.
-        None => viewer.scope.is_none(),
+        Some(repo) => reaches(viewer, repo.as_str()) && visible::with_needs(config, viewer, repo.as_str()),
+        None => reaches(viewer, ""),
     }
 }
 
@@ -372,7 +372,7 @@ impl GomoteService for Desk {
     ) -> Answer<DestroyInstanceResponse> {
         let viewer = viewer(&request)?;
         let name = &request.get_ref().gomote_id;
-        let session = match self.shared.gomotes.find(name) {
+        let session = match self.shared.gomotes.find_for(&viewer, name) {
             // So that nobody who has gone away keeps a machine.
             Ok(session) if viewer.role == Role::Admin => session,
             _ => self.session(&viewer, name, Empty::Invalid)?,
@@ -445,7 +445,7 @@ impl GomoteService for Desk {
         &self,
         request: tonic::Request<ListInstancesRequest>,
     ) -> Answer<ListInstancesResponse> {
-        let held = self.shared.gomotes.of(&viewer(&request)?.who);
+        let held = self.shared.gomotes.of(&viewer(&request)?);
         let instances = held.iter().map(|session| session.instance()).collect();
         Ok(ListInstancesResponse { instances }.into())
     }

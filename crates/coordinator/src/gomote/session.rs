@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub name: String,
     /// Who holds it.
     pub owner: String,
+    /// The repo whose builder it is; empty for one of the server's.
+    pub repo: String,
     /// The builder on whose host it is, by its full name.
     pub builder: String,
     /// Its host.

@@ -36,7 +36,12 @@ pub(crate) fn client_of(running: &Running, viewer: Viewer) -> Client {
 
 /// Waits for a machine; also returns why it had to.
 pub(crate) async fn create(client: &mut Client) -> (Instance, Vec<CreateInstanceResponse>) {
-    let request = CreateInstanceRequest { builder_type: "b".into(), ..Default::default() };
+    create_of(client, "b").await
+}
+
+/// The same, of a builder.
+pub(crate) async fn create_of(client: &mut Client, builder: &str) -> (Instance, Vec<CreateInstanceResponse>) {
+    let request = CreateInstanceRequest { builder_type: builder.into(), ..Default::default() };
     let mut told = client.create_instance(request).await.unwrap().into_inner();
     let mut waited = Vec::new();
     loop {

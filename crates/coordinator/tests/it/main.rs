@@ -21,6 +21,7 @@ mod outcomes;
 mod pg;
 mod pools;
 mod reverse;
+mod scopes;
 mod shells;
 mod signed;
 mod sim_pool;
@@ -41,6 +42,9 @@ testkit::on_both! {
         the_machine_of_a_build_that_fails_is_held_as_it_is,
         who_runs_the_server_sees_what_everybody_holds,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
+    scopes:
+        a_token_for_some_repositories_reaches_their_machines_alone,
+        a_hold_on_a_failed_build_is_of_the_builder_s_repository;
     shells:
         a_command_a_shell_and_files_go_through_the_door,
         nobody_else_is_let_in,

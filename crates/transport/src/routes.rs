@@ -356,8 +356,8 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "* /any developer",
                 "GET /all admin",
+                "* /any developer",
                 "GET /api/a/{id} reader",
                 "PUT /api/a/{id} service",
                 "GET /open anonymous",

@@ -1,6 +1,7 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
 mod gomotes;
+mod holds;
 mod legacy;
 mod machine_tokens;
 mod machines;
@@ -207,18 +208,6 @@ pub(crate) fn routes(api: Api) -> Routes {
             )),
         )
         .route(
-            "/api/v1/builds/{id}/hold",
-            post(Role::Developer, hold).about(of_build(
-                operation(
-                    "hold_build",
-                    "Has the machine of a build held for whoever asks, as the build left it, if the build fails. One that is done is tried again.",
-                )
-                .takes_order::<serde_json::Map<String, serde_json::Value>>()
-                .answers::<BuildAnswer>()
-                .may_refuse(&[409, 503]),
-            )),
-        )
-        .route(
             "/api/v1/builds/{id}/why",
             get(Role::Reader, why).about(of_build(
                 operation("why_build", "Says why a build waits, or what became of it.")
@@ -246,6 +235,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
         .merge(gomotes::routes())
+        .merge(holds::routes())
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())
@@ -404,31 +394,6 @@ async fn retry(
     let row = build_to_order(&api, &viewer, &id).await?;
     let row = again(&api, &viewer, row.id).await?;
     Ok(order.answered(&id, answer(row, true)))
-}
-
-/// Has a build's machine held if the build fails.
-async fn hold(
-    State(api): State<Arc<Api>>,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    order: Order<serde::de::IgnoredAny>,
-) -> Result<Response, Failure> {
-    let row = build_to_order(&api, &viewer, &id).await?;
-    let config = api.finder.config.borrow().clone();
-    let builder = resolve::builder(&config, &row.repo, &row.builder)
-        .map_err(|error| Failure::new(StatusCode::CONFLICT, "no_builder", error.to_string()))?;
-    if !crate::gomote::may(&config, &viewer, builder) {
-        let message = format!("{} may not hold machines of builder {}", viewer.who, builder.full_name());
-        return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", message));
-    }
-    if !crate::gomote::want(&api.shared, row.id, &viewer.who).await? {
-        let message = "too many builds are waited for to fail; ask again later";
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
-    }
-    // Read after that: it may have ended meanwhile, and would never be looked at again.
-    let now = build(&api, &viewer, &id).await?;
-    let row = if now.state == "done" { again(&api, &viewer, row.id).await? } else { now };
-    Ok(order.answered(&id, answer(row, false)))
 }
 
 async fn cancel(

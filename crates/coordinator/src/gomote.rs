@@ -7,6 +7,7 @@
 mod files;
 mod hold;
 mod names;
+mod room;
 mod run;
 mod service;
 mod session;
@@ -20,13 +21,15 @@ use transport::Viewer;
 
 pub(crate) use files::Files;
 pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
+pub(crate) use room::NoRoom;
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::{Over, Session};
-pub(crate) use wanted::{read_wanted, take_wanted, want};
+pub(crate) use wanted::{NotWanted, read_wanted, take_wanted, unwant, want, wanted_by};
 
 pub(crate) use names::Holder;
 use names::{Missing, Names};
+use room::Has;
 use wanted::Wanted;
 
 /// How long a machine is held that its owner does not use.
@@ -57,7 +60,32 @@ impl Gomotes {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lowest name that is free, taken for somebody who begins to wait.
+    /// What somebody has, and as much of its names as they may be told.
+    fn has(&self, names: &Names, viewer: &Viewer) -> Has {
+        let mut has = Has { machines: 0, named: Vec::new(), wanted: self.wanted.of(&viewer.who) };
+        for (name, repo, held) in names.of(&viewer.who) {
+            has.machines += 1;
+            if held && reaches(viewer, repo) {
+                has.named.push(name.to_owned());
+            }
+        }
+        has
+    }
+
+    /// The same as [`Gomotes::reserve`], if somebody has fewer than so many.
+    fn reserve_for(
+        &self,
+        viewer: &Viewer,
+        (repo, builder): (&str, &str),
+        id: BuildId,
+        most: usize,
+    ) -> Result<String, NoRoom> {
+        let mut names = self.names();
+        self.has(&names, viewer).below(most)?;
+        Ok(names.reserve(Holder { owner: &viewer.who, repo }, builder, id))
+    }
+
+    /// The lowest name that is free, taken for somebody who begins to wait, or whose build has failed.
     pub fn reserve(&self, holder: Holder<'_>, builder: &str, id: BuildId) -> String {
         self.names().reserve(holder, builder, id)
     }

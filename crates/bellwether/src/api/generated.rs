@@ -854,6 +854,12 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Lets go of a build whose machine was to be held if it fails: of one's own, or as an admin of anybody's. `DELETE /api/v1/builds/{id}/hold`
+    pub async fn unhold_build(&self, id: &str) -> Answer<()> {
+        let path = format!("/api/v1/builds/{}/hold", transport::segment(id));
+        self.call(Method::DELETE, &path, None::<&()>).await
+    }
+
     /// Has the machine of a build held for whoever asks, as the build left it, if the build fails. One that is done is tried again. `POST /api/v1/builds/{id}/hold`
     pub async fn hold_build(
         &self,
@@ -973,7 +979,7 @@ impl Client {
         self.call(Method::DELETE, &path, None::<&()>).await
     }
 
-    /// Lists machines: what each does, and who has set it aside and why. `GET /api/v1/machines`
+    /// Lists machines: what each does, who has set it aside and why, and why it was turned away. `GET /api/v1/machines`
     pub async fn list_machines(&self) -> Answer<MachineList> {
         let path = format!("/api/v1/machines");
         self.call(Method::GET, &path, None::<&()>).await

@@ -29,6 +29,14 @@ pub enum Gomote {
         /// The build
         build: String,
     },
+    /// Lets go of builds whose machines were to be held for you; an admin, of anybody's
+    Unhold {
+        #[command(flatten)]
+        server: Server,
+        /// The builds
+        #[arg(required = true, value_name = "BUILD")]
+        builds: Vec<String>,
+    },
     /// Lists the machines that you hold
     List {
         #[command(flatten)]

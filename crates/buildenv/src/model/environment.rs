@@ -11,6 +11,9 @@ use crate::source::Location;
 /// How many connections there may be at once where nothing is said.
 pub const CONNECTIONS: usize = 10_000;
 
+/// How many machines one person may have at once where nothing is said; `gomote create --count` asks for no more.
+const GOMOTES: usize = 50;
+
 /// Where this system runs: what differs between production, staging and development.
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -42,6 +45,8 @@ pub struct Environment {
     pub builders_on: Vec<String>,
     /// At most so many builds at once.
     pub max_builds: Option<u32>,
+    /// At most so many machines for one person at once: held, waited for, and those of builds that are to be held if they fail.
+    pub max_gomotes: usize,
     /// Settings of machine pools.
     pub cloud: Vec<(String, String)>,
     /// Where it was said.
@@ -66,6 +71,7 @@ impl Environment {
             builders: f.patterns("builders"),
             builders_on: f.texts("builders_on"),
             max_builds: f.limit("max_builds"),
+            max_gomotes: f.int("max_gomotes").unwrap_or(GOMOTES),
             cloud: f.vars("cloud"),
             name,
             production,

@@ -197,6 +197,13 @@ static ENVIRONMENT: Section = Section {
             "At most so many builds at once.",
         ),
         key(
+            "max_gomotes",
+            Int(1, 100_000),
+            "50",
+            "max_gomotes = 5",
+            "At most so many machines for one person at once: those that they hold or wait for, and those of builds that they want held if they fail (`bellwether gomote`).",
+        ),
+        key(
             "cloud",
             Vars,
             "none",

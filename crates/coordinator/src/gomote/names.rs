@@ -86,6 +86,12 @@ impl Names {
         }
     }
 
+    /// The names that somebody has taken, each with the repo whose builder it is of, and whether a machine is held by it.
+    pub fn of(&self, owner: &str) -> impl Iterator<Item = (&str, &str, bool)> {
+        let all = self.0.iter().filter(move |(_, taken)| taken.owner == owner);
+        all.map(|(name, taken)| (name.as_str(), taken.repo.as_str(), taken.session.is_some()))
+    }
+
     /// What is held, by name.
     pub fn held(&self) -> Vec<Arc<Session>> {
         let all = self.0.values().filter_map(|taken| taken.session.as_ref());

@@ -22,12 +22,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tower::ServiceExt as _;
 use transport::routes::{Routes, post};
-use transport::{Role, Standing, Viewer};
+use transport::{Role, Viewer};
 
 use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
-use super::{Hold, Holder, Over, Session, reaches};
+use super::{Hold, Over, Session, reaches};
 use crate::api::visible;
 use crate::attempt::Shared;
 use crate::clock::new_id;
@@ -154,7 +154,7 @@ impl Desk {
         let id = new_id!(BuildId, **self.shared.ledger.clock());
         Ok(Hold {
             id,
-            name: self.shared.gomotes.reserve(Holder { owner: &viewer.who, repo: &repo }, &full_name, id),
+            name: self.name(viewer, (&repo, &full_name), id)?,
             owner: viewer.who.to_string(),
             repo,
             builder: full_name,
@@ -163,13 +163,20 @@ impl Desk {
         })
     }
 
+    /// Takes a name for somebody, if they may have one more machine.
+    fn name(&self, viewer: &Viewer, of: (&str, &str), id: BuildId) -> Result<String, Status> {
+        let most = self.finder.config.borrow().environment().max_gomotes;
+        let name = self.shared.gomotes.reserve_for(viewer, of, id, most);
+        name.map_err(|no_room| Status::resource_exhausted(no_room.to_string()))
+    }
+
     /// Waits for a machine and tells how that goes.
     async fn wait(
         self: Arc<Self>,
         mut hold: Hold,
         mut waiting: Waiting,
         told: mpsc::Sender<Result<CreateInstanceResponse, Status>>,
-        standing: Standing,
+        viewer: Viewer,
     ) {
         for _ in 0..TRIES {
             let (granted, mut grant) = oneshot::channel();
@@ -182,7 +189,7 @@ impl Desk {
                 tokio::select! {
                     answer = &mut grant => break answer,
                     () = told.closed() => return,
-                    over = Over::not_known(&hold.owner, &standing) => {
+                    over = Over::not_known(&hold.owner, &viewer.standing) => {
                         let _ = told.send(Err(over.into())).await;
                         return;
                     }
@@ -217,8 +224,13 @@ impl Desk {
             }
             // The name went with the machine. A new id: what the scheduler still hears of the old one is not about this.
             hold.id = new_id!(BuildId, **self.shared.ledger.clock());
-            let holder = Holder { owner: &hold.owner, repo: &hold.repo };
-            hold.name = self.shared.gomotes.reserve(holder, &hold.builder, hold.id);
+            hold.name = match self.name(&viewer, (&hold.repo, &hold.builder), hold.id) {
+                Ok(name) => name,
+                Err(full) => {
+                    let _ = told.send(Err(full)).await;
+                    return;
+                }
+            };
             waiting.id = hold.id;
         }
         let text = "no machine could be had; the server's log says why, or it is going down";
@@ -358,7 +370,7 @@ impl GomoteService for Desk {
         let (tell, told) = mpsc::channel(4);
         // Made here: a task that is ended before it begins drops what it was given.
         let waiting = Waiting { desk: Arc::clone(&desk), id: hold.id, over: false };
-        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell, viewer.standing)));
+        let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell, viewer)));
         let answers = stream::unfold((told, waits), async |(mut told, waits)| {
             let next = told.recv().await?;
             Some((next, (told, waits)))

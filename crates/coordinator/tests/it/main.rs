@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
 mod asides;
+mod bounds;
 mod clocks;
 mod cuts;
 mod faults;
@@ -42,6 +43,9 @@ testkit::on_both! {
         the_machine_of_a_build_that_fails_is_held_as_it_is,
         who_runs_the_server_sees_what_everybody_holds,
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
+    bounds:
+        one_person_has_no_more_machines_than_configured,
+        one_person_waits_for_no_more_builds_to_fail_than_configured;
     scopes:
         a_token_for_some_repositories_reaches_their_machines_alone,
         a_hold_on_a_failed_build_is_of_the_builder_s_repository;

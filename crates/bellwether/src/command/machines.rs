@@ -38,8 +38,8 @@ async fn list(args: &Server) -> Result<ExitCode> {
         table.add_row([
             plain(&machine.name, WIDTH),
             plain(&machine.host, WIDTH),
-            here.map_or("not here", |here| here.state.as_str()).to_owned(),
-            here.map_or_else(String::new, |here| moment(here.since)),
+            state(machine).to_owned(),
+            since(machine).map_or_else(String::new, moment),
             machine.runs.as_deref().map(|runs| plain(runs, WIDTH)).unwrap_or_default(),
             here.map(|here| plain(&here.detail, WIDTH)).unwrap_or_default(),
             notes(machine),
@@ -49,12 +49,27 @@ async fn list(args: &Server) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn state(machine: &MachineInfo) -> &str {
+    match (&machine.here, &machine.turned_away) {
+        (Some(here), _) => &here.state,
+        (None, Some(_)) => "turned away",
+        (None, None) => "not here",
+    }
+}
+
+/// Since when; of one that was turned away when it tried last.
+fn since(machine: &MachineInfo) -> Option<Micros> {
+    let tried = machine.turned_away.as_ref().map(|one| one.tried);
+    machine.here.as_ref().map(|here| here.since).or(tried)
+}
+
 fn moment(time: Micros) -> String {
     let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// Who keeps a machine from work, and why, or why the server does; that it is to go; that another shows its identity.
+/// Who keeps a machine from work, and why, or why the server does; that it is to go; that another shows its identity; why it was
+/// turned away.
 fn notes(machine: &MachineInfo) -> String {
     let here = machine.here.as_ref();
     let by_server = here.filter(|here| here.state == "set_aside").and_then(|here| here.reason.clone());
@@ -65,7 +80,8 @@ fn notes(machine: &MachineInfo) -> String {
     let leaves = here.and_then(|here| here.leaves.as_ref());
     let leaves = leaves.map(|reason| format!("goes once it has done what it does: {reason}"));
     let doubled = here.and_then(|here| here.doubled.clone());
-    let words: Vec<String> = [aside, leaves, doubled].into_iter().flatten().collect();
+    let turned_away = machine.turned_away.as_ref().map(|one| format!("turned away: {}", one.reason));
+    let words: Vec<String> = [aside, leaves, doubled, turned_away].into_iter().flatten().collect();
     plain(&words.join("; "), WIDTH)
 }
 

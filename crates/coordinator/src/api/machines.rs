@@ -16,7 +16,7 @@ use transport::routes::{get, post};
 use transport::{Role, Routes, Viewer};
 
 use super::{Answer, Api, Failure, ask, deed, shown_status};
-use crate::core::{Meanwhile, Message, SetAside, WorkerStatus};
+use crate::core::{Meanwhile, Message, SetAside, TurnedAway, WorkerStatus};
 use crate::identity::is_machine_name;
 use crate::ledger::transition;
 
@@ -28,7 +28,7 @@ const REASON: usize = 500;
 /// Answer of `GET /api/v1/machines`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct MachineList {
-    /// The machines that there are, and those that are set aside and not here.
+    /// The machines that there are, those that are set aside and not here, and those that were turned away of late.
     pub machines: Vec<MachineInfo>,
 }
 
@@ -45,6 +45,15 @@ pub struct MachineInfo {
     pub runs: Option<String>,
     /// Who keeps it from work; at once if it is free, else from when it is.
     pub set_aside: Option<SetAside>,
+    /// Why it was turned away when it dialled in, if that was within the last five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turned_away: Option<TurnedAway>,
+}
+
+impl MachineInfo {
+    fn not_here(host: String, name: String) -> Self {
+        MachineInfo { name, host, here: None, runs: None, set_aside: None, turned_away: None }
+    }
 }
 
 /// Body of `POST /api/v1/machines/{name}/set-aside`.
@@ -83,7 +92,7 @@ pub(super) fn routes() -> Routes<Arc<Api>> {
         .route(
             "/api/v1/machines",
             get(Role::Reader, list).about(
-                operation("list_machines", "Lists machines: what each does, and who has set it aside and why.")
+                operation("list_machines", "Lists machines: what each does, who has set it aside and why, and why it was turned away.")
                     .answers::<MachineList>(),
             ),
         )
@@ -124,6 +133,7 @@ async fn machines(api: &Api, viewer: &Viewer) -> Result<Vec<MachineInfo>, Failur
             host: worker.host.clone(),
             runs: runs(worker.worker),
             set_aside: worker.set_aside.clone(),
+            turned_away: None,
             here: Some(worker.clone()),
         })
         .collect();
@@ -131,7 +141,16 @@ async fn machines(api: &Api, viewer: &Viewer) -> Result<Vec<MachineInfo>, Failur
         if !machines.iter().any(|one| one.host == row.host && one.name == row.name) {
             let SetAsideRow { host, name, owner, reason, since, until } = row;
             let set_aside = Some(SetAside { owner, reason, since, until });
-            machines.push(MachineInfo { name, host, here: None, runs: None, set_aside });
+            machines.push(MachineInfo { set_aside, ..MachineInfo::not_here(host, name) });
+        }
+    }
+    for one in status.turned_away {
+        let (host, name) = (one.host.clone(), one.name.clone());
+        match machines.iter_mut().find(|known| known.host == host && known.name == name) {
+            Some(known) => known.turned_away = Some(one),
+            None => {
+                machines.push(MachineInfo { turned_away: Some(one), ..MachineInfo::not_here(host, name) });
+            }
         }
     }
     machines.sort_by(|a, b| (&a.host, &a.name).cmp(&(&b.host, &b.name)));
@@ -170,7 +189,7 @@ async fn host_of(api: &Api, viewer: &Viewer, name: &str, said: Option<&str>) -> 
 /// The machine as it is now.
 async fn shown(api: &Api, viewer: &Viewer, host: String, name: String) -> Answer<MachineInfo> {
     let found = machines(api, viewer).await?.into_iter().find(|one| one.host == host && one.name == name);
-    Ok(Json(found.unwrap_or(MachineInfo { name, host, here: None, runs: None, set_aside: None })))
+    Ok(Json(found.unwrap_or_else(|| MachineInfo::not_here(host, name))))
 }
 
 async fn set_aside(

@@ -41,7 +41,7 @@ impl Joined {
     }
 
     /// Runs the command line; whether it did its work, and what it printed.
-    fn command(&mut self, arguments: &[&str]) -> (bool, String) {
+    pub(super) fn command(&mut self, arguments: &[&str]) -> (bool, String) {
         let url = format!("http://{}", self.world.server().address());
         let mut command = Command::new("timeout");
         command.args(["60", env!("CARGO_BIN_EXE_bellwether")]).args(arguments);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coordinator::{Claim, Denied, Identity, MachineTokenAnswer, MachineTokenList, NoHooks};
+use coordinator::{Claim, Denied, Identity, MachineList, MachineTokenAnswer, MachineTokenList, NoHooks};
 use dashboard::api::Outcome;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -218,9 +218,9 @@ pub async fn a_machine_by_the_key_goes_gently_when_its_name_gets_a_token(mut wor
 
 pub async fn of_two_machines_with_one_identity_one_is_given_work_and_that_is_told(mut world: World) {
     world.configure(&configuration("cat hello"));
-    let (pool, reception) = pool(&world);
+    let (first_pool, reception) = pool(&world);
     world.reception = Some(reception.clone());
-    let running = world.start_with(pool, Arc::new(NoHooks)).await;
+    let running = world.start_with(first_pool, Arc::new(NoHooks)).await;
     let made = token(&running.admin(), "box").await;
     let identity = identify(&running, claim("box", "a", Some(&made))).await.unwrap();
     let mut first = Far::start(&world).await;
@@ -251,6 +251,23 @@ pub async fn of_two_machines_with_one_identity_one_is_given_work_and_that_is_tol
     assert_eq!(world.done("one", "b").await.outcome, Some(Outcome::Ok));
     world.clock.turn(301);
     assert_eq!(running.status().await.workers[0].doubled, None);
+    // Nor does the copy take the place by being faster after a new start of the server.
+    running.kill().await;
+    here.abort();
+    let (second_pool, reception) = pool(&world);
+    world.reception = Some(reception.clone());
+    let running = world.start_with(second_pool, Arc::new(NoHooks)).await;
+    let reason = tokio::time::timeout(PATIENCE, copy.dial(&reception)).await.unwrap().unwrap();
+    assert!(reason.contains("keeps the place of machine \"box\" of host \"far\" for 120 s"), "{reason}");
+    let machines: MachineList = running.admin().get_json("/api/v1/machines").await.unwrap();
+    let [kept] = &*machines.machines else { panic!("{machines:?}") };
+    assert_eq!(kept.turned_away.as_ref().map(|one| &one.reason), Some(&reason), "{kept:?}");
+    let here = first.dial(&reception);
+    running.until(|status| status.workers.iter().any(|one| one.state == "idle" && !one.away)).await;
+    let reason = tokio::time::timeout(PATIENCE, copy.dial(&reception)).await.unwrap().unwrap();
+    assert!(reason.contains("is here already, and answers"), "{reason}");
+    let machines: MachineList = running.admin().get_json("/api/v1/machines").await.unwrap();
+    assert_eq!(machines.machines[0].turned_away, None, "it has its place");
     // The other one comes in its stead when it is gone.
     first.end().await;
     here.abort();

@@ -1,7 +1,7 @@
 //! Which machines are not received, or not any more, and the words for it.
 
 use super::table::Key;
-use super::{ANSWER, Reception, Registration, client, end, rules};
+use super::{ANSWER, GRACE, Reception, Registration, client, end, rules};
 use crate::core::TurnedAway;
 use crate::identity::Identity;
 use crate::pool::PoolEvent;
@@ -41,9 +41,20 @@ impl Reception {
     }
 
     /// Whether a machine is here already as another process, which answers: then what only one machine knows was copied to
-    /// another. Returns the words for it. Only one of the two has a place; the first, as long as it is there.
+    /// another. Returns the words for it. Only one of the two has a place; the first, as long as it is there, and after a new start
+    /// of the server as long as it may come back.
     pub async fn doubled(&self, registration: &Registration) -> Option<String> {
         let identity = registration.identity.as_ref()?;
+        let Registration { host, name, instance, .. } = registration;
+        if self.0.table().keeps_for_another(host, name, instance.as_deref()) {
+            let words = format!(
+                "the server was started anew, and keeps the place of machine {name:?} of host {host:?} for {} s for the process \
+                 that was here before: this is another one with the same machine-identity. If it was started in the stead of that, \
+                 it is let in then",
+                GRACE.as_secs()
+            );
+            return Some(self.turn_away(registration, words));
+        }
         let found = self.0.table().other(identity, registration.instance.as_deref());
         let (key, turn, worker, link) = found?;
         // After a loss of power nobody has said goodbye, and what is started anew is no copy.
@@ -56,7 +67,6 @@ impl Reception {
             }
             return None;
         }
-        let Registration { host, name, .. } = registration;
         let words = format!(
             "machine {name:?} of host {host:?} is here already, and answers: this is another process with the same \
              machine-identity, and is given no work while the other is here. If a second machine has a copy of its state \

@@ -283,6 +283,16 @@ impl<L: Clone> Table<L> {
         })
     }
 
+    /// Whether the place of a machine is kept since a new start of the server for the process that was here before, and this is
+    /// another one: started in its stead, or a copy that was faster.
+    pub fn keeps_for_another(&self, host: &str, name: &str, instance: Option<&str>) -> bool {
+        let known = |key: &Key| key.host == host && key.name == name && Some(&*key.instance) == instance;
+        let kept = |key: &Key, seat: &Seat<L>| {
+            key.host == host && key.name == name && seat.link.is_none() && seat.came.version == 0
+        };
+        !self.seats.keys().any(known) && self.seats.iter().any(|(key, seat)| kept(key, seat))
+    }
+
     /// Whether a machine that came by the key of its host has a place: it may finish what it does there.
     pub fn has_by_key(&self, key: &Key) -> bool {
         self.seats.get(key).is_some_and(|seat| seat.came.version != 0 && seat.came.identity.is_none())

@@ -97,6 +97,28 @@ fn a_process_started_anew_takes_the_place_of_one_that_is_away_and_not_of_one_tha
 }
 
 #[test]
+fn after_a_new_start_a_place_is_kept_for_the_process_that_had_it_and_not_for_ever() {
+    let mut table = Table::default();
+    let keeps = |table: &Table<char>, name: &str, instance: Option<&str>| {
+        table.keeps_for_another("far", name, instance)
+    };
+    assert!(!keeps(&table, "a", Some("2")), "nobody was here");
+    let away = table.keep(key("a", 1), worker(1)).unwrap();
+    assert!(keeps(&table, "a", Some("2")) && keeps(&table, "a", None));
+    assert!(!keeps(&table, "a", Some("1")) && !keeps(&table, "b", Some("2")));
+    assert!(!table.keeps_for_another("near", "a", Some("2")));
+    // Nobody came back.
+    table.give_up(&key("a", 1), away).unwrap();
+    assert!(!keeps(&table, "a", Some("2")));
+    // Somebody did, and is away again: that is looked at in another way.
+    table.keep(key("a", 1), worker(1)).unwrap();
+    let (back, _) = table.sit(key("a", 1), 'x', worker(2), comes(true, 0));
+    assert!(!keeps(&table, "a", Some("2")));
+    table.leave(&key("a", 1), back.turn).unwrap();
+    assert!(!keeps(&table, "a", Some("2")));
+}
+
+#[test]
 fn what_was_known_before_is_expected_and_what_was_deleted_is_not() {
     let mut table = Table::default();
     let away = table.keep(key("a", 1), worker(1)).unwrap();

@@ -1,6 +1,7 @@
 //! An archive into a work directory in which a job has been.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -48,10 +49,15 @@ pub fn untar(data: &[u8]) {
 fn a_job(u: &mut Unstructured<'_>, work: &Path) {
     for _ in 0..number(u, 4) {
         let at = work.join(*one(u, &["a", "b", "c", "d", "a/b", "a/x"]));
+        if at.parent().and_then(|dir| dir.symlink_metadata().ok()).is_none_or(|dir| !dir.is_dir()) {
+            // The job's own link there leads out, and this is no fence.
+            continue;
+        }
         let target = if once_in(u, 4) { work.join("../d") } else { name(u).into() };
         let _there_already = match number(u, 3) {
             0 => fs::create_dir(&at),
-            1 => fs::write(&at, "of a job"),
+            // Never through a link.
+            1 => fs::File::create_new(&at).and_then(|mut file| file.write_all(b"of a job")),
             2 => symlink(&target, &at),
             _ => fs::hard_link(work.join("a"), &at),
         };

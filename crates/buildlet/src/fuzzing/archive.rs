@@ -9,7 +9,7 @@ use tar::Header;
 
 use super::scratch::BESIDE;
 use super::{bytes, number, once_in, one};
-use crate::pack::gzip::Packer;
+use crate::pack::gzip::{Level, Packer};
 
 /// What names are made of. Those beside the work directory are among them.
 const PARTS: [&str; 16] =
@@ -75,7 +75,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 /// Members that say how long they are, and something that is damaged.
 fn ours(u: &mut Unstructured<'_>, plain: &[u8]) -> Vec<u8> {
     let (first, second) = plain.split_at(number(u, 4096).min(plain.len()));
-    let mut packer = Packer::new();
+    let mut packer = Packer::new(Level::default());
     let mut packed = packer.pack(first).expect("memory takes all");
     match number(u, 3) {
         0 => packed.extend(gzip(second)),

@@ -10,7 +10,7 @@ use arbitrary::Unstructured;
 
 use super::scratch::{Scratch, visit};
 use super::{bytes, number, once_in, one};
-use crate::pack::pack;
+use crate::pack::{Level, pack};
 use crate::sys::fs::{Mode, OFlags};
 use crate::untar::{Most, untar};
 
@@ -41,7 +41,7 @@ pub fn tree(data: &[u8]) {
             archive.extend_from_slice(&piece);
             Ok(())
         };
-        pack(base, send).expect("the tree can be packed");
+        pack(base, Level::default(), send).expect("the tree can be packed");
         let most = Most { bytes: 1 << 30, members: 10_000 };
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         untar(&archive[..], &to, now, most, &|| true).expect("what was packed is unpacked");

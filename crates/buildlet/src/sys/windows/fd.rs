@@ -4,7 +4,6 @@
 //! as long as it is open, and a name in it can be reached by path.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Something that is open.
@@ -19,13 +18,6 @@ pub(crate) struct OwnedFd {
 pub(crate) struct BorrowedFd<'a> {
     pub(super) file: &'a File,
     pub(super) path: &'a Path,
-}
-
-impl OwnedFd {
-    /// Opens it once more.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { file: self.file.try_clone()?, path: self.path.clone() })
-    }
 }
 
 /// What names can be in.

@@ -14,14 +14,16 @@ const JOIN_SESSION_KEYRING: libc::c_long = 1;
 const CLEAR: libc::c_long = 7;
 const SEARCH: libc::c_long = 10;
 const GET_PERSISTENT: libc::c_long = 22;
-const PROCESS: libc::c_long = -2;
+const SESSION: libc::c_long = -3;
 const USER: libc::c_long = -4;
 const USER_SESSION: libc::c_long = -5;
 
-/// Gives this process an empty session of its own, which goes with the last process that it starts.
-pub(super) fn own_session() -> io::Result<()> {
+/// Gives this process an empty session of its own, which goes with the last process that it starts. What keeps it from that counts
+/// only if it must: who is not root has a quota of keys, and shares it with all that runs as the same user.
+pub(super) fn own_session(must: bool) -> io::Result<()> {
     match keyctl([JOIN_SESSION_KEYRING, 0, 0, 0, 0]) {
-        Err(error) if !unknown(error) => Err(error.into()),
+        // A filter of system calls may say that it is forbidden, and then is the job's too.
+        Err(error) if must && !unknown(error) && error != Errno::ACCESS => Err(error.into()),
         _ => Ok(()),
     }
 }
@@ -42,27 +44,40 @@ pub(super) fn plant(name: &CStr) -> io::Result<()> {
         )
     };
     match Errno::from_io_error(&io::Error::last_os_error()) {
-        // A job has used up what its user may have; what matters is that it is taken away.
-        Some(error) if added < 0 && error != Errno::DQUOT && !unknown(error) => Err(error.into()),
+        // A job has used up what its user may have, or locked it up: that is for `forget` to see.
+        Some(Errno::DQUOT | Errno::ACCESS | Errno::KEYREVOKED | Errno::KEYEXPIRED) => Ok(()),
+        Some(error) if added < 0 && !unknown(error) => Err(error.into()),
         _ => Ok(()),
     }
 }
 
 /// Takes away all keys that are kept for the user that this process is; says whether the one of this name is gone.
 pub(super) fn forget(name: &CStr) -> io::Result<bool> {
+    // Kept beyond a user's last process. First, and named in our own session, so that no quota of the user's is in the way.
+    emptied(keyctl([GET_PERSISTENT, -1, SESSION, 0, 0]))?;
     for kept in [USER, USER_SESSION] {
         // Makes it, if there is none; else the name would mean another one.
-        match keyctl([GET_KEYRING_ID, kept, 1, 0, 0]).and_then(|id| keyctl([CLEAR, id, 0, 0, 0])) {
-            Err(error) if !unknown(error) => return Err(error.into()),
-            _ => {}
+        match keyctl([GET_KEYRING_ID, kept, 1, 0, 0]) {
+            // No room to make it: there is none.
+            Err(Errno::DQUOT) => {}
+            found => emptied(found)?,
         }
     }
-    // Not every kernel keeps any beyond a user's last process.
-    if let Ok(kept) = keyctl([GET_PERSISTENT, -1, PROCESS, 0, 0]) {
-        keyctl([CLEAR, kept, 0, 0, 0])?;
-    }
     let found = keyctl([SEARCH, USER, c"user".as_ptr() as libc::c_long, name.as_ptr() as libc::c_long, 0]);
-    Ok(found.is_err())
+    Ok(matches!(found, Err(error) if unknown(error) || is_over(error) || error == Errno::NOKEY))
+}
+
+/// Empties a keyring, if there are any.
+fn emptied(ring: Result<libc::c_long, Errno>) -> io::Result<()> {
+    match ring.and_then(|ring| keyctl([CLEAR, ring, 0, 0, 0])) {
+        Err(error) if !unknown(error) && !is_over(error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody finds anything in it any more.
+fn is_over(error: Errno) -> bool {
+    matches!(error, Errno::KEYREVOKED | Errno::KEYEXPIRED)
 }
 
 fn unknown(error: Errno) -> bool {

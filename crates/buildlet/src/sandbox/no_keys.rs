@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 
 #[cfg(unix)]
-pub(super) fn own_session() -> io::Result<()> {
+pub(super) fn own_session(_must: bool) -> io::Result<()> {
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub(super) fn enter(setup: &Setup) -> io::Result<()> {
     if setup.namespaces {
         own_mounts(setup.user.is_some())?;
     }
-    super::keys::own_session()?;
+    super::keys::own_session(setup.user.is_some())?;
     if let Some(user) = &setup.user {
         rustix::process::umask(Mode::WGRP | Mode::WOTH);
         crate::user::give_up(user)?;

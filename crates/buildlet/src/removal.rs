@@ -15,8 +15,8 @@ use crate::sys::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use crate::sys::fs::{AtFlags, Mode, OFlags, chmodat, fchmod, openat, renameat, unlinkat};
 use crate::walk::names;
 
-/// A level holds a descriptor, so what is deeper is first moved up.
-const MAX_DEPTH: usize = 100;
+/// A level holds a descriptor, for each thread, so what is deeper is first moved up.
+const MAX_DEPTH: usize = 30;
 /// Directories above this level are worth a thread.
 const SPREAD: usize = 3;
 /// How many failures are told.
@@ -26,7 +26,7 @@ const TOLD: usize = 20;
 pub(crate) fn empty_dir(dir: &Path) -> io::Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let top = crate::sys::fs::open(dir, flags, Mode::empty())?;
-    let removal = Removal::of(top);
+    let removal = Removal::of(top)?;
     removal.empty_all()?;
     Ok(removal.problems())
 }
@@ -47,7 +47,7 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
         Ok(parent) => parent,
     };
     let name = CString::new(name)?;
-    let removal = Removal::of(parent);
+    let removal = Removal::of(parent)?;
     removal.remove(removal.top.as_fd(), &name, 0);
     removal.remove_moved()?;
     match removal.problems().first() {
@@ -59,7 +59,7 @@ pub(crate) fn remove(base: &Path, path: &str) -> io::Result<()> {
 /// Removes one entry of a directory and all in it, of what jobs of another user have left; returns what could not be removed, first 20.
 #[cfg(unix)]
 pub(crate) fn remove_entry(dir: &OwnedFd, name: &CStr) -> io::Result<Vec<String>> {
-    let removal = Removal::of(dir.try_clone()?);
+    let removal = Removal::of(dir.try_clone()?)?;
     removal.remove(dir.as_fd(), name, 0);
     removal.remove_moved()?;
     Ok(removal.problems())
@@ -67,6 +67,8 @@ pub(crate) fn remove_entry(dir: &OwnedFd, name: &CStr) -> io::Result<Vec<String>
 
 struct Removal {
     top: OwnedFd,
+    /// What the names begin with that are given to what is moved up: nobody else can give them.
+    names: String,
     /// How many were moved up because they were too deep.
     moved: AtomicU32,
     problems: Mutex<Vec<String>>,
@@ -75,9 +77,12 @@ struct Removal {
 }
 
 impl Removal {
-    fn of(top: OwnedFd) -> Self {
+    fn of(top: OwnedFd) -> io::Result<Self> {
         let free = AtomicUsize::new(crate::pack::threads() - 1);
-        Self { top, moved: AtomicU32::new(0), problems: Mutex::default(), free }
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let names = format!(".bellwether-deep-{:016x}", u64::from_ne_bytes(random));
+        Ok(Self { top, names, moved: AtomicU32::new(0), problems: Mutex::default(), free })
     }
 
     fn problems(self) -> Vec<String> {
@@ -98,7 +103,7 @@ impl Removal {
     fn remove_moved(&self) -> io::Result<()> {
         let mut next = 0;
         while next < self.moved.load(Ordering::Relaxed) {
-            self.remove(self.top.as_fd(), &moved_name(next)?, 0);
+            self.remove(self.top.as_fd(), &self.moved_name(next)?, 0);
             next += 1;
         }
         Ok(())
@@ -109,15 +114,23 @@ impl Removal {
         if depth >= SPREAD {
             return names.iter().for_each(|name| self.remove(dir, name, depth));
         }
+        let stays = |name: &&CString| match unlink(dir, name) {
+            Ok(gone) => !gone,
+            Err(error) => {
+                self.note(name, Err(error));
+                false
+            }
+        };
+        let dirs: Vec<&CString> = names.iter().filter(stays).collect();
+        // One is this thread's own: it would only wait for it.
+        let Some((own, others)) = dirs.split_last() else { return };
         thread::scope(|scope| {
-            for name in names {
-                match unlink(dir, name) {
-                    Ok(true) => {}
-                    Ok(false) if self.handed_on(scope, dir, name, depth) => {}
-                    Ok(false) => self.note(name, self.remove_dir(dir, name, depth)),
-                    Err(error) => self.note(name, Err(error)),
+            for name in others {
+                if !self.handed_on(scope, dir, name, depth) {
+                    self.note(name, self.remove_dir(dir, name, depth));
                 }
             }
+            self.note(own, self.remove_dir(dir, own, depth));
         });
     }
 
@@ -156,6 +169,23 @@ impl Removal {
         self.note(name, removed);
     }
 
+    fn moved_name(&self, number: u32) -> io::Result<CString> {
+        Ok(CString::new(format!("{}-{number}", self.names))?)
+    }
+
+    fn move_up(&self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        let moved =
+            self.moved_name(self.moved.fetch_add(1, Ordering::Relaxed)).map_err(|_nul| Errno::INVAL)?;
+        match renameat(parent, name, &self.top, &moved) {
+            Err(Errno::ACCESS) => {
+                // What names its parent is in it.
+                chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+                renameat(parent, name, &self.top, &moved)
+            }
+            renamed => renamed,
+        }
+    }
+
     fn note(&self, name: &CStr, removed: Result<(), Errno>) {
         let Err(error) = removed else { return };
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,9 +196,7 @@ impl Removal {
 
     fn remove_dir(&self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Errno> {
         if depth >= MAX_DEPTH {
-            let number = self.moved.fetch_add(1, Ordering::Relaxed);
-            let moved = moved_name(number).map_err(|_nul| Errno::INVAL)?;
-            return renameat(parent, name, &self.top, &moved);
+            return self.move_up(parent, name);
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let dir = match openat(parent, name, flags, Mode::empty()) {
@@ -200,10 +228,6 @@ fn unlink(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     }
 }
 
-fn moved_name(number: u32) -> io::Result<CString> {
-    Ok(CString::new(format!(".bellwether-deep-{number}"))?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,9 +243,13 @@ mod tests {
         std::fs::set_permissions(locked.parent().unwrap(), std::fs::Permissions::from_mode(0o000)).unwrap();
         // Deeper than there are descriptors, made the way one makes it: level by level.
         let mut at = rustix::fs::open(dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
-        for _ in 0..3000 {
+        for depth in 0..3000 {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
-            at = openat(&at, "d", OFlags::RDONLY, Mode::empty()).unwrap();
+            let below = openat(&at, "d", OFlags::RDONLY, Mode::empty()).unwrap();
+            if depth > 0 && depth % 10 == 0 {
+                fchmod(&at, Mode::RUSR | Mode::XUSR).unwrap();
+            }
+            at = below;
         }
         assert_eq!(empty_dir(dir.path()).unwrap(), Vec::<String>::new());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
@@ -118,6 +119,7 @@ pub(super) fn answer(error: FileError) -> Response {
 
 pub(crate) async fn removeall(
     State(agent): State<Arc<Agent>>,
+    token: Option<Extension<Token>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -125,6 +127,9 @@ pub(crate) async fn removeall(
 ) -> Result<(), GoError> {
     require(&method, &Method::POST)?;
     let form = Form::read(uri.query(), &headers, body).await?;
+    if token.is_some_and(|Extension(Token(token))| token < agent.fence.current()) {
+        return Err(GoError(StatusCode::CONFLICT, "a newer holder has this machine".to_owned()));
+    }
     let paths: Vec<Option<String>> = form.all("path").map(clean).collect();
     if paths.is_empty() {
         return Err(GoError::bad("requires 'path' parameter"));

@@ -378,6 +378,30 @@ async fn what_was_outrun_while_it_waited_for_a_wipe_is_not_done() {
     panic!("no wipe was long enough for somebody to wait for it");
 }
 
+#[tokio::test]
+async fn what_is_to_be_removed_is_said_too_late_once_a_newer_holder_is_there() {
+    use std::io::{Read as _, Write as _};
+    let agent = Agent::start(&[]).await;
+    std::fs::write(agent.workdir().join("keep"), "x").unwrap();
+    let mut older = crate::raw::connect(&agent);
+    let head = "POST /removeall HTTP/1.1\r\nHost: x\r\nBw-Fence: 1\r\nConnection: close\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\n\r\npat";
+    older.write_all(head.as_bytes()).unwrap();
+    // Until it is let in, which its fence shows.
+    for _ in 0..500 {
+        if agent.client().status().await.unwrap().bellwether.unwrap().fence == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    agent.client().with_fence(2, "newer").extend().await.unwrap();
+    older.write_all(b"h=.").unwrap();
+    let mut answer = String::new();
+    older.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(agent.workdir().join("keep").exists());
+}
+
 fn planted(agent: &Agent) -> bool {
     std::fs::read_dir(agent.workdir()).unwrap().flatten().any(|entry| {
         let name = entry.file_name().into_string().unwrap();

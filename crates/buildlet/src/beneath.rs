@@ -26,7 +26,8 @@ pub(crate) fn open(root: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Re
     use rustix::fs::{ResolveFlags, openat2};
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match openat2(root.as_fd(), path, flags, mode, beneath) {
-        Err(Errno::NOSYS) => walk(root, path.as_bytes(), flags, mode),
+        // It can't be told whether it leads out, because something was renamed or mounted just then, anywhere on the machine.
+        Err(Errno::NOSYS | Errno::AGAIN) => walk(root, path.as_bytes(), flags, mode),
         opened => opened,
     }
 }

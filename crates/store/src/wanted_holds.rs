@@ -10,6 +10,7 @@ statements! {
     PUT = "wanted_holds.put", "INSERT INTO wanted_holds (build, owner, wanted_us) VALUES ($1, $2, $3) \
         ON CONFLICT (build) DO UPDATE SET owner = $2, wanted_us = $3";
     REMOVE = "wanted_holds.remove", "DELETE FROM wanted_holds WHERE build = $1";
+    REMOVE_OF = "wanted_holds.remove_of", "DELETE FROM wanted_holds WHERE build = $1 AND owner = $2";
     ALL = "wanted_holds.all", "SELECT build, owner FROM wanted_holds ORDER BY build";
 }
 
@@ -28,6 +29,15 @@ pub async fn put(tx: &mut Tx, build: BuildId, owner: &str, now: Micros) -> Resul
 /// The database's.
 pub async fn remove(tx: &mut Tx, build: BuildId) -> Result<(), StoreError> {
     REMOVE.query().bind(build).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Notes that somebody does not wait for the machine of a build any more; whoever came in their place does.
+///
+/// # Errors
+/// The database's.
+pub async fn remove_of(tx: &mut Tx, build: BuildId, owner: &str) -> Result<(), StoreError> {
+    REMOVE_OF.query().bind(build).bind(owner).execute(tx.conn()).await?;
     Ok(())
 }
 

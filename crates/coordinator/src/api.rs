@@ -492,7 +492,11 @@ async fn status(State(api): State<Arc<Api>>, viewer: Viewer) -> Answer<Status> {
     Ok(Json(shown_status(&api, &viewer).await?))
 }
 
-async fn work(State(api): State<Arc<Api>>) -> Answer<WorkAnswer> {
+async fn work(State(api): State<Arc<Api>>, viewer: Viewer) -> Answer<WorkAnswer> {
+    if !viewer.may_order_all() {
+        let message = format!("{} is for some repositories, and this looks for the work of all", viewer.who);
+        return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", message));
+    }
     let found = api.finder.find().await;
     let found =
         found.map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "work", error.to_string()))?;

@@ -16,6 +16,7 @@ mod wanted;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use buildenv::Config;
 use store::BuildId;
 use transport::Viewer;
 
@@ -27,6 +28,7 @@ pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::{Over, Session};
 pub(crate) use wanted::{NotWanted, read_wanted, take_wanted, unwant, want, wanted_by};
 
+use crate::api::visible;
 pub(crate) use names::Holder;
 use names::{Missing, Names};
 use room::Has;
@@ -44,10 +46,14 @@ pub(crate) struct Gomotes {
     pub idle: Duration,
 }
 
-/// Whether somebody's orders reach the machines of a repo's builders; of the server's, if the name is empty.
-pub(crate) fn reaches(viewer: &Viewer, repo: &str) -> bool {
-    // A machine is more than some repositories.
-    if repo.is_empty() { viewer.may_order_all() } else { viewer.may_order(repo) }
+/// Whether somebody's orders reach the machines of a repo's builders, on which is also what the repo needs; of the server's, if the
+/// name is empty.
+pub(crate) fn reaches(config: &Config, viewer: &Viewer, repo: &str) -> bool {
+    match repo {
+        // A machine is more than some repositories.
+        "" => viewer.may_order_all(),
+        repo => viewer.may_order(repo) && visible::with_needs(config, viewer, repo),
+    }
 }
 
 impl Gomotes {
@@ -61,27 +67,33 @@ impl Gomotes {
     }
 
     /// What somebody has, and as much of its names as they may be told.
-    fn has(&self, names: &Names, viewer: &Viewer) -> Has {
-        let mut has = Has { machines: 0, named: Vec::new(), wanted: self.wanted.of(&viewer.who) };
+    fn has(&self, names: &Names, config: &Config, viewer: &Viewer) -> Has {
+        let mut has = Has::default();
+        for (build, repo) in self.wanted.of(&viewer.who) {
+            has.wanted += 1;
+            if visible::with_needs(config, viewer, &repo) {
+                has.builds.push(build);
+            }
+        }
         for (name, repo, held) in names.of(&viewer.who) {
             has.machines += 1;
-            if held && reaches(viewer, repo) {
+            if held && reaches(config, viewer, repo) {
                 has.named.push(name.to_owned());
             }
         }
         has
     }
 
-    /// The same as [`Gomotes::reserve`], if somebody has fewer than so many.
+    /// The same as [`Gomotes::reserve`], if somebody has fewer than they may.
     fn reserve_for(
         &self,
+        config: &Config,
         viewer: &Viewer,
         (repo, builder): (&str, &str),
         id: BuildId,
-        most: usize,
     ) -> Result<String, NoRoom> {
         let mut names = self.names();
-        self.has(&names, viewer).below(most)?;
+        self.has(&names, config, viewer).below(config.environment().max_gomotes)?;
         Ok(names.reserve(Holder { owner: &viewer.who, repo }, builder, id))
     }
 
@@ -113,14 +125,14 @@ impl Gomotes {
     }
 
     /// The same for somebody, who may be told of none beyond their repositories.
-    fn find_for(&self, viewer: &Viewer, name: &str) -> Result<Arc<Session>, Missing> {
-        self.names().find(name, |repo| reaches(viewer, repo))
+    fn find_for(&self, config: &Config, viewer: &Viewer, name: &str) -> Result<Arc<Session>, Missing> {
+        self.names().find(name, |repo| reaches(config, viewer, repo))
     }
 
     /// What somebody holds.
-    fn of(&self, viewer: &Viewer) -> Vec<Arc<Session>> {
+    fn of(&self, config: &Config, viewer: &Viewer) -> Vec<Arc<Session>> {
         let mut held = self.all();
-        held.retain(|session| session.owner == *viewer.who && reaches(viewer, &session.repo));
+        held.retain(|session| session.owner == *viewer.who && reaches(config, viewer, &session.repo));
         held
     }
 

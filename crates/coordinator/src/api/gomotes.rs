@@ -60,6 +60,7 @@ pub(super) fn routes() -> Routes<Arc<Api>> {
 
 async fn list(State(api): State<Arc<Api>>, viewer: Viewer) -> Answer<GomoteList> {
     let mut held = api.shared.gomotes.all();
-    held.retain(|session| reaches(&viewer, &session.repo));
+    let config = api.finder.config.borrow().clone();
+    held.retain(|session| reaches(&config, &viewer, &session.repo));
     Ok(Json(GomoteList { gomotes: held.iter().map(|session| session.info()).collect() }))
 }

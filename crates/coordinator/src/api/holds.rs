@@ -44,7 +44,7 @@ impl From<NotWanted> for Failure {
     fn from(error: NotWanted) -> Failure {
         match error {
             NotWanted::NoRoom(full @ NoRoom::ForOne { .. }) => {
-                Failure::new(StatusCode::CONFLICT, "too_many", full.to_string())
+                Failure::new(StatusCode::CONFLICT, "too_many_gomotes", full.to_string())
             }
             NotWanted::NoRoom(full @ NoRoom::ForAll { .. }) => {
                 Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", full.to_string())
@@ -75,12 +75,35 @@ async fn hold(
 ) -> Result<Response, Failure> {
     let row = build_to_order(&api, &viewer, &id).await?;
     may_hold(&api, &viewer, &row)?;
-    let most = api.finder.config.borrow().environment().max_gomotes;
-    want(&api.shared, row.id, &viewer, most).await?;
-    // Read after that: it may have ended meanwhile, and would never be looked at again.
-    let now = build(&api, &viewer, &id).await?;
-    let row = if now.state == "done" { again(&api, &viewer, row.id).await? } else { now };
-    Ok(order.answered(&id, answer(row, false)))
+    let config = api.finder.config.borrow().clone();
+    let gave_way = want(&api.shared, (row.id, &row.repo), &config, &viewer).await?;
+    if let Some(owner) = gave_way {
+        let detail = serde_json::json!({"instead_of": owner}).to_string();
+        let now = api.shared.ledger.clock().now();
+        api.shared.ledger.note(deed(&viewer, now, "gomote hold", &id, &detail)).await;
+    }
+    match to_fail(&api, &viewer, &id).await {
+        Ok(row) => Ok(order.answered(&id, answer(row, false))),
+        Err(failure) => {
+            // What is refused is not to come true some day.
+            let _nothing_more_to_do = unwant(&api.shared, row.id, &viewer.who).await;
+            Err(failure)
+        }
+    }
+}
+
+/// The build that is to fail, tried again if it is done.
+async fn to_fail(api: &Api, viewer: &Viewer, id: &str) -> Result<BuildRow, Failure> {
+    // It may have ended before it was known that somebody waits, and would never be looked at again.
+    let now = build(api, viewer, id).await?;
+    if now.state != "done" {
+        return Ok(now);
+    }
+    match again(api, viewer, now.id).await {
+        // Somebody else was faster.
+        Err(failure) if failure.code == "not_done" => build(api, viewer, id).await,
+        done => done,
+    }
 }
 
 /// Lets go of a build.

@@ -173,8 +173,10 @@ async fn host_of(api: &Api, viewer: &Viewer, name: &str, said: Option<&str>) -> 
         return known.then(|| said.to_owned()).ok_or_else(|| unknown(format!("there is no host {said:?}")));
     }
     let machines = machines(api, viewer).await?;
-    let hosts: BTreeSet<String> =
-        machines.into_iter().filter(|one| one.name == name).map(|one| one.host).collect();
+    // One that was only turned away is no machine of that host.
+    let is_known = |one: &MachineInfo| one.here.is_some() || one.set_aside.is_some();
+    let found = machines.into_iter().filter(|one| one.name == name && is_known(one));
+    let hosts: BTreeSet<String> = found.map(|one| one.host).collect();
     let mut hosts = hosts.into_iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => Ok(host),

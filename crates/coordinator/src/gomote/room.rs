@@ -6,14 +6,16 @@ use store::BuildId;
 const NAMED: usize = 3;
 
 /// What somebody has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Has {
     /// How many machines they hold or wait for.
     pub machines: usize,
     /// Of those that they hold the names that they may be told.
     pub named: Vec<String>,
-    /// The builds whose machines are held for them, if these fail.
-    pub wanted: Vec<BuildId>,
+    /// How many builds there are whose machines are held for them, if these fail.
+    pub wanted: usize,
+    /// Of those the ones that they may be told.
+    pub builds: Vec<BuildId>,
 }
 
 /// Why there is no room for one more: words for whoever asks.
@@ -40,7 +42,7 @@ pub(crate) enum NoRoom {
 impl Has {
     /// Refuses one more if there are so many already.
     pub fn below(self, most: usize) -> Result<(), NoRoom> {
-        if self.machines + self.wanted.len() < most {
+        if self.machines + self.wanted < most {
             return Ok(());
         }
         Err(NoRoom::ForOne { has: Box::new(self), most })
@@ -48,18 +50,17 @@ impl Has {
 }
 
 fn for_one(has: &Has, most: usize) -> String {
-    let Has { machines, named, wanted } = has;
+    let Has { machines, named, wanted, builds } = has;
     let mut text = format!(
-        "one person may have {most} machines at once (max_gomotes), and you hold or wait for {machines} and want those of {} \
-         builds if they fail",
-        wanted.len()
+        "one person may have {most} machines at once (max_gomotes), and you hold or wait for {machines} and want those of \
+         {wanted} builds if they fail"
     );
     if !named.is_empty() {
         text += &format!("; `bellwether gomote destroy` gives one back: {}", some(named));
     }
-    if !wanted.is_empty() {
-        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
-        text += &format!("; `bellwether gomote unhold` lets go of a build: {}", some(&wanted));
+    if !builds.is_empty() {
+        let builds: Vec<_> = builds.iter().map(ToString::to_string).collect();
+        text += &format!("; `bellwether gomote unhold` lets go of a build: {}", some(&builds));
     }
     text
 }
@@ -83,7 +84,7 @@ mod tests {
     fn who_may_have_no_more_is_told_what_to_give_back() {
         let id = |n| BuildId::new(Micros(n), &mut |to: &mut [u8]| to.fill(0));
         let named: Vec<String> = (0..5).map(|n| format!("ann-b-{n}")).collect();
-        let has = Has { machines: 6, named, wanted: vec![id(1)] };
+        let has = Has { machines: 6, named, wanted: 1, builds: vec![id(1)] };
         assert_eq!(has.clone().below(8), Ok(()));
         let said = has.below(7).unwrap_err().to_string();
         let wanted = format!(
@@ -93,7 +94,7 @@ mod tests {
             id(1)
         );
         assert_eq!(said, wanted);
-        let waits = Has { machines: 1, named: Vec::new(), wanted: Vec::new() };
+        let waits = Has { machines: 1, ..Has::default() };
         let said = waits.below(1).unwrap_err().to_string();
         assert!(said.ends_with("hold or wait for 1 and want those of 0 builds if they fail"), "{said}");
     }

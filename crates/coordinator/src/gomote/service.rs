@@ -28,7 +28,6 @@ use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
 use super::{Hold, Over, Session, reaches};
-use crate::api::visible;
 use crate::attempt::Shared;
 use crate::clock::new_id;
 use crate::core::Message;
@@ -115,7 +114,8 @@ impl Desk {
             }
             _ => {}
         }
-        let session = self.shared.gomotes.find_for(viewer, name).map_err(|missing| match missing {
+        let session = self.shared.gomotes.find_for(&self.finder.config.borrow(), viewer, name);
+        let session = session.map_err(|missing| match missing {
             Missing::Unknown => {
                 Status::not_found(format!("there is no gomote {name:?}; `bellwether gomote list` has yours"))
             }
@@ -165,8 +165,7 @@ impl Desk {
 
     /// Takes a name for somebody, if they may have one more machine.
     fn name(&self, viewer: &Viewer, of: (&str, &str), id: BuildId) -> Result<String, Status> {
-        let most = self.finder.config.borrow().environment().max_gomotes;
-        let name = self.shared.gomotes.reserve_for(viewer, of, id, most);
+        let name = self.shared.gomotes.reserve_for(&self.finder.config.borrow(), viewer, of, id);
         name.map_err(|no_room| Status::resource_exhausted(no_room.to_string()))
     }
 
@@ -318,10 +317,7 @@ impl Desk {
 
 /// Whether somebody may have machines of a builder's host.
 pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
-    match &builder.scope {
-        Some(repo) => reaches(viewer, repo.as_str()) && visible::with_needs(config, viewer, repo.as_str()),
-        None => reaches(viewer, ""),
-    }
+    reaches(config, viewer, builder.scope.as_ref().map_or("", |repo| repo.as_str()))
 }
 
 /// Somebody who waits; dropped, they do not any more.
@@ -384,7 +380,7 @@ impl GomoteService for Desk {
     ) -> Answer<DestroyInstanceResponse> {
         let viewer = viewer(&request)?;
         let name = &request.get_ref().gomote_id;
-        let session = match self.shared.gomotes.find_for(&viewer, name) {
+        let session = match self.shared.gomotes.find_for(&self.finder.config.borrow(), &viewer, name) {
             // So that nobody who has gone away keeps a machine.
             Ok(session) if viewer.role == Role::Admin => session,
             _ => self.session(&viewer, name, Empty::Invalid)?,
@@ -457,7 +453,7 @@ impl GomoteService for Desk {
         &self,
         request: tonic::Request<ListInstancesRequest>,
     ) -> Answer<ListInstancesResponse> {
-        let held = self.shared.gomotes.of(&viewer(&request)?);
+        let held = self.shared.gomotes.of(&self.finder.config.borrow(), &viewer(&request)?);
         let instances = held.iter().map(|session| session.instance()).collect();
         Ok(ListInstancesResponse { instances }.into())
     }

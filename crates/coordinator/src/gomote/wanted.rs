@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use buildenv::Config;
 use store::{BuildId, StoreError, builds, wanted_holds};
 use transport::Viewer;
 
@@ -14,7 +15,14 @@ const MOST: usize = 1000;
 
 /// For whom the machine of which build is held, as in the database.
 #[derive(Debug, Default)]
-pub(super) struct Wanted(Mutex<HashMap<BuildId, String>>);
+pub(super) struct Wanted(Mutex<HashMap<BuildId, Wish>>);
+
+/// Who wants a build, and the repo that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish {
+    owner: String,
+    repo: String,
+}
 
 /// Why the machine of a build is not held if it fails.
 #[derive(Debug, thiserror::Error)]
@@ -28,36 +36,37 @@ pub(crate) enum NotWanted {
 }
 
 impl Wanted {
-    fn builds(&self) -> MutexGuard<'_, HashMap<BuildId, String>> {
+    fn builds(&self) -> MutexGuard<'_, HashMap<BuildId, Wish>> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The builds that somebody wants, the oldest first.
-    pub fn of(&self, owner: &str) -> Vec<BuildId> {
-        let mut all: Vec<_> =
-            self.builds().iter().filter(|(_, of)| *of == owner).map(|(id, _)| *id).collect();
+    /// The builds that somebody wants, each with its repo, the oldest first.
+    pub fn of(&self, owner: &str) -> Vec<(BuildId, String)> {
+        let builds = self.builds();
+        let theirs = builds.iter().filter(|(_, wish)| wish.owner == owner);
+        let mut all: Vec<_> = theirs.map(|(id, wish)| (*id, wish.repo.clone())).collect();
         all.sort();
         all
     }
 
     /// Notes who wants a build, in the place of whoever did before, who is returned. `has` is what they have already.
-    fn put(&self, build: BuildId, who: &str, has: Has, most: usize) -> Result<Option<String>, NoRoom> {
+    fn put(&self, build: BuildId, wish: Wish, has: Has, most: usize) -> Result<Option<Wish>, NoRoom> {
         let mut builds = self.builds();
         let before = builds.get(&build);
-        if before.is_none_or(|before| before != who) {
+        if before.is_none_or(|before| before.owner != wish.owner) {
             has.below(most)?;
         }
         if before.is_none() && builds.len() >= MOST {
             return Err(NoRoom::ForAll { most: MOST });
         }
-        Ok(builds.insert(build, who.to_owned()))
+        Ok(builds.insert(build, wish))
     }
 
     /// Has it as it was before `put`, unless it has changed since.
-    fn undo(&self, build: BuildId, who: &str, before: Option<String>) {
+    fn undo(&self, build: BuildId, who: &str, before: Option<Wish>) {
         let mut builds = self.builds();
-        if builds.get(&build).is_some_and(|now| now == who) {
+        if builds.get(&build).is_some_and(|now| now.owner == who) {
             match before {
                 Some(before) => builds.insert(build, before),
                 None => builds.remove(&build),
@@ -66,39 +75,45 @@ impl Wanted {
     }
 }
 
-/// Has the machine of a build held for somebody, if the build fails. Nobody may have more than `most` machines and such builds.
+/// Has the machine of a build held for somebody, if the build fails, as far as they may have one more. Returns whose wish gave way.
 pub(crate) async fn want(
     shared: &Shared,
-    build: BuildId,
+    (build, repo): (BuildId, &str),
+    config: &Config,
     viewer: &Viewer,
-    most: usize,
-) -> Result<(), NotWanted> {
+) -> Result<Option<String>, NotWanted> {
     let (gomotes, who) = (&shared.gomotes, &*viewer.who);
     let before = {
         // Held until it is noted, so that of two who ask at once the second is counted with the first.
         let names = gomotes.names();
-        gomotes.wanted.put(build, who, gomotes.has(&names, viewer), most)?
+        let wish = Wish { owner: who.to_owned(), repo: repo.to_owned() };
+        let has = gomotes.has(&names, config, viewer);
+        gomotes.wanted.put(build, wish, has, config.environment().max_gomotes)?
     };
-    let written = async {
-        let now = shared.ledger.clock().now();
-        let mut tx = shared.ledger.begin().await?;
-        wanted_holds::put(&mut tx, build, who, now).await?;
-        tx.commit().await
-    };
-    if let Err(error) = written.await {
+    if let Err(error) = write(shared, build, who).await {
         gomotes.wanted.undo(build, who, before);
         return Err(error.into());
     }
-    // It has ended meanwhile, and its row was removed before it was there.
-    if !gomotes.wanted.builds().contains_key(&build) {
-        forget(shared, build).await?;
+    match wanted_by(shared, build) {
+        // It has ended meanwhile, and its row was removed before it was there.
+        None => forget(shared, build).await?,
+        // Somebody was later, and may have been written down before.
+        Some(later) if later != who => write(shared, build, &later).await?,
+        Some(_) => {}
     }
-    Ok(())
+    Ok(before.map(|wish| wish.owner).filter(|before| before != who))
+}
+
+async fn write(shared: &Shared, build: BuildId, owner: &str) -> Result<(), StoreError> {
+    let now = shared.ledger.clock().now();
+    let mut tx = shared.ledger.begin().await?;
+    wanted_holds::put(&mut tx, build, owner, now).await?;
+    tx.commit().await
 }
 
 /// Who has the machine of a build that is over. Nobody is waited for any more then.
 pub(crate) async fn take_wanted(shared: &Shared, build: BuildId) -> Option<String> {
-    let owner = shared.gomotes.wanted.builds().remove(&build)?;
+    let owner = shared.gomotes.wanted.builds().remove(&build)?.owner;
     if let Err(error) = forget(shared, build).await {
         tracing::warn!(%build, %error, "that nobody waits for a build's machine any more is written down at the next start");
     }
@@ -107,19 +122,21 @@ pub(crate) async fn take_wanted(shared: &Shared, build: BuildId) -> Option<Strin
 
 /// Who wants the machine of a build.
 pub(crate) fn wanted_by(shared: &Shared, build: BuildId) -> Option<String> {
-    shared.gomotes.wanted.builds().get(&build).cloned()
+    shared.gomotes.wanted.builds().get(&build).map(|wish| wish.owner.clone())
 }
 
 /// Lets go of a build that somebody wanted. Whether they still did.
 pub(crate) async fn unwant(shared: &Shared, build: BuildId, owner: &str) -> Result<bool, StoreError> {
-    let is_theirs = || shared.gomotes.wanted.builds().get(&build).is_some_and(|of| of == owner);
-    if !is_theirs() {
+    let is_theirs = |wish: &Wish| wish.owner == owner;
+    if !shared.gomotes.wanted.builds().get(&build).is_some_and(is_theirs) {
         return Ok(false);
     }
     // First: what is not written down would come back with the next start.
-    forget(shared, build).await?;
+    let mut tx = shared.ledger.begin().await?;
+    wanted_holds::remove_of(&mut tx, build, owner).await?;
+    tx.commit().await?;
     let mut builds = shared.gomotes.wanted.builds();
-    Ok(builds.get(&build).is_some_and(|of| of == owner) && builds.remove(&build).is_some())
+    Ok(builds.get(&build).is_some_and(is_theirs) && builds.remove(&build).is_some())
 }
 
 /// Reads back what was asked for before a new start. Of builds that have ended meanwhile nothing is left to hold.
@@ -129,7 +146,7 @@ pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
     for (build, owner) in wanted_holds::all(&mut reader).await? {
         match builds::get(&mut reader, build).await? {
             Some(row) if row.state != "done" => {
-                shared.gomotes.wanted.builds().insert(build, owner);
+                shared.gomotes.wanted.builds().insert(build, Wish { owner, repo: row.repo });
             }
             _ => over.push(build),
         }
@@ -157,30 +174,35 @@ mod tests {
         BuildId::new(Micros(n as i64 * 1000), &mut |to: &mut [u8]| to.fill(1))
     }
 
-    /// What somebody has who holds nothing.
-    fn has(wanted: &Wanted, who: &str) -> Has {
-        Has { machines: 0, named: Vec::new(), wanted: wanted.of(who) }
+    fn wish(owner: &str) -> Wish {
+        Wish { owner: owner.to_owned(), repo: "one".to_owned() }
+    }
+
+    /// Puts one of somebody who holds nothing.
+    fn put(wanted: &Wanted, n: usize, who: &str) -> Result<Option<Wish>, NoRoom> {
+        let has = Has { wanted: wanted.of(who).len(), ..Has::default() };
+        wanted.put(id(n), wish(who), has, 3)
     }
 
     #[test]
     fn one_uses_up_their_own_and_all_together_no_more_than_there_is() {
         let wanted = Wanted::default();
+        let of = |who: &str| wanted.of(who).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
         for n in 0..3 {
-            assert_eq!(wanted.put(id(n), "ann", has(&wanted, "ann"), 3).unwrap(), None);
+            assert_eq!(put(&wanted, n, "ann").unwrap(), None);
         }
-        assert!(matches!(wanted.put(id(3), "ann", has(&wanted, "ann"), 3), Err(NoRoom::ForOne { .. })));
-        assert!(matches!(wanted.put(id(0), "ann", has(&wanted, "ann"), 3), Ok(Some(_))), "it is hers");
+        assert!(matches!(put(&wanted, 3, "ann"), Err(NoRoom::ForOne { .. })));
+        assert_eq!(put(&wanted, 0, "ann"), Ok(Some(wish("ann"))), "it is hers");
         for n in 3..MOST {
-            let who = format!("p{n}");
-            assert_eq!(wanted.put(id(n), &who, has(&wanted, &who), 3).unwrap(), None, "{n}");
+            assert_eq!(put(&wanted, n, &format!("p{n}")).unwrap(), None, "{n}");
         }
-        assert_eq!(wanted.put(id(MOST), "bob", has(&wanted, "bob"), 3), Err(NoRoom::ForAll { most: MOST }));
+        assert_eq!(put(&wanted, MOST, "bob"), Err(NoRoom::ForAll { most: MOST }));
         // In the place of another there is room.
-        assert_eq!(wanted.put(id(0), "bob", has(&wanted, "bob"), 3), Ok(Some("ann".to_owned())));
-        wanted.undo(id(0), "bob", Some("ann".to_owned()));
+        assert_eq!(put(&wanted, 0, "bob"), Ok(Some(wish("ann"))));
+        wanted.undo(id(0), "bob", Some(wish("ann")));
         wanted.undo(id(1), "bob", None);
-        assert_eq!(wanted.of("ann"), [id(0), id(1), id(2)]);
+        assert_eq!(of("ann"), [id(0), id(1), id(2)]);
         wanted.undo(id(2), "ann", None);
-        assert_eq!(wanted.of("ann"), [id(0), id(1)]);
+        assert_eq!(of("ann"), [id(0), id(1)]);
     }
 }

@@ -23,7 +23,11 @@ async fn refused(client: &mut Client) -> String {
 }
 
 async fn order(running: &Running, who: &str, role: Role, method: &str, id: BuildId) -> (u16, String) {
-    let service = running.service.clone().asking_as(Viewer::known(who, role));
+    order_as(running, Viewer::known(who, role), method, id).await
+}
+
+async fn order_as(running: &Running, viewer: Viewer, method: &str, id: BuildId) -> (u16, String) {
+    let service = running.service.clone().asking_as(viewer);
     let request = Request::builder().method(method).uri(format!("/api/v1/builds/{id}/hold"));
     let answer = service.send(request.body(Body::empty()).unwrap()).await.unwrap();
     let status = answer.status().as_u16();
@@ -93,6 +97,8 @@ pub async fn one_person_waits_for_no_more_builds_to_fail_than_configured(world: 
     // Let go of by whoever waits, and by an admin.
     assert_eq!(order(&running, "bob", developer, "DELETE", first).await.0, 403);
     assert_eq!(order(&running, "bob", Role::Reader, "DELETE", first).await.0, 403);
+    let of_one = Viewer::known("ruth", admin).scoped(vec!["one".into()]);
+    assert_eq!(order_as(&running, of_one, "DELETE", first).await.0, 403, "the server's builder is all's");
     assert_eq!(order(&running, "ann", developer, "DELETE", first).await.0, 204);
     assert_eq!(order(&running, "ann", developer, "DELETE", first).await.0, 404);
     assert_eq!(order(&running, "root", admin, "DELETE", third).await.0, 204);

@@ -186,6 +186,10 @@ pub async fn a_token_for_some_repositories_reaches_their_machines_alone(world: W
             "{path}: {status} {text}"
         );
     }
+    // Work is found for all.
+    for (viewer, wanted) in [(&of_one, 403), (&next, 403), (&ann, 200)] {
+        assert_eq!(ask(&running, viewer, "POST", "/api/v1/work", "").await.0, wanted, "{viewer:?}");
+    }
     // Machines are the server's.
     for (method, path, body) in [
         (

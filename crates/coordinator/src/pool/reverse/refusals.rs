@@ -49,8 +49,7 @@ impl Reception {
         if self.0.table().keeps_for_another(host, name, instance.as_deref()) {
             let words = format!(
                 "the server was started anew, and keeps the place of machine {name:?} of host {host:?} for {} s for the process \
-                 that was here before: this is another one with the same machine-identity. If it was started in the stead of that, \
-                 it is let in then",
+                 that was here before: this is another one. If it was started in the stead of that, it is let in then",
                 GRACE.as_secs()
             );
             return Some(self.turn_away(registration, words));

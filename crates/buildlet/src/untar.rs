@@ -74,7 +74,7 @@ pub(crate) fn untar(
 }
 
 /// Unpacks what is no gzip any more: many more of them in a second than with threads to unpack them.
-#[cfg(any(test, fuzzing))]
+#[cfg(all(unix, feature = "ssh", any(test, fuzzing)))]
 pub(crate) fn untar_plain(
     plain: impl Read,
     dest: &Path,

@@ -52,7 +52,7 @@ fn next(from: &mut impl Read, packet: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 /// For what asks it without a connection.
-#[cfg(any(test, fuzzing))]
+#[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzzing {
     pub(crate) use super::LONGEST;
 

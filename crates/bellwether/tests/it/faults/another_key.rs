@@ -59,7 +59,7 @@ fn a_key_is_changed_without_a_hand_on_any_machine_and_a_lost_one_is_told_of() {
     assert!(reason.contains(&format!("obeys the orders of key {}", &second[..8])), "{reason}");
     joined.logged("remove order-key in the machine's state directory");
     let (_, listed) = joined.command(&["machines"]);
-    let away = listed.lines().find(|line| line.starts_with("box "));
+    let away = listed.lines().find(|line| line.trim_start().starts_with("box "));
     assert!(
         away.is_some_and(|line| line.contains("turned away: ") && line.contains(&second[..8])),
         "{listed}"

@@ -39,6 +39,8 @@ pub(super) fn path(bytes: &[u8]) -> Option<Cow<'_, Path>> {
         match part {
             "." => {}
             ".." => drop(path.pop()),
+            // It would mean another drive, or a stream of a file.
+            part if part.contains(':') => return None,
             part => path.push(part),
         }
     }

@@ -115,6 +115,17 @@ async fn names(running: &Running, viewer: &Viewer) -> Vec<String> {
     list.gomotes.into_iter().map(|one| one.name).collect()
 }
 
+/// Waits until these are all that somebody sees held.
+async fn until_held(running: &Running, viewer: &Viewer, wanted: &[&str]) {
+    for _ in 0..1500 {
+        if names(running, viewer).await == wanted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(names(running, viewer).await, wanted);
+}
+
 pub async fn a_token_for_some_repositories_reaches_their_machines_alone(world: World) {
     configure(&world);
     let running = world.start().await;
@@ -249,23 +260,11 @@ pub async fn a_hold_on_a_failed_build_is_of_the_builder_s_repository(world: Worl
     assert_eq!(order(&root, theirs).await, 200);
     assert_eq!(order(&root, servers).await, 200);
     let wanted = ["root-b-0", "root-two-x-0", "ruth-one-x-0"];
-    for _ in 0..1500 {
-        if names(&running, &root).await == wanted {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(names(&running, &root).await, wanted);
+    until_held(&running, &root, &wanted).await;
     assert_eq!(names(&running, &of_one).await, ["ruth-one-x-0"]);
     // Over a new start of the server, too.
     running.kill().await;
     let running = world.start().await;
-    for _ in 0..1500 {
-        if names(&running, &root).await == wanted {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(names(&running, &root).await, wanted);
+    until_held(&running, &root, &wanted).await;
     assert_eq!(names(&running, &of_one).await, ["ruth-one-x-0"]);
 }

@@ -6,6 +6,7 @@
 mod artifacts;
 mod buildlet;
 mod kept;
+mod landed;
 mod original;
 mod prepare;
 mod record;
@@ -241,7 +242,7 @@ impl From<RunError<LogError>> for Trouble {
 /// Drives an attempt to its end.
 pub async fn drive(
     shared: Arc<Shared>,
-    grant: Grant,
+    mut grant: Grant,
     cancel: CancellationToken,
     gone: CancellationToken,
 ) -> Driven {
@@ -250,6 +251,13 @@ pub async fn drive(
     let buildlet = grant.buildlet.clone();
     let patience = grant.patience;
     let around = Surroundings { cancel, gone, patience: patience.unwrap_or(shared.patience) };
+    let settled = match &mut grant.start {
+        Start::New(job) => tokio::select! {
+            settled = landed::settle(&shared, job) => settled,
+            () = around.cancel.cancelled() => Ok(None),
+        },
+        Start::Resume(_) => Ok(None),
+    };
     let mut record = match Record::begin(&shared, grant).await {
         Ok(record) => record,
         // Withdrawn in the meantime, or another coordinator leads: the machine was not touched.
@@ -263,10 +271,17 @@ pub async fn drive(
     if !record.resumed {
         shared.measures.leased(record.waited());
     }
-    let about = About { commits: record.job.commits(), trust: "landed" };
+    let about = About { commits: record.job.commits(), trust: record.job.trust.as_str() };
     let buildlet = buildlet.fenced(record.fence as u64, &record.attempt.lease.to_string()).about(about);
     let mut fate = None;
-    let worked = match work(&shared, &mut record, &buildlet, &around).await {
+    let worked = match settled {
+        Ok(notice) => {
+            record.notices.extend(notice);
+            work(&shared, &mut record, &buildlet, &around).await
+        }
+        Err(trouble) => Err(trouble),
+    };
+    let worked = match worked {
         Err(Trouble::Newer) => Err(whose_word(&shared).await),
         worked => worked,
     };

@@ -18,6 +18,9 @@ pub struct Job {
     pub steps: Vec<Step>,
     /// Names (or `PREFIX_*`) of the worker's environment that the job may see.
     pub env_pass: Vec<String>,
+    /// How far its commits are trusted.
+    #[serde(default)]
+    pub trust: Trust,
     /// Environment variables whose values are secrets of the server; the values are never stored here.
     pub secrets: Vec<SecretUse>,
     /// Whoever goes on with the job tells by this whether it knows the values that the job was given.
@@ -41,6 +44,28 @@ pub struct Job {
     pub tests: Vec<String>,
     /// The repo whose tree is the toolchain of this job, where it is not the subject itself.
     pub toolchain: Option<String>,
+}
+
+/// How far commits are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// A branch or a tag of its repo has each in its history.
+    Landed,
+    /// Somebody who may order builds brought or named one that no branch has, or it is not known.
+    #[default]
+    Unlanded,
+}
+
+impl Trust {
+    /// As it is said in orders.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trust::Landed => "landed",
+            Trust::Unlanded => "unlanded",
+        }
+    }
 }
 
 impl Job {

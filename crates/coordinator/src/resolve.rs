@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use buildenv::{Builder, Config, Host, Part, Role, SourceKind, StepWhen};
 
-use crate::job::{Job, Limits, SecretUse, Source, Step, When};
+use crate::job::{Job, Limits, SecretUse, Source, Step, Trust, When};
 
 /// Why a cell can't be built as things are configured; becomes `blocked(…)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +143,8 @@ pub fn job(
         sources,
         steps,
         env_pass: host.map(|host| host.env_pass.texts().collect()).unwrap_or_default(),
+        // Nobody has asked the mirror yet.
+        trust: Trust::Unlanded,
         secrets: secrets.collect(),
         secrets_proof: None,
         artifacts: work.artifacts.iter().map(ToString::to_string).collect(),

@@ -109,6 +109,17 @@ impl Repository {
         }
     }
 
+    /// Whether a branch or a tag here, or a commit of `besides`, has a commit in its history.
+    ///
+    /// # Errors
+    /// A commit is not here.
+    pub async fn is_reachable(&self, commit: ObjectId, besides: &[ObjectId]) -> Result<bool, Error> {
+        let call =
+            self.call(["rev-list", "--max-count=1", &commit.to_string(), "--not", "--branches", "--tags"]);
+        let out = call.args(besides.iter().map(ObjectId::to_string)).run().await?.ok()?;
+        Ok(out.stdout.is_empty())
+    }
+
     /// Finds the best common ancestor; `None` if the histories have none.
     ///
     /// # Errors

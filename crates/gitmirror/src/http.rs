@@ -4,7 +4,7 @@ mod api;
 mod archive;
 mod pages;
 
-pub use api::{Ancestor, Refs, Resolved};
+pub use api::{Ancestor, Landed, Refs, Resolved};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -104,6 +104,14 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
                 looks("is_ancestor", "Says whether a commit is in the history of another.")
                     .query::<api::AncestorQuery>()
                     .answers::<api::Ancestor>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/landed",
+            get(Reader, api::landed).about(
+                looks("is_landed", "Says whether a branch or a tag has a commit in its history.")
+                    .query::<api::LandedQuery>()
+                    .answers::<api::Landed>(),
             ),
         )
         .route(

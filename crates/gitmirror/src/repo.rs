@@ -1,6 +1,6 @@
 //! One mirrored repository: what its tasks and requests share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -36,6 +36,14 @@ pub(crate) struct Repo {
     destinations: Mutex<BTreeMap<String, DestinationState>>,
     /// Commits that are known to be here.
     present: Mutex<HashMap<ObjectId, ()>>,
+    landed: Mutex<Landed>,
+}
+
+/// Commits that branches and tags are known to have in their history, as long as those are what they were.
+#[derive(Default)]
+struct Landed {
+    refs: Arc<BTreeMap<RefName, ObjectId>>,
+    commits: HashSet<ObjectId>,
 }
 
 /// What a repository is told and may be told otherwise while it is looked after.
@@ -100,6 +108,7 @@ impl Repo {
             stop,
             destinations: Mutex::default(),
             present: Mutex::default(),
+            landed: Mutex::default(),
         }
     }
 
@@ -180,6 +189,30 @@ impl Repo {
             present.clear();
         }
         present.insert(id, ());
+    }
+
+    /// Whether a branch or a tag of the source, as it is known here, has a commit in its history.
+    pub(crate) async fn has_landed(&self, commit: ObjectId) -> Result<bool, git::Error> {
+        let (refs, detached) = {
+            let view = self.view.borrow();
+            (Arc::clone(&view.refs), view.detached)
+        };
+        let known = || self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let known = known();
+            if Arc::ptr_eq(&known.refs, &refs) && known.commits.contains(&commit) {
+                return Ok(true);
+            }
+        }
+        let landed = self.repository().await?.is_reachable(commit, detached.as_slice()).await?;
+        if landed {
+            let mut known = known();
+            if !Arc::ptr_eq(&known.refs, &refs) || known.commits.len() >= 10_000 {
+                *known = Landed { refs, commits: HashSet::new() };
+            }
+            known.commits.insert(commit);
+        }
+        Ok(landed)
     }
 
     pub(crate) fn state(&self) -> RepoState {

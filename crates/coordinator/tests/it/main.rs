@@ -12,6 +12,7 @@ mod fences;
 mod held;
 mod hooks;
 mod identities;
+mod landed;
 mod legacy;
 mod mirror;
 mod orders;
@@ -57,6 +58,9 @@ testkit::on_both! {
         who_is_known_no_longer_is_out_and_let_in_no_more,
         a_machine_that_is_gone_is_told,
         what_is_seen_is_kept_if_that_is_configured;
+    landed:
+        what_has_not_landed_gets_no_secret,
+        what_may_have_landed_is_asked_again;
     signed:
         what_somebody_wrote_into_the_database_is_not_run,
         a_worker_starts_nothing_for_a_stranger;

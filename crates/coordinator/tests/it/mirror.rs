@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -21,6 +22,10 @@ pub struct Mirror {
     pub broken: Mutex<BTreeSet<String>>,
     /// Archives asked for.
     pub archives: Mutex<Vec<String>>,
+    /// Commits that no branch has.
+    pub unlanded: Mutex<BTreeSet<String>>,
+    /// How many times it is no help in saying what has landed.
+    pub unsure: AtomicUsize,
     /// Ancestors that are missing.
     pub missing: Mutex<BTreeSet<String>>,
     /// Ancestors at whose asking it refuses, and how.
@@ -35,6 +40,7 @@ pub fn router(mirror: Arc<Mirror>) -> Router {
         .route("/{archive}", get(archive))
         .route("/mirror/{repo}/resolve", get(resolve))
         .route("/mirror/{repo}/ancestor", get(ancestor))
+        .route("/mirror/{repo}/landed", get(landed))
         .with_state(mirror)
 }
 
@@ -72,6 +78,16 @@ async fn resolve(Query(asked): Asked) -> Response {
     let rev = &asked["rev"];
     let commit = if rev.len() == 40 { rev.clone() } else { format!("{:040x}", 1) };
     axum::Json(json!({ "commit": commit })).into_response()
+}
+
+async fn landed(State(mirror): Shared, Path(_repo): Path<String>, Query(asked): Asked) -> Response {
+    let unsure = |left: usize| left.checked_sub(1);
+    if mirror.unsure.fetch_update(Ordering::Relaxed, Ordering::Relaxed, unsure).is_ok() {
+        let body = json!({"code": "source", "message": "the source is not there", "request_id": ""});
+        return (StatusCode::BAD_GATEWAY, axum::Json(body)).into_response();
+    }
+    let unlanded = mirror.unlanded.lock().unwrap().contains(&asked["commit"]);
+    axum::Json(json!({ "landed": !unlanded })).into_response()
 }
 
 async fn ancestor(State(mirror): Shared, Path(_repo): Path<String>, Query(asked): Asked) -> Response {

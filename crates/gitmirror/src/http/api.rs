@@ -64,6 +64,15 @@ pub(super) struct AncestorQuery {
     commit: String,
 }
 
+/// A commit.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct LandedQuery {
+    /// A commit.
+    #[schemars(with = "RevText")]
+    commit: String,
+}
+
 /// How much of a history.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -239,6 +248,29 @@ pub(super) async fn ancestor(
     let below = commit(&repo, query.get("ancestor")).await?;
     let above = commit(&repo, query.get("commit")).await?;
     Ok(Json(Ancestor { ancestor: repo.repository().await?.is_ancestor(below, above).await? }))
+}
+
+/// Whether a commit has landed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Landed {
+    /// A branch or a tag of the source has it in its history, as far as that is known here.
+    pub landed: bool,
+}
+
+pub(super) async fn landed(
+    State(mirror): State<Mirror>,
+    viewer: Viewer,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Json<Landed>, Refusal> {
+    let repo = repo(&mirror, &viewer, &name)?;
+    let commit = commit(&repo, query.get("commit")).await?;
+    if repo.has_landed(commit).await? {
+        return Ok(Json(Landed { landed: true }));
+    }
+    // It may have been had from the source by its name, before the branch that it is on was looked at.
+    mirror.hint_and_wait(&name).await;
+    Ok(Json(Landed { landed: repo.has_landed(commit).await? }))
 }
 
 /// A history as a bundle. `depth=0` is all of it; the header `Bw-Shallow` names where it is cut, and

@@ -69,6 +69,9 @@ async fn an_uncommitted_tree_comes_in_as_a_bundle() {
     let (status, _, body) = running.send(put(&commit, bundle.clone())).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
     assert_eq!(running.get(&format!("/mirror/r/file?rev={commit}&path=file")).await.1, "dirty");
+    let landed = |rev: &str| format!("/mirror/r/landed?commit={rev}");
+    assert_eq!(running.json(&landed("main")).await, json!({"landed": true}));
+    assert_eq!(running.json(&landed(&commit)).await, json!({"landed": false}));
     assert_eq!(running.call(Method::GET, &format!("/r.tar.gz?rev={commit}")).await.0, StatusCode::OK);
     for (commit, body, status) in [
         ("main", bundle.clone(), 400),
@@ -78,6 +81,20 @@ async fn an_uncommitted_tree_comes_in_as_a_bundle() {
     ] {
         assert_eq!(running.send(put(commit, body)).await.0.as_u16(), status);
     }
+    // It lands, and is taken back, which is known at once, or with the next round.
+    source.run(&["branch", "side", &commit]);
+    assert_eq!(running.json(&landed(&commit)).await, json!({"landed": true}));
+    source.run(&["tag", "v1", &commit]);
+    source.run(&["branch", "-D", "side"]);
+    running.mirror.hint_and_wait("r").await.unwrap();
+    assert_eq!(running.json(&landed(&commit)).await, json!({"landed": true}), "a tag has it");
+    source.run(&["tag", "-d", "v1"]);
+    running.mirror.hint_and_wait("r").await.unwrap();
+    assert_eq!(running.json(&landed(&commit)).await, json!({"landed": false}));
+    assert_eq!(
+        running.get(&landed("7777777777777777777777777777777777777777")).await.0,
+        StatusCode::NOT_FOUND
+    );
     let left = std::fs::read_dir(fixture.path("mirrors/r.git")).unwrap().flatten();
     assert!(!left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("upload-")));
 

@@ -31,7 +31,7 @@ use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::measure::Measures;
-use crate::orders::Signs;
+use crate::orders::{Signs, UNSEALED};
 use crate::recipe::{End, Run, RunError, Surroundings};
 use crate::report::ReportQueue;
 use crate::usual::Usual;
@@ -400,10 +400,9 @@ async fn work(
     if let Some(verdict) = record.decided() {
         return report(shared, record, verdict).await;
     }
-    if record.resumed && !shared.orders.key.holds(&record.attempt) {
-        let detail = "what the database has of it was not written by this server, or with another order-key than it has now";
-        tracing::error!(attempt = %record.attempt.id, build = %record.build.id, "not gone on with: {detail}");
-        return Err(Trouble::Infra { verdict: Verdict::infra("unsealed", detail), fate: None });
+    if record.resumed && !shared.orders.key.holds(&record.attempt, record.attempt.seal.as_deref()) {
+        tracing::error!(attempt = %record.attempt.id, build = %record.build.id, "not gone on with: {UNSEALED}");
+        return Err(Trouble::Infra { verdict: Verdict::infra("unsealed", UNSEALED), fate: None });
     }
     if record.resumed && !shared.secrets.holds(record.job.secrets_proof.as_deref(), &record.values).await {
         // What it prints of the old values could not be told from anything else.

@@ -2,20 +2,26 @@
 //! it.
 //!
 //! An agent starts nothing that was not signed for it; and the job of an attempt that a server of before had begun is gone on
-//! with only if it was sealed. No more than that is sealed: whoever can write into the database can still have configured jobs
-//! built of other commits, hold machines, and make themselves a token.
+//! with only if it was sealed, as a machine stays somebody's only if it was sealed that it is. What a queued build is of,
+//! the mirror is asked. No more than that is sealed: whoever can write into the database can still queue what anybody who may
+//! order builds could, and make themselves a token.
 
 use std::sync::Arc;
 
 use buildlet_client::Signer;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use store::BuildId;
 use store::attempts::AttemptRow;
+use store::gomotes::GomoteRow;
 
 use crate::clock::SharedClock;
 use crate::pool::Address;
 
 /// What the text of a seal begins with: no order passes for one.
 const DOMAIN: &str = "bellwether seal 1";
+/// What is said of what has no seal, or another's.
+pub(crate) const UNSEALED: &str =
+    "what the database has of it was not written by this server, or with another order-key than it has now";
 /// How many random bytes an order has.
 const NONCE: usize = 16;
 
@@ -89,29 +95,56 @@ impl OrderKey {
         hex::encode(self.key.verifying_key().to_bytes())
     }
 
-    /// Seals an attempt's job.
-    pub(crate) fn with_seal(&self, attempt: AttemptRow) -> AttemptRow {
-        let seal = self.key.sign(sealed(&attempt).as_bytes());
-        AttemptRow { seal: Some(hex::encode(seal.to_bytes())), ..attempt }
+    /// Seals what is written into the database.
+    pub(crate) fn seal(&self, what: &impl Sealed) -> String {
+        hex::encode(self.key.sign(what.text().as_bytes()).to_bytes())
     }
 
-    /// Whether an attempt's job is as a server with this key has written it.
-    pub(crate) fn holds(&self, attempt: &AttemptRow) -> bool {
-        let Some(seal) = &attempt.seal else { return self.adopts };
+    /// Whether what the database has is as a server with this key has written it.
+    pub(crate) fn holds(&self, what: &impl Sealed, seal: Option<&str>) -> bool {
+        let Some(seal) = seal else { return self.adopts };
         let mut bytes = [0; 64];
         if hex::decode_to_slice(seal, &mut bytes).is_err() {
             return false;
         }
-        let (text, seal) = (sealed(attempt), Signature::from_bytes(&bytes));
+        let (text, seal) = (what.text(), Signature::from_bytes(&bytes));
         let mut keys = std::iter::once(&self.key).chain(&self.before);
         keys.any(|key| key.verifying_key().verify_strict(text.as_bytes(), &seal).is_ok())
     }
 }
 
-/// What is sealed: the job, and whose it is. None of the ids has an end of a line in it.
-fn sealed(attempt: &AttemptRow) -> String {
-    let AttemptRow { id, build, worker, host, job, .. } = attempt;
-    format!("{DOMAIN}\n{id}\n{build}\n{worker}\n{host}\n{job}")
+/// What a server has to find in its database as it left it.
+pub(crate) trait Sealed {
+    /// What is sealed of it: what it leads to, and whose it is; and none of what goes on meanwhile. No other has the same.
+    fn text(&self) -> String;
+}
+
+impl Sealed for AttemptRow {
+    /// None of the ids has an end of a line in it.
+    fn text(&self) -> String {
+        let AttemptRow { id, build, worker, host, job, .. } = self;
+        format!("{DOMAIN}\n{id}\n{build}\n{worker}\n{host}\n{job}")
+    }
+}
+
+impl Sealed for GomoteRow {
+    fn text(&self) -> String {
+        let GomoteRow { id, name, owner, repo, builder, worker, host, .. } = self;
+        let (id, worker) = (id.to_string(), worker.to_string());
+        format!("{DOMAIN} gomote\n{:?}", [&id, name, owner, repo, builder, &worker, host])
+    }
+}
+
+/// That somebody is to have the machine of a build, if it fails.
+pub(crate) struct Wish<'a> {
+    pub build: BuildId,
+    pub owner: &'a str,
+}
+
+impl Sealed for Wish<'_> {
+    fn text(&self) -> String {
+        format!("{DOMAIN} wish\n{}\n{}", self.build, self.owner)
+    }
 }
 
 /// As what a machine is named in orders; originals take none.
@@ -178,26 +211,65 @@ mod tests {
     #[test]
     fn what_was_not_written_by_this_server_is_seen() {
         let key = OrderKey::of(&[3; 32]);
-        let sealed = key.with_seal(attempt());
-        assert!(key.holds(&sealed));
+        let seal = key.seal(&attempt());
+        let seal = Some(seal.as_str());
+        assert!(key.holds(&attempt(), seal));
         // What goes on changes nothing.
-        assert!(key.holds(&AttemptRow { fence: 9, state: "running".into(), step: 2, ..sealed.clone() }));
+        assert!(key.holds(&AttemptRow { fence: 9, state: "running".into(), step: 2, ..attempt() }, seal));
         for forged in [
-            AttemptRow { job: "{\"steps\":[1]}".into(), ..sealed.clone() },
-            AttemptRow { id: id!(AttemptId, 9), ..sealed.clone() },
-            AttemptRow { build: id!(BuildId, 9), ..sealed.clone() },
-            AttemptRow { worker: id!(WorkerId, 9), ..sealed.clone() },
-            AttemptRow { host: "i".into(), ..sealed.clone() },
-            AttemptRow { seal: None, ..sealed.clone() },
-            AttemptRow { seal: Some("00".into()), ..sealed.clone() },
-            OrderKey::of(&[4; 32]).with_seal(sealed.clone()),
+            AttemptRow { job: "{\"steps\":[1]}".into(), ..attempt() },
+            AttemptRow { id: id!(AttemptId, 9), ..attempt() },
+            AttemptRow { build: id!(BuildId, 9), ..attempt() },
+            AttemptRow { worker: id!(WorkerId, 9), ..attempt() },
+            AttemptRow { host: "i".into(), ..attempt() },
         ] {
-            assert!(!key.holds(&forged), "{forged:?}");
+            assert!(!key.holds(&forged, seal), "{forged:?}");
         }
-        assert!(OrderKey::of(&[5; 32]).new_here().after(key.clone()).holds(&sealed));
-        assert!(!OrderKey::of(&[5; 32]).new_here().after(key.clone()).holds(&attempt()));
-        assert!(key.clone().new_here().holds(&attempt()));
-        assert!(!key.new_here().holds(&AttemptRow { seal: Some("00".into()), ..attempt() }));
+        for forged in [None, Some("00"), Some(OrderKey::of(&[4; 32]).seal(&attempt()).as_str())] {
+            assert!(!key.holds(&attempt(), forged), "{forged:?}");
+        }
+        let later = OrderKey::of(&[5; 32]).new_here().after(key.clone());
+        assert!(later.holds(&attempt(), seal) && !later.holds(&attempt(), None));
+        let new = key.new_here();
+        assert!(new.holds(&attempt(), None) && !new.holds(&attempt(), Some("00")));
+    }
+
+    #[test]
+    fn nobody_takes_over_what_somebody_else_holds() {
+        let key = OrderKey::of(&[3; 32]);
+        let row = GomoteRow {
+            id: id!(BuildId, 1),
+            name: "ada-b-0".into(),
+            owner: "ada".into(),
+            repo: String::new(),
+            builder: "b".into(),
+            worker: id!(WorkerId, 2),
+            host: "h".into(),
+            created: Micros(1),
+            expires: Micros(2),
+            seal: None,
+        };
+        let seal = key.seal(&row);
+        let holds = |row: &GomoteRow| key.holds(row, Some(&seal));
+        assert!(holds(&row) && holds(&GomoteRow { expires: Micros(9), ..row.clone() }));
+        for forged in [
+            GomoteRow { id: id!(BuildId, 9), ..row.clone() },
+            GomoteRow { name: "x".into(), ..row.clone() },
+            GomoteRow { owner: "eve".into(), ..row.clone() },
+            GomoteRow { repo: "r".into(), ..row.clone() },
+            GomoteRow { builder: "c".into(), ..row.clone() },
+            GomoteRow { worker: id!(WorkerId, 9), ..row.clone() },
+            GomoteRow { host: "i".into(), ..row.clone() },
+            // What is one field's and what the next one's.
+            GomoteRow { builder: "b\", \"h".into(), host: String::new(), ..row.clone() },
+        ] {
+            assert!(!holds(&forged), "{forged:?}");
+        }
+        let (build, owner) = (id!(BuildId, 1), "ada");
+        let seal = key.seal(&Wish { build, owner });
+        assert!(key.holds(&Wish { build, owner }, Some(&seal)));
+        assert!(!key.holds(&Wish { build, owner: "eve" }, Some(&seal)));
+        assert!(!key.holds(&Wish { build: id!(BuildId, 9), owner }, Some(&seal)));
     }
 
     #[test]

@@ -197,6 +197,10 @@ impl Repo {
             let view = self.view.borrow();
             (Arc::clone(&view.refs), view.detached)
         };
+        // Most often it is what came just now.
+        if refs.values().any(|at| *at == commit) {
+            return Ok(true);
+        }
         let known = || self.landed.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let known = known();

@@ -8,11 +8,11 @@ use crate::statement::statements;
 use crate::{BuildId, Conn, Micros, StoreError, Tx, WorkerId};
 
 statements! {
-    INSERT = "gomotes.insert", "INSERT INTO gomotes (id, name, owner, repo, builder, worker, host, created_us, expires_us) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT = "gomotes.insert", "INSERT INTO gomotes (id, name, owner, repo, builder, worker, host, created_us, expires_us, seal) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     RENEW = "gomotes.renew", "UPDATE gomotes SET expires_us = $2 WHERE id = $1 AND ended_us IS NULL";
     END = "gomotes.end", "UPDATE gomotes SET ended_us = $2, cause = $3 WHERE id = $1 AND ended_us IS NULL";
-    LIVE = "gomotes.live", "SELECT id, name, owner, repo, builder, worker, host, created_us, expires_us FROM gomotes \
+    LIVE = "gomotes.live", "SELECT id, name, owner, repo, builder, worker, host, created_us, expires_us, seal FROM gomotes \
         WHERE ended_us IS NULL ORDER BY id";
 }
 
@@ -37,6 +37,8 @@ pub struct GomoteRow {
     pub created: Micros,
     /// When it ends unless its owner uses it before.
     pub expires: Micros,
+    /// The coordinator's signature over all but the times, in hexadecimal digits.
+    pub seal: Option<String>,
 }
 
 /// Notes a machine that somebody holds.
@@ -44,9 +46,10 @@ pub struct GomoteRow {
 /// # Errors
 /// The database's.
 pub async fn insert(tx: &mut Tx, row: &GomoteRow) -> Result<(), StoreError> {
-    let GomoteRow { id, name, owner, repo, builder, worker, host, created, expires } = row;
+    let GomoteRow { id, name, owner, repo, builder, worker, host, created, expires, seal } = row;
     let query = INSERT.query().bind(*id).bind(name.clone()).bind(owner.clone()).bind(repo.clone());
     let query = query.bind(builder.clone()).bind(*worker).bind(host.clone()).bind(*created).bind(*expires);
+    let query = query.bind(seal.clone());
     query.execute(tx.conn()).await?;
     Ok(())
 }
@@ -87,5 +90,6 @@ fn row(row: &AnyRow) -> Result<GomoteRow, StoreError> {
         host: row.try_get("host")?,
         created: row.try_get("created_us")?,
         expires: row.try_get("expires_us")?,
+        seal: row.try_get("seal")?,
     })
 }

@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     11 "0011_machines",
     12 "0012_seals",
     13 "0013_wanted_holds",
+    14 "0014_more_seals",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -629,6 +629,21 @@ impl HintMirrorQuery {
     }
 }
 
+/// Query of [`Client::is_landed`].
+#[derive(Debug, Clone, Default)]
+pub struct IsLandedQuery {
+    /// A commit.
+    pub commit: String,
+}
+
+impl IsLandedQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("commit", Some(&self.commit));
+        query.text()
+    }
+}
+
 /// Query of [`Client::resolve_revision`].
 #[derive(Debug, Clone, Default)]
 pub struct ResolveRevisionQuery {
@@ -1182,6 +1197,12 @@ impl Client {
     pub async fn hint_mirror(&self, repo: &str, query: &HintMirrorQuery) -> Answer<MirrorState> {
         let path = query.add_to(format!("/mirror/{}/hint", transport::segment(repo)));
         self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Says whether a branch or a tag has a commit in its history. `GET /mirror/{repo}/landed`
+    pub async fn is_landed(&self, repo: &str, query: &IsLandedQuery) -> Answer<Landed> {
+        let path = query.add_to(format!("/mirror/{}/landed", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
     }
 
     /// Lists branches and tags. `GET /mirror/{repo}/refs`

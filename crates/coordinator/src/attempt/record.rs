@@ -73,15 +73,14 @@ impl Record {
             Start::New(mut job) => {
                 let values = shared.secrets.of(&job);
                 job.secrets_proof = shared.secrets.prove(&values).await;
-                let now = ledger.clock().now();
-                let fence = ledger.next_fence();
+                let (now, fence) = (ledger.clock().now(), ledger.next_fence());
                 let inputs = BTreeMap::from([
                     ("revision".to_owned(), json!(job.revision)),
                     ("digest".to_owned(), json!(job.digest)),
                     ("host".to_owned(), json!(host)),
                     ("worker".to_owned(), json!(worker)),
                 ]);
-                let attempt = shared.orders.key.with_seal(AttemptRow {
+                let mut attempt = AttemptRow {
                     id: new_id!(AttemptId, **ledger.clock()),
                     build: build.id,
                     number: build.attempts + 1,
@@ -99,7 +98,8 @@ impl Record {
                     started: now,
                     ended: None,
                     seal: None,
-                });
+                };
+                attempt.seal = Some(shared.orders.key.seal(&attempt));
                 let steps: u64 = job.steps.iter().map(|step| step.timeout_ms).sum();
                 let until = now + Duration::from_millis(steps) + SLACK;
                 let lease = NewLease {

@@ -18,6 +18,7 @@ use super::{Blocked, Core};
 use crate::attempt::{Shared, Start, avoided};
 use crate::gomote::Hold;
 use crate::journal::{Journal, Note};
+use crate::orders::UNSEALED;
 use crate::pool::{Answer, Ask, Machine, Pool, PoolEvent};
 use crate::schedule::{Event, Scheduler};
 
@@ -164,6 +165,11 @@ impl Core {
             }
         }
         for row in held {
+            if !core.shared.orders.key.holds(&row, row.seal.as_deref()) {
+                tracing::error!(name = row.name, owner = row.owner, "nobody holds it: {UNSEALED}");
+                crate::gomote::note_end(&core.shared, row.id, UNSEALED).await;
+                continue;
+            }
             if !core.workers.contains_key(&row.worker) {
                 crate::gomote::note_end(&core.shared, row.id, "its machine is gone").await;
                 continue;

@@ -160,7 +160,7 @@ async fn open(
         Some(row) => row.expires.max(now + AFTER_START.min(shared.gomotes.idle)),
         None => now + shared.gomotes.idle,
     };
-    let row = GomoteRow {
+    let mut row = GomoteRow {
         id: hold.id,
         name: hold.name.clone(),
         owner: hold.owner.clone(),
@@ -170,7 +170,9 @@ async fn open(
         host: machine.host.clone(),
         created: hold.before.as_ref().map_or(now, |row| row.created),
         expires,
+        seal: None,
     };
+    row.seal = Some(shared.orders.key.seal(&row));
     if hold.before.is_none() {
         let written = transition!(&shared.ledger, "gomote", hold.id, |tx| {
             gomotes::insert(&mut tx, &row).await?;

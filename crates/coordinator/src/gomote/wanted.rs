@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use buildenv::Config;
-use store::{BuildId, StoreError, builds, wanted_holds};
+use store::wanted_holds::{self, WantedRow};
+use store::{BuildId, StoreError, builds};
 use transport::Viewer;
 
 use super::room::{Has, NoRoom};
 use crate::attempt::Shared;
+use crate::orders;
 
 /// So many builds may be waited for to fail, for all together.
 const MOST: usize = 1000;
@@ -106,8 +108,10 @@ pub(crate) async fn want(
 
 async fn write(shared: &Shared, build: BuildId, owner: &str) -> Result<(), StoreError> {
     let now = shared.ledger.clock().now();
+    let seal = shared.orders.key.seal(&orders::Wish { build, owner });
+    let row = WantedRow { build, owner: owner.to_owned(), seal: Some(seal) };
     let mut tx = shared.ledger.begin().await?;
-    wanted_holds::put(&mut tx, build, owner, now).await?;
+    wanted_holds::put(&mut tx, &row, now).await?;
     tx.commit().await
 }
 
@@ -143,7 +147,12 @@ pub(crate) async fn unwant(shared: &Shared, build: BuildId, owner: &str) -> Resu
 pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
     let mut reader = shared.ledger.db().read().await?;
     let mut over = Vec::new();
-    for (build, owner) in wanted_holds::all(&mut reader).await? {
+    for WantedRow { build, owner, seal } in wanted_holds::all(&mut reader).await? {
+        if !shared.orders.key.holds(&orders::Wish { build, owner: &owner }, seal.as_deref()) {
+            tracing::error!(%build, owner, "nobody waits for its machine: {}", orders::UNSEALED);
+            over.push(build);
+            continue;
+        }
         match builds::get(&mut reader, build).await? {
             Some(row) if row.state != "done" => {
                 shared.gomotes.wanted.builds().insert(build, Wish { owner, repo: row.repo });

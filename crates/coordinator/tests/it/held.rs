@@ -58,7 +58,11 @@ pub(crate) async fn create_of(client: &mut Client, builder: &str) -> (Instance, 
 }
 
 /// Runs a script; what it prints, and how it ends.
-async fn run(client: &mut Client, name: &str, script: &str) -> (String, Result<(), (Code, String)>) {
+pub(crate) async fn run(
+    client: &mut Client,
+    name: &str,
+    script: &str,
+) -> (String, Result<(), (Code, String)>) {
     let request = ExecuteCommandRequest {
         gomote_id: name.into(),
         command: "sh".into(),
@@ -88,7 +92,7 @@ pub(crate) async fn destroy(client: &mut Client, name: &str) {
     client.destroy_instance(DestroyInstanceRequest { gomote_id: name.into() }).await.unwrap();
 }
 
-async fn held(client: &mut Client) -> Vec<String> {
+pub(crate) async fn held(client: &mut Client) -> Vec<String> {
     let list = client.list_instances(ListInstancesRequest {}).await.unwrap().into_inner();
     list.instances.into_iter().map(|instance| instance.gomote_id).collect()
 }

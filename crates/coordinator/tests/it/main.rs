@@ -63,6 +63,7 @@ testkit::on_both! {
         what_may_have_landed_is_asked_again;
     signed:
         what_somebody_wrote_into_the_database_is_not_run,
+        nobody_has_a_machine_because_the_database_says_so,
         a_worker_starts_nothing_for_a_stranger;
     orders:
         a_bad_order_is_answered_in_the_one_shape,

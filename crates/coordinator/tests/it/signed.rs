@@ -5,7 +5,10 @@ use std::time::Duration;
 use buildlet_client::{Address, BuildletClient, Error, ExecRequest};
 use dashboard::api::Outcome;
 use store::Conn as _;
+use tonic::Code;
+use transport::Role;
 
+use crate::held::{CONFIG, client, create, held, run};
 use crate::world::{World, simple};
 
 /// While no server runs, the job of an attempt is changed, and the next server would go on with it.
@@ -50,6 +53,39 @@ pub async fn what_somebody_wrote_into_the_database_is_not_run(world: World) {
         }
     }
     assert!(!forged.exists(), "it was run");
+}
+
+/// While no server runs, a machine that somebody holds is made another's, and one of a build that goes on is wished for.
+pub async fn nobody_has_a_machine_because_the_database_says_so(world: World) {
+    let config = CONFIG
+        .replace("sleep 0.02; done", "sleep 0.02; done; exit 1")
+        .replace("capacity = 1", "capacity = 2");
+    let go = world.dir.path().join("go");
+    world.configure(&config.replace("GO", &go.display().to_string()));
+    world.push("one", &[1]).await;
+    let before = world.start().await;
+    let row = world.until("one", "b", |row| row.state == "running").await;
+    let (one, _) = create(&mut client(&before, "ann", Role::Developer)).await;
+    before.kill().await;
+    let mut tx = world.db.begin().await.unwrap();
+    let changed = sqlx::query("UPDATE gomotes SET owner = 'eve'").execute(tx.conn()).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1);
+    let wish = "INSERT INTO wanted_holds (build, owner, wanted_us) VALUES ($1, 'eve', 1)";
+    sqlx::query(wish).bind(row.id.to_string()).execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    let after = world.start().await;
+    let mut eve = client(&after, "eve", Role::Developer);
+    assert_eq!(held(&mut eve).await, [""; 0]);
+    let refused = run(&mut eve, &one.gomote_id, "true").await.1.unwrap_err();
+    assert_eq!(refused.0, Code::NotFound, "{refused:?}");
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(world.done("one", "b").await.outcome, Some(Outcome::Failed));
+    // Both machines are free again: the wiped one that ann had, and the build's.
+    after.until(|status| status.workers.iter().filter(|worker| worker.state == "idle").count() == 2).await;
+    assert_eq!(held(&mut eve).await, [""; 0]);
+    let mut reader = world.db.read().await.unwrap();
+    assert_eq!(store::wanted_holds::all(&mut reader).await.unwrap(), []);
+    assert_eq!(store::gomotes::live(&mut reader).await.unwrap(), []);
 }
 
 /// A worker of the server's own obeys nobody else, whoever reaches its socket.

@@ -7,12 +7,12 @@ mod ordered;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use base64::Engine as _;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use subtle::ConstantTimeEq as _;
@@ -126,6 +126,13 @@ async fn guard(State(agent): State<Arc<Agent>>, mut request: Request, next: Next
 /// The fencing token with which a request was let in.
 #[derive(Clone, Copy)]
 pub(crate) struct Token(pub(crate) u64);
+
+/// The newer fencing token that has come since somebody was let in, while the rest of what they want was waited for; nobody
+/// outruns who has none.
+pub(crate) fn outrun(agent: &Agent, token: Option<Extension<Token>>) -> Option<u64> {
+    let newest = agent.fence.current();
+    token.filter(|Extension(Token(token))| *token < newest).map(|_| newest)
+}
 
 fn allowed(agent: &Agent, header: Option<&HeaderValue>) -> bool {
     let Some(password) = &agent.password else { return true };

@@ -10,7 +10,6 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tar::EntryType;
@@ -57,15 +56,15 @@ const BEFORE: u64 = 1 << 20;
 /// What is written at once, in bytes.
 const BUFFER: usize = 128 << 10;
 
-/// Unpacks a gzip'd tar into an existing directory; `go_on` is asked before each member.
+/// Unpacks a gzip'd tar into a directory; `go_on` is asked before each member.
 pub(crate) fn untar(
     archive: impl Read + Send,
-    dest: &Path,
+    dest: OwnedFd,
     now: SystemTime,
     most: Most,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), UntarError> {
-    let mut unpack = Unpack::new(dest, now, most)?;
+    let mut unpack = Unpack::new(dest, now, most);
     let sent =
         Metered { inner: archive, left: most.bytes, over: "the archive has more bytes than are taken" };
     let unpacked = ahead::unpacked(sent, |plain| unpack.all(plain, go_on));
@@ -77,11 +76,11 @@ pub(crate) fn untar(
 #[cfg(all(unix, feature = "ssh", any(test, fuzzing)))]
 pub(crate) fn untar_plain(
     plain: impl Read,
-    dest: &Path,
+    dest: OwnedFd,
     now: SystemTime,
     most: Most,
 ) -> Result<(), UntarError> {
-    let mut unpack = Unpack::new(dest, now, most)?;
+    let mut unpack = Unpack::new(dest, now, most);
     unpack.all(plain, &|| true)?;
     unpack.finish()
 }
@@ -136,19 +135,16 @@ struct Unpack {
 }
 
 impl Unpack {
-    fn new(dest: &Path, now: SystemTime, most: Most) -> Result<Self, UntarError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = crate::sys::fs::open(dest, flags, Mode::empty())
-            .map_err(|e| UntarError::Io { name: dest.display().to_string(), source: e.into() })?;
-        Ok(Self {
-            root,
+    fn new(dest: OwnedFd, now: SystemTime, most: Most) -> Self {
+        Self {
+            root: dest,
             parent: None,
             dir_modes: Vec::new(),
             now,
             left: most,
             names_left: DIR_NAMES,
             buffer: vec![0; BUFFER],
-        })
+        }
     }
 
     fn all(&mut self, plain: impl Read, go_on: &dyn Fn() -> bool) -> Result<(), UntarError> {

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::files::open_beneath;
+use crate::sys::fd::OwnedFd;
+use crate::sys::fs::OFlags;
+
 /// The names beside the work directory, which targets put into their paths.
 pub(super) const BESIDE: [&str; 4] = ["x", "d", "d/f", "l"];
 
@@ -18,6 +22,11 @@ pub(super) struct Scratch {
     top: TempDir,
     work: PathBuf,
     before: Vec<Seen>,
+}
+
+/// A directory to unpack into.
+pub(super) fn opened(dir: &Path) -> OwnedFd {
+    open_beneath(dir, "", OFlags::RDONLY | OFlags::DIRECTORY).expect("a directory")
 }
 
 /// What is in a work directory.

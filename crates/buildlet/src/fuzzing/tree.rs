@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arbitrary::Unstructured;
 
-use super::scratch::{Scratch, visit};
+use super::scratch::{Scratch, opened, visit};
 use super::{bytes, number, once_in, one};
 use crate::pack::{Level, pack};
 use crate::sys::fs::{Mode, OFlags};
@@ -44,7 +44,7 @@ pub fn tree(data: &[u8]) {
         pack(base, Level::default(), send).expect("the tree can be packed");
         let most = Most { bytes: 1 << 30, members: 10_000 };
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        untar(&archive[..], &to, now, most, &|| true).expect("what was packed is unpacked");
+        untar(&archive[..], opened(&to), now, most, &|| true).expect("what was packed is unpacked");
         assert_eq!(all(&to), all(&from));
     });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use arbitrary::Unstructured;
 
 use super::archive::{Archive, archive, name};
-use super::scratch::{Held, Scratch, held};
+use super::scratch::{Held, Scratch, held, opened};
 use super::{number, once_in, one};
 use crate::untar::{Most, untar as unpack, untar_plain};
 
@@ -34,8 +34,8 @@ pub fn untar(data: &[u8]) {
             let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
             // Whether it is refused is not asked here.
             let _unpacked = match archive {
-                Archive::Packed(packed) => unpack(&packed[..], work, now, MOST, &|| true),
-                Archive::Plain(plain) => untar_plain(&plain[..], work, now, MOST),
+                Archive::Packed(packed) => unpack(&packed[..], opened(work), now, MOST, &|| true),
+                Archive::Plain(plain) => untar_plain(&plain[..], opened(work), now, MOST),
             };
             scratch.check();
             let Held { things, bytes } = held(work);

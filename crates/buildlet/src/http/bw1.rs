@@ -19,7 +19,7 @@ use crate::exec::{Exec, StartError, Stop};
 use crate::files;
 use crate::wire::{ExecRequest, ExecState, GlobReport, GlobRequest, WipeReport};
 
-use super::{ApiError, Token};
+use super::{ApiError, Token, outrun};
 
 /// The greatest JSON body, in bytes.
 const MAX_JSON: usize = 4 << 20;
@@ -49,11 +49,7 @@ pub(crate) async fn start(
 
 /// Who has waited at the gate may have been outrun there, and the machine is a newer holder's.
 fn not_outrun(agent: &Agent, token: Option<Extension<Token>>) -> Result<(), ApiError> {
-    let newest = agent.fence.current();
-    match token {
-        Some(Extension(Token(token))) if token < newest => Err(ApiError::stale(newest)),
-        _ => Ok(()),
-    }
+    outrun(agent, token).map_or(Ok(()), |newest| Err(ApiError::stale(newest)))
 }
 
 #[derive(Deserialize)]

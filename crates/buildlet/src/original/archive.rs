@@ -13,9 +13,8 @@ use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::agent::Agent;
-use crate::beneath::LOOK;
 use crate::fetch::Fetched;
-use crate::files::{FileError, open_beneath};
+use crate::files::open_beneath;
 use crate::http::{ApiError, GoError, Token};
 use crate::pack::{Level, pack};
 use crate::paths::{clean, is_relative_beneath};
@@ -55,7 +54,7 @@ pub(crate) async fn writetgz(
     let unpack = {
         let agent = Arc::clone(&agent);
         move || -> Result<(), Box<Response>> {
-            let dest = prepare(agent.workdir(), &dir).map_err(|e| Box::new(files::answer(e)))?;
+            let dest = files::make_dirs(agent.workdir(), &dir).map_err(|e| Box::new(files::answer(e)))?;
             // A holder whose lease ended meanwhile stops writing.
             let go_on = || token.is_none_or(|axum::Extension(Token(token))| token >= agent.fence.current());
             let refuse = |error| match error {
@@ -70,7 +69,7 @@ pub(crate) async fn writetgz(
             };
             let most = Most { bytes: agent.upload_bytes, members: MEMBERS };
             let sent = agent.fence.holds(token.map(|axum::Extension(Token(token))| token), &mut reader);
-            let unpacked = untar(sent, &dest, SystemTime::now(), most, &go_on);
+            let unpacked = untar(sent, dest, SystemTime::now(), most, &go_on);
             let hears_why = match &unpacked {
                 Err(UntarError::Refused(_)) => true,
                 Err(UntarError::Io { source, .. }) => crate::http::is_full(source),
@@ -97,23 +96,6 @@ async fn fetch(agent: &Agent, url: &str) -> Result<Fetched, GoError> {
         tracing::info!(%error, "an archive was not fetched");
         if error.is_askers() { GoError::bad(error.to_string()) } else { internal(error) }
     })
-}
-
-/// Makes the destination and returns a path to its descriptor-checked self.
-fn prepare(workdir: &std::path::Path, dir: &str) -> Result<std::path::PathBuf, FileError> {
-    std::fs::create_dir_all(workdir)?;
-    let mut made = String::new();
-    for part in dir.split('/').filter(|part| !part.is_empty()) {
-        if !made.is_empty() {
-            made.push('/');
-        }
-        made.push_str(part);
-        match open_beneath(workdir, &made, LOOK | OFlags::DIRECTORY) {
-            Err(FileError::Missing(_)) => std::fs::create_dir(workdir.join(&made))?,
-            checked => drop(checked?),
-        }
-    }
-    Ok(workdir.join(made))
 }
 
 pub(crate) async fn tgz(

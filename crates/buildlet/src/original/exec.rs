@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -17,7 +18,7 @@ use http_body_util::StreamBody;
 use crate::agent::Agent;
 use crate::environment::{Environment, set, variable};
 use crate::exec::{Launch, Table, Waiter, home, process_state, tree};
-use crate::http::GoError;
+use crate::http::{ApiError, GoError, Token, outrun};
 use crate::paths::is_relative_beneath;
 use crate::sandbox::{Role, Setup};
 use crate::sys::{self, Signal, pipe};
@@ -36,6 +37,7 @@ pub(crate) async fn exec(
     version: Version,
     uri: Uri,
     headers: HeaderMap,
+    token: Option<Extension<Token>>,
     body: Body,
 ) -> Response {
     if let Err(error) = require(&method, &Method::POST) {
@@ -46,7 +48,14 @@ pub(crate) async fn exec(
     }
     let mut response = match Form::read(uri.query(), &headers, body).await {
         Err(error) => error.into_response(),
-        Ok(form) => start(&agent, &form).unwrap_or_else(axum::response::IntoResponse::into_response),
+        Ok(form) => {
+            // Nothing starts while a wipe is at work, or once it has been for another.
+            let _open = agent.gate.read().await;
+            match outrun(&agent, token) {
+                Some(newest) => ApiError::stale(newest).into_response(),
+                None => start(&agent, &form).unwrap_or_else(axum::response::IntoResponse::into_response),
+            }
+        }
     };
     response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("Process-State"));
     response

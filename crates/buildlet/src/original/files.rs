@@ -16,9 +16,10 @@ use crate::agent::Agent;
 use crate::beneath::{self, permissions};
 use crate::files::{FileError, open_beneath};
 use crate::gomode::unix_from_go;
-use crate::http::{ApiError, GoError, Token};
+use crate::http::{ApiError, GoError, Token, outrun};
 use crate::paths::clean;
 use crate::sys::Errno;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{OFlags, fchmod, mkdirat};
 
 use super::form::Form;
@@ -54,7 +55,6 @@ pub(crate) async fn write(
     let workdir = agent.workdir().to_owned();
     let most = agent.upload_bytes;
     let write = move || -> Result<(), FileError> {
-        std::fs::create_dir_all(&workdir)?;
         let mut file = create(&workdir, &path)?;
         // One byte more than is taken shows that there is more.
         let copied = io::copy(&mut (&mut reader).take(most.saturating_add(1)), &mut file);
@@ -84,7 +84,21 @@ pub(crate) async fn write(
 /// Creates or empties a file beneath the work directory, with the directories above it.
 fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
     let (dir, leaf) = path.rsplit_once('/').unwrap_or(("", path));
+    let parent = make_dirs(workdir, dir)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match beneath::open(&parent, leaf, flags, permissions(0o600)) {
+        Ok(fd) => Ok(File::from(fd)),
+        Err(Errno::XDEV | Errno::LOOP) => {
+            Err(FileError::Refused(format!("{path:?} is a link that leads out")))
+        }
+        Err(error) => Err(FileError::Io(error.into())),
+    }
+}
+
+/// Makes a directory beneath the work directory, with those above it, and opens it.
+pub(super) fn make_dirs(workdir: &std::path::Path, dir: &str) -> Result<OwnedFd, FileError> {
     let dirs = OFlags::RDONLY | OFlags::DIRECTORY;
+    std::fs::create_dir_all(workdir)?;
     let mut made = String::new();
     let mut parent = open_beneath(workdir, "", dirs)?;
     for part in dir.split('/').filter(|part| !part.is_empty()) {
@@ -96,16 +110,10 @@ fn create(workdir: &std::path::Path, path: &str) -> Result<File, FileError> {
             made.push('/');
         }
         made.push_str(part);
+        // From the top: a link on the way may lead about within, and not out.
         parent = open_beneath(workdir, &made, dirs)?;
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    match beneath::open(&parent, leaf, flags, permissions(0o600)) {
-        Ok(fd) => Ok(File::from(fd)),
-        Err(Errno::XDEV | Errno::LOOP) => {
-            Err(FileError::Refused(format!("{path:?} is a link that leads out")))
-        }
-        Err(error) => Err(FileError::Io(error.into())),
-    }
+    Ok(parent)
 }
 
 pub(super) fn answer(error: FileError) -> Response {
@@ -127,7 +135,7 @@ pub(crate) async fn removeall(
 ) -> Result<(), GoError> {
     require(&method, &Method::POST)?;
     let form = Form::read(uri.query(), &headers, body).await?;
-    if token.is_some_and(|Extension(Token(token))| token < agent.fence.current()) {
+    if outrun(&agent, token).is_some() {
         return Err(GoError(StatusCode::CONFLICT, "a newer holder has this machine".to_owned()));
     }
     let paths: Vec<Option<String>> = form.all("path").map(clean).collect();

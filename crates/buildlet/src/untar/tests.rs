@@ -6,13 +6,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(plain).unwrap();
     gzip.finish().unwrap()
+}
+
+fn opened(dir: &Path) -> OwnedFd {
+    crate::files::open_beneath(dir, "", OFlags::RDONLY | OFlags::DIRECTORY).unwrap()
 }
 
 /// One of each kind of member, names that nearly lead out, and records of pax.
@@ -89,7 +93,7 @@ proptest! {
         let before = outside(top.path());
         let most = Most { bytes: 1 << 20, members: 100 };
         // Whether it is refused is not asked here.
-        let _unpacked = untar(&gzip(&plain)[..], &dest, SystemTime::now(), most, &|| true);
+        let _unpacked = untar(&gzip(&plain)[..], opened(&dest), SystemTime::now(), most, &|| true);
         prop_assert_eq!(outside(top.path()), before);
     }
 }
@@ -99,7 +103,7 @@ fn the_archive_that_is_changed_is_unpacked_whole() {
     let top = tempfile::tempdir().unwrap();
     let most = Most { bytes: 1 << 20, members: 100 };
     std::fs::write(top.path().join(".x"), "").unwrap();
-    let unpacked = untar(&gzip(&archive())[..], top.path(), SystemTime::now(), most, &|| true);
+    let unpacked = untar(&gzip(&archive())[..], opened(top.path()), SystemTime::now(), most, &|| true);
     // Its last member goes through a link to a file.
     assert!(matches!(&unpacked, Err(UntarError::Refused(why)) if why.contains("d/s/f")), "{unpacked:?}");
     let read = |name: &str| std::fs::read(top.path().join(name)).unwrap();
@@ -120,7 +124,7 @@ fn directories_that_a_name_brings_with_it_are_members_too() {
     for (members, whole) in [(4, false), (5, true)] {
         let top = tempfile::tempdir().unwrap();
         let most = Most { bytes: 1 << 20, members };
-        let unpacked = untar(&archive[..], top.path(), SystemTime::now(), most, &|| true);
+        let unpacked = untar(&archive[..], opened(top.path()), SystemTime::now(), most, &|| true);
         assert_eq!(unpacked.is_ok(), whole, "{members}: {unpacked:?}");
         if let Err(error) = unpacked {
             assert!(matches!(&error, UntarError::Refused(why) if why.contains("more members")), "{error}");

@@ -234,8 +234,12 @@ async fn output_without_an_end_takes_no_memory() {
 
 /// Puts an archive.
 fn unpack(agent: &Agent, archive: &[u8]) -> String {
-    let head =
-        format!("PUT /writetgz?dir=d HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", archive.len());
+    unpack_into(agent, "d", archive)
+}
+
+fn unpack_into(agent: &Agent, dir: &str, archive: &[u8]) -> String {
+    let length = archive.len();
+    let head = format!("PUT /writetgz?dir={dir} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
     send(agent, [head.as_bytes(), archive].concat())
 }
 
@@ -364,6 +368,23 @@ async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
     let (mut refused, mut whole) = (0, 0);
     for _ in 0..15 {
         match status(&unpack(&agent, &archive)) {
+            "200" => whole += 1,
+            _ => refused += 1,
+        }
+    }
+    // Also where it is the destination that is swapped.
+    let small = gzip(|out| {
+        let mut tar = Builder::new(out);
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(4);
+        for name in ["victim", "sub/evil"] {
+            tar.append_data(&mut header, name, &b"evil"[..]).unwrap();
+        }
+    });
+    for n in 0..300 {
+        let dir = ["d", "d/sub", "d/new/er"][n % 3];
+        match status(&unpack_into(&agent, dir, &small)) {
             "200" => whole += 1,
             _ => refused += 1,
         }

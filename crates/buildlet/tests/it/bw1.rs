@@ -379,27 +379,43 @@ async fn what_was_outrun_while_it_waited_for_a_wipe_is_not_done() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_removed_is_said_too_late_once_a_newer_holder_is_there() {
-    use std::io::{Read as _, Write as _};
+async fn what_is_to_be_done_is_said_too_late_once_a_newer_holder_is_there() {
     let agent = Agent::start(&[]).await;
-    std::fs::write(agent.workdir().join("keep"), "x").unwrap();
-    let mut older = crate::raw::connect(&agent);
-    let head = "POST /removeall HTTP/1.1\r\nHost: x\r\nBw-Fence: 1\r\nConnection: close\r\n\
-        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\n\r\npat";
+    let (keep, made) = (agent.workdir().join("keep"), agent.workdir().join("made"));
+    std::fs::write(&keep, "x").unwrap();
+    for (fence, path, form) in [
+        (1, "/removeall", "path=.".to_owned()),
+        (3, "/exec", format!("mode=sys&cmd=touch&cmdArg={}", made.display())),
+    ] {
+        let answer = late(&agent, fence, path, &form).await;
+        assert!(answer.starts_with("HTTP/1.1 409 "), "{path}: {answer}");
+    }
+    assert!(keep.exists() && !made.exists());
+}
+
+/// The answer to a form whose second half comes once a newer holder is there.
+async fn late(agent: &Agent, fence: u64, path: &str, form: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let (first, second) = form.split_at(3);
+    let mut older = crate::raw::connect(agent);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nBw-Fence: {fence}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{first}",
+        form.len()
+    );
     older.write_all(head.as_bytes()).unwrap();
     // Until it is let in, which its fence shows.
     for _ in 0..500 {
-        if agent.client().status().await.unwrap().bellwether.unwrap().fence == 1 {
+        if agent.client().status().await.unwrap().bellwether.unwrap().fence == fence {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    agent.client().with_fence(2, "newer").extend().await.unwrap();
-    older.write_all(b"h=.").unwrap();
+    agent.client().with_fence(fence + 1, "newer").extend().await.unwrap();
+    older.write_all(second.as_bytes()).unwrap();
     let mut answer = String::new();
     older.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
-    assert!(agent.workdir().join("keep").exists());
+    answer
 }
 
 fn planted(agent: &Agent) -> bool {

@@ -26,7 +26,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
-use crate::gomote::{Gomotes, take_wanted};
+use crate::gomote::{Coming, Gomotes, take_wanted};
 use crate::job::{Job, Step, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
@@ -95,7 +95,7 @@ pub enum Start {
 }
 
 /// What becomes of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Fate {
     /// It is clean and free.
     Idle,
@@ -106,11 +106,11 @@ pub enum Fate {
     /// It is dead, or can't be reached.
     Lost(String),
     /// It is as the build left it, and is held for somebody.
-    Held(String),
+    Held(Coming),
 }
 
 /// How a driver ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Driven {
     /// The build.
     pub build: BuildId,
@@ -318,10 +318,14 @@ pub async fn drive(
         false => shared.reports.note_done(build),
     }
     let clean = |reason: String| record.secrets.clean(&reason);
-    let held = if requeued { None } else { take_wanted(&shared, build).await };
-    let fate = match fate {
-        None if held.is_some() && verdict.outcome == "failed" => Fate::Held(held.unwrap_or_default()),
-        fate => buildlet.let_go(fate, patience, &around.gone).await,
+    let wish = if requeued { None } else { take_wanted(&shared, build).await };
+    let fate = match (fate, wish) {
+        (None, Some(coming)) if verdict.outcome == "failed" => Fate::Held(coming),
+        (fate, wish) => {
+            // Nothing comes of it.
+            drop(wish);
+            buildlet.let_go(fate, patience, &around.gone).await
+        }
     };
     let fate = match fate {
         Fate::Idle | Fate::Held(_) => fate,

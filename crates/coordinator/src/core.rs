@@ -497,7 +497,7 @@ impl Core {
                 tracing::warn!(%worker, %reason, "a machine is lost");
                 self.forget(worker, reason);
             }
-            Fate::Held(owner) => self.hold_as_it_is(built.unwrap_or_default(), owner, worker, host),
+            Fate::Held(coming) => self.hold_as_it_is(built.unwrap_or_default(), coming, worker, host),
         }
     }
 

@@ -26,13 +26,12 @@ pub(crate) use room::NoRoom;
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};
 pub(crate) use session::{Over, Session};
-pub(crate) use wanted::{NotWanted, read_wanted, take_wanted, unwant, want, wanted_by};
+pub(crate) use wanted::{Coming, NotWanted, read_wanted, take_wanted, unwant, want, wanted_by};
 
 use crate::api::visible;
-pub(crate) use names::Holder;
-use names::{Missing, Names};
+use names::{Holder, Missing, Names};
 use room::Has;
-use wanted::Wanted;
+use wanted::{Theirs, Wanted};
 
 /// How long a machine is held that its owner does not use.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -41,7 +40,7 @@ pub const IDLE: Duration = Duration::from_secs(30 * 60);
 pub(crate) struct Gomotes {
     names: Mutex<Names>,
     /// Builds whose machines are held as they are, if they fail.
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     /// How long a machine is held that its owner does not use.
     pub idle: Duration,
 }
@@ -58,7 +57,7 @@ pub(crate) fn reaches(config: &Config, viewer: &Viewer, repo: &str) -> bool {
 
 impl Gomotes {
     pub fn new(idle: Duration) -> Gomotes {
-        Gomotes { names: Mutex::default(), wanted: Wanted::default(), idle }
+        Gomotes { names: Mutex::default(), wanted: Arc::default(), idle }
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -68,8 +67,9 @@ impl Gomotes {
 
     /// What somebody has, and as much of its names as they may be told.
     fn has(&self, names: &Names, config: &Config, viewer: &Viewer) -> Has {
-        let mut has = Has::default();
-        for (build, repo) in self.wanted.of(&viewer.who) {
+        let Theirs { builds, coming } = self.wanted.of(&viewer.who);
+        let mut has = Has { machines: coming, ..Has::default() };
+        for (build, repo) in builds {
             has.wanted += 1;
             if visible::with_needs(config, viewer, &repo) {
                 has.builds.push(build);
@@ -84,7 +84,7 @@ impl Gomotes {
         has
     }
 
-    /// The same as [`Gomotes::reserve`], if somebody has fewer than they may.
+    /// The lowest name that is free, taken for somebody who begins to wait, if they have fewer machines than they may.
     fn reserve_for(
         &self,
         config: &Config,
@@ -97,9 +97,13 @@ impl Gomotes {
         Ok(names.reserve(Holder { owner: &viewer.who, repo }, builder, id))
     }
 
-    /// The lowest name that is free, taken for somebody who begins to wait, or whose build has failed.
-    pub fn reserve(&self, holder: Holder<'_>, builder: &str, id: BuildId) -> String {
-        self.names().reserve(holder, builder, id)
+    /// The lowest name that is free, taken for somebody whose build has failed: that machine has come.
+    pub fn arrive(&self, coming: Coming, (repo, builder): (&str, &str), id: BuildId) -> String {
+        let mut names = self.names();
+        let name = names.reserve(Holder { owner: &coming.owner, repo }, builder, id);
+        // While the names are held, so that it is counted once.
+        drop(coming);
+        name
     }
 
     /// Takes the name of a machine that was held before.
@@ -139,5 +143,40 @@ impl Gomotes {
     /// All that is held, by name.
     pub fn all(&self) -> Vec<Arc<Session>> {
         self.names().held()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildenv::Source;
+    use store::Micros;
+    use transport::Role;
+
+    use super::*;
+
+    #[test]
+    fn the_machine_of_a_failed_build_is_counted_on_its_way_to_its_name() {
+        let gomotes = Gomotes::new(IDLE);
+        let source = Source::server("server.toml", "");
+        let config = buildenv::load(&[source], &|path| Err(std::io::Error::other(path)), None).unwrap();
+        let ann = Viewer::known("ann", Role::Developer);
+        let id = |n: u8| BuildId::new(Micros(0), &mut |to: &mut [u8]| to.fill(n));
+        let has = || {
+            let has = gomotes.has(&gomotes.names(), &config, &ann);
+            (has.machines, has.wanted)
+        };
+        for n in 0..2 {
+            gomotes.wanted.note(id(n), "ann", "one");
+        }
+        assert_eq!(has(), (0, 2));
+        let [first, second] = [0, 1].map(|n| gomotes.wanted.take(id(n)).unwrap());
+        assert_eq!(has(), (2, 0));
+        assert_eq!(gomotes.arrive(first, ("", "b"), id(2)), "ann-b-0");
+        assert_eq!(has(), (2, 0));
+        // It did not fail, or could not be held.
+        drop(second);
+        assert_eq!(has(), (1, 0));
+        gomotes.release("ann-b-0", id(2));
+        assert_eq!(has(), (0, 0));
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use crate::clock::new_id;
-use crate::gomote::{self, Granted, Hold, Holder};
+use crate::gomote::{self, Coming, Granted, Hold};
 use crate::resolve;
 use crate::schedule::{Class, Event, Request};
 
@@ -55,7 +55,7 @@ impl Core {
     pub(super) fn hold_as_it_is(
         &mut self,
         (repo, builder): (String, String),
-        owner: String,
+        coming: Coming,
         worker: WorkerId,
         host: String,
     ) {
@@ -68,9 +68,10 @@ impl Core {
             }
             Err(_) => (builder, String::new()),
         };
+        let owner = coming.owner.clone();
         let hold = Hold {
             id,
-            name: self.shared.gomotes.reserve(Holder { owner: &owner, repo: &repo }, &builder, id),
+            name: self.shared.gomotes.arrive(coming, (&repo, &builder), id),
             owner,
             repo,
             builder,

@@ -8,7 +8,7 @@ const NAMED: usize = 3;
 /// What somebody has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Has {
-    /// How many machines they hold or wait for.
+    /// How many machines they hold or wait for, with those that are on their way from builds that have failed.
     pub machines: usize,
     /// Of those that they hold the names that they may be told.
     pub named: Vec<String>,

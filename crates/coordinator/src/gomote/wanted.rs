@@ -1,7 +1,7 @@
 //! Builds whose machines are held as they are, if they fail.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buildenv::Config;
 use store::wanted_holds::{self, WantedRow};
@@ -15,15 +15,47 @@ use crate::orders;
 /// So many builds may be waited for to fail, for all together.
 const MOST: usize = 1000;
 
-/// For whom the machine of which build is held, as in the database.
+/// For whom the machine of which build is held.
 #[derive(Debug, Default)]
-pub(super) struct Wanted(Mutex<HashMap<BuildId, Wish>>);
+pub(super) struct Wanted(Mutex<Wishes>);
+
+#[derive(Debug, Default)]
+struct Wishes {
+    /// As in the database.
+    builds: HashMap<BuildId, Wish>,
+    /// Whose machines are on their way from builds that are over: no name is taken for them yet.
+    coming: HashMap<BuildId, String>,
+}
+
+/// What somebody wants.
+#[derive(Debug, Default)]
+pub(super) struct Theirs {
+    /// The builds, each with its repo, the oldest first.
+    pub builds: Vec<(BuildId, String)>,
+    /// So many machines are on their way to them.
+    pub coming: usize,
+}
 
 /// Who wants a build, and the repo that it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wish {
     owner: String,
     repo: String,
+}
+
+/// The machine of a build that is over, on its way to whoever wanted it: counted with what they have until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    wanted: Arc<Wanted>,
+    build: BuildId,
+    /// Whose it is.
+    pub owner: String,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.wanted.wishes().coming.remove(&self.build);
+    }
 }
 
 /// Why the machine of a build is not held if it fails.
@@ -38,23 +70,33 @@ pub(crate) enum NotWanted {
 }
 
 impl Wanted {
-    fn builds(&self) -> MutexGuard<'_, HashMap<BuildId, Wish>> {
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The builds that somebody wants, each with its repo, the oldest first.
-    pub fn of(&self, owner: &str) -> Vec<(BuildId, String)> {
-        let builds = self.builds();
-        let theirs = builds.iter().filter(|(_, wish)| wish.owner == owner);
-        let mut all: Vec<_> = theirs.map(|(id, wish)| (*id, wish.repo.clone())).collect();
-        all.sort();
-        all
+    /// What somebody wants, looked at at once: a machine that sets out meanwhile is in one of the two.
+    pub fn of(&self, owner: &str) -> Theirs {
+        let wishes = self.wishes();
+        let theirs = wishes.builds.iter().filter(|(_, wish)| wish.owner == owner);
+        let mut builds: Vec<_> = theirs.map(|(id, wish)| (*id, wish.repo.clone())).collect();
+        builds.sort();
+        let coming = wishes.coming.values().filter(|to| *to == owner).count();
+        Theirs { builds, coming }
+    }
+
+    /// Takes the wish for a build that is over; its machine is on its way then.
+    pub fn take(self: &Arc<Self>, build: BuildId) -> Option<Coming> {
+        let mut wishes = self.wishes();
+        let owner = wishes.builds.remove(&build)?.owner;
+        wishes.coming.insert(build, owner.clone());
+        drop(wishes);
+        Some(Coming { wanted: Arc::clone(self), build, owner })
     }
 
     /// Notes who wants a build, in the place of whoever did before, who is returned. `has` is what they have already.
     fn put(&self, build: BuildId, wish: Wish, has: Has, most: usize) -> Result<Option<Wish>, NoRoom> {
-        let mut builds = self.builds();
+        let builds = &mut self.wishes().builds;
         let before = builds.get(&build);
         if before.is_none_or(|before| before.owner != wish.owner) {
             has.below(most)?;
@@ -65,9 +107,15 @@ impl Wanted {
         Ok(builds.insert(build, wish))
     }
 
+    /// Notes who wants a build, as they did before a new start.
+    pub fn note(&self, build: BuildId, owner: &str, repo: &str) {
+        let wish = Wish { owner: owner.to_owned(), repo: repo.to_owned() };
+        self.wishes().builds.insert(build, wish);
+    }
+
     /// Has it as it was before `put`, unless it has changed since.
     fn undo(&self, build: BuildId, who: &str, before: Option<Wish>) {
-        let mut builds = self.builds();
+        let builds = &mut self.wishes().builds;
         if builds.get(&build).is_some_and(|now| now.owner == who) {
             match before {
                 Some(before) => builds.insert(build, before),
@@ -116,30 +164,30 @@ async fn write(shared: &Shared, build: BuildId, owner: &str) -> Result<(), Store
 }
 
 /// Who has the machine of a build that is over. Nobody is waited for any more then.
-pub(crate) async fn take_wanted(shared: &Shared, build: BuildId) -> Option<String> {
-    let owner = shared.gomotes.wanted.builds().remove(&build)?.owner;
+pub(crate) async fn take_wanted(shared: &Shared, build: BuildId) -> Option<Coming> {
+    let coming = shared.gomotes.wanted.take(build)?;
     if let Err(error) = forget(shared, build).await {
         tracing::warn!(%build, %error, "that nobody waits for a build's machine any more is written down at the next start");
     }
-    Some(owner)
+    Some(coming)
 }
 
 /// Who wants the machine of a build.
 pub(crate) fn wanted_by(shared: &Shared, build: BuildId) -> Option<String> {
-    shared.gomotes.wanted.builds().get(&build).map(|wish| wish.owner.clone())
+    shared.gomotes.wanted.wishes().builds.get(&build).map(|wish| wish.owner.clone())
 }
 
 /// Lets go of a build that somebody wanted. Whether they still did.
 pub(crate) async fn unwant(shared: &Shared, build: BuildId, owner: &str) -> Result<bool, StoreError> {
     let is_theirs = |wish: &Wish| wish.owner == owner;
-    if !shared.gomotes.wanted.builds().get(&build).is_some_and(is_theirs) {
+    if !shared.gomotes.wanted.wishes().builds.get(&build).is_some_and(is_theirs) {
         return Ok(false);
     }
     // First: what is not written down would come back with the next start.
     let mut tx = shared.ledger.begin().await?;
     wanted_holds::remove_of(&mut tx, build, owner).await?;
     tx.commit().await?;
-    let mut builds = shared.gomotes.wanted.builds();
+    let builds = &mut shared.gomotes.wanted.wishes().builds;
     Ok(builds.get(&build).is_some_and(is_theirs) && builds.remove(&build).is_some())
 }
 
@@ -155,7 +203,7 @@ pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
         }
         match builds::get(&mut reader, build).await? {
             Some(row) if row.state != "done" => {
-                shared.gomotes.wanted.builds().insert(build, Wish { owner, repo: row.repo });
+                shared.gomotes.wanted.note(build, &owner, &row.repo);
             }
             _ => over.push(build),
         }
@@ -189,14 +237,14 @@ mod tests {
 
     /// Puts one of somebody who holds nothing.
     fn put(wanted: &Wanted, n: usize, who: &str) -> Result<Option<Wish>, NoRoom> {
-        let has = Has { wanted: wanted.of(who).len(), ..Has::default() };
+        let has = Has { wanted: wanted.of(who).builds.len(), ..Has::default() };
         wanted.put(id(n), wish(who), has, 3)
     }
 
     #[test]
     fn one_uses_up_their_own_and_all_together_no_more_than_there_is() {
         let wanted = Wanted::default();
-        let of = |who: &str| wanted.of(who).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let of = |who: &str| wanted.of(who).builds.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
         for n in 0..3 {
             assert_eq!(put(&wanted, n, "ann").unwrap(), None);
         }

@@ -52,10 +52,8 @@ pub(crate) enum Message {
     Withdrawn(BuildId),
     /// A build that runs is to be ended.
     Cancel(BuildId),
-    /// Somebody wants a machine.
+    /// Somebody wants a machine, for as long as they listen.
     Hold(Box<Hold>, oneshot::Sender<Granted>),
-    /// They do not wait any more.
-    Unhold(BuildId),
     /// A machine is to be kept from work. Answered once it is.
     SetAside(Box<SetAsideRow>, Meanwhile, oneshot::Sender<()>),
     /// A machine may work again. Answered once it may.
@@ -157,6 +155,7 @@ impl Core {
                 changed = self.config.changed() => if changed.is_ok() { self.configure() },
                 _ = tick.tick() => {
                     self.end_asides();
+                    self.end_waits();
                     if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
                         self.apply(Event::Tick);
                     }
@@ -304,16 +303,6 @@ impl Core {
                 let request = hold_request(&hold, self.now());
                 self.holds.insert(hold.id, (*hold, granted));
                 self.apply(Event::Queued(request));
-            }
-            Message::Unhold(build) => {
-                // One that has a machine is given back by whoever has it.
-                if let Some((hold, _)) = self.holds.remove(&build) {
-                    self.shared.gomotes.release(&hold.name, hold.id);
-                    self.apply(Event::Withdrawn { build });
-                } else if !self.held.contains_key(&build) {
-                    // They went before they could ask.
-                    self.shared.gomotes.forget(build);
-                }
             }
             Message::SetAside(row, meanwhile, done) => {
                 self.set_aside(*row, meanwhile);

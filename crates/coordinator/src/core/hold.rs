@@ -31,6 +31,18 @@ pub(super) fn hold_request(hold: &Hold, now: Micros) -> Request {
 }
 
 impl Core {
+    /// Lets go of whoever waited for a machine and does not listen any more. Looked at by itself, since a word of theirs might find
+    /// no room among all that this task is told.
+    pub(super) fn end_waits(&mut self) {
+        let gone = self.holds.iter().filter(|(_, (_, granted))| granted.is_closed());
+        for build in gone.map(|(build, _)| *build).collect::<Vec<_>>() {
+            if let Some((hold, _)) = self.holds.remove(&build) {
+                self.shared.gomotes.release(&hold.name, hold.id);
+                self.apply(Event::Withdrawn { build });
+            }
+        }
+    }
+
     /// Gives a machine to somebody who holds it.
     pub(super) fn hold(
         &mut self,

@@ -27,7 +27,7 @@ use transport::{Role, Viewer};
 use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
-use super::{Hold, Over, Session, reaches};
+use super::{Granted, Hold, Over, Session, reaches};
 use crate::attempt::Shared;
 use crate::clock::new_id;
 use crate::core::Message;
@@ -178,15 +178,14 @@ impl Desk {
         viewer: Viewer,
     ) {
         for _ in 0..TRIES {
-            let (granted, mut grant) = oneshot::channel();
-            let next = Message::Hold(Box::new(hold.clone()), granted);
-            if self.finder.core.send(next).await.is_err() {
-                break;
-            }
+            let Ok(core) = self.finder.core.reserve().await else { break };
+            let (granted, grant) = oneshot::channel();
+            waiting.stage = Stage::Asked(grant);
+            core.send(Message::Hold(Box::new(hold.clone()), granted));
             let mut said: Option<(CreateInstanceResponse, tokio::time::Instant)> = None;
             let answer = loop {
                 tokio::select! {
-                    answer = &mut grant => break answer,
+                    answer = waiting.answer() => break answer,
                     () = told.closed() => return,
                     over = Over::not_known(&hold.owner, &viewer.standing) => {
                         let _ = told.send(Err(over.into())).await;
@@ -205,23 +204,23 @@ impl Desk {
                 }
             };
             match answer {
-                Ok(Ok(session)) => {
+                Some(Ok(session)) => {
+                    waiting.stage = Stage::Given(Arc::clone(&session));
                     let complete = CreateInstanceResponse {
                         instance: Some(session.instance()),
                         status: create_instance_response::Status::Complete.into(),
                         ..CreateInstanceResponse::default()
                     };
-                    if told.send(Ok(complete)).await.is_err() {
-                        // They have gone in the last moment.
-                        session.end.cancel();
+                    if told.send(Ok(complete)).await.is_ok() {
+                        waiting.stage = Stage::Over;
                     }
-                    waiting.over = true;
                     return;
                 }
-                Ok(Err(reason)) => tracing::warn!(name = hold.name, reason, "a machine to be held is none"),
-                Err(_) => break,
+                Some(Err(reason)) => tracing::warn!(name = hold.name, reason, "a machine to be held is none"),
+                None => break,
             }
             // The name went with the machine. A new id: what the scheduler still hears of the old one is not about this.
+            waiting.stage = Stage::Over;
             hold.id = new_id!(BuildId, **self.shared.ledger.clock());
             hold.name = match self.name(&viewer, (&hold.repo, &hold.builder), hold.id) {
                 Ok(name) => name,
@@ -230,7 +229,7 @@ impl Desk {
                     return;
                 }
             };
-            waiting.id = hold.id;
+            waiting.stage = Stage::Named(hold.id);
         }
         let text = "no machine could be had; the server's log says why, or it is going down";
         let _ = told.send(Err(Status::internal(text))).await;
@@ -320,19 +319,47 @@ pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv
     reaches(config, viewer, builder.scope.as_ref().map_or("", |repo| repo.as_str()))
 }
 
-/// Somebody who waits; dropped, they do not any more.
+/// Somebody who waits; dropped, they do not any more, whatever the core has to do just then.
 struct Waiting {
-    desk: Arc<Desk>,
-    id: BuildId,
-    /// It is theirs now.
-    over: bool,
+    shared: Arc<Shared>,
+    stage: Stage,
+}
+
+/// How far they have come.
+enum Stage {
+    /// They have a name, and nobody has been asked for a machine.
+    Named(BuildId),
+    /// The core looks for a machine, for as long as somebody listens here.
+    Asked(oneshot::Receiver<Granted>),
+    /// It is there, and they have not been told.
+    Given(Arc<Session>),
+    /// It is theirs, or the name went with what was none.
+    Over,
+}
+
+impl Waiting {
+    /// What becomes of what the core was asked for; none if it says nothing any more.
+    async fn answer(&mut self) -> Option<Granted> {
+        match &mut self.stage {
+            Stage::Asked(grant) => grant.await.ok(),
+            _ => None,
+        }
+    }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.over {
-            // The name is free once no machine can be on its way to it: whoever has the word then frees it. If there is no room for the word, the machine comes to nobody, who lets it go.
-            let _ = self.desk.finder.core.try_send(Message::Unhold(self.id));
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Named(id) => self.shared.gomotes.forget(id),
+            Stage::Asked(mut grant) => {
+                // The core frees the name once it sees that nobody listens: until then a machine may be on its way to it. One that has come is given back.
+                grant.close();
+                if let Ok(Ok(session)) = grant.try_recv() {
+                    session.end.cancel();
+                }
+            }
+            Stage::Given(session) => session.end.cancel(),
+            Stage::Over => {}
         }
     }
 }
@@ -365,7 +392,7 @@ impl GomoteService for Desk {
         let desk = Arc::new(self.clone());
         let (tell, told) = mpsc::channel(4);
         // Made here: a task that is ended before it begins drops what it was given.
-        let waiting = Waiting { desk: Arc::clone(&desk), id: hold.id, over: false };
+        let waiting = Waiting { shared: Arc::clone(&desk.shared), stage: Stage::Named(hold.id) };
         let waits = AbortOnDropHandle::new(tokio::spawn(desk.wait(hold, waiting, tell, viewer)));
         let answers = stream::unfold((told, waits), async |(mut told, waits)| {
             let next = told.recv().await?;

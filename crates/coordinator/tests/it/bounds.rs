@@ -1,6 +1,7 @@
 //! How many machines one person may have, and how many builds they may wait for to fail.
 
 use axum::body::Body;
+use coordinator::Status;
 use gomote::create_instance_response::Status as Progress;
 use gomote::*;
 use http::Request;
@@ -68,6 +69,33 @@ pub async fn one_person_has_no_more_machines_than_configured(world: World) {
     destroy(&mut ann, "ann-b-0").await;
     running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;
     create(&mut ann).await;
+}
+
+pub async fn who_goes_away_while_the_coordinator_has_much_to_hear_is_let_go_of(world: World) {
+    // More than it can be told of at once.
+    const MANY: usize = 1500;
+    world.configure(&format!("[environment.test]\nmax_gomotes = 2\n{}", configuration(&world)));
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    create(&mut ann).await;
+    let mut waits = ann.create_instance(ask_for_one()).await.unwrap().into_inner();
+    assert_eq!(waits.message().await.unwrap().unwrap().status(), Progress::Waiting);
+    refused(&mut ann).await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..MANY {
+        let service = running.service.clone();
+        asked.spawn(async move { while service.get_json::<Status>("/api/v1/status").await.is_ok() {} });
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    drop(waits);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    asked.shutdown().await;
+    let again = async {
+        while ann.create_instance(ask_for_one()).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), again).await.expect("nobody waits any more");
 }
 
 pub async fn one_person_waits_for_no_more_builds_to_fail_than_configured(world: World) {

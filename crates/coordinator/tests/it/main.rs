@@ -46,6 +46,7 @@ testkit::on_both! {
         what_nobody_uses_is_given_back_and_what_is_lost_is_told;
     bounds:
         one_person_has_no_more_machines_than_configured,
+        who_goes_away_while_the_coordinator_has_much_to_hear_is_let_go_of,
         one_person_waits_for_no_more_builds_to_fail_than_configured;
     scopes:
         a_token_for_some_repositories_reaches_their_machines_alone,

@@ -39,6 +39,11 @@ impl Rules {
         self.with_token.insert((host.to_owned(), name.to_owned()));
     }
 
+    /// Whether a name of a host got its first token while this server runs: one with a token that was revoked has no place left.
+    pub fn got_token(&self, host: &str, name: &str) -> bool {
+        self.with_token.contains(&(host.to_owned(), name.to_owned()))
+    }
+
     /// Why a machine that came so is not to be there, if it is not.
     pub fn against(&self, host: &str, name: &str, came: &Came) -> Option<String> {
         // One of before a new start that has not come back yet.
@@ -54,7 +59,7 @@ impl Rules {
         if came.identity.is_some() {
             return None;
         }
-        if self.with_token.contains(&(host.to_owned(), name.to_owned())) {
+        if self.got_token(host, name) {
             return Some(has_token(host, name));
         }
         rule.is_some_and(|rule| !rule.keys).then(|| needs_token(host, name))

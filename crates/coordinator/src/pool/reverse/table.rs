@@ -283,14 +283,16 @@ impl<L: Clone> Table<L> {
         })
     }
 
-    /// Whether the place of a machine is kept since a new start of the server for the process that was here before, and this is
-    /// another one: started in its stead, or a copy that was faster.
+    /// Whether the place of a machine is kept since a new start of the server for the process that was here before, and this one,
+    /// which shows a token, is another: started in its stead, or a copy that was faster. It isn't kept for one that came by the key of
+    /// its host if the name got a token since: it isn't received by that key any more.
     pub fn keeps_for_another(&self, host: &str, name: &str, instance: Option<&str>) -> bool {
         let known = |key: &Key| key.host == host && key.name == name && Some(&*key.instance) == instance;
         let kept = |key: &Key, seat: &Seat<L>| {
             key.host == host && key.name == name && seat.link.is_none() && seat.came.version == 0
         };
-        !self.seats.keys().any(known) && self.seats.iter().any(|(key, seat)| kept(key, seat))
+        let by_key = self.rules.got_token(host, name);
+        !by_key && !self.seats.keys().any(known) && self.seats.iter().any(|(key, seat)| kept(key, seat))
     }
 
     /// Whether a machine that came by the key of its host has a place: it may finish what it does there.

@@ -116,6 +116,14 @@ fn after_a_new_start_a_place_is_kept_for_the_process_that_had_it_and_not_for_eve
     assert!(!keeps(&table, "a", Some("2")));
     table.leave(&key("a", 1), back.turn).unwrap();
     assert!(!keeps(&table, "a", Some("2")));
+    // Who came by the key of the host is not received by it any more once the name has a token: whoever shows that waits for nobody.
+    table.keep(key("c", 1), worker(3)).unwrap();
+    table.rules.give_token("near", "c");
+    assert!(keeps(&table, "c", Some("2")), "another host's");
+    table.rules.give_token("far", "c");
+    assert!(!keeps(&table, "c", Some("2")) && !table.has_by_key(&key("c", 1)));
+    let (came, _) = table.sit(key("c", 2), 'x', worker(4), comes(true, 0));
+    assert_eq!(came.replaced, [worker(3)]);
 }
 
 #[test]

@@ -48,7 +48,8 @@ pub async fn run(command: Gomote) -> Result<ExitCode> {
         Gomote::Unhold { server, builds } => {
             let remote = Remote::new(&server)?;
             let remote = &remote;
-            several::each(builds, async |build| remote.hint(remote.api.unhold_build(&build).await)).await?;
+            let let_go = async |build: String| remote.hint(remote.api.unhold_build(&build).await);
+            several::each_of("builds", builds, let_go).await?;
         }
         Gomote::List { server, all: false } => list(&server).await?,
         Gomote::List { server, all: true } => list_all(&server).await?,

@@ -62,6 +62,15 @@ async fn held(desk: &Desk) -> Result<BTreeSet<String>> {
 
 /// Does something on each of several machines at once. What fails is told as it does, by the machine's name.
 pub(super) async fn each<T>(names: Vec<String>, act: impl AsyncFn(String) -> Result<T>) -> Result<Vec<T>> {
+    each_of("machines", names, act).await
+}
+
+/// The same with what is called otherwise.
+pub(super) async fn each_of<T>(
+    called: &str,
+    names: Vec<String>,
+    act: impl AsyncFn(String) -> Result<T>,
+) -> Result<Vec<T>> {
     if let [name] = &*names {
         return Ok(vec![act(name.clone()).await?]);
     }
@@ -76,7 +85,7 @@ pub(super) async fn each<T>(names: Vec<String>, act: impl AsyncFn(String) -> Res
             Err(error) => eprintln!("{name}: error: {error:#}"),
         }
     }
-    ensure!(done.len() == count, "it failed on {} of {count} machines", count - done.len());
+    ensure!(done.len() == count, "it failed on {} of {count} {called}", count - done.len());
     Ok(done)
 }
 

@@ -241,6 +241,12 @@ fn role(text: &str, fit: &[Role]) -> Result<Role, Failure> {
     role.ok_or_else(|| Failure::bad(format!("{text:?} is not one of the roles {}", names.join(", "))))
 }
 
+fn built_in(name: &str) -> Failure {
+    Failure::bad(format!(
+        "{name:?} is the name of somebody who is built in, and would be their equal: take another"
+    ))
+}
+
 /// `POST /api/v1/tokens`
 pub(crate) async fn create(
     State(access): State<Access>,
@@ -253,6 +259,9 @@ pub(crate) async fn create(
         if !is_name(name) {
             return Err(Failure::bad(format!("{name:?} is not a name: [a-z0-9][a-z0-9._-]{{0,63}}")));
         }
+    }
+    if Viewer::is_built_in(&body.name) {
+        return Err(built_in(&body.name));
     }
     let now = Micros::now();
     let expires = match body.expires_in {
@@ -322,6 +331,10 @@ pub(crate) async fn link(
     let person = body.person.unwrap_or_else(|| viewer.who.to_string());
     if person.is_empty() || person.chars().count() > 256 || person.chars().any(char::is_control) {
         return Err(Failure::bad("not the name of a person"));
+    }
+    // Their own name they have already.
+    if Viewer::is_built_in(&person) && person != *viewer.who {
+        return Err(built_in(&person));
     }
     let path = access.login_link(&person, role).await?;
     access.note(&viewer.who, "login_link", &person, role.as_str()).await;

@@ -213,7 +213,7 @@ impl Access {
     async fn by_token(&self, token: &str) -> Result<Viewer, Refused> {
         let hash = secret::hash(token);
         if hash == self.0.admin {
-            return Ok(Viewer::known("admin", Role::Admin));
+            return Ok(Viewer::known(Viewer::ADMIN, Role::Admin));
         }
         let now = Micros::now();
         let standing = self.0.standings.of(&hash);

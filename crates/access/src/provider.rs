@@ -12,7 +12,7 @@ use buildenv::{LoginClient, SecretSource};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use transport::Role;
+use transport::{Role, Viewer};
 
 use crate::api::Failure;
 use crate::out::OutError;
@@ -68,6 +68,8 @@ pub(crate) enum SignInError {
     Denied(String),
     #[error("{0} has no role here; whoever runs this server can give one in [access]")]
     NoRole(String),
+    #[error("{0:?} is the name of somebody who is built in, and nobody is signed in by it")]
+    BuiltIn(String),
     #[error("the other side's answer is not to be believed: {0}")]
     Unbelievable(&'static str),
     #[error("the other side's answer is not to be believed: {0}")]
@@ -88,7 +90,7 @@ impl SignInError {
             Self::NotConfigured(_) => StatusCode::NOT_FOUND,
             Self::Out(_) | Self::Unbelievable(_) | Self::Signature(_) => StatusCode::BAD_GATEWAY,
             Self::Secret | Self::Here(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotBegun | Self::Denied(_) | Self::NoRole(_) => StatusCode::FORBIDDEN,
+            Self::NotBegun | Self::Denied(_) | Self::NoRole(_) | Self::BuiltIn(_) => StatusCode::FORBIDDEN,
         };
         refused(status, &self.to_string())
     }
@@ -127,13 +129,16 @@ impl Known {
     /// Finds the role that somebody's groups have.
     ///
     /// # Errors
-    /// [`SignInError::NoRole`] if they have none.
+    /// [`SignInError::NoRole`] if they have none; [`SignInError::BuiltIn`] if they go by the name of somebody who is built in.
     pub(crate) fn of(
         client: &LoginClient,
         person: String,
         groups: &[String],
         pending: Pending,
     ) -> Result<Known, SignInError> {
+        if Viewer::is_built_in(&person) {
+            return Err(SignInError::BuiltIn(person));
+        }
         match role(client, groups.iter().map(String::as_str)) {
             Some(role) => Ok(Known { person, role, pending }),
             None => Err(SignInError::NoRole(person)),
@@ -261,5 +266,27 @@ mod tests {
         assert_eq!(role(&all, ["Dev"].into_iter()), Some(Role::Developer));
         assert_eq!(role(&all, ["odd"].into_iter()), Some(Role::Reader));
         assert_eq!(role(&client(&roles[..2]), ["odd"].into_iter()), None);
+    }
+    #[test]
+    fn nobody_is_signed_in_by_the_name_of_somebody_who_is_built_in() {
+        let client = LoginClient {
+            client_id: "ci".into(),
+            client_secret: SecretSource::Env("X".into()),
+            roles: [("*".into(), "reader".into())].into(),
+        };
+        let known = |person: &str| {
+            let pending = Pending {
+                way: "oidc",
+                verifier: String::new(),
+                nonce: String::new(),
+                next: String::new(),
+                since: Instant::now(),
+            };
+            Known::of(&client, person.to_owned(), &[], pending)
+        };
+        for name in ["admin", "anonymous"] {
+            assert!(matches!(known(name), Err(SignInError::BuiltIn(of)) if of == name));
+        }
+        assert!(known("admin (7)").is_ok());
     }
 }

@@ -203,7 +203,7 @@ impl Routes {
             let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let said = said.and_then(|said| said.strip_prefix("Bearer "));
             if said.is_some_and(|said| same(said, &token)) {
-                request.extensions_mut().insert(Viewer::service("another service"));
+                request.extensions_mut().insert(Viewer::service(Viewer::ANOTHER_SERVICE));
             }
             next.run(request)
         }))

@@ -42,7 +42,7 @@ impl Service {
     /// Reaches a service by its router, in this process: no socket, no serialisation of the head. It is asked as another
     /// service of this system, unless [`Service::asking_as`] says otherwise.
     pub fn in_process(router: Router) -> Self {
-        let reach = Reach::InProcess(router, Viewer::service("this process"));
+        let reach = Reach::InProcess(router, Viewer::service(Viewer::THIS_PROCESS));
         Service { reach, bearer: None, timeout: DEFAULT_TIMEOUT }
     }
 

@@ -95,12 +95,27 @@ pub struct Viewer {
 }
 
 impl Viewer {
+    /// The name of whoever shows the token of the command line beside the server.
+    pub const ADMIN: &str = "admin";
+    /// The name of a stranger.
+    pub const STRANGER: &str = "anonymous";
+    /// The name of a service that asks in this process.
+    pub const THIS_PROCESS: &str = "this process";
+    /// The name of a service that asks from elsewhere.
+    pub const ANOTHER_SERVICE: &str = "another service";
+
+    /// Whether nobody is to be given this name: it is of somebody who is built in, and what is somebody's is so by their name.
+    #[must_use]
+    pub fn is_built_in(name: &str) -> bool {
+        [Self::ADMIN, Self::STRANGER, Self::THIS_PROCESS, Self::ANOTHER_SERVICE].contains(&name)
+    }
+
     /// Somebody who did not say who they are, and who may read what is public or not even that.
     #[must_use]
     pub fn stranger(reads: bool) -> Viewer {
         let role = if reads { Role::Reader } else { Role::Anonymous };
         let standing = Standing::lasting();
-        Viewer { who: "anonymous".into(), role, known: false, scope: None, csrf: None, standing }
+        Viewer { who: Self::STRANGER.into(), role, known: false, scope: None, csrf: None, standing }
     }
 
     /// Somebody known.

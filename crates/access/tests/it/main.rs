@@ -20,7 +20,8 @@ testkit::on_both! {
         an_admin_of_some_repos_makes_nobody_more_than_that,
         what_lasts_longer_than_a_request_hears_that_a_token_counts_no_longer,
         what_is_still_being_answered_breaks_off_when_a_token_counts_no_longer,
-        what_is_no_token_is_refused;
+        what_is_no_token_is_refused,
+        nobody_is_given_the_name_of_somebody_who_is_built_in;
     sign_in:
         a_link_signs_in_once_and_the_session_ends_with_signing_out,
         signing_in_again_ends_the_session_before,

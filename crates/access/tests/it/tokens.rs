@@ -140,3 +140,27 @@ pub async fn what_is_no_token_is_refused(on: World) {
     }
     assert_eq!(on.get("/", &[("authorization", "Basic eDp5")]).await.text, "anonymous reader");
 }
+
+pub async fn nobody_is_given_the_name_of_somebody_who_is_built_in(on: World) {
+    for name in ["admin", "anonymous"] {
+        let body = json!({"name": name, "role": "developer"});
+        let answer = on.order("POST", "/api/v1/tokens", ADMIN, body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")), "{name}");
+        assert!(answer.text.contains("built in"), "{answer:?}");
+    }
+    let body = json!({"name": "ruth", "role": "admin"});
+    let made = on.order("POST", "/api/v1/tokens", ADMIN, body).await.json();
+    let ruth = made["token"].as_str().unwrap();
+    let link = async |token: &str, person: &str| {
+        let body = json!({"person": person, "role": "developer"});
+        on.order("POST", "/api/v1/login-links", token, body).await.status
+    };
+    for name in ["admin", "anonymous", "this process", "another service"] {
+        assert_eq!(link(ruth, name).await, 400, "{name}");
+    }
+    assert_eq!(link(ADMIN, "anonymous").await, 400);
+    // One signs oneself in by the name that one has.
+    assert_eq!(link(ADMIN, "admin").await, 200);
+    assert_eq!(link(ruth, "ruth").await, 200);
+    assert_eq!(link(ruth, "administrator").await, 200);
+}

@@ -11,6 +11,7 @@ mod room;
 mod run;
 mod service;
 mod session;
+mod waiting;
 mod wanted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -27,7 +27,8 @@ use transport::{Role, Viewer};
 use super::files::{self, Files};
 use super::names::Missing;
 use super::run;
-use super::{Granted, Hold, Over, Session, reaches};
+use super::waiting::{Stage, Waiting};
+use super::{Hold, Over, Session, reaches};
 use crate::attempt::Shared;
 use crate::clock::new_id;
 use crate::core::Message;
@@ -317,51 +318,6 @@ impl Desk {
 /// Whether somebody may have machines of a builder's host.
 pub(crate) fn may(config: &buildenv::Config, viewer: &Viewer, builder: &buildenv::Builder) -> bool {
     reaches(config, viewer, builder.scope.as_ref().map_or("", |repo| repo.as_str()))
-}
-
-/// Somebody who waits; dropped, they do not any more, whatever the core has to do just then.
-struct Waiting {
-    shared: Arc<Shared>,
-    stage: Stage,
-}
-
-/// How far they have come.
-enum Stage {
-    /// They have a name, and nobody has been asked for a machine.
-    Named(BuildId),
-    /// The core looks for a machine, for as long as somebody listens here.
-    Asked(oneshot::Receiver<Granted>),
-    /// It is there, and they have not been told.
-    Given(Arc<Session>),
-    /// It is theirs, or the name went with what was none.
-    Over,
-}
-
-impl Waiting {
-    /// What becomes of what the core was asked for; none if it says nothing any more.
-    async fn answer(&mut self) -> Option<Granted> {
-        match &mut self.stage {
-            Stage::Asked(grant) => grant.await.ok(),
-            _ => None,
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Named(id) => self.shared.gomotes.forget(id),
-            Stage::Asked(mut grant) => {
-                // The core frees the name once it sees that nobody listens: until then a machine may be on its way to it. One that has come is given back.
-                grant.close();
-                if let Ok(Ok(session)) = grant.try_recv() {
-                    session.end.cancel();
-                }
-            }
-            Stage::Given(session) => session.end.cancel(),
-            Stage::Over => {}
-        }
-    }
 }
 
 #[tonic::async_trait]

@@ -7,6 +7,7 @@
 mod files;
 mod hold;
 mod names;
+mod rights;
 mod room;
 mod run;
 mod service;
@@ -22,7 +23,7 @@ use store::BuildId;
 use transport::Viewer;
 
 pub(crate) use files::Files;
-pub(crate) use hold::{Granted, Hold, Machine, keep, note_end};
+pub(crate) use hold::{Granted, Hold, Machine, clean, keep, note_end};
 pub(crate) use room::NoRoom;
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};

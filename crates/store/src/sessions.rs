@@ -11,6 +11,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5)";
     VALID = "sessions.valid", "SELECT hash, person, role, created_us, expires_us FROM sessions \
         WHERE hash = $1 AND expires_us > $2";
+    ROLES = "sessions.roles", "SELECT DISTINCT role FROM sessions WHERE person = $1 AND expires_us > $2 ORDER BY role";
     END = "sessions.end", "DELETE FROM sessions WHERE hash = $1";
     SWEEP = "sessions.sweep", "DELETE FROM sessions WHERE expires_us <= $1";
     LINK = "login_links.insert", "INSERT INTO login_links (hash, person, role, created_us, expires_us) \
@@ -67,6 +68,15 @@ pub async fn insert(tx: &mut Tx, session: &SessionRow) -> Result<(), StoreError>
 /// The database's.
 pub async fn valid(on: &mut impl Conn, hash: &str, now: Micros) -> Result<Option<SessionRow>, StoreError> {
     VALID.query().bind(hash).bind(now).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
+}
+
+/// Lists the roles by which a person is signed in at `now`.
+///
+/// # Errors
+/// The database's.
+pub async fn roles(on: &mut impl Conn, person: &str, now: Micros) -> Result<Vec<String>, StoreError> {
+    let rows = ROLES.query().bind(person).bind(now).fetch_all(on.conn()).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Ends a session.

@@ -11,6 +11,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     VALID = "tokens.valid", "SELECT hash, name, role, scope, maker, created_us, used_us, expires_us, revoked_us \
         FROM tokens WHERE hash = $1 AND revoked_us IS NULL AND (expires_us IS NULL OR expires_us > $2)";
+    NEWEST = "tokens.newest", "SELECT hash, name, role, scope, maker, created_us, used_us, expires_us, revoked_us \
+        FROM tokens WHERE name = $1 ORDER BY created_us DESC, hash LIMIT 1";
     LIST = "tokens.list", "SELECT hash, name, role, scope, maker, created_us, used_us, expires_us, revoked_us \
         FROM tokens ORDER BY created_us, hash";
     USED = "tokens.used", "UPDATE tokens SET used_us = $2 WHERE hash = $1";
@@ -71,6 +73,14 @@ pub async fn insert(tx: &mut Tx, token: &TokenRow) -> Result<(), StoreError> {
 /// The database's.
 pub async fn valid(on: &mut impl Conn, hash: &str, now: Micros) -> Result<Option<TokenRow>, StoreError> {
     VALID.query().bind(hash).bind(now).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
+}
+
+/// Returns the newest token of this name, over or revoked as it may be: the only one that can count.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(on: &mut impl Conn, name: &str) -> Result<Option<TokenRow>, StoreError> {
+    NEWEST.query().bind(name).fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
 
 /// Lists all tokens, the oldest first, revoked ones too.

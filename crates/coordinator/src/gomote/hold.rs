@@ -124,6 +124,19 @@ pub(crate) async fn keep(
     }
 }
 
+/// Cleans the machine of a build that has failed, which nobody may hold.
+pub(crate) async fn clean(
+    shared: Arc<Shared>,
+    build: BuildId,
+    machine: Machine,
+    gone: CancellationToken,
+) -> Driven {
+    let Machine { worker, host, buildlet, patience } = machine;
+    let fence = shared.ledger.next_fence();
+    let fate = buildlet.fenced(fence as u64, "").let_go(None, patience, &gone).await;
+    Driven { build, worker, host, fate, requeued: false, stale: false }
+}
+
 /// Why there is no session.
 enum Trouble {
     /// Another coordinator leads.

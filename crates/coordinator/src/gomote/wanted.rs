@@ -8,6 +8,7 @@ use store::wanted_holds::{self, WantedRow};
 use store::{BuildId, StoreError, builds};
 use transport::Viewer;
 
+use super::rights::{Rights, rights};
 use super::room::{Has, NoRoom};
 use crate::attempt::Shared;
 use crate::orders;
@@ -50,6 +51,8 @@ pub(crate) struct Coming {
     build: BuildId,
     /// Whose it is.
     pub owner: String,
+    /// What they may do by now.
+    pub rights: Rights,
 }
 
 impl Drop for Coming {
@@ -91,7 +94,7 @@ impl Wanted {
         let owner = wishes.builds.remove(&build)?.owner;
         wishes.coming.insert(build, owner.clone());
         drop(wishes);
-        Some(Coming { wanted: Arc::clone(self), build, owner })
+        Some(Coming { wanted: Arc::clone(self), build, owner, rights: Rights::Unknown })
     }
 
     /// Notes who wants a build, in the place of whoever did before, who is returned. `has` is what they have already.
@@ -163,11 +166,18 @@ async fn write(shared: &Shared, build: BuildId, owner: &str) -> Result<(), Store
     tx.commit().await
 }
 
-/// Who has the machine of a build that is over. Nobody is waited for any more then.
+/// Who has the machine of a build that is over, and what they may do by now. Nobody is waited for any more then.
 pub(crate) async fn take_wanted(shared: &Shared, build: BuildId) -> Option<Coming> {
-    let coming = shared.gomotes.wanted.take(build)?;
+    let mut coming = shared.gomotes.wanted.take(build)?;
     if let Err(error) = forget(shared, build).await {
         tracing::warn!(%build, %error, "that nobody waits for a build's machine any more is written down at the next start");
+    }
+    match rights(shared, &coming.owner).await {
+        Ok(rights) => coming.rights = rights,
+        // Nothing is lost by it: what is held is reached by those alone who may.
+        Err(error) => {
+            tracing::warn!(%build, %error, "it is not known what whoever wanted a machine may do by now")
+        }
     }
     Some(coming)
 }

@@ -29,6 +29,7 @@ mod signed;
 mod sim_pool;
 mod thousand;
 mod upgrade;
+mod wishes;
 mod world;
 
 testkit::on_both! {
@@ -51,6 +52,8 @@ testkit::on_both! {
     scopes:
         a_token_for_some_repositories_reaches_their_machines_alone,
         a_hold_on_a_failed_build_is_of_the_builder_s_repository;
+    wishes:
+        a_wish_comes_true_for_who_may_still_have_it;
     shells:
         a_command_a_shell_and_files_go_through_the_door,
         nobody_else_is_let_in,

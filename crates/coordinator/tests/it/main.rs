@@ -53,7 +53,8 @@ testkit::on_both! {
         a_token_for_some_repositories_reaches_their_machines_alone,
         a_hold_on_a_failed_build_is_of_the_builder_s_repository;
     wishes:
-        a_wish_comes_true_for_who_may_still_have_it;
+        a_wish_comes_true_for_who_may_still_have_it,
+        an_admin_of_some_repositories_lets_go_of_builds_of_their_builders;
     shells:
         a_command_a_shell_and_files_go_through_the_door,
         nobody_else_is_let_in,

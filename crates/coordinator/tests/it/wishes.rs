@@ -115,3 +115,32 @@ pub async fn a_wish_comes_true_for_who_may_still_have_it(world: World) {
     let left = running.status().await.workers;
     assert_eq!(left.iter().filter(|one| one.state == "busy").count(), 2, "{left:?}");
 }
+
+pub async fn an_admin_of_some_repositories_lets_go_of_builds_of_their_builders(world: World) {
+    configure(&world, SERVER);
+    world.push("one", &[1]).await;
+    world.push("two", &[2]).await;
+    let running = world.start().await;
+    let ruth = of_one("ruth", Role::Admin);
+    let mut builds = Vec::new();
+    for (repo, builder) in [("one", "x"), ("two", "x"), ("one", "b")] {
+        let build = world.until(repo, builder, |row| row.state == "running").await.id;
+        assert_eq!(order(&running, &known("ann"), "POST", build).await, 200, "{repo} {builder}");
+        builds.push(build);
+    }
+    let [hers, another, servers] = builds[..] else { unreachable!() };
+    assert_eq!(order(&running, &ruth, "DELETE", another).await, 403);
+    assert_eq!(order(&running, &ruth, "DELETE", servers).await, 403);
+    assert_eq!(order(&running, &of_one("bob", Role::Developer), "DELETE", hers).await, 403, "no admin");
+    assert_eq!(order(&running, &ruth, "DELETE", hers).await, 204);
+    assert_eq!(order(&running, &ruth, "DELETE", hers).await, 404);
+    let rows = store::audit::after(&mut world.db.read().await.unwrap(), 0, 100).await.unwrap();
+    let deed = &rows.last().unwrap().deed;
+    let said = (&*deed.actor, &*deed.action, &*deed.target, &*deed.detail);
+    assert_eq!(said, ("ruth", "gomote unhold", &*hers.to_string(), "{\"owner\":\"ann\"}"));
+    let mut wanted = store::wanted_holds::all(&mut world.db.read().await.unwrap()).await.unwrap();
+    wanted.sort();
+    let mut left = [(another, "ann".to_owned()), (servers, "ann".to_owned())];
+    left.sort();
+    assert_eq!(wanted, left);
+}

@@ -106,7 +106,7 @@ pub enum Fate {
     /// It is dead, or can't be reached.
     Lost(String),
     /// It is as the build left it, and is held for somebody.
-    Held(Coming),
+    Held(Box<Coming>),
 }
 
 /// How a driver ended.
@@ -320,7 +320,7 @@ pub async fn drive(
     let clean = |reason: String| record.secrets.clean(&reason);
     let wish = if requeued { None } else { take_wanted(&shared, build).await };
     let fate = match (fate, wish) {
-        (None, Some(coming)) if verdict.outcome == "failed" => Fate::Held(coming),
+        (None, Some(coming)) if verdict.outcome == "failed" => Fate::Held(Box::new(coming)),
         (fate, wish) => {
             // Nothing comes of it.
             drop(wish);

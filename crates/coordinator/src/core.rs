@@ -486,7 +486,7 @@ impl Core {
                 tracing::warn!(%worker, %reason, "a machine is lost");
                 self.forget(worker, reason);
             }
-            Fate::Held(coming) => self.hold_as_it_is(built.unwrap_or_default(), coming, worker, host),
+            Fate::Held(coming) => self.hold_as_it_is(built.unwrap_or_default(), *coming, worker, host),
         }
     }
 

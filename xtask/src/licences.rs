@@ -1,4 +1,4 @@
-//! `cargo xtask licences`: licences, bans and sources of all dependencies, offline, by deny.toml.
+//! `cargo xtask licences`: licences, bans and sources of all dependencies, those of fuzz/ included, offline, by deny.toml.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -17,6 +17,16 @@ struct Deny {
 
 #[derive(Deserialize)]
 struct Licenses {
+    allow: BTreeSet<String>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+/// What one package may have besides.
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    name: String,
     allow: BTreeSet<String>,
 }
 
@@ -41,13 +51,22 @@ struct Sources {
 pub fn run() -> Result<ExitCode> {
     let text = std::fs::read_to_string(metadata::root().join("deny.toml")).context("deny.toml")?;
     let deny: Deny = toml::from_str(&text).context("deny.toml")?;
-    let packages = metadata::read()?.packages;
+    let packages = packages()?;
     let problems: Vec<String> = packages.iter().flat_map(|package| check(&deny, package)).collect();
     for problem in &problems {
         eprintln!("{problem}");
     }
     println!("licences: {} packages, {} problems", packages.len(), problems.len());
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// All there is in this workspace and in that of the fuzz targets, each once.
+fn packages() -> Result<Vec<Package>> {
+    let mut packages = metadata::read()?.packages;
+    packages.extend(metadata::of_fuzz()?.packages);
+    let mut seen = BTreeSet::new();
+    packages.retain(|it| seen.insert((it.name.clone(), it.version.clone(), it.source.clone())));
+    Ok(packages)
 }
 
 fn check(deny: &Deny, package: &Package) -> Vec<String> {
@@ -62,8 +81,11 @@ fn check(deny: &Deny, package: &Package) -> Vec<String> {
     {
         problems.push(format!("{name}: comes from a git repository, {git}"));
     }
+    let mut allow = deny.licenses.allow.clone();
+    let exceptions = deny.licenses.exceptions.iter().filter(|exception| exception.name == package.name);
+    allow.extend(exceptions.flat_map(|exception| exception.allow.iter().cloned()));
     match &package.license {
-        Some(expression) if allowed(expression, &deny.licenses.allow) => {}
+        Some(expression) if allowed(expression, &allow) => {}
         Some(expression) => problems.push(format!("{name}: licence {expression} is not in deny.toml's list")),
         None => problems.push(format!("{name}: no licence expression")),
     }
@@ -150,6 +172,38 @@ mod tests {
         }
     }
 
+    fn package(name: &str, license: &str) -> Package {
+        Package {
+            name: name.into(),
+            version: "1.0.0".into(),
+            license: Some(license.into()),
+            source: None,
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        let deny: Deny = toml::from_str(
+            r#"
+            licenses = { allow = ["MIT"], exceptions = [{ crate = "odd", allow = ["NCSA"] }] }
+            bans = { deny = [] }
+            sources = { allow-git = [] }
+            "#,
+        )
+        .unwrap();
+        assert!(check(&deny, &package("odd", "MIT AND NCSA")).is_empty());
+        assert_eq!(check(&deny, &package("odd", "MIT AND ISC")).len(), 1);
+        assert_eq!(check(&deny, &package("other", "MIT AND NCSA")).len(), 1);
+    }
+
+    #[test]
+    fn what_the_fuzz_targets_are_made_of_is_looked_at() {
+        let all = packages().unwrap();
+        let times = |name| all.iter().filter(|package| package.name == name).count();
+        assert_eq!((times("libfuzzer-sys"), times("xtask"), times("buildlet")), (1, 1, 1));
+    }
+
     #[test]
     fn a_banned_crate_and_a_git_source_are_named() {
         let deny: Deny = toml::from_str(
@@ -160,13 +214,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        let package = Package {
-            name: "bad".into(),
-            version: "1.0.0".into(),
-            license: Some("MIT".into()),
-            source: Some("git+ssh://example/x".into()),
-            dependencies: Vec::new(),
-        };
+        let package = Package { source: Some("git+ssh://example/x".into()), ..package("bad", "MIT") };
         let problems = check(&deny, &package);
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert_eq!(problems[0], "bad 1.0.0: banned: because");

@@ -50,15 +50,28 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// Runs `cargo metadata` with every feature on.
+/// Runs `cargo metadata` on this workspace with every feature on.
 pub fn read() -> Result<Metadata> {
+    of(&root())
+}
+
+/// The same for fuzz/, which is a workspace of its own.
+pub fn of_fuzz() -> Result<Metadata> {
+    of(&root().join("fuzz"))
+}
+
+fn of(workspace: &Path) -> Result<Metadata> {
     let output = crate::process::cargo()
-        .args(["metadata", "--format-version", "1", "--all-features"])
-        .current_dir(root())
+        .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
+        .current_dir(workspace)
         .output()
         .context("cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "cargo metadata in {}: {}",
+            workspace.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     serde_json::from_slice(&output.stdout).context("output of cargo metadata")
 }

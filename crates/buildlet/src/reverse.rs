@@ -12,7 +12,7 @@ mod dial;
 mod identity;
 mod key;
 mod pause;
-mod proxy;
+pub(crate) mod proxy;
 mod register;
 mod settings;
 #[cfg(feature = "tls")]

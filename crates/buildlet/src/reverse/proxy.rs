@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::coordinator::{authority, host_and_port, is_loopback};
 
 /// The largest answer of a proxy that is read.
-const HEAD: usize = 16 << 10;
+pub(crate) const HEAD: usize = 16 << 10;
 
 /// A proxy that tunnels.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// The value of `Proxy-Authorization`.
     authorization: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(crate) enum ProxyError {
 }
 
 /// Finds the proxy through which a host is reached with TLS, by the variables that Go's programs read.
-pub(super) fn find(
+pub(crate) fn find(
     host: &str,
     port: u16,
     variable: impl Fn(&str) -> Option<String>,
@@ -133,7 +133,7 @@ fn is_within(ip: IpAddr, network: &str, bits: &str) -> bool {
 
 impl Proxy {
     /// Asks for a tunnel on a connection to the proxy. Nothing that follows the answer is read. Limits no time.
-    pub(super) async fn open<C>(&self, connection: &mut C, to: &str) -> Result<(), ProxyError>
+    pub(crate) async fn open<C>(&self, connection: &mut C, to: &str) -> Result<(), ProxyError>
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
@@ -145,7 +145,8 @@ impl Proxy {
         connection.write_all(request.as_bytes()).await?;
         connection.flush().await?;
         let mut head = Vec::with_capacity(256);
-        while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        // A line ends in either way, so the empty one does, whatever the one before it has.
+        while !head.ends_with(b"\n\r\n") && !head.ends_with(b"\n\n") {
             if head.len() == HEAD {
                 return Err(ProxyError::Malformed);
             }
@@ -235,6 +236,12 @@ mod tests {
         assert!(!sent.contains("Authorization"));
         let error = came.unwrap_err().to_string();
         assert!(error.contains("403 Forbidden") && error.contains("NO_PROXY"), "{error}");
+        // Where either way to end a line is meant, the next byte is the tunnel's.
+        for head in ["HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 OK\n\r\n", "HTTP/1.1 200 OK\r\nVia: x\r\n\n"] {
+            let (_, came, rest) = asked("proxy", format!("{head}rest").as_bytes()).await;
+            came.unwrap();
+            assert_eq!(rest, b"rest", "{head:?}");
+        }
         for bad in [&b"SSH-2.0-x\r\n\r\n"[..], b"\n\n", &[b'a'; HEAD + 10]] {
             assert!(matches!(asked("proxy", bad).await.1, Err(ProxyError::Malformed)), "{bad:?}");
         }

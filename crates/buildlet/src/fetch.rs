@@ -6,8 +6,8 @@
 //! is the one that is connected to; a redirect is a new URL and looked at like the first.
 
 mod address;
-mod allow;
-mod target;
+pub(crate) mod allow;
+pub(crate) mod target;
 #[cfg(test)]
 mod tests;
 

@@ -35,7 +35,8 @@ impl FromStr for FetchFrom {
             (_, Some((host, one)), Some((_, two))) => (host, (one == two).then_some(one)),
             _ => return Err("expected HOST, HOST:PORT or the word public".to_owned()),
         };
-        Ok(Self::Host { host: plain(&host), port })
+        let host = plain(&host).ok_or("a host is not called so")?;
+        Ok(Self::Host { host, port })
     }
 }
 
@@ -44,14 +45,21 @@ impl fmt::Display for FetchFrom {
         match self {
             Self::Public => f.write_str("public"),
             Self::Host { host, port: Some(port) } => f.write_str(&authority(host, *port)),
+            // A host of that name, and not the word.
+            Self::Host { host, port: None } if host == "public" => f.write_str("public."),
             Self::Host { host, port: None } => f.write_str(host),
         }
     }
 }
 
-/// A name without what makes no difference to who it is.
-pub(super) fn plain(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+/// A name or address without what makes no difference to who it is, if it is one.
+pub(super) fn plain(host: &str) -> Option<String> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.is_empty() || host.ends_with('.') {
+        return None;
+    }
+    let ip = host.parse::<IpAddr>();
+    Some(ip.map_or_else(|_name| host.to_ascii_lowercase(), |ip| ip.to_string()))
 }
 
 fn is_listed(from: &[FetchFrom], name: &str, at_port: u16) -> bool {
@@ -62,7 +70,7 @@ fn is_listed(from: &[FetchFrom], name: &str, at_port: u16) -> bool {
 }
 
 /// Refuses a host that nothing in the list can let in, before anybody is asked where it is.
-pub(super) fn check_host(from: &[FetchFrom], host: &str, port: u16) -> Result<(), FetchError> {
+pub(crate) fn check_host(from: &[FetchFrom], host: &str, port: u16) -> Result<(), FetchError> {
     if from.contains(&FetchFrom::Public) || is_listed(from, host, port) {
         Ok(())
     } else {
@@ -71,7 +79,7 @@ pub(super) fn check_host(from: &[FetchFrom], host: &str, port: u16) -> Result<()
 }
 
 /// Refuses an address of a host.
-pub(super) fn check_address(from: &[FetchFrom], host: &str, at: SocketAddr) -> Result<(), FetchError> {
+pub(crate) fn check_address(from: &[FetchFrom], host: &str, at: SocketAddr) -> Result<(), FetchError> {
     let ip = at.ip().to_canonical();
     let refuse = |what, remedy| FetchError::Address { host: host.to_owned(), at, what, remedy };
     let Some(what) = not_public(ip) else { return Ok(()) };
@@ -101,7 +109,11 @@ mod tests {
             assert_eq!(text.parse::<FetchFrom>().unwrap().to_string(), text);
         }
         assert_eq!(list(&["A.Example."]), list(&["a.example"]));
-        for bad in ["", "http://a", "a/b", "a:0", "a:x", "*", "u@h"] {
+        assert_eq!(list(&["[0:0::0:1]:80"]), list(&["[::1]:80"]));
+        // A host of that name is not the word.
+        assert_eq!(list(&["Public."])[0].to_string(), "public.");
+        assert_eq!(list(&["public."]), list(&[&list(&["public."])[0].to_string()]));
+        for bad in ["", ".", "a..", "http://a", "a/b", "a:0", "a:x", "*", "u@h"] {
             assert!(bad.parse::<FetchFrom>().is_err(), "{bad:?}");
         }
     }

@@ -11,7 +11,7 @@ const LONGEST: usize = 8 << 10;
 
 /// What is asked for, and of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     tls: bool,
     host: String,
     port: u16,
@@ -19,7 +19,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn parse(url: &str) -> Result<Self, FetchError> {
+    pub(crate) fn parse(url: &str) -> Result<Self, FetchError> {
         if url.len() > LONGEST {
             return Err(FetchError::Url("it is too long"));
         }
@@ -34,9 +34,7 @@ impl Target {
             return Err(FetchError::Url("it must not have a user's name in it"));
         }
         let host = named.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(FetchError::Url("it names no host"));
-        }
+        let host = plain(host).ok_or(FetchError::Url("it names no host"))?;
         let rest = named.as_str().strip_prefix(named.host()).unwrap_or_default();
         let port = match (rest, named.port_u16()) {
             ("" | ":", _) => {
@@ -51,11 +49,11 @@ impl Target {
         };
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { tls, host: plain(host), port, path })
+        Ok(Self { tls, host, port, path })
     }
 
     /// What a redirect leads to; never from TLS to none.
-    pub(super) fn redirected(&self, location: &str) -> Result<Self, FetchError> {
+    pub(crate) fn redirected(&self, location: &str) -> Result<Self, FetchError> {
         let scheme = if self.tls { "https" } else { "http" };
         let whole = if location.is_empty() {
             return Err(FetchError::Location { from: self.authority(), what: "there is no URL" });
@@ -80,29 +78,29 @@ impl Target {
         Ok(next)
     }
 
-    pub(super) fn tls(&self) -> bool {
+    pub(crate) fn tls(&self) -> bool {
         self.tls
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Its name and port.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         authority(&self.host, self.port)
     }
 
     /// As the head of a request has it: without the port that the scheme means anyway.
-    pub(super) fn host_header(&self) -> String {
+    pub(crate) fn host_header(&self) -> String {
         let whole = self.authority();
         let usual = if self.tls { ":443" } else { ":80" };
         whole.strip_suffix(usual).map_or_else(|| whole.clone(), str::to_owned)
@@ -120,6 +118,7 @@ mod tests {
             ("https://A.example.", true, "a.example:443", "/"),
             ("https://a.example:8443/", true, "a.example:8443", "/"),
             ("http://[::1]:99/x#part", false, "[::1]:99", "/x"),
+            ("http://[0:0::0:1]:99/", false, "[::1]:99", "/"),
             ("http://a.example?q", false, "a.example:80", "/?q"),
         ] {
             let target = Target::parse(url).unwrap();
@@ -132,6 +131,8 @@ mod tests {
             "ftp://a/x",
             "file:///etc/passwd",
             "http://",
+            "http://./",
+            "http://a../",
             "http://u:p@a/",
             "http://u@127.0.0.1/",
             "http://a:0/",

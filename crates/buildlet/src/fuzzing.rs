@@ -4,15 +4,24 @@
 //! has them in it.
 
 mod archive;
+mod connection;
+mod fetch;
+mod heads;
+mod keys;
 mod orders;
 mod paths;
+mod proxy;
 mod scratch;
 mod sftp;
 mod tree;
 mod unpack;
 
+pub use fetch::fetch;
+pub use heads::heads;
+pub use keys::keys;
 pub use orders::{orders, wire};
 pub use paths::paths;
+pub use proxy::proxy;
 pub use sftp::sftp;
 pub use tree::tree;
 pub use unpack::untar;
@@ -72,5 +81,25 @@ mod tests {
     #[test]
     fn each_request_for_files_has_its_answer() {
         hold("sftp", super::sftp);
+    }
+
+    #[test]
+    fn a_header_put_in_is_all_that_makes_requests_different() {
+        hold("heads", super::heads);
+    }
+
+    #[test]
+    fn a_tunnel_is_what_a_proxy_says_is_one() {
+        hold("proxy", super::proxy);
+    }
+
+    #[test]
+    fn nobody_near_is_fetched_from_who_is_not_listed() {
+        hold("fetch", super::fetch);
+    }
+
+    #[test]
+    fn a_key_is_added_as_one_line_and_nowhere_else() {
+        hold("keys", super::keys);
     }
 }

@@ -7,7 +7,7 @@ mod files;
 mod form;
 mod halt;
 mod ls;
-mod ssh;
+pub(crate) mod ssh;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //! here than whoever let them in: a newer holder of the machine, its wipe and the agent's end are the end of every session.
 
 #[cfg_attr(windows, path = "ssh/no_keys.rs")]
-mod keys;
+pub(crate) mod keys;
 
 use std::io;
 use std::net::Ipv4Addr;

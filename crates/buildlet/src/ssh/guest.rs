@@ -45,7 +45,7 @@ impl Guest {
     }
 
     /// What their key is known by.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.key.fingerprint(HashAlg::Sha256).to_string()
     }
 

@@ -30,7 +30,7 @@ const KINDS: [&str; 7] = [
 
 /// Why a key is not added.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KeyError {
+pub(crate) enum KeyError {
     /// It is no user's name.
     #[error("{0:?} is no user's name")]
     User(String),
@@ -60,7 +60,7 @@ pub(super) enum KeyError {
 }
 
 /// Adds a key to those by which a user may log in, unless it is among them.
-pub(super) fn add(homes: Option<&Path>, user: &str, key: &str) -> Result<(), KeyError> {
+pub(crate) fn add(homes: Option<&Path>, user: &str, key: &str) -> Result<(), KeyError> {
     if !is_user(user) {
         return Err(KeyError::User(user.to_owned()));
     }
@@ -166,7 +166,7 @@ fn home(homes: Option<&Path>, user: &str, os: &str) -> PathBuf {
 }
 
 /// Reads a key and writes it as a line: its kind, itself, and whose it is said to be.
-fn line(key: &str) -> Result<String, KeyError> {
+pub(crate) fn line(key: &str) -> Result<String, KeyError> {
     if key.len() > LONGEST {
         return Err(KeyError::Key("it is too long"));
     }

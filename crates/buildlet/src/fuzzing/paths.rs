@@ -20,6 +20,9 @@ const PARTS: [&str; 14] =
     ["a", "b", "c", "f", "..", ".", "", "x", "d", "l", "work", "\\", "\u{e9}", "/proc/self/root"];
 const PATTERNS: [&str; 16] =
     ["*", "**", "?", "[a-z]", "[!a]", "[", "]", "a", "b", "f", "/", ".", "-", "\\", "\u{e9}", "aaaa"];
+/// Of which paths and patterns are made that find something.
+const GOOD_PARTS: [&str; 5] = ["a", "b", "c", "f", "d"];
+const GOOD_PATTERNS: [&str; 9] = ["a", "b", "c", "f", "*", "**", "?", "[a-f]", ".*"];
 /// For patterns that match in many ways, or nearly.
 const MANY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -52,7 +55,8 @@ fn path(u: &mut Unstructured<'_>) -> String {
     if once_in(u, 6) {
         return String::from_utf8_lossy(&bytes(u, 40)).into_owned();
     }
-    let parts: Vec<&str> = (0..=number(u, 7)).map(|_| *one(u, &PARTS)).collect();
+    let (parts, most) = if once_in(u, 3) { (&GOOD_PARTS[..], 2) } else { (&PARTS[..], 7) };
+    let parts: Vec<&str> = (0..=number(u, most)).map(|_| *one(u, parts)).collect();
     parts.join("/")
 }
 
@@ -125,9 +129,15 @@ fn look(u: &mut Unstructured<'_>, work: &Path) {
     } else {
         let mut patterns = Vec::new();
         for _ in 0..=number(u, 3) {
-            patterns.push((0..=number(u, 24)).map(|_| *one(u, &PATTERNS)).collect::<String>());
+            patterns.push(if once_in(u, 2) {
+                let parts: Vec<&str> = (0..=number(u, 3)).map(|_| *one(u, &GOOD_PATTERNS)).collect();
+                parts.join("/")
+            } else {
+                (0..=number(u, 24)).map(|_| *one(u, &PATTERNS)).collect()
+            });
         }
-        GlobRequest { patterns, dir: path(u) }
+        let dir = if once_in(u, 2) { path(u) } else { (*one(u, &["", "a", "a/b"])).to_owned() };
+        GlobRequest { patterns, dir }
     };
     let Ok(report) = glob(work, &request) else { return };
     for file in &report.files {

@@ -155,7 +155,11 @@ fn path(u: &mut Unstructured<'_>, work: &Path, packet: &mut Vec<u8>) {
 fn handle(u: &mut Unstructured<'_>, packet: &mut Vec<u8>) {
     match number(u, 15) {
         15 => packet.extend(bytes(u, 8)),
-        handle => put(&u32::try_from(handle % 8).unwrap_or(0).to_be_bytes(), packet),
+        // They are counted from 0, and there are seldom many.
+        handle => {
+            let handle = if handle < 8 { handle % 2 } else { handle % 8 };
+            put(&u32::try_from(handle).unwrap_or(0).to_be_bytes(), packet);
+        }
     }
 }
 

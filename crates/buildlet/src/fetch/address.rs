@@ -44,6 +44,8 @@ fn v6(ip: Ipv6Addr) -> Option<&'static str> {
     };
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Some(LOOPBACK),
+        // What a system may still tunnel to, and nobody else has.
+        [0, 0, 0, 0, 0, 0, high, low] => within(high, low).or(Some(RESERVED)),
         // The same network by another writing.
         [0, 0, 0, 0, 0, 0xffff, high, low] => within(high, low),
         // Translated to IPv4 on their way.
@@ -91,7 +93,9 @@ mod tests {
             ("255.255.255.255", RESERVED),
             ("ff02::1", RESERVED),
             ("2001:db8::1", RESERVED),
-            ("::7f00:1", RESERVED),
+            ("::7f00:1", LOOPBACK),
+            ("::a9fe:a9fe", LINK_LOCAL),
+            ("::8.8.8.8", RESERVED),
         ] {
             assert_eq!(not_public(text.parse().unwrap()), Some(want), "{text}");
         }

@@ -62,13 +62,13 @@ pub fn of_fuzz() -> Result<Metadata> {
 
 fn of(workspace: &Path) -> Result<Metadata> {
     let output = crate::process::cargo()
-        .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
+        .args(["metadata", "--format-version", "1", "--all-features", "--locked", "--offline"])
         .current_dir(workspace)
         .output()
         .context("cargo metadata")?;
     if !output.status.success() {
         bail!(
-            "cargo metadata in {}: {}",
+            "cargo metadata in {}: {}; `cargo fetch --locked` there brings what is missing",
             workspace.display(),
             String::from_utf8_lossy(&output.stderr).trim()
         );

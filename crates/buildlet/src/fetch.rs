@@ -225,16 +225,22 @@ impl Fetcher {
         let found = asked.await.map_err(late)?.map_err(unreachable)?;
         let mut refused = None;
         let mut last = None;
-        for at in found {
+        let (end, addresses) = (Instant::now() + CONNECT, found.len());
+        for (n, at) in found.into_iter().enumerate() {
             match allow::check_address(&self.from, target.host(), at) {
                 Err(error) => {
                     refused.get_or_insert(error);
                 }
-                // Connected to is the address that was looked at, and no name.
-                Ok(()) => match timeout(CONNECT, TcpStream::connect(at)).await.map_err(late)? {
-                    Ok(stream) => return self.secure(target, stream).await,
-                    Err(error) => last = Some(error),
-                },
+                // Connected to is the address that was looked at, and no name. One that says nothing leaves time for the next.
+                Ok(()) => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    let time = if n + 1 < addresses { left / 2 } else { left };
+                    match timeout(time, TcpStream::connect(at)).await {
+                        Ok(Ok(stream)) => return self.secure(target, stream).await,
+                        Ok(Err(error)) => last = Some(error),
+                        Err(_late) => last = Some(io::ErrorKind::TimedOut.into()),
+                    }
+                }
             }
         }
         let nowhere = || io::Error::new(io::ErrorKind::NotFound, "it has no address");

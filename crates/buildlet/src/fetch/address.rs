@@ -10,12 +10,13 @@ pub(super) fn not_public(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// Whether an address is one of a single link, where clouds keep what they tell a machine about itself.
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
-    not_public(ip) == Some(LINK_LOCAL)
+/// Whether an address is one at which clouds tell a machine about itself, in secret: on the local link, and a few elsewhere.
+pub(super) fn tells_secrets(ip: IpAddr) -> bool {
+    matches!(not_public(ip), Some(LINK_LOCAL | METADATA))
 }
 
 const LINK_LOCAL: &str = "an address of the local link";
+const METADATA: &str = "an address at which a cloud tells a machine about itself";
 const LOOPBACK: &str = "this machine itself";
 const PRIVATE: &str = "an address of a private network";
 const RESERVED: &str = "no address of the public network";
@@ -24,6 +25,8 @@ fn v4(ip: Ipv4Addr) -> Option<&'static str> {
     match ip.octets() {
         [127, ..] | [0, ..] => Some(LOOPBACK),
         [169, 254, ..] => Some(LINK_LOCAL),
+        // Alibaba's, Oracle's and Azure's.
+        [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => Some(METADATA),
         [10, ..] | [192, 168, ..] => Some(PRIVATE),
         [172, second, ..] if (16..32).contains(&second) => Some(PRIVATE),
         // Shared by the customers of a provider.
@@ -48,8 +51,14 @@ fn v6(ip: Ipv6Addr) -> Option<&'static str> {
         [0, 0, 0, 0, 0, 0, high, low] => within(high, low).or(Some(RESERVED)),
         // The same network by another writing.
         [0, 0, 0, 0, 0, 0xffff, high, low] => within(high, low),
+        // Translated from IPv4, or to it within a network.
+        [0, 0, 0, 0, 0xffff, 0, high, low] | [0x64, 0xff9b, 1, .., high, low] => {
+            within(high, low).or(Some(RESERVED))
+        }
         // Translated to IPv4 on their way.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => within(high, low),
+        // Amazon's and Google's.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Some(METADATA),
         [first, ..] if first & 0xffc0 == 0xfe80 => Some(LINK_LOCAL),
         [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 => Some(PRIVATE),
         // Teredo, and what documents use.
@@ -84,7 +93,16 @@ mod tests {
             ("172.31.255.255", PRIVATE),
             ("192.168.1.1", PRIVATE),
             ("100.64.0.1", PRIVATE),
-            ("fd00:ec2::254", PRIVATE),
+            ("fd00:ec2::253", PRIVATE),
+            ("fd00:ec2::254", METADATA),
+            ("fd20:ce::254", METADATA),
+            ("100.100.100.200", METADATA),
+            ("192.0.0.192", METADATA),
+            ("168.63.129.16", METADATA),
+            ("::ffff:168.63.129.16", METADATA),
+            ("64:ff9b:1::a9fe:a9fe", LINK_LOCAL),
+            ("64:ff9b:1::808:808", RESERVED),
+            ("::ffff:0:a9fe:a9fe", LINK_LOCAL),
             ("fec0::1", PRIVATE),
             ("::ffff:10.0.0.1", PRIVATE),
             ("198.18.0.1", RESERVED),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::FetchError;
-use super::address::{is_link_local, not_public};
+use super::address::{not_public, tells_secrets};
 use crate::reverse::coordinator::{authority, host_and_port};
 
 /// Whom archives may be fetched from.
@@ -89,7 +89,7 @@ pub(crate) fn check_address(from: &[FetchFrom], host: &str, at: SocketAddr) -> R
     // A name's owner can let it lead anywhere. That it leads to what this machine is told in secret was not meant by its
     // listing; where it was, the address itself is listed.
     let literal = host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == ip);
-    if is_link_local(ip) && !literal {
+    if tells_secrets(ip) && !literal {
         return Err(refuse(what, authority(&ip.to_string(), at.port())));
     }
     Ok(())

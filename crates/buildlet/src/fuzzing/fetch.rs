@@ -36,7 +36,7 @@ const PORTS: [&str; 9] = ["", "", ":", ":80", ":443", ":0", ":080", ":99999", ":
 const PATHS: [&str; 12] =
     ["", "/", "/x", "?q", "#f", "/../y", "@", "\\", "/%0d%0aX: y", "\r\n", "/\u{e9}", "/x/:y"];
 /// Where addresses are that matter, and where those are that lead to them.
-const NEAR: [Ipv4Addr; 12] = [
+const NEAR: [Ipv4Addr; 13] = [
     Ipv4Addr::LOCALHOST,
     Ipv4Addr::UNSPECIFIED,
     Ipv4Addr::BROADCAST,
@@ -49,7 +49,10 @@ const NEAR: [Ipv4Addr; 12] = [
     Ipv4Addr::new(224, 0, 0, 1),
     Ipv4Addr::new(172, 32, 0, 1),
     Ipv4Addr::new(8, 8, 8, 8),
+    METADATA,
 ];
+/// Azure's, which the standard library takes for anybody's.
+const METADATA: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Reads URLs, redirects and lists: nobody near is let in who is not listed, and nobody of the local link by any name.
 pub fn fetch(data: &[u8]) {
@@ -140,13 +143,15 @@ fn address(u: &mut Unstructured<'_>, target: &Target) -> IpAddr {
     let near = if once_in(u, 4) { Ipv4Addr::from(u.arbitrary::<u32>().unwrap_or(0)) } else { *one(u, &NEAR) };
     let [a, b, c, d] = near.octets().map(u16::from);
     let (high, low) = (a << 8 | b, c << 8 | d);
-    let v6 = match number(u, 8) {
+    let v6 = match number(u, 10) {
         0 => Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
         1 => Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
         2 => Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
         3 => Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
         4 => Ipv6Addr::new(*one(u, &[0xfe80, 0xfebf, 0xfec0, 0xfc00, 0xfdff, 0xff02]), 0, 0, 0, 0, 0, 0, 1),
         5 => Ipv6Addr::from(u.arbitrary::<u128>().unwrap_or(0)),
+        6 => Ipv6Addr::new(0x64, 0xff9b, 1, number(u, 0xffff) as u16, 0, 0, high, low),
+        7 => Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
         _ => return near.into(),
     };
     v6.into()
@@ -165,7 +170,7 @@ fn allowed(from: &[FetchFrom], target: &Target, at: IpAddr) {
     assert!(listed, "{target:?} at {at} is near");
     // Whoever wants that has to write the address.
     let link = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V4(ip) => ip.is_link_local() || ip == METADATA,
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     let literal = target.host().parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == at.to_canonical());
@@ -181,7 +186,8 @@ fn leads_to(at: IpAddr) -> Option<IpAddr> {
     let word = |index: usize| v6.segments().get(index).copied().unwrap_or(0);
     let within = |index: usize| Ipv4Addr::from(u32::from(word(index)) << 16 | u32::from(word(index + 1)));
     let inner = match v6.to_bits() >> 32 {
-        0xffff | 0 | 0x64_ff9b_0000_0000_0000_0000 => Some(within(6)),
+        0xffff | 0xffff_0000 | 0 | 0x64_ff9b_0000_0000_0000_0000 => Some(within(6)),
+        bits if bits >> 48 == 0x64_ff9b_0001 => Some(within(6)),
         _ if word(0) == 0x2002 => Some(within(1)),
         _ => None,
     };
@@ -194,5 +200,5 @@ fn leads_to(at: IpAddr) -> Option<IpAddr> {
 
 fn near(ip: Ipv4Addr) -> bool {
     let local = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local() || ip.is_private();
-    local || ip.is_multicast() || ip.is_broadcast()
+    local || ip.is_multicast() || ip.is_broadcast() || ip == METADATA
 }

@@ -15,7 +15,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use crate::agent::Agent;
 use crate::fetch::Fetched;
 use crate::files::open_beneath;
-use crate::http::{ApiError, GoError, Token};
+use crate::http::{ApiError, GoError, Token, outrun};
 use crate::pack::{Level, pack};
 use crate::paths::{clean, is_relative_beneath};
 use crate::sys::fd::OwnedFd;
@@ -54,9 +54,12 @@ pub(crate) async fn writetgz(
     let unpack = {
         let agent = Arc::clone(&agent);
         move || -> Result<(), Box<Response>> {
+            // A holder whose lease ended meanwhile stops writing, or does not begin.
+            let go_on = || outrun(&agent, token).is_none();
+            if !go_on() {
+                return Err(Box::new(ApiError::stale(agent.fence.current()).into_response()));
+            }
             let dest = files::make_dirs(agent.workdir(), &dir).map_err(|e| Box::new(files::answer(e)))?;
-            // A holder whose lease ended meanwhile stops writing.
-            let go_on = || token.is_none_or(|axum::Extension(Token(token))| token >= agent.fence.current());
             let refuse = |error| match error {
                 // Whatever it broke at.
                 _ if !go_on() => ApiError::stale(agent.fence.current()).into_response(),

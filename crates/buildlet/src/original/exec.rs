@@ -49,16 +49,31 @@ pub(crate) async fn exec(
     let mut response = match Form::read(uri.query(), &headers, body).await {
         Err(error) => error.into_response(),
         Ok(form) => {
-            // Nothing starts while a wipe is at work, or once it has been for another.
-            let _open = agent.gate.read().await;
-            match outrun(&agent, token) {
-                Some(newest) => ApiError::stale(newest).into_response(),
-                None => start(&agent, &form).unwrap_or_else(axum::response::IntoResponse::into_response),
-            }
+            start_held(&agent, token, &form).await
         }
     };
     response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("Process-State"));
     response
+}
+
+/// Starts it once no wipe is at work, unless a newer holder has come meanwhile. Who has no fencing token can't be told from who comes
+/// after them, so they do not wait.
+async fn start_held(agent: &Arc<Agent>, token: Option<Extension<Token>>, form: &Form) -> Response {
+    let _open = match (token, agent.gate.try_read()) {
+        (_, Ok(open)) => open,
+        (Some(_), Err(_wiping)) => agent.gate.read().await,
+        (None, Err(_wiping)) => {
+            let text = "this machine is being wiped".to_owned();
+            return GoError(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        }
+    };
+    if let Some(newest) = outrun(agent, token) {
+        return ApiError::stale(newest).into_response();
+    }
+    if let Some(reason) = agent.set_aside() {
+        return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "set_aside", reason).into_response();
+    }
+    start(agent, form).unwrap_or_else(axum::response::IntoResponse::into_response)
 }
 
 fn start(agent: &Arc<Agent>, form: &Form) -> Result<Response, GoError> {

@@ -267,6 +267,7 @@ mod tests {
         assert_eq!(role(&all, ["odd"].into_iter()), Some(Role::Reader));
         assert_eq!(role(&client(&roles[..2]), ["odd"].into_iter()), None);
     }
+
     #[test]
     fn nobody_is_signed_in_by_the_name_of_somebody_who_is_built_in() {
         let client = LoginClient {

@@ -29,6 +29,7 @@ use transport::routes::{get, post};
 use transport::{ApiError, CallError, Role, Routes, Viewer};
 
 use crate::attempt::Shared;
+use crate::attempt::landed::{self, NotLanded};
 use crate::core::{BlockedRepo, Message, Status};
 use crate::forecast;
 use crate::ledger::transition;
@@ -187,7 +188,7 @@ pub(crate) fn routes(api: Api) -> Routes {
                 operation("request_build", "Asks for a build of any commit that the mirrors can find.")
                     .takes::<BuildRequest>()
                     .answers::<BuildAnswer>()
-                    .may_refuse(&[404, 502, 504, 507]),
+                    .may_refuse(&[404, 409, 502, 504, 507]),
             ),
         )
         .route(
@@ -312,6 +313,17 @@ async fn submit(
     rest.sort();
     for part in rest {
         revision = format!("{revision}+{part}");
+    }
+    if !builder.secrets.is_empty() {
+        let commits = resolve::parse_revision(&revision).map_err(|error| {
+            let message = error.to_string();
+            Failure::new(StatusCode::BAD_REQUEST, "bad_request", message)
+        })?;
+        let landed = landed::have_landed(&api.shared.mirror, &commits, builder.name.as_str()).await;
+        landed.map_err(|error| match error {
+            NotLanded::Not { .. } => Failure::new(StatusCode::CONFLICT, "not_landed", error.to_string()),
+            _ => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "mirror", error.to_string()),
+        })?;
     }
     let now = api.shared.ledger.clock().now();
     let want = Wanted {

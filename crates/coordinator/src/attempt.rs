@@ -6,7 +6,7 @@
 mod artifacts;
 mod buildlet;
 mod kept;
-mod landed;
+pub(crate) mod landed;
 mod original;
 mod prepare;
 mod record;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use transport::Service;
 
 use crate::gomote::{Coming, Gomotes, take_wanted};
-use crate::job::{Job, Step, When};
+use crate::job::{Job, Step, Trust, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogError, LogWriter};
 use crate::measure::Measures;
@@ -251,13 +251,22 @@ pub async fn drive(
     let buildlet = grant.buildlet.clone();
     let patience = grant.patience;
     let around = Surroundings { cancel, gone, patience: patience.unwrap_or(shared.patience) };
-    let settled = match &mut grant.start {
-        Start::New(job) => tokio::select! {
-            settled = landed::settle(&shared, job) => settled,
-            () = around.cancel.cancelled() => Ok(None),
-        },
-        Start::Resume(_) => Ok(None),
-    };
+    let mut untrusted = None;
+    if let Start::New(job) = &mut grant.start {
+        let trust = tokio::select! {
+            trust = landed::trust(&shared, job) => trust,
+            // It ends anyhow.
+            () = around.cancel.cancelled() => Ok(Trust::Unlanded),
+            () = around.gone.cancelled() => Ok(Trust::Unlanded),
+        };
+        job.trust = trust.unwrap_or_else(|trouble| {
+            untrusted = Some(trouble);
+            Trust::Unlanded
+        });
+        if job.trust != Trust::Landed {
+            job.secrets.clear();
+        }
+    }
     let mut record = match Record::begin(&shared, grant).await {
         Ok(record) => record,
         // Withdrawn in the meantime, or another coordinator leads: the machine was not touched.
@@ -274,12 +283,9 @@ pub async fn drive(
     let about = About { commits: record.job.commits(), trust: record.job.trust.as_str() };
     let buildlet = buildlet.fenced(record.fence as u64, &record.attempt.lease.to_string()).about(about);
     let mut fate = None;
-    let worked = match settled {
-        Ok(notice) => {
-            record.notices.extend(notice);
-            work(&shared, &mut record, &buildlet, &around).await
-        }
-        Err(trouble) => Err(trouble),
+    let worked = match untrusted {
+        None => work(&shared, &mut record, &buildlet, &around).await,
+        Some(trouble) => Err(trouble),
     };
     let worked = match worked {
         Err(Trouble::Newer) => Err(whose_word(&shared).await),

@@ -23,7 +23,7 @@ use store::BuildId;
 use transport::Viewer;
 
 pub(crate) use files::Files;
-pub(crate) use hold::{Granted, Hold, Machine, clean, keep, note_end};
+pub(crate) use hold::{Granted, Hold, Machine, clean, keep, note_end, seal_again};
 pub(crate) use room::NoRoom;
 pub(crate) use run::{RENEW, place};
 pub(crate) use service::{Desk, may, routes};

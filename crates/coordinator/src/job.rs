@@ -50,7 +50,7 @@ pub struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
-    /// A branch or a tag of its repo has each in its history.
+    /// A branch or a tag of its repo has each in its history, or the `HEAD` of the repo where that is on no branch.
     Landed,
     /// Somebody who may order builds brought or named one that no branch has, or it is not known.
     #[default]

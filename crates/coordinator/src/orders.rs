@@ -2,9 +2,9 @@
 //! it.
 //!
 //! An agent starts nothing that was not signed for it; and the job of an attempt that a server of before had begun is gone on
-//! with only if it was sealed, as a machine stays somebody's only if it was sealed that it is. What a queued build is of,
-//! the mirror is asked. No more than that is sealed: whoever can write into the database can still queue what anybody who may
-//! order builds could, and make themselves a token.
+//! with only if it was sealed, as a machine stays somebody's only if it was sealed that it is. Whether a queued build is of what has
+//! landed, the mirror is asked. No more than that is sealed: whoever can write into the database can still queue what anybody who
+//! may order builds could, bring back what somebody held before, and make themselves a token.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct OrderKey {
     key: Arc<SigningKey>,
     /// The key before this one, which machines may know still.
     before: Option<Arc<SigningKey>>,
-    /// Whether attempts are taken as they are that have no seal.
+    /// Whether what has no seal is taken as it is.
     adopts: bool,
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::demand::Demand;
+use crate::round::DETACHED_REF;
 use crate::state::View;
 use crate::status::Status;
 use crate::{DestinationState, Health, RepoConfig, RepoState, Tuning, branches};
@@ -39,10 +40,11 @@ pub(crate) struct Repo {
     landed: Mutex<Landed>,
 }
 
-/// Commits that branches and tags are known to have in their history, as long as those are what they were.
+/// Commits that branches, tags and a `HEAD` on no branch are known to have in their history, as long as those are what they were.
 #[derive(Default)]
 struct Landed {
     refs: Arc<BTreeMap<RefName, ObjectId>>,
+    detached: Option<ObjectId>,
     commits: HashSet<ObjectId>,
 }
 
@@ -191,28 +193,37 @@ impl Repo {
         present.insert(id, ());
     }
 
-    /// Whether a branch or a tag of the source, as it is known here, has a commit in its history.
+    /// Whether a branch or a tag of the source, as it is known here, has a commit in its history; or its `HEAD`, if that is on no
+    /// branch.
     pub(crate) async fn has_landed(&self, commit: ObjectId) -> Result<bool, git::Error> {
-        let (refs, detached) = {
+        let (refs, detached, seen) = {
             let view = self.view.borrow();
-            (Arc::clone(&view.refs), view.detached)
+            (Arc::clone(&view.refs), view.detached, view.seen)
         };
         // Most often it is what came just now.
         if refs.values().any(|at| *at == commit) {
             return Ok(true);
         }
         let known = || self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |known: &Landed| Arc::ptr_eq(&known.refs, &refs) && known.detached == detached;
         {
             let known = known();
-            if Arc::ptr_eq(&known.refs, &refs) && known.commits.contains(&commit) {
+            if is_of(&known) && known.commits.contains(&commit) {
                 return Ok(true);
             }
         }
-        let landed = self.repository().await?.is_reachable(commit, detached.as_slice()).await?;
-        if landed {
+        let repository = self.repository().await?;
+        // What was fetched of it, which may be newer than what was seen of it; and what was there before this start.
+        let head = match detached.is_some() || !seen {
+            true => repository.refs(DETACHED_REF).await?,
+            false => Vec::new(),
+        };
+        let head: Vec<_> = head.iter().map(|entry| entry.id).collect();
+        let landed = repository.is_reachable(commit, &head).await?;
+        if landed && seen {
             let mut known = known();
-            if !Arc::ptr_eq(&known.refs, &refs) || known.commits.len() >= 10_000 {
-                *known = Landed { refs, commits: HashSet::new() };
+            if !is_of(&known) || known.commits.len() >= 10_000 {
+                *known = Landed { refs: Arc::clone(&refs), detached, commits: HashSet::new() };
             }
             known.commits.insert(commit);
         }

@@ -15,7 +15,7 @@ use crate::{branches, watch};
 /// How often a fetch is tried in a round.
 const TRIES: u32 = 3;
 /// Where a `HEAD` on no branch is kept.
-const DETACHED_REF: &str = "refs/bellwether/head";
+pub(crate) const DETACHED_REF: &str = "refs/bellwether/head";
 
 /// Whether a look at the source brought news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

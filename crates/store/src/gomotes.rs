@@ -11,6 +11,7 @@ statements! {
     INSERT = "gomotes.insert", "INSERT INTO gomotes (id, name, owner, repo, builder, worker, host, created_us, expires_us, seal) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     RENEW = "gomotes.renew", "UPDATE gomotes SET expires_us = $2 WHERE id = $1 AND ended_us IS NULL";
+    RESEAL = "gomotes.reseal", "UPDATE gomotes SET seal = $2 WHERE id = $1 AND ended_us IS NULL";
     END = "gomotes.end", "UPDATE gomotes SET ended_us = $2, cause = $3 WHERE id = $1 AND ended_us IS NULL";
     LIVE = "gomotes.live", "SELECT id, name, owner, repo, builder, worker, host, created_us, expires_us, seal FROM gomotes \
         WHERE ended_us IS NULL ORDER BY id";
@@ -60,6 +61,14 @@ pub async fn insert(tx: &mut Tx, row: &GomoteRow) -> Result<(), StoreError> {
 /// [`StoreError::Stale`] if it has ended.
 pub async fn renew(tx: &mut Tx, id: BuildId, expires: Micros) -> Result<(), StoreError> {
     one(RENEW.query().bind(id).bind(expires).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Seals it anew.
+///
+/// # Errors
+/// [`StoreError::Stale`] if it has ended.
+pub async fn reseal(tx: &mut Tx, id: BuildId, seal: &str) -> Result<(), StoreError> {
+    one(RESEAL.query().bind(id).bind(seal.to_owned()).execute(tx.conn()).await?.rows_affected())
 }
 
 /// Notes that it has ended, and why. One that has ended stays so.

@@ -632,7 +632,7 @@ impl HintMirrorQuery {
 /// Query of [`Client::is_landed`].
 #[derive(Debug, Clone, Default)]
 pub struct IsLandedQuery {
-    /// A commit.
+    /// A branch, a tag or a commit.
     pub commit: String,
 }
 

@@ -48,9 +48,7 @@ pub(crate) async fn exec(
     }
     let mut response = match Form::read(uri.query(), &headers, body).await {
         Err(error) => error.into_response(),
-        Ok(form) => {
-            start_held(&agent, token, &form).await
-        }
+        Ok(form) => start_held(&agent, token, &form).await,
     };
     response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("Process-State"));
     response

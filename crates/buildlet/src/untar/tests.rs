@@ -19,6 +19,27 @@ fn opened(dir: &Path) -> OwnedFd {
     crate::files::open_beneath(dir, "", OFlags::RDONLY | OFlags::DIRECTORY).unwrap()
 }
 
+/// By whatever name it goes meanwhile, and whatever has its name.
+#[test]
+fn what_was_looked_at_is_unpacked_into() {
+    let top = tempfile::tempdir().unwrap();
+    let (work, outside) = (top.path().join("work"), top.path().join("outside"));
+    std::fs::create_dir_all(work.join("d")).unwrap();
+    std::fs::create_dir(&outside).unwrap();
+    let dest = crate::files::open_beneath(&work, "d", OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    std::fs::rename(work.join("d"), work.join("aside")).unwrap();
+    std::os::unix::fs::symlink(&outside, work.join("d")).unwrap();
+    let mut tar = Builder::new(Vec::new());
+    let mut header = Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(1);
+    tar.append_data(&mut header, "sub/x", &b"x"[..]).unwrap();
+    let most = Most { bytes: 1 << 20, members: 10 };
+    untar(&gzip(&tar.into_inner().unwrap())[..], dest, SystemTime::now(), most, &|| true).unwrap();
+    assert!(work.join("aside/sub/x").exists());
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+}
+
 /// One of each kind of member, names that nearly lead out, and records of pax.
 fn archive() -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());

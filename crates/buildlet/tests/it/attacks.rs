@@ -377,13 +377,14 @@ async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
         let mut tar = Builder::new(out);
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o644);
         header.set_size(4);
         for name in ["victim", "sub/evil"] {
             tar.append_data(&mut header, name, &b"evil"[..]).unwrap();
         }
     });
     let (mut refused, mut whole) = ((0, refused), (0, whole));
-    for n in 0..300 {
+    for n in 0..60 {
         let dir = ["d/d", "d/d/sub", "d/d/new/er"][n % 3];
         match status(&unpack_into(&agent, dir, &small)) {
             "200" => whole.0 += 1,

@@ -7,6 +7,7 @@ use store::attempts::AttemptRow;
 use store::builds::BuildRow;
 
 use super::Verdict;
+use super::landed::NOT_LANDED;
 
 /// How many attempts a build may lose to the machines before it ends `infra_failed`.
 const MAX_ATTEMPTS: i64 = 3;
@@ -14,6 +15,10 @@ const MAX_ATTEMPTS: i64 = 3;
 /// After which pause a build is tried again, given what became of the attempts before this one; `None` if this was the
 /// last. What the machines lost and what failed by itself is counted apart.
 pub(super) fn another(verdict: &Verdict, before: &[AttemptRow], retries: u32) -> Option<Duration> {
+    // Another machine, or some seconds, make no branch of it.
+    if verdict.cause.as_ref().is_some_and(|cause| cause.kind == NOT_LANDED) {
+        return None;
+    }
     let same = before.iter().filter(|row| row.outcome.as_deref() == Some(verdict.outcome)).count() as i64;
     match verdict.outcome {
         // At once on another worker, then after a pause: what struck twice may strike everybody for a while.

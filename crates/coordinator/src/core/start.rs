@@ -174,7 +174,17 @@ impl Core {
                 crate::gomote::note_end(&core.shared, row.id, "its machine is gone").await;
                 continue;
             }
-            busy.insert(row.worker);
+            // One has a machine: a row that has ended and was opened again by hand is sealed as well.
+            if !busy.insert(row.worker) {
+                tracing::error!(
+                    name = row.name,
+                    owner = row.owner,
+                    "nobody holds it: another has its machine"
+                );
+                crate::gomote::note_end(&core.shared, row.id, "another has its machine").await;
+                continue;
+            }
+            crate::gomote::seal_again(&core.shared, &row).await?;
             core.hold_again(row);
         }
         let idle: Vec<_> = (core.workers.iter())

@@ -224,6 +224,17 @@ async fn open(
     }))
 }
 
+/// Has what was held before sealed with the key of today, so that the one before may be forgotten.
+pub(crate) async fn seal_again(shared: &Shared, row: &GomoteRow) -> Result<(), StoreError> {
+    let seal = shared.orders.key.seal(row);
+    if row.seal.as_deref() == Some(&seal) {
+        return Ok(());
+    }
+    let mut tx = shared.ledger.begin().await?;
+    gomotes::reseal(&mut tx, row.id, &seal).await?;
+    tx.commit().await
+}
+
 /// How a hold came to its end.
 enum Ended {
     GivenBack,

@@ -204,7 +204,7 @@ pub(crate) async fn unwant(shared: &Shared, build: BuildId, owner: &str) -> Resu
 /// Reads back what was asked for before a new start. Of builds that have ended meanwhile nothing is left to hold.
 pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
     let mut reader = shared.ledger.db().read().await?;
-    let mut over = Vec::new();
+    let (mut over, mut again) = (Vec::new(), Vec::new());
     for WantedRow { build, owner, seal } in wanted_holds::all(&mut reader).await? {
         if !shared.orders.key.holds(&orders::Wish { build, owner: &owner }, seal.as_deref()) {
             tracing::error!(%build, owner, "nobody waits for its machine: {}", orders::UNSEALED);
@@ -214,6 +214,10 @@ pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
         match builds::get(&mut reader, build).await? {
             Some(row) if row.state != "done" => {
                 shared.gomotes.wanted.note(build, &owner, &row.repo);
+                // With the key of today, so that the one before may be forgotten.
+                if seal != Some(shared.orders.key.seal(&orders::Wish { build, owner: &owner })) {
+                    again.push((build, owner));
+                }
             }
             _ => over.push(build),
         }
@@ -221,6 +225,9 @@ pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
     drop(reader);
     for build in over {
         forget(shared, build).await?;
+    }
+    for (build, owner) in again {
+        write(shared, build, &owner).await?;
     }
     Ok(())
 }

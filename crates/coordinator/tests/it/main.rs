@@ -65,10 +65,12 @@ testkit::on_both! {
         what_is_seen_is_kept_if_that_is_configured;
     landed:
         what_has_not_landed_gets_no_secret,
+        what_has_not_landed_is_built_without_secrets,
         what_may_have_landed_is_asked_again;
     signed:
         what_somebody_wrote_into_the_database_is_not_run,
         nobody_has_a_machine_because_the_database_says_so,
+        what_somebody_held_before_is_not_theirs_while_another_has_it,
         a_worker_starts_nothing_for_a_stranger;
     orders:
         a_bad_order_is_answered_in_the_one_shape,

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::StatusCode;
 use serde_json::json;
 
@@ -26,6 +26,8 @@ pub struct Mirror {
     pub unlanded: Mutex<BTreeSet<String>>,
     /// How many times it is no help in saying what has landed.
     pub unsure: AtomicUsize,
+    /// Whether the sources can't be looked at.
+    pub away: AtomicBool,
     /// Ancestors that are missing.
     pub missing: Mutex<BTreeSet<String>>,
     /// Ancestors at whose asking it refuses, and how.
@@ -41,6 +43,7 @@ pub fn router(mirror: Arc<Mirror>) -> Router {
         .route("/mirror/{repo}/resolve", get(resolve))
         .route("/mirror/{repo}/ancestor", get(ancestor))
         .route("/mirror/{repo}/landed", get(landed))
+        .route("/mirror/{repo}/hint", post(hint))
         .with_state(mirror)
 }
 
@@ -88,6 +91,14 @@ async fn landed(State(mirror): Shared, Path(_repo): Path<String>, Query(asked): 
     }
     let unlanded = mirror.unlanded.lock().unwrap().contains(&asked["commit"]);
     axum::Json(json!({ "landed": !unlanded })).into_response()
+}
+
+async fn hint(State(mirror): Shared) -> Response {
+    match mirror.away.load(Ordering::Relaxed) {
+        true => axum::Json(json!({"state": "blocked", "reason": "no route to the source"})),
+        false => axum::Json(json!({"state": "ok", "reason": null})),
+    }
+    .into_response()
 }
 
 async fn ancestor(State(mirror): Shared, Path(_repo): Path<String>, Query(asked): Asked) -> Response {

@@ -8,7 +8,7 @@ use store::Conn as _;
 use tonic::Code;
 use transport::Role;
 
-use crate::held::{CONFIG, client, create, held, run};
+use crate::held::{CONFIG, client, create, destroy, held, run};
 use crate::world::{World, simple};
 
 /// While no server runs, the job of an attempt is changed, and the next server would go on with it.
@@ -86,6 +86,29 @@ pub async fn nobody_has_a_machine_because_the_database_says_so(world: World) {
     let mut reader = world.db.read().await.unwrap();
     assert_eq!(store::wanted_holds::all(&mut reader).await.unwrap(), []);
     assert_eq!(store::gomotes::live(&mut reader).await.unwrap(), []);
+}
+
+/// A row that has ended, and is sealed, is opened again while a build has the machine.
+pub async fn what_somebody_held_before_is_not_theirs_while_another_has_it(world: World) {
+    let go = world.dir.path().join("go");
+    world.configure(&CONFIG.replace("GO", &go.display().to_string()));
+    let before = world.start().await;
+    let mut ann = client(&before, "ann", Role::Developer);
+    let (one, _) = create(&mut ann).await;
+    destroy(&mut ann, &one.gomote_id).await;
+    before.until(|status| status.workers.iter().any(|worker| worker.state == "idle")).await;
+    world.push("one", &[1]).await;
+    world.until("one", "b", |row| row.state == "running").await;
+    before.kill().await;
+    let mut tx = world.db.begin().await.unwrap();
+    let again = "UPDATE gomotes SET ended_us = NULL, expires_us = expires_us + 86400000000";
+    assert_eq!(sqlx::query(again).execute(tx.conn()).await.unwrap().rows_affected(), 1);
+    tx.commit().await.unwrap();
+    let after = world.start().await;
+    assert_eq!(held(&mut client(&after, "ann", Role::Developer)).await, [""; 0]);
+    std::fs::write(&go, "").unwrap();
+    let build = world.done("one", "b").await;
+    assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 1), "{build:?}");
 }
 
 /// A worker of the server's own obeys nobody else, whoever reaches its socket.

@@ -64,11 +64,11 @@ pub(super) struct AncestorQuery {
     commit: String,
 }
 
-/// A commit.
+/// The commit that may have landed.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct LandedQuery {
-    /// A commit.
+    /// A branch, a tag or a commit.
     #[schemars(with = "RevText")]
     commit: String,
 }
@@ -253,7 +253,7 @@ pub(super) async fn ancestor(
 /// Whether a commit has landed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Landed {
-    /// A branch or a tag of the source has it in its history, as far as that is known here.
+    /// A branch or a tag of the source, or a `HEAD` of it that is on no branch, has it in its history, as far as that is known here.
     pub landed: bool,
 }
 
@@ -265,11 +265,6 @@ pub(super) async fn landed(
 ) -> Result<Json<Landed>, Refusal> {
     let repo = repo(&mirror, &viewer, &name)?;
     let commit = commit(&repo, query.get("commit")).await?;
-    if repo.has_landed(commit).await? {
-        return Ok(Json(Landed { landed: true }));
-    }
-    // It may have been had from the source by its name, before the branch that it is on was looked at.
-    mirror.hint_and_wait(&name).await;
     Ok(Json(Landed { landed: repo.has_landed(commit).await? }))
 }
 

@@ -81,8 +81,10 @@ async fn an_uncommitted_tree_comes_in_as_a_bundle() {
     ] {
         assert_eq!(running.send(put(commit, body)).await.0.as_u16(), status);
     }
-    // It lands, and is taken back, which is known at once, or with the next round.
+    // It lands, and is taken back, which is known with the next round.
     source.run(&["branch", "side", &commit]);
+    assert_eq!(running.json(&landed(&commit)).await, json!({"landed": false}));
+    running.mirror.hint_and_wait("r").await.unwrap();
     assert_eq!(running.json(&landed(&commit)).await, json!({"landed": true}));
     source.run(&["tag", "v1", &commit]);
     source.run(&["branch", "-D", "side"]);

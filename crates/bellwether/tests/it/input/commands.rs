@@ -1,8 +1,8 @@
 //! `up --once` as a person sees it, and every command against a running server.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
-use testkit::File;
+use testkit::{File, GitRepo, Server, ServerOptions};
 
 use super::world::{World, project};
 
@@ -223,7 +223,56 @@ fn the_uncommitted_tree_is_built_and_leaves_no_trace() {
     world.wait_build(&server, "mine", "the commit is built", |one| one["state"] == "done");
     std::fs::write(repo.dir().join("note"), "not committed\n").unwrap();
     let status = repo.git(&["status", "--porcelain"]).unwrap();
-    let output = Command::new("/usr/bin/timeout")
+    let output = dirty(&world, &server, &repo);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "not committed\n", "{said}");
+    assert_eq!(repo.git(&["status", "--porcelain"]).unwrap(), status);
+    assert_eq!(repo.git(&["for-each-ref", "refs/bellwether"]).unwrap(), "");
+}
+
+/// A secret is for what has landed: a tree that somebody brings is refused, and built once it has.
+#[test]
+fn the_uncommitted_tree_is_not_built_where_secrets_are_given() {
+    let world = World::new();
+    let mut repo = world.repo("mine", "echo ${#DEPLOY_TOKEN}; cat note 2>/dev/null || echo no note");
+    let file = format!(
+        "[repo.mine]\nurl = \"{}\"\n[host.local]\nenv_pass = [\"PATH\"]\n\
+         [secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"mine:t\"]\n",
+        repo.dir().display()
+    );
+    let config = world.path().join("server.toml");
+    std::fs::write(&config, file).unwrap();
+    let server = Server::start(ServerOptions {
+        program: env!("CARGO_BIN_EXE_bellwether").into(),
+        data: world.data(),
+        arguments: vec!["--config".into(), config.display().to_string()],
+        environment: vec![("D".into(), "correct-horse-battery".into())],
+    })
+    .unwrap();
+    let log = |what: &str, notes: &str| {
+        let build = world.wait_build(&server, "mine", what, |one| one["state"] == "done");
+        assert_eq!(build["outcome"], "ok", "{build:#}");
+        let said = world.ask(&server, "log", &[build["id"].as_str().unwrap()]);
+        said.must(0, &[]);
+        assert_eq!(said.out, format!("21\n{notes}\n"), "{what}");
+    };
+    log("the commit is built", "no note");
+    std::fs::write(repo.dir().join("note"), "not committed\n").unwrap();
+    let output = dirty(&world, &server, &repo);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+    assert!(said.contains("no branch and no tag has mine@") && said.contains("t is given secrets"), "{said}");
+    let landed = repo.commit("a note", &[("note", File::Text("landed\n"))]).unwrap();
+    // At once, before the server has looked at the branch by itself.
+    let said = world.ask(&server, "build", &[&format!("mine@{landed}"), "--builder", "t"]);
+    said.must(0, &[]);
+    assert_eq!(said.out, "21\nlanded\n", "{}", said.err);
+}
+
+/// Has the uncommitted tree built.
+fn dirty(world: &World, server: &Server, repo: &GitRepo) -> Output {
+    Command::new("/usr/bin/timeout")
         .args(["60", env!("CARGO_BIN_EXE_bellwether"), "build", "--dirty", "--builder", "t"])
         .args(["--server", &format!("http://{}", server.address()), "--data"])
         .arg(world.data())
@@ -233,10 +282,5 @@ fn the_uncommitted_tree_is_built_and_leaves_no_trace() {
         .env("GIT_COMMITTER_EMAIL", "a@example.org")
         .current_dir(repo.dir())
         .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "not committed\n", "{said}");
-    assert_eq!(repo.git(&["status", "--porcelain"]).unwrap(), status);
-    assert_eq!(repo.git(&["for-each-ref", "refs/bellwether"]).unwrap(), "");
+        .unwrap()
 }

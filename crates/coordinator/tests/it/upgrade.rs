@@ -48,7 +48,15 @@ pub async fn builds_go_on_over_an_upgrade_from_each_version(world: World) {
         world.order_key = world.order_key.clone().new_here();
         let after = world.start().await;
         after.until(|status| status.queued.is_empty() && status.running.is_empty()).await;
-        let builds = world.builds().await;
+        let mut builds = world.builds().await;
+        // What is done is reported soon after.
+        for _ in 0..500 {
+            if builds.iter().all(|row| row.reported) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            builds = world.builds().await;
+        }
         assert_eq!(builds.len(), 2, "from version {version}: {builds:?}");
         assert!(builds.iter().any(|build| build.id.to_string() == running));
         let lines: String = (1..=40).map(|n| format!("{n}\n")).collect();

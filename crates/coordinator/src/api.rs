@@ -11,6 +11,7 @@ pub(crate) mod visible;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -290,6 +291,9 @@ async fn resolve_rev(api: &Api, repo: &str, rev: &str) -> Result<String, Failure
     })
 }
 
+/// Whoever orders a build hears within this time, which is less than they wait, whether its commits have landed.
+const SUBMIT: Duration = Duration::from_secs(25);
+
 async fn submit(
     State(api): State<Arc<Api>>,
     viewer: Viewer,
@@ -319,7 +323,7 @@ async fn submit(
             let message = error.to_string();
             Failure::new(StatusCode::BAD_REQUEST, "bad_request", message)
         })?;
-        let landed = landed::have_landed(&api.shared.mirror, &commits, builder.name.as_str()).await;
+        let landed = landed::have_landed(&api.shared.mirror, &commits, builder.name.as_str(), SUBMIT).await;
         landed.map_err(|error| match error {
             NotLanded::Not { .. } => Failure::new(StatusCode::CONFLICT, "not_landed", error.to_string()),
             _ => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "mirror", error.to_string()),

@@ -255,9 +255,9 @@ pub async fn drive(
     if let Start::New(job) = &mut grant.start {
         let trust = tokio::select! {
             trust = landed::trust(&shared, job) => trust,
-            // It ends anyhow.
+            // It ends before a step is begun.
             () = around.cancel.cancelled() => Ok(Trust::Unlanded),
-            () = around.gone.cancelled() => Ok(Trust::Unlanded),
+            () = around.gone.cancelled() => Err(Trouble::lost("the machine is gone")),
         };
         job.trust = trust.unwrap_or_else(|trouble| {
             untrusted = Some(trouble);

@@ -287,10 +287,10 @@ impl Core {
                 self.shared.reports.note_done(build);
                 let shared = Arc::clone(&self.shared);
                 self.tasks.spawn(async move { drop(crate::gomote::take_wanted(&shared, build).await) });
-                if let Some(running) = self.running.get(&build) {
-                    // It was about to be begun, and is not by now.
-                    running.cancel.cancel();
-                } else if let Some(row) = self.rows.remove(build) {
+                // What is about to be begun finds out by itself that it is not to be, from its row.
+                if !self.running.contains_key(&build)
+                    && let Some(row) = self.rows.remove(build)
+                {
                     self.apply(Event::Withdrawn { build });
                     self.meet(&row);
                 }

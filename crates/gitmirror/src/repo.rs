@@ -194,12 +194,15 @@ impl Repo {
     }
 
     /// Whether a branch or a tag of the source, as it is known here, has a commit in its history; or its `HEAD`, if that is on no
-    /// branch.
+    /// branch. Before the source was looked at none is known to.
     pub(crate) async fn has_landed(&self, commit: ObjectId) -> Result<bool, git::Error> {
         let (refs, detached, seen) = {
             let view = self.view.borrow();
             (Arc::clone(&view.refs), view.detached, view.seen)
         };
+        if !seen {
+            return Ok(false);
+        }
         // Most often it is what came just now.
         if refs.values().any(|at| *at == commit) {
             return Ok(true);
@@ -213,14 +216,14 @@ impl Repo {
             }
         }
         let repository = self.repository().await?;
-        // What was fetched of it, which may be newer than what was seen of it; and what was there before this start.
-        let head = match detached.is_some() || !seen {
+        // What was fetched of it, which may be newer than what was seen of it.
+        let head = match detached.is_some() {
             true => repository.refs(DETACHED_REF).await?,
             false => Vec::new(),
         };
         let head: Vec<_> = head.iter().map(|entry| entry.id).collect();
         let landed = repository.is_reachable(commit, &head).await?;
-        if landed && seen {
+        if landed {
             let mut known = known();
             if !is_of(&known) || known.commits.len() >= 10_000 {
                 *known = Landed { refs: Arc::clone(&refs), detached, commits: HashSet::new() };

@@ -348,21 +348,25 @@ async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
         }
     });
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let swaps = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let swapping = {
         let (stop, outside, work) = (std::sync::Arc::clone(&stop), outside.clone(), work.clone());
+        let swaps = std::sync::Arc::clone(&swaps);
         std::thread::spawn(move || {
             let (dir, aside, link) = (work.join("d"), work.join("aside"), work.join("link"));
-            let mut swaps = 0_u64;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let _there = std::fs::create_dir(&dir);
                 let _there = std::os::unix::fs::symlink(&outside, &link);
                 // Neither is ever missing for long.
                 let _none = std::fs::rename(&dir, &aside);
-                swaps += u64::from(std::fs::rename(&link, &dir).is_ok());
+                let swapped = std::fs::rename(&link, &dir).is_ok();
+                swaps.fetch_add(u64::from(swapped), std::sync::atomic::Ordering::Relaxed);
                 let _none = std::fs::remove_file(&dir);
-                let _none = std::fs::rename(&aside, &dir);
+                if std::fs::rename(&aside, &dir).is_err() {
+                    // Somebody made and filled another meanwhile.
+                    let _none = std::fs::remove_dir_all(&aside);
+                }
             }
-            swaps
         })
     };
     let (mut refused, mut whole) = (0, 0);
@@ -384,6 +388,8 @@ async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
         }
     });
     let (mut refused, mut whole) = ((0, refused), (0, whole));
+    let swapped = || swaps.load(std::sync::atomic::Ordering::Relaxed);
+    let before = swapped();
     for n in 0..60 {
         let dir = ["d/d", "d/d/sub", "d/d/new/er"][n % 3];
         match status(&unpack_into(&agent, dir, &small)) {
@@ -392,14 +398,18 @@ async fn a_directory_that_becomes_a_link_in_between_leads_nowhere() {
         }
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    let swaps = swapping.join().unwrap();
-    assert!(swaps > 0 && whole.0 > 0, "{swaps} swaps, {whole:?} whole, {refused:?} refused");
+    swapping.join().unwrap();
+    let swaps = (swapped() - before, before);
+    assert!(
+        swaps.0 > 0 && swaps.1 > 0 && whole.0 > 0,
+        "{swaps:?} swaps, {whole:?} whole, {refused:?} refused"
+    );
     let names = |dir: &std::path::Path| {
         let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         names
     };
-    assert_eq!(names(&outside), ["sub", "victim"], "{swaps} swaps, {whole:?} whole, {refused:?} refused");
+    assert_eq!(names(&outside), ["sub", "victim"], "{swaps:?} swaps, {whole:?} whole, {refused:?} refused");
     assert!(names(&outside.join("sub")).is_empty());
     assert_eq!(std::fs::read_to_string(outside.join("victim")).unwrap(), "safe");
     well(&agent, "a race").await;

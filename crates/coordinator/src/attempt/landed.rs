@@ -13,7 +13,7 @@ use crate::job::{Job, Trust};
 const PAUSES: [u64; 3] = [0, 200, 1000];
 /// For all of it, where it is said in orders and no more.
 const SAID: Duration = Duration::from_secs(10);
-/// For all of it, where it decides: the mirrors may look at their sources.
+/// For all of it, where it decides what a machine does: the mirrors may look at their sources.
 const DECIDED: Duration = Duration::from_secs(180);
 
 /// The kind of an end for a build that was not begun, since secrets are for what has landed.
@@ -49,8 +49,8 @@ pub(crate) enum NotLanded {
         reason: String,
     },
     /// It takes too long.
-    #[error("whether its commits are on branches was not said in {} s", DECIDED.as_secs())]
-    Late,
+    #[error("whether its commits are on branches was not said in {} s", .0.as_secs())]
+    Late(Duration),
 }
 
 impl From<NotLanded> for Trouble {
@@ -82,7 +82,9 @@ pub(super) async fn trust(shared: &Shared, job: &Job) -> Result<Trust, Trouble> 
     let commits: Vec<_> =
         job.sources.iter().map(|source| (source.repo.clone(), source.commit.clone())).collect();
     if !job.secrets.is_empty() {
-        return Ok(have_landed(&shared.mirror, &commits, &job.builder).await.map(|()| Trust::Landed)?);
+        return Ok(have_landed(&shared.mirror, &commits, &job.builder, DECIDED)
+            .await
+            .map(|()| Trust::Landed)?);
     }
     // Nothing hangs on it: a mirror that can't say keeps nobody waiting.
     let all = async {
@@ -96,7 +98,8 @@ pub(super) async fn trust(shared: &Shared, job: &Job) -> Result<Trust, Trouble> 
     Ok(tokio::time::timeout(SAID, all).await.unwrap_or(Trust::Unlanded))
 }
 
-/// Sees that all commits have landed, for a builder that is given secrets. The mirrors look at their sources before one is refused.
+/// Sees that all commits have landed, for a builder that is given secrets. The mirrors look at their sources before one is refused,
+/// for as long as `limit` allows.
 ///
 /// # Errors
 /// See [`NotLanded`].
@@ -104,6 +107,7 @@ pub(crate) async fn have_landed(
     mirror: &Service,
     commits: &[(String, String)],
     builder: &str,
+    limit: Duration,
 ) -> Result<(), NotLanded> {
     let all = async {
         for (repo, commit) in commits {
@@ -129,7 +133,7 @@ pub(crate) async fn have_landed(
         }
         Ok(())
     };
-    tokio::time::timeout(DECIDED, all).await.unwrap_or(Err(NotLanded::Late))
+    tokio::time::timeout(limit, all).await.unwrap_or(Err(NotLanded::Late(limit)))
 }
 
 /// Whether a branch or a tag has a commit, as far as its mirror knows.

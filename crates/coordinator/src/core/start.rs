@@ -164,7 +164,8 @@ impl Core {
                 }
             }
         }
-        for row in held {
+        // The newest first: a row that has ended and was opened again by hand is sealed as well, and one has a machine.
+        for row in held.into_iter().rev() {
             if !core.shared.orders.key.holds(&row, row.seal.as_deref()) {
                 tracing::error!(name = row.name, owner = row.owner, "nobody holds it: {UNSEALED}");
                 crate::gomote::note_end(&core.shared, row.id, UNSEALED).await;
@@ -174,7 +175,6 @@ impl Core {
                 crate::gomote::note_end(&core.shared, row.id, "its machine is gone").await;
                 continue;
             }
-            // One has a machine: a row that has ended and was opened again by hand is sealed as well.
             if !busy.insert(row.worker) {
                 tracing::error!(
                     name = row.name,
@@ -184,7 +184,7 @@ impl Core {
                 crate::gomote::note_end(&core.shared, row.id, "another has its machine").await;
                 continue;
             }
-            crate::gomote::seal_again(&core.shared, &row).await?;
+            crate::gomote::seal_again(&core.shared, &row).await;
             core.hold_again(row);
         }
         let idle: Vec<_> = (core.workers.iter())

@@ -225,14 +225,19 @@ async fn open(
 }
 
 /// Has what was held before sealed with the key of today, so that the one before may be forgotten.
-pub(crate) async fn seal_again(shared: &Shared, row: &GomoteRow) -> Result<(), StoreError> {
+pub(crate) async fn seal_again(shared: &Shared, row: &GomoteRow) {
     let seal = shared.orders.key.seal(row);
     if row.seal.as_deref() == Some(&seal) {
-        return Ok(());
+        return;
     }
-    let mut tx = shared.ledger.begin().await?;
-    gomotes::reseal(&mut tx, row.id, &seal).await?;
-    tx.commit().await
+    let write = async {
+        let mut tx = shared.ledger.begin().await?;
+        gomotes::reseal(&mut tx, row.id, &seal).await?;
+        tx.commit().await
+    };
+    if let Err(error) = write.await {
+        tracing::warn!(name = row.name, %error, "it is sealed with the key of today at the next start");
+    }
 }
 
 /// How a hold came to its end.

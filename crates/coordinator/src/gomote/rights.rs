@@ -42,7 +42,7 @@ pub(super) async fn rights(shared: &Shared, who: &str) -> Result<Rights, StoreEr
 /// The same of what the database has of them: their token, and the roles by which they are signed in.
 fn of(who: &str, token: Option<TokenRow>, roles: &[String], now: Micros) -> Rights {
     // Of before, a token may be called so, too.
-    if who == Viewer::ADMIN && token.is_none() {
+    if who == Viewer::ADMIN && token.as_ref().is_none_or(|token| token.revoked.is_some()) {
         return Rights::Of(Viewer::known(who, Role::Admin));
     }
     let orders = |role: &String| role.parse::<Role>().ok().filter(|role| role.may(Role::Developer));

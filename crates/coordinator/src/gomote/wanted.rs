@@ -227,7 +227,9 @@ pub(crate) async fn read_wanted(shared: &Shared) -> Result<(), StoreError> {
         forget(shared, build).await?;
     }
     for (build, owner) in again {
-        write(shared, build, &owner).await?;
+        if let Err(error) = write(shared, build, &owner).await {
+            tracing::warn!(%build, %error, "a wish is sealed with the key of today at the next start");
+        }
     }
     Ok(())
 }

@@ -71,6 +71,7 @@ testkit::on_both! {
         what_somebody_wrote_into_the_database_is_not_run,
         nobody_has_a_machine_because_the_database_says_so,
         what_somebody_held_before_is_not_theirs_while_another_has_it,
+        what_somebody_held_before_is_theirs_who_hold_it_now,
         a_worker_starts_nothing_for_a_stranger;
     orders:
         a_bad_order_is_answered_in_the_one_shape,

@@ -111,6 +111,33 @@ pub async fn what_somebody_held_before_is_not_theirs_while_another_has_it(world:
     assert_eq!((build.outcome, build.attempts.len()), (Some(Outcome::Ok), 1), "{build:?}");
 }
 
+/// The same while somebody else holds it, who has it still.
+pub async fn what_somebody_held_before_is_theirs_who_hold_it_now(world: World) {
+    world.configure(&CONFIG.replace("GO", &world.dir.path().join("go").display().to_string()));
+    let before = world.start().await;
+    let mut ann = client(&before, "ann", Role::Developer);
+    let (one, _) = create(&mut ann).await;
+    destroy(&mut ann, &one.gomote_id).await;
+    let mut bob = client(&before, "bob", Role::Developer);
+    let (two, _) = create(&mut bob).await;
+    before.kill().await;
+    let mut tx = world.db.begin().await.unwrap();
+    let again =
+        "UPDATE gomotes SET ended_us = NULL, expires_us = expires_us + 86400000000 WHERE owner = 'ann'";
+    assert_eq!(sqlx::query(again).execute(tx.conn()).await.unwrap().rows_affected(), 1);
+    tx.commit().await.unwrap();
+    let after = world.start().await;
+    let mut bob = client(&after, "bob", Role::Developer);
+    for _ in 0..500 {
+        if held(&mut bob).await == [two.gomote_id.as_str()] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(run(&mut bob, &two.gomote_id, "echo mine").await, ("mine\n".into(), Ok(())));
+    assert_eq!(held(&mut client(&after, "ann", Role::Developer)).await, [""; 0]);
+}
+
 /// A worker of the server's own obeys nobody else, whoever reaches its socket.
 pub async fn a_worker_starts_nothing_for_a_stranger(world: World) {
     world.configure(&simple("cat hello", ""));

@@ -13,6 +13,7 @@ use http::Request;
 use tonic::Code;
 use transport::{Role, Service, Standing, Viewer};
 
+use crate::scopes::until_held;
 use crate::world::{Running, World};
 
 pub(crate) type Client = GomoteServiceClient<Service>;
@@ -321,12 +322,7 @@ pub async fn what_is_held_outlives_the_coordinator(world: World) {
     running.kill().await;
     let running = world.start().await;
     let mut ann = client(&running, "ann", Role::Developer);
-    for _ in 0..500 {
-        if held(&mut ann).await == [one.gomote_id.as_str()] {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_held(&running, &Viewer::known("root", Role::Admin), &[&one.gomote_id]).await;
     assert_eq!(run(&mut ann, &one.gomote_id, "cat f").await, ("kept\n".into(), Ok(())));
     destroy(&mut ann, &one.gomote_id).await;
     running.until(|status| status.workers.iter().any(|one| one.state == "idle")).await;

@@ -116,7 +116,7 @@ async fn names(running: &Running, viewer: &Viewer) -> Vec<String> {
 }
 
 /// Waits until these are all that somebody sees held.
-async fn until_held(running: &Running, viewer: &Viewer, wanted: &[&str]) {
+pub(crate) async fn until_held(running: &Running, viewer: &Viewer, wanted: &[&str]) {
     for _ in 0..1500 {
         if names(running, viewer).await == wanted {
             return;

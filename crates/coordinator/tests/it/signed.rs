@@ -6,9 +6,10 @@ use buildlet_client::{Address, BuildletClient, Error, ExecRequest};
 use dashboard::api::Outcome;
 use store::Conn as _;
 use tonic::Code;
-use transport::Role;
+use transport::{Role, Viewer};
 
 use crate::held::{CONFIG, client, create, destroy, held, run};
+use crate::scopes::until_held;
 use crate::world::{World, simple};
 
 /// While no server runs, the job of an attempt is changed, and the next server would go on with it.
@@ -128,12 +129,7 @@ pub async fn what_somebody_held_before_is_theirs_who_hold_it_now(world: World) {
     tx.commit().await.unwrap();
     let after = world.start().await;
     let mut bob = client(&after, "bob", Role::Developer);
-    for _ in 0..500 {
-        if held(&mut bob).await == [two.gomote_id.as_str()] {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_held(&after, &Viewer::known("root", Role::Admin), &[&two.gomote_id]).await;
     assert_eq!(run(&mut bob, &two.gomote_id, "echo mine").await, ("mine\n".into(), Ok(())));
     assert_eq!(held(&mut client(&after, "ann", Role::Developer)).await, [""; 0]);
 }

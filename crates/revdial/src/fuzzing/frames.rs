@@ -3,7 +3,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-use super::{Wire, run};
+use super::run;
+use super::wire::Wire;
 use crate::v1::{End, HEAD, Head, Kind, Limits, Stream, dialer, listener};
 
 /// What came of a stream, and whether it was closed.
@@ -17,7 +18,7 @@ pub fn v1(data: &[u8]) {
     let at_once = [1, 3, 100, 1 << 20][usize::from(how % 4)];
     let dialled = u32::from(how / 4 % 4);
     let expected = Expected::of(frames, dialled);
-    let (came, end) = run(session(Wire::new(frames, at_once), dialled));
+    let (came, end) = run(session(Wire::new(frames, &[at_once]), dialled));
     let Some(expected) = expected else { return };
     assert_eq!(came, expected.streams);
     assert_eq!(matches!(end, End::Protocol(_)), expected.breach, "{end:?}");

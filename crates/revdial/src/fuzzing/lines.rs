@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Wire, run};
+use super::run;
+use super::wire::Wire;
 use crate::head;
 use crate::v2::line::{Lines, Message, send};
 use crate::v2::{Pickups, dialer, listener};
@@ -35,7 +36,7 @@ pub fn v2(data: &[u8]) {
 /// A head that is there ends at its empty line, and with what is behind it nothing happens.
 async fn opened(text: &[u8], at_once: usize) {
     let comes = [text, BEHIND].concat();
-    let mut wire = Wire::new(&comes, at_once);
+    let mut wire = Wire::new(&comes, &[at_once]);
     let Ok(answer) = head::open(&mut wire, "/reverse", &[("X-A", "b")]).await else { return };
     let read = &comes[..comes.len() - wire.comes.len()];
     assert!(read.ends_with(b"\r\n\r\n") || read.ends_with(b"\n\n"), "more or less than a head was read");
@@ -44,7 +45,7 @@ async fn opened(text: &[u8], at_once: usize) {
 
 /// All lines up to the first that is none.
 async fn lines(text: &[u8], at_once: usize) -> Vec<Message> {
-    let mut lines = Lines::new(Wire::new(text, at_once));
+    let mut lines = Lines::new(Wire::new(text, &[at_once]));
     let mut all = Vec::new();
     while let Ok(message) = lines.next().await {
         all.push(message);
@@ -57,7 +58,7 @@ async fn asked_for(text: &[u8], at_once: usize, lines: &[Message]) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&asked);
     let (_listener, control) = listener(
-        Wire::new(text, at_once),
+        Wire::new(text, &[at_once]),
         Arc::new(move |path| {
             noted.lock().unwrap_or_else(PoisonError::into_inner).push(path);
             Box::pin(async { Err::<(), _>(std::io::Error::other("no way \u{1}\n\"")) })
@@ -80,7 +81,7 @@ async fn asked_for(text: &[u8], at_once: usize, lines: &[Message]) {
 /// A dialer ends with the connection, and whoever waits is told.
 async fn answered(text: &[u8], at_once: usize) {
     let pickups: Pickups<()> = Pickups::default();
-    let (dialer, control) = dialer(Wire::new(text, at_once), "/revdial", "id".into(), &pickups);
+    let (dialer, control) = dialer(Wire::new(text, &[at_once]), "/revdial", "id".into(), &pickups);
     let (_why, dialled) = tokio::join!(control.run(), dialer.dial());
     assert!(dialled.is_err() && !pickups.knows("id"));
 }

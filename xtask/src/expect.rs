@@ -1,14 +1,14 @@
 //! `cargo xtask expect`: what `up --once FIXTURE --json` said, against what was written before the first run.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{self, End, Line};
-use crate::{fixture, metadata};
+use crate::{fixture, metadata, server_binary};
 
 /// A first run may take this long.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -22,6 +22,9 @@ pub struct Args {
     /// The server's data directory, if not the usual one
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Run the program that the tests run, which is built already where they ran, in place of the release
+    #[arg(long)]
+    tested: bool,
     /// The fixture; without it the one made last
     dir: Option<PathBuf>,
 }
@@ -29,7 +32,7 @@ pub struct Args {
 impl Args {
     /// For a fixture and a data directory that a caller made.
     pub fn of(dir: PathBuf, data: PathBuf) -> Self {
-        Self { json: None, data: Some(data), dir: Some(dir) }
+        Self { json: None, data: Some(data), tested: false, dir: Some(dir) }
     }
 }
 
@@ -99,8 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let expected: Expected = read(&wanted)?;
     let actual: Actual = match &args.json {
         Some(file) => read(file)?,
-        None => serde_json::from_str(&up(&dir, args.data.as_deref())?)
-            .context("what `up --once --json` printed")?,
+        None => serde_json::from_str(&up(&dir, args)?).context("what `up --once --json` printed")?,
     };
     let verdict = compare(&expected.cells, &actual.cells);
     for line in &verdict.other {
@@ -117,10 +119,16 @@ fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
 }
 
 /// Runs `bellwether up --once DIR --json`; it exits otherwise than 0, because not all cells are meant to be ok.
-fn up(dir: &Path, data: Option<&Path>) -> Result<String> {
-    let mut command = process::cargo();
-    command.args(["run", "--quiet", "--release", "--", "up", "--once", "--json"]).arg(dir);
-    if let Some(data) = data {
+fn up(dir: &Path, args: &Args) -> Result<String> {
+    let mut command = if args.tested {
+        Command::new(server_binary::tested()?)
+    } else {
+        let mut command = process::cargo();
+        command.args(["run", "--quiet", "--release", "--"]);
+        command
+    };
+    command.args(["up", "--once", "--json"]).arg(dir);
+    if let Some(data) = &args.data {
         command.arg("--data").arg(data);
     }
     command.current_dir(metadata::root());

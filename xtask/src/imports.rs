@@ -57,6 +57,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
+    ("maintner", &[]),
     ("webui", &[]),
     ("testkit", &[]),
     ("xtask", &["testkit"]),

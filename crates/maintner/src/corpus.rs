@@ -1,0 +1,113 @@
+//! The state of a project, made of its log.
+
+use crate::gerrit::Gerrit;
+use crate::github::Github;
+use crate::log::{Log, LogError};
+use crate::mutation::{Mutation, MutationError};
+use crate::rules::Rules;
+use crate::text::Source;
+
+/// How a log is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replay {
+    /// GitHub's part and git's on a thread each: neither needs the other's order.
+    #[default]
+    Parallel,
+    /// All of it on this thread.
+    OneThread,
+}
+
+/// Everything that a log says, at one instant. A copy is cheap and stays as it is.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// The log, which the texts are in.
+    pub log: Log,
+    /// Issues.
+    pub github: Github,
+    /// Commits and changes.
+    pub gerrit: Gerrit,
+    /// How many records the log has.
+    pub records: u64,
+}
+
+impl Corpus {
+    /// Replays a whole log.
+    ///
+    /// # Errors
+    /// The first record that is broken or no mutation, with its file and offset. Nothing is passed over: a corpus that is
+    /// silently smaller would be believed.
+    pub fn load(log: Log, rules: Rules, replay: Replay) -> Result<Self, LogError> {
+        let (mut github, mut gerrit) = (Github::new(rules), Gerrit::new(rules));
+        let records = match replay {
+            Replay::OneThread => {
+                let mut records = 0;
+                each(&log, |source, mutation| {
+                    records += 1;
+                    apply_github(&mut github, source, mutation)?;
+                    apply_gerrit(&mut gerrit, &log, source, mutation)
+                })?;
+                gerrit.finish(&log);
+                records
+            }
+            Replay::Parallel => std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    let done =
+                        each(&log, |source, mutation| apply_gerrit(&mut gerrit, &log, source, mutation));
+                    done.map(|()| gerrit.finish(&log))
+                });
+                let mut records = 0;
+                let one = each(&log, |source, mutation| {
+                    records += 1;
+                    apply_github(&mut github, source, mutation)
+                });
+                // A panic there is one here.
+                let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                // Both read all records, so what is broken fails both; what is no mutation may fail one, and is told.
+                one.and(other).map(|()| records)
+            })?,
+        };
+        for (owner, repo) in gerrit.mentioned() {
+            github.make_repo(owner, repo);
+        }
+        Ok(Self { log, github, gerrit, records })
+    }
+}
+
+fn each<'a>(
+    log: &'a Log,
+    mut apply: impl FnMut(Source<'a>, &Mutation<'a>) -> Result<(), MutationError>,
+) -> Result<(), LogError> {
+    for file in log.files() {
+        file.records(|source| apply(source, &Mutation::of(source.bytes)?))?;
+    }
+    Ok(())
+}
+
+fn apply_github(
+    github: &mut Github,
+    source: Source<'_>,
+    mutation: &Mutation<'_>,
+) -> Result<(), MutationError> {
+    if let Some(message) = mutation.github_issue {
+        github.apply_issue(source, message)?;
+    }
+    if let Some(message) = mutation.github {
+        github.apply(message)?;
+    }
+    Ok(())
+}
+
+fn apply_gerrit(
+    gerrit: &mut Gerrit,
+    log: &Log,
+    source: Source<'_>,
+    mutation: &Mutation<'_>,
+) -> Result<(), MutationError> {
+    if let Some(message) = mutation.git {
+        gerrit.apply_git(source, message)?;
+    }
+    if let Some(message) = mutation.gerrit {
+        gerrit.apply(log, source, message)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! What belongs to one issue, linked within the column of all of its kind: no list of its own for each of 70,000 issues.
+
+use crate::column::{Column, NONE};
+
+use super::Number;
+
+/// An element that knows the next one of its chain.
+pub(super) trait Chained: Copy {
+    fn next(&self) -> Number;
+    fn set_next(&mut self, next: Number);
+}
+
+macro_rules! chained {
+    ($($element:ty),*) => {$(
+        impl Chained for $element {
+            fn next(&self) -> Number {
+                self.next
+            }
+
+            fn set_next(&mut self, next: Number) {
+                self.next = next;
+            }
+        }
+    )*};
+}
+pub(super) use chained;
+
+/// A chain's ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    first: Number,
+    last: Number,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { first: NONE, last: NONE }
+    }
+}
+
+impl Chain {
+    /// Appends an element that is in the column and in no chain.
+    pub(super) fn append<T: Chained>(&mut self, column: &mut Column<T>, number: Number) {
+        if self.first == NONE {
+            self.first = number;
+        } else {
+            column.get_mut(self.last).set_next(number);
+        }
+        self.last = number;
+    }
+
+    /// Takes out the first element of which `wanted` is true, and says which.
+    pub(super) fn take<T: Chained>(
+        &mut self,
+        column: &mut Column<T>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Option<Number> {
+        let (mut before, mut at) = (NONE, self.first);
+        while at != NONE {
+            let element = column.get(at);
+            let next = element.next();
+            if wanted(element) {
+                if before == NONE {
+                    self.first = next;
+                } else {
+                    column.get_mut(before).set_next(next);
+                }
+                if self.last == at {
+                    self.last = before;
+                }
+                return Some(at);
+            }
+            (before, at) = (at, next);
+        }
+        None
+    }
+
+    /// Its elements, in the order in which they were appended.
+    pub(super) fn walk<T: Chained>(self, column: &Column<T>) -> impl Iterator<Item = &T> {
+        let mut at = self.first;
+        std::iter::from_fn(move || {
+            if at == NONE {
+                return None;
+            }
+            let element = column.get(at);
+            at = element.next();
+            Some(element)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Bead {
+        value: u32,
+        next: Number,
+    }
+    chained!(Bead);
+
+    #[test]
+    fn elements_are_appended_and_taken_at_both_ends_and_within() {
+        let (mut column, mut chain) = (Column::default(), Chain::default());
+        for value in 0..4 {
+            let number = column.push(Bead { value, next: NONE });
+            chain.append(&mut column, number);
+        }
+        let values = |chain: Chain, column: &Column<Bead>| {
+            chain.walk(column).map(|bead| bead.value).collect::<Vec<_>>()
+        };
+        assert_eq!(values(chain, &column), [0, 1, 2, 3]);
+        assert_eq!(chain.take(&mut column, |bead| bead.value == 2), Some(2));
+        assert_eq!(chain.take(&mut column, |bead| bead.value == 0), Some(0));
+        assert_eq!(chain.take(&mut column, |bead| bead.value == 3), Some(3));
+        assert_eq!(chain.take(&mut column, |bead| bead.value == 3), None);
+        assert_eq!(values(chain, &column), [1]);
+        assert_eq!(chain.take(&mut column, |_| true), Some(1));
+        assert_eq!(chain, Chain::default());
+    }
+}

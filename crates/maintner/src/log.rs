@@ -1,0 +1,306 @@
+//! The files of a log, in order, as one run of bytes that is read where it lies.
+//!
+//! Two layouts of a folder are known: day files `maintner-YYYY-MM-DD.mutlog`, and segments as godata keeps them,
+//! `NNNN.SHA224.mutlog` and a last one `NNNN.growing.mutlog`. Source: spec/maintner.md §2.2, §2.5.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::mapped::Mapped;
+use crate::mutation::MutationError;
+use crate::reclog::{Broken, Records};
+use crate::text::{Source, Text};
+
+/// A record may have this many bytes. The writers' segments have a quarter of it, and one record each at the most.
+pub const LONGEST_RECORD: usize = Text::LONGEST;
+
+/// Why a log can't be read. All before the place that is named was good.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The folder or a file can't be read.
+    #[error("{}: {why}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// The system's word.
+        why: io::Error,
+    },
+    /// There is no file of a log in the folder.
+    #[error("{}: no log is here: no file maintner-YYYY-MM-DD.mutlog, none 0000.….mutlog", path.display())]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Segments follow one another without a gap, from 0.
+    #[error("{}: segment {missing:04} is missing, and there are later ones", path.display())]
+    Gap {
+        /// The folder.
+        path: PathBuf,
+        /// The first that is not there.
+        missing: u64,
+    },
+    /// More bytes than this program has positions for.
+    #[error("{}: the log is longer than 256 GiB", path.display())]
+    Long {
+        /// The file that begins beyond it.
+        path: PathBuf,
+    },
+    /// A record is cut, moved or without a header.
+    #[error("{}: {why}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        why: Broken,
+    },
+    /// A record is longer than [`LONGEST_RECORD`].
+    #[error("{}: record at offset {offset} ({offset:#x}) has {length} bytes; the limit is {LONGEST_RECORD}", path.display())]
+    Large {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// Its length.
+        length: usize,
+    },
+    /// A record's bytes are no mutation.
+    #[error("{}: record at offset {offset} ({offset:#x}) is no mutation: {why}", path.display())]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// What is wrong.
+        why: MutationError,
+    },
+}
+
+/// One file of the log.
+#[derive(Debug)]
+pub struct LogFile {
+    path: PathBuf,
+    base: u64,
+    bytes: Mapped,
+}
+
+impl LogFile {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Visits its records in order: where each begins in the file, and its bytes with their position in the log.
+    ///
+    /// # Errors
+    /// The first record that is broken or too long, and what the visitor says is no mutation.
+    pub fn records<'a>(
+        &'a self,
+        mut visit: impl FnMut(Source<'a>) -> Result<(), MutationError>,
+    ) -> Result<(), LogError> {
+        for record in Records::new(&self.bytes, 0) {
+            let record = record.map_err(|why| LogError::Broken { path: self.path.clone(), why })?;
+            let (offset, length) = (record.offset, record.payload.len());
+            if length > LONGEST_RECORD {
+                return Err(LogError::Large { path: self.path.clone(), offset, length });
+            }
+            visit(Source { bytes: record.payload, position: self.base + record.start })
+                .map_err(|why| LogError::Undecodable { path: self.path.clone(), offset, why })?;
+        }
+        Ok(())
+    }
+}
+
+/// A whole log. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    files: Arc<Vec<LogFile>>,
+    length: u64,
+}
+
+impl Log {
+    /// Opens the log in a folder, as long as it is now.
+    ///
+    /// # Errors
+    /// What can't be read, no log, a gap in the segments, a log of over 256 GiB. What is in the files is looked at later.
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        let mut log = Self::default();
+        let mut files = Vec::new();
+        for path in listed(folder)? {
+            let bytes = Mapped::open(&path).map_err(|why| LogError::Io { path: path.clone(), why })?;
+            let base = log.length;
+            log.length += bytes.len() as u64;
+            if log.length >= Text::FARTHEST {
+                return Err(LogError::Long { path });
+            }
+            files.push(LogFile { path, base, bytes });
+        }
+        log.files = Arc::new(files);
+        Ok(log)
+    }
+
+    /// Its files, in order.
+    #[must_use]
+    pub fn files(&self) -> &[LogFile] {
+        &self.files
+    }
+
+    /// Its length in bytes, headers included.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// The bytes of a text; none of [`Text::NONE`].
+    ///
+    /// # Panics
+    /// Where the text is of another log.
+    #[inline]
+    #[must_use]
+    pub fn text(&self, text: Text) -> &[u8] {
+        if text.is_empty() || text == Text::NONE {
+            return &[];
+        }
+        let file = &self.files[self.files.partition_point(|file| file.base <= text.position()) - 1];
+        let start = usize::try_from(text.position() - file.base).expect("a mapped file is within memory");
+        &file.bytes[start..start + text.len()]
+    }
+
+    /// The bytes of a text with their position.
+    #[must_use]
+    pub fn source(&self, text: Text) -> Source<'_> {
+        Source { bytes: self.text(text), position: text.position() }
+    }
+}
+
+/// The files of the log in a folder, in the order of the log.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
+    let failed = |why| LogError::Io { path: folder.to_path_buf(), why };
+    let (mut days, mut frozen, mut growing) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // What is a link to a file is a file here, as for the original.
+        if !entry.path().is_file() {
+            continue;
+        }
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".mutlog")) else { continue };
+        if name.starts_with("maintner-") {
+            days.push(entry.path());
+        } else if let Some((number, rest)) = segment(name) {
+            if rest == "growing" { &mut growing } else { &mut frozen }.push((number, entry.path()));
+        }
+    }
+    if !days.is_empty() {
+        days.sort();
+        return Ok(days);
+    }
+    // Of two with a number the last by name counts, and one that is whole before one that grows.
+    frozen.sort();
+    let mut all: std::collections::BTreeMap<u64, PathBuf> = growing.into_iter().collect();
+    all.extend(frozen);
+    if all.is_empty() {
+        return Err(LogError::Nothing { path: folder.to_path_buf() });
+    }
+    if let Some(missing) = (0..).zip(all.keys()).find_map(|(want, have)| (want != *have).then_some(want)) {
+        return Err(LogError::Gap { path: folder.to_path_buf(), missing });
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The number of a segment's name without its ending, and what follows it: a digest or `growing`.
+fn segment(name: &str) -> Option<(u64, &str)> {
+    let (number, rest) = name.split_once('.')?;
+    let digest = rest.len() == 56 && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if number.len() < 4 || !(digest || rest == "growing") || !number.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    Some((number.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::write(dir.path().join(name), "REC@0+0=").unwrap();
+        }
+        dir
+    }
+
+    fn names(dir: &tempfile::TempDir) -> Vec<String> {
+        let log = Log::open(dir.path()).unwrap();
+        log.files()
+            .iter()
+            .map(|file| file.path().file_name().unwrap().to_string_lossy().chars().take(24).collect())
+            .collect()
+    }
+
+    #[test]
+    fn the_files_are_in_the_order_of_the_log() {
+        let days = folder(&[
+            "maintner-2017-07-02.mutlog",
+            "maintner-2016-12-31.mutlog",
+            "other.mutlog",
+            "maintner-x.txt",
+        ]);
+        assert_eq!(names(&days), ["maintner-2016-12-31.mutl", "maintner-2017-07-02.mutl"]);
+        let (a, b) = (format!("0000.{}.mutlog", "a".repeat(56)), format!("0001.{}.mutlog", "b".repeat(56)));
+        let segments = folder(&[&b, &a, "0001.growing.mutlog", "0002.growing.mutlog"]);
+        assert_eq!(names(&segments), [&a[..24], &b[..24], "0002.growing.mutlog"]);
+    }
+
+    #[test]
+    fn what_is_no_log_is_told() {
+        let said = |names: &[&str]| Log::open(folder(names).path()).unwrap_err().to_string();
+        assert!(said(&["x.mutlog"]).contains("no log is here"));
+        assert!(said(&["0000.growing.mutlog", "0002.growing.mutlog"]).contains("segment 0001 is missing"));
+        assert!(matches!(Log::open(Path::new("/nowhere/at/all")), Err(LogError::Io { .. })));
+    }
+
+    #[test]
+    fn a_text_is_found_in_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("maintner-1.mutlog"), "REC@0+3=abc").unwrap();
+        std::fs::write(dir.path().join("maintner-2.mutlog"), "REC@0+3=defREC@b+2=gh").unwrap();
+        let log = Log::open(dir.path()).unwrap();
+        let mut texts = Vec::new();
+        for file in log.files() {
+            file.records(|source| {
+                texts.push(source.text(&source.bytes[1..]));
+                Ok(())
+            })
+            .unwrap();
+        }
+        let read: Vec<&[u8]> = texts.iter().map(|text| log.text(*text)).collect();
+        assert_eq!(read, [&b"bc"[..], b"ef", b"h"]);
+        assert_eq!((log.text(Text::EMPTY), log.text(Text::NONE), log.len()), (&b""[..], &b""[..], 32));
+    }
+
+    #[test]
+    fn a_broken_record_is_named_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("maintner-1.mutlog"), "REC@0+0=REC@8+9=a").unwrap();
+        let log = Log::open(dir.path()).unwrap();
+        let mut good = 0;
+        let why = log.files()[0].records(|_| {
+            good += 1;
+            Ok(())
+        });
+        let why = why.unwrap_err().to_string();
+        assert_eq!(good, 1);
+        assert!(why.ends_with("maintner-1.mutlog: record at offset 8 (0x8): it has 9 bytes and the file ends after 1 of them"), "{why}");
+    }
+}

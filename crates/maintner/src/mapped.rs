@@ -1,0 +1,39 @@
+//! Files in memory without being read.
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+/// The bytes that a file had when it was opened.
+#[derive(Debug)]
+pub struct Mapped(Option<memmap2::Mmap>);
+
+impl Mapped {
+    /// Maps a file of a log.
+    ///
+    /// # Errors
+    /// What can't be opened or mapped.
+    #[allow(unsafe_code, reason = "there is no safe way to map a file")]
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // An empty file can't be mapped.
+        if file.metadata()?.len() == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: The bytes of a mapping may not change while there are references to them. A log is only ever appended to:
+        // no writer of ours or of the original's rewrites a byte in place or cuts a file short (what is mended or grown by
+        // copying is renamed over the old one, whose mapping stays as it was), and the mapping ends where the file ended when
+        // it was made. Who cuts the file from outside ends this process by SIGBUS.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Self(Some(map)))
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}

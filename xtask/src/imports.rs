@@ -58,6 +58,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
     ("maintner", &[]),
+    // The messages of the mutation log.
+    ("maintpb", &[]),
     ("webui", &[]),
     ("testkit", &[]),
     ("xtask", &["testkit"]),

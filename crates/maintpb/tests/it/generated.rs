@@ -1,0 +1,24 @@
+//! What was made from the definition is what would be made of it now.
+
+use std::path::Path;
+
+#[test]
+fn the_generated_code_is_of_this_definition() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let definition = protox::compile(["maintner.proto"], [here.join("proto")]).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .out_dir(out.path())
+        .compile_fds(definition)
+        .unwrap();
+    let made = std::fs::read_to_string(out.path().join("maintpb.rs")).unwrap();
+    let made = format!("// Long because a program made it of the protocol's definition.\n{made}");
+    let file = here.join("src/generated.rs");
+    if std::env::var_os("BELLWETHER_BLESS").is_some() {
+        std::fs::write(&file, made).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written == made, "BELLWETHER_BLESS=1 writes it anew; read the difference");
+}

@@ -23,6 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "gitmirror",
             "gomote",
             "import",
+            "maintner",
             "store",
             "transport",
             "webui",
@@ -66,7 +67,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.
-const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client")];
+const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client"), ("maintner", "maintpb")];
 
 fn workspace() -> Vec<Package> {
     metadata::read().unwrap().packages.into_iter().filter(|package| package.source.is_none()).collect()

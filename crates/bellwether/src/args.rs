@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 mod api;
 mod gomote;
 mod import;
+mod log;
 mod machines;
 mod state;
 mod tree;
@@ -14,6 +15,7 @@ mod tree;
 pub use api::Events;
 pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
 pub use import::Import;
+pub use log::{DigestLog, Log, MutationLog, Replayed, StatsLog, VerifyLog};
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};
@@ -58,7 +60,7 @@ pub enum Command {
     Config(Config),
     /// Lists builds
     Builds(Builds),
-    /// Prints a build's log
+    /// Prints a build's log; or looks at a mutation log
     Log(Log),
     /// Builds any commit, or the uncommitted tree of this directory, and shows its log
     Build(Build),
@@ -287,36 +289,6 @@ pub struct Builds {
     /// At most so many
     #[arg(long, default_value_t = 30)]
     pub limit: u32,
-}
-
-/// Arguments of `log`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  bellwether log BUILD --follow               as it is written
-  bellwether log BUILD --lines 100..120       a part of it; 100.. goes to the end
-  bellwether log BUILD --attempt 1            the first attempt's, where there were several
-  bellwether log BUILD --search panicked      exits 1 if nothing is found")]
-pub struct Log {
-    #[command(flatten)]
-    pub server: Server,
-    /// The build
-    pub build: String,
-    /// Goes on until the build is done, through what is tried again
-    #[arg(short, long, conflicts_with_all = ["search", "lines"])]
-    pub follow: bool,
-    /// Of this attempt: its number, counted from 1, or its id [default: the last that has a log]
-    #[arg(long, value_name = "N|ID")]
-    pub attempt: Option<String>,
-    /// Only lines FROM..TO, counted from 1; FROM.. goes to the end
-    #[arg(long, value_name = "FROM..TO")]
-    pub lines: Option<String>,
-    /// Only lines that contain this
-    #[arg(long, conflicts_with = "lines")]
-    pub search: Option<String>,
-    /// Takes --search as a regular expression
-    #[arg(long, requires = "search")]
-    pub regex: bool,
 }
 
 /// Arguments of `build`.

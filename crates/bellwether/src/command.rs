@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod log;
 mod machines;
+mod mutations;
 mod news;
 mod once;
 mod repro;

@@ -42,6 +42,12 @@ impl<T: Copy> Column<T> {
         self.length
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// The number that the next one will have.
     ///
     /// # Panics

@@ -29,7 +29,7 @@ impl Dump {
 
     /// How many lines it has.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn lines(&self) -> usize {
         self.0.iter().count()
     }
 

@@ -38,4 +38,5 @@ mod references;
 pub mod rules;
 pub mod text;
 pub mod time;
+pub mod verify;
 pub mod wire;

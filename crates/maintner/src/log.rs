@@ -99,6 +99,13 @@ impl LogFile {
         &self.bytes
     }
 
+    /// The SHA-224 that a sealed segment's name says its bytes have.
+    #[must_use]
+    pub fn digest(&self) -> Option<&str> {
+        let name = self.path.file_name()?.to_str()?.strip_suffix(".mutlog")?;
+        segment(name).map(|(_, rest)| rest).filter(|rest| *rest != "growing")
+    }
+
     /// Visits its records in order: where each begins in the file, and its bytes with their position in the log.
     ///
     /// # Errors
@@ -158,6 +165,12 @@ impl Log {
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.length
+    }
+
+    /// Whether it has no byte.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     /// The bytes of a text; none of [`Text::NONE`].

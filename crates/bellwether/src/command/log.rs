@@ -20,9 +20,12 @@ const WHOLE: usize = 64 << 20;
 const MOST_LINES: u64 = 1 << 40;
 
 pub async fn run(args: &Log) -> Result<ExitCode> {
+    if let Some(mutations) = args.mutations.clone() {
+        return tokio::task::spawn_blocking(move || super::mutations::run(&mutations)).await?;
+    }
     let remote = Remote::new(&args.server)?;
     if args.follow && args.attempt.is_none() && !args.server.json {
-        match follow::why(&remote, &args.build).await {
+        match follow::why(&remote, args.id()).await {
             // It has begun something new, or will: what is over is not shown.
             Ok(now) if now.state == "queued" => return followed(&remote, args, now.attempts).await,
             Ok(now) if now.attempts > 0 => return followed(&remote, args, now.attempts - 1).await,
@@ -31,7 +34,7 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
         }
     }
     let attempt = match &args.attempt {
-        Some(attempt) => Some(attempt_of(&remote, &args.build, attempt).await?),
+        Some(attempt) => Some(attempt_of(&remote, args.id(), attempt).await?),
         None => None,
     };
     if let Some(text) = &args.search {
@@ -52,7 +55,7 @@ pub async fn run(args: &Log) -> Result<ExitCode> {
     if args.server.json {
         let bytes =
             axum::body::to_bytes(body, WHOLE).await.context("the log is too long for JSON: use --lines")?;
-        print_json(&serde_json::json!({"build": args.build, "text": String::from_utf8_lossy(&bytes)}))?;
+        print_json(&serde_json::json!({"build": args.id(), "text": String::from_utf8_lossy(&bytes)}))?;
         return Ok(ExitCode::SUCCESS);
     }
     copy(body).await?;
@@ -64,7 +67,7 @@ async fn search(remote: &Remote, args: &Log, attempt: Option<&str>, text: &str) 
     let (q, regex, limit) = (text.to_owned(), Some(args.regex), Some(1000));
     match attempt {
         Some(id) => remote.api.search_attempt_log(id, &SearchAttemptLogQuery { q, regex, limit }).await,
-        None => remote.api.search_build_log(&args.build, &SearchBuildLogQuery { q, regex, limit }).await,
+        None => remote.api.search_build_log(args.id(), &SearchBuildLogQuery { q, regex, limit }).await,
     }
 }
 
@@ -79,13 +82,13 @@ async fn read(remote: &Remote, args: &Log, attempt: Option<&str>) -> Result<Answ
         }
         None => {
             let query = GetBuildLogQuery { from, to, line, lines, follow };
-            remote.api.get_build_log(&args.build, &query).await
+            remote.api.get_build_log(args.id(), &query).await
         }
     })
 }
 
 async fn followed(remote: &Remote, args: &Log, before: u32) -> Result<ExitCode> {
-    follow::attempts(remote, &args.build, before, Logs::Shown).await?;
+    follow::attempts(remote, args.id(), before, Logs::Shown).await?;
     Ok(ExitCode::SUCCESS)
 }
 

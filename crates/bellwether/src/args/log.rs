@@ -1,0 +1,107 @@
+//! Arguments of `log`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Server;
+
+/// Arguments of `log`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "\
+Examples:
+  bellwether log BUILD --follow               as it is written
+  bellwether log BUILD --lines 100..120       a part of it; 100.. goes to the end
+  bellwether log BUILD --attempt 1            the first attempt's, where there were several
+  bellwether log BUILD --search panicked      exits 1 if nothing is found
+  bellwether log verify DIR                   whether the mutation log in a folder is whole",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Log {
+    #[command(flatten)]
+    pub server: Server,
+    /// The build
+    #[arg(required = true)]
+    pub build: Option<String>,
+    /// Goes on until the build is done, through what is tried again
+    #[arg(short, long, conflicts_with_all = ["search", "lines"])]
+    pub follow: bool,
+    /// Of this attempt: its number, counted from 1, or its id [default: the last that has a log]
+    #[arg(long, value_name = "N|ID")]
+    pub attempt: Option<String>,
+    /// Only lines FROM..TO, counted from 1; FROM.. goes to the end
+    #[arg(long, value_name = "FROM..TO")]
+    pub lines: Option<String>,
+    /// Only lines that contain this
+    #[arg(long, conflicts_with = "lines")]
+    pub search: Option<String>,
+    /// Takes --search as a regular expression
+    #[arg(long, requires = "search")]
+    pub regex: bool,
+    /// A log of what changed in issues, changes and commits
+    #[command(subcommand)]
+    pub mutations: Option<MutationLog>,
+}
+
+impl Log {
+    /// The build, which is required where there is no subcommand.
+    pub fn id(&self) -> &str {
+        self.build.as_deref().unwrap_or_default()
+    }
+}
+
+/// Subcommands of `log`, for the log of which a corpus is made.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MutationLog {
+    /// Replays a mutation log, and counts what is in it
+    Stats(StatsLog),
+    /// Replays a mutation log, and prints a digest of what it says: two that are equal say the same
+    Digest(DigestLog),
+    /// Reads every byte of a mutation log, and names the first record that is not as it should be
+    Verify(VerifyLog),
+}
+
+/// A log that is replayed.
+#[derive(Debug, Clone, Args)]
+pub struct Replayed {
+    /// The folder: day files (maintner-YYYY-MM-DD.mutlog), or segments as godata keeps them
+    pub dir: PathBuf,
+    /// On one thread, not on one for issues and one for commits
+    #[arg(long)]
+    pub one_thread: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log stats`.
+#[derive(Debug, Clone, Args)]
+pub struct StatsLog {
+    #[command(flatten)]
+    pub log: Replayed,
+}
+
+/// Arguments of `log digest`.
+#[derive(Debug, Clone, Args)]
+pub struct DigestLog {
+    #[command(flatten)]
+    pub log: Replayed,
+    /// By the rules of the original, mistakes included: for comparing with it
+    #[arg(long)]
+    pub original: bool,
+    /// Prints what is digested, a line for each thing, and the digest on standard error
+    #[arg(long, conflicts_with = "json")]
+    pub dump: bool,
+}
+
+/// Arguments of `log verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyLog {
+    /// The folder, as of `log stats`
+    pub dir: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,187 @@
+//! `log stats`, `log digest`, `log verify`: looks at a mutation log, on this machine and without a server.
+
+use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use maintner::corpus::{Corpus, Replay};
+use maintner::dump::Dump;
+use maintner::log::Log;
+use maintner::rules::Rules;
+use maintner::verify::verify;
+use serde::Serialize;
+
+use super::client::print_json;
+use crate::args::{DigestLog, MutationLog, Replayed, StatsLog, VerifyLog};
+
+pub fn run(args: &MutationLog) -> Result<ExitCode> {
+    match args {
+        MutationLog::Stats(args) => stats(args)?,
+        MutationLog::Digest(args) => digest(args)?,
+        MutationLog::Verify(args) => verified(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `log stats` prints.
+#[derive(Serialize)]
+struct Stats {
+    records: u64,
+    bytes: u64,
+    repos: usize,
+    issues: usize,
+    comments: usize,
+    events: usize,
+    reviews: usize,
+    users: usize,
+    projects: usize,
+    cls: usize,
+    commits: usize,
+    refs: usize,
+    /// Elements that could not be taken, such as refs to commits that never came.
+    passed_over: u64,
+    seconds: f64,
+    /// Memory that is this process's own; the log's, which is mapped, is beside it. Neither is known everywhere.
+    anonymous_bytes: Option<u64>,
+    mapped_bytes: Option<u64>,
+}
+
+fn stats(args: &StatsLog) -> Result<()> {
+    let began = Instant::now();
+    let corpus = load(&args.log, Rules::Ours)?;
+    let seconds = began.elapsed().as_secs_f64();
+    let (github, gerrit) = (&corpus.github, &corpus.gerrit);
+    let patch_sets: usize = gerrit.changes().iter().map(|change| gerrit.patch_sets(change).count()).sum();
+    let metas = gerrit.changes().iter().filter(|change| change.meta != maintner::column::NONE).count();
+    let plain = gerrit.refs().iter().filter(|found| found.commit != maintner::column::NONE).count();
+    let stats = Stats {
+        records: corpus.records,
+        bytes: corpus.log.len(),
+        repos: github.repos().len(),
+        issues: github.issues().len(),
+        comments: github.comments().len(),
+        events: github.events().len(),
+        reviews: github.reviews().len(),
+        users: github.users().len(),
+        projects: gerrit.projects().len(),
+        cls: gerrit.changes().len(),
+        commits: gerrit.commits().len(),
+        refs: patch_sets + metas + plain,
+        passed_over: github.rejected() + gerrit.rejected(),
+        seconds,
+        anonymous_bytes: resident("RssAnon:"),
+        mapped_bytes: resident("RssFile:"),
+    };
+    if args.log.json {
+        return print_json(&stats);
+    }
+    let value = serde_json::to_value(&stats)?;
+    table(value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value.to_string())));
+    Ok(())
+}
+
+fn table<'a>(rows: impl Iterator<Item = (&'a str, String)>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (name, value) in rows {
+        table.add_row([name.replace('_', " "), value]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{}", table.trim_fmt());
+}
+
+/// What Linux says this process has in memory, of one kind.
+fn resident(kind: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(kind))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn load(args: &Replayed, rules: Rules) -> Result<Corpus> {
+    let log = opened(&args.dir)?;
+    let replay = if args.one_thread { Replay::OneThread } else { Replay::Parallel };
+    let told = Told::new(&format!("replaying {} MB", log.len() / 1_000_000));
+    let corpus = Corpus::load(log, rules, replay)
+        .context("the log can't be replayed; `bellwether log verify` says more")?;
+    drop(told);
+    Ok(corpus)
+}
+
+fn opened(dir: &Path) -> Result<Log> {
+    Ok(Log::open(dir)?)
+}
+
+fn digest(args: &DigestLog) -> Result<()> {
+    let rules = if args.original { Rules::Original } else { Rules::Ours };
+    let corpus = load(&args.log, rules)?;
+    let told = Told::new("digesting what it says");
+    let dump = Dump::of(&corpus);
+    let digest = dump.digest();
+    drop(told);
+    if args.dump {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        match dump.write(&mut out).and_then(|()| out.flush()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            other => other.context("writing the dump")?,
+        }
+        eprintln!("{digest}");
+    } else if args.log.json {
+        print_json(&serde_json::json!({"digest": digest, "lines": dump.lines(), "records": corpus.records}))?;
+    } else {
+        println!("{digest}");
+    }
+    Ok(())
+}
+
+fn verified(args: &VerifyLog) -> Result<()> {
+    let log = opened(&args.dir)?;
+    let told = Told::new(&format!("reading {} MB", log.len() / 1_000_000));
+    let found = verify(&log)?;
+    drop(told);
+    if args.json {
+        return print_json(&serde_json::json!({
+            "files": found.files, "sealed": found.sealed, "records": found.records, "bytes": found.bytes,
+        }));
+    }
+    println!("{} records in {} files, {} bytes: whole", found.records, found.files, found.bytes);
+    if found.sealed < found.files {
+        let open = found.files - found.sealed;
+        println!(
+            "{open} of the files have no digest to compare with: a changed letter in them would not be seen"
+        );
+    }
+    Ok(())
+}
+
+/// Says on a terminal what is being done, while it is.
+struct Told(ProgressBar);
+
+impl Told {
+    fn new(what: &str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner();
+        // The template is this program's own, and right.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

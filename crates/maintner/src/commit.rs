@@ -23,12 +23,32 @@ pub enum CommitError {
     Person,
 }
 
+/// The value of each byte as a hexadecimal digit, 255 of what is none: two are read for each of millions of hashes.
+const DIGITS: [u8; 256] = {
+    let mut digits = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
 /// The hash of 40 hexadecimal digits.
 #[must_use]
 pub fn hash(digits: &[u8]) -> Option<Hash> {
+    if digits.len() != 40 {
+        return None;
+    }
     let mut hash = [0; 20];
-    hex::decode_to_slice(digits, &mut hash).ok()?;
-    Some(hash)
+    let mut wrong = 0;
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (DIGITS[pair[0] as usize], DIGITS[pair[1] as usize]);
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    (wrong < 16).then_some(hash)
 }
 
 /// Who, and when.
@@ -108,13 +128,25 @@ pub enum Link<'a> {
     Mercurial(&'a [u8]),
 }
 
+/// Where the header of a commit object ends: at its first empty line.
+fn header(raw: &[u8]) -> Option<usize> {
+    // The end of each line is looked at, which is quicker than to set up a search for two bytes.
+    memchr::memchr_iter(b'\n', raw).find(|end| raw.get(end + 1) == Some(&b'\n')).filter(|end| *end > 0)
+}
+
+/// The message of a commit object, without a look at the rest of it; nothing of what is none.
+#[must_use]
+pub fn message(raw: &[u8]) -> &[u8] {
+    header(raw).map_or(&[], |end| &raw[end + 2..])
+}
+
 impl<'a> CommitText<'a> {
     /// Reads a commit object, and gives out its parents in order as they are come to.
     ///
     /// # Errors
     /// What is no commit object; the parents before the bad line were given out, as by the original.
     pub fn read(raw: &'a [u8], mut link: impl FnMut(Link<'a>)) -> Result<Self, CommitError> {
-        let end = memchr::memmem::find(raw, b"\n\n").filter(|end| *end > 0).ok_or(CommitError::Header)?;
+        let end = header(raw).ok_or(CommitError::Header)?;
         let mut commit = Self { message: &raw[end + 2..], ..Self::default() };
         for line in raw[..end].split(|byte| *byte == b'\n') {
             if let Some(digits) = line.strip_prefix(b"parent ") {
@@ -190,6 +222,19 @@ mod tests {
             ("parent 12\n\n", CommitError::Hash),
         ] {
             assert_eq!(CommitText::read(raw.as_bytes(), |_| ()), Err(why), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_of_40_digits_and_nothing_else() {
+        assert_eq!(
+            hash(b"0123456789abcdefABCDEF000000000000000fff").map(hex::encode).as_deref(),
+            Some("0123456789abcdefabcdef000000000000000fff")
+        );
+        for digits in
+            ["", "12", &"g".repeat(40), &"1".repeat(39), &"1".repeat(41), &format!("{}:", "1".repeat(39))]
+        {
+            assert_eq!(hash(digits.as_bytes()), None, "{digits}");
         }
     }
 

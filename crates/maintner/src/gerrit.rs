@@ -265,7 +265,12 @@ impl Gerrit {
     /// The message of a commit: all of it after the empty line.
     #[must_use]
     pub fn message<'a>(&self, log: &'a Log, commit: Number) -> &'a [u8] {
-        self.object(log, self.commits.get(commit)).unwrap_or_default().message
+        let commit = self.commits.get(commit);
+        if commit.is_place() {
+            return &[];
+        }
+        // It was read when it was taken, so it is read again.
+        GitCommit::of(log.text(commit.message)).map_or(&[], |given| crate::commit::message(given.raw))
     }
 
     /// Whether a project has a commit.

@@ -7,6 +7,10 @@ use crate::rules::Rules;
 /// Without the white space at both ends.
 #[must_use]
 pub fn trim(text: &[u8]) -> &[u8] {
+    // As it is in nearly all cases: no white space is at either end, of whatever kind.
+    if let (Some(b'!'..=b'~'), Some(b'!'..=b'~')) = (text.first(), text.last()) {
+        return text;
+    }
     // Go's notion of white space is Unicode's. Of what is not UTF-8 no more is cut than the ASCII part of it.
     match std::str::from_utf8(text) {
         Ok(text) => text.trim().as_bytes(),

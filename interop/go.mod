@@ -6,6 +6,7 @@ go 1.26.0
 require (
 	golang.org/x/build v0.0.0-20260918145456-c0ee0fbd16a3
 	google.golang.org/grpc v1.83.2
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
@@ -40,5 +41,4 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/api v0.290.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260727163830-6c54dddc4772 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 )

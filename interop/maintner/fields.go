@@ -14,15 +14,17 @@ import (
 // dumper has the lines so far, and who and which commits are in them.
 type dumper struct {
 	corpus  *maintner.Corpus
+	names   *named
 	lines   []string
 	users   map[int64]bool
 	teams   map[int64]bool
 	commits map[maintner.GitHash]bool
 }
 
-func newDumper(corpus *maintner.Corpus) *dumper {
+func newDumper(corpus *maintner.Corpus, names *named) *dumper {
 	return &dumper{
 		corpus:  corpus,
+		names:   names,
 		users:   map[int64]bool{},
 		teams:   map[int64]bool{},
 		commits: map[maintner.GitHash]bool{},

@@ -4,34 +4,86 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
+	"math"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/build/maintner"
 )
 
 func (d *dumper) gerrit() error {
+	for hash := range d.names.all {
+		d.commit(d.corpus.GitCommit(hash))
+	}
 	gerrit := d.corpus.Gerrit()
 	if gerrit == nil {
 		return nil
 	}
 	return gerrit.ForeachProjectUnsorted(func(project *maintner.GerritProject) error {
 		name := str(project.ServerSlashProject())
-		d.line("P", name, "?", "?")
+		d.project(name, project)
+		patchSets := patchSets(d.names.refs[project.ServerSlashProject()])
 		project.ForeachNonChangeRef(func(ref string, at maintner.GitHash) error {
 			d.line("F", name, str(ref), hash(at))
-			d.commit(d.corpus.GitCommit(at.String()))
 			return nil
 		})
 		return project.ForeachCLUnsorted(func(cl *maintner.GerritCL) error {
-			d.change(name, cl)
+			d.change(name, cl, patchSets[cl.Number])
 			return nil
 		})
 	})
 }
 
+// project writes which commits are a project's own, of those that the log names.
+func (d *dumper) project(name string, project *maintner.GerritProject) {
+	var own []string
+	needed := map[string]bool{}
+	for hash := range d.names.projects[project.ServerSlashProject()] {
+		commit, err := project.GitCommit(hash)
+		if err != nil {
+			continue
+		}
+		own = append(own, hash)
+		for _, parent := range commit.Parents {
+			if _, err := project.GitCommit(parent.Hash.String()); err != nil {
+				needed[parent.Hash.String()] = true
+			}
+		}
+	}
+	slices.Sort(own)
+	set := "0"
+	if len(own) > 0 {
+		all := strings.Join(own, "\n") + "\n"
+		set = fmt.Sprintf("%d:%x", len(own), sha256.Sum224([]byte(all)))
+	}
+	d.line("P", name, set, list(slices.Sorted(maps.Keys(needed))))
+}
+
+var changeRef = regexp.MustCompile(`^refs/changes/[0-9a-f]{2}/([0-9]+)/([0-9]+)`)
+
+// patchSets are the numbers of each change's patch sets that refs name.
+func patchSets(refs map[string]bool) map[int32][]int32 {
+	of := map[int32][]int32{}
+	for ref := range refs {
+		m := changeRef.FindStringSubmatch(ref)
+		if m == nil {
+			continue
+		}
+		number, err := strconv.ParseInt(m[1], 10, 32)
+		version, err2 := strconv.ParseInt(m[2], 10, 32)
+		if err == nil && err2 == nil && version > 0 && !slices.Contains(of[int32(number)], int32(version)) {
+			of[int32(number)] = append(of[int32(number)], int32(version))
+		}
+	}
+	return of
+}
+
 // change writes all of one change; where the original panics, that is what it says of it.
-func (d *dumper) change(project string, cl *maintner.GerritCL) {
+func (d *dumper) change(project string, cl *maintner.GerritCL, versions []int32) {
 	number := integer(cl.Number)
 	defer func() {
 		if r := recover(); r != nil {
@@ -40,11 +92,12 @@ func (d *dumper) change(project string, cl *maintner.GerritCL) {
 		}
 	}()
 	d.line("S", project, number, "0", hash(cl.Meta.Commit.Hash))
-	d.commit(cl.Commit)
-	for version := int32(1); version <= cl.Version; version++ {
-		if commit := cl.CommitAtVersion(version); commit != nil {
+	// The version of a change is the one that was told last; others may be above it.
+	every := *cl
+	every.Version = math.MaxInt32
+	for _, version := range versions {
+		if commit := every.CommitAtVersion(version); commit != nil {
 			d.line("S", project, number, integer(version), hash(commit.Hash))
-			d.commit(commit)
 		}
 	}
 	var references []string
@@ -59,7 +112,6 @@ func (d *dumper) change(project string, cl *maintner.GerritCL) {
 			text(m.Message))
 	}
 	for i, m := range cl.Metas {
-		d.commit(m.Commit)
 		added, removed, _ := m.HashtagEdits()
 		d.line("Q", project, number, integer(i), hash(m.Commit.Hash), str(m.ActionTag()), str(string(m.Hashtags())),
 			str(string(added)), str(string(removed)), votes(m))

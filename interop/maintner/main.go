@@ -44,11 +44,10 @@ func load(dir string) (*maintner.Corpus, error) {
 
 // hidden says what the public names do not show, letter by letter.
 const hidden = `not shown: I comments-synced, events-synced, reviews-synced, event-max (?)
-not shown: P commit set, needed hashes (?)
 not shown: H (none)
-not shown: U and T of whom nothing that is shown names
-not shown: K that no ref, patch set, note or parent of a shown commit leads to
-not shown: S and G of changes without a patch set or without notes; S of versions above the one that G has
+not shown: U and T of whom no issue that is there names any more
+not shown: G of changes without a patch set or without notes, and their S
+not asked: P needed hashes are the parents of its commits that are not its own
 `
 
 func dump(dir string) error {
@@ -57,7 +56,11 @@ func dump(dir string) error {
 	if err != nil {
 		return err
 	}
-	d := newDumper(corpus)
+	names, err := readNames(dir)
+	if err != nil {
+		return err
+	}
+	d := newDumper(corpus, names)
 	if err := d.github(); err != nil {
 		return err
 	}

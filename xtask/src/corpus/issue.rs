@@ -29,7 +29,10 @@ pub struct Issue {
     comments: Vec<i64>,
     author: usize,
     times: u32,
+    /// It will be deleted some day.
     gone: bool,
+    /// Nothing is known of it but its number.
+    unread: bool,
 }
 
 impl Issue {
@@ -69,11 +72,14 @@ impl Issue {
             author: world.people.anybody(&mut world.random),
             times: world.random.several(410) + famous,
             gone: false,
+            unread: false,
         };
         if world.random.one_in(700) {
             // Moved away before anybody read it. Some are found again.
             let gone = GithubIssueMutation { not_exist: true, ..issue.names(world) };
             world.log.issue(world.now, gone)?;
+            issue.unread = true;
+            issue.times = issue.times.max(1);
             return Ok(world.random.one_in(3).then_some(issue));
         }
         let mutation = issue.opened(world);
@@ -135,7 +141,11 @@ impl Issue {
             }
             return world.log.issue(world.now, gone);
         }
-        let mut change = GithubIssueMutation { updated: stamp(world.now), ..self.names(world) };
+        let mut change = if std::mem::take(&mut self.unread) {
+            self.opened(world)
+        } else {
+            GithubIssueMutation { updated: stamp(world.now), ..self.names(world) }
+        };
         let mut events = self.names(world);
         let count = world.random.several(300);
         for n in 0..count {

@@ -6,6 +6,7 @@
 mod api;
 mod bench;
 mod book;
+mod corpus;
 mod deploy;
 mod expect;
 mod fixture;
@@ -46,6 +47,8 @@ enum Command {
     Fixture(fixture::Args),
     /// Compare what `up --once FIXTURE --json` says with what was written before the first run
     Expect(expect::Args),
+    /// Make up a mutation log the size of the Go project's, the same bytes for the same seed
+    Corpus(corpus::Args),
     /// Run Buildbot and Bellwether side by side and write docs/benchmarks.md
     Bench(bench::Args),
     /// Send the original dashboard's own sequence of requests to a server, or to one on each database
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Setup(args) => setup::run(&args),
         Command::Test(args) => tests::run(&args),
         Command::Fixture(args) => fixture::run(&args),
+        Command::Corpus(args) => corpus::run(&args),
         Command::Expect(args) => expect::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Interop(args) => interop::run(&args),

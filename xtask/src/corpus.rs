@@ -33,6 +33,8 @@ use world::World;
 /// What a log of scale 1 has of each.
 const ISSUES: f64 = 70_000.0;
 const CHANGES: f64 = 100_000.0;
+/// The usual seed.
+const SEED: u64 = 2014;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -42,7 +44,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
     /// Another number is another log of the same kind
-    #[arg(long, default_value_t = 2014)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
 }
 
@@ -53,6 +55,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     counts.print();
     eprintln!("made in {:.1} s", begun.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A log of that scale in a folder that exists, with the usual seed.
+pub(crate) fn make(dir: &std::path::Path, scale: f64) -> Result<()> {
+    write(&Args { dir: dir.to_path_buf(), scale, seed: SEED }).map(drop)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a scale is checked, and small")]

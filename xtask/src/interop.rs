@@ -4,6 +4,7 @@
 //! network namespace of its own, where 443 is free and nothing else can be reached.
 
 mod builds;
+mod corpus;
 mod held;
 mod shell;
 
@@ -65,6 +66,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    // Needs no network, and no other program beside it.
+    let compared = corpus::compare(&program);
+    match &compared {
+        Ok(what) => println!("{:<52} {what}", "a mutation log, replayed by maintner and by us"),
+        Err(error) => println!("{:<52} DIFFERS: {error:#}", "a mutation log, replayed by maintner and by us"),
+    }
     let mut command = Command::new("unshare");
     command.arg("--net");
     if !rustix::process::geteuid().is_root() {
@@ -76,7 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Line::Out(text) | Line::Err(text) => println!("{text}"),
     })?;
     match end {
-        End::Exited(status) if status.success() => Ok(ExitCode::SUCCESS),
+        End::Exited(status) if status.success() && compared.is_ok() => Ok(ExitCode::SUCCESS),
         End::Exited(_) => Ok(ExitCode::FAILURE),
         End::TimedOut => bail!("it took more than {} s", LIMIT.as_secs()),
     }

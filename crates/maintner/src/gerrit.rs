@@ -302,7 +302,7 @@ impl Gerrit {
     pub fn project(&self, name: &[u8]) -> Option<Number> {
         let name = self.names.known(name)?;
         self.projects_by_name
-            .find(u64::from(name.number()) << 40, |number| self.projects.get(number).name == name)
+            .find(hash_numbers(0, name.number()), |number| self.projects.get(number).name == name)
     }
 
     /// The change of that number.

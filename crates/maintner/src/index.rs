@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use crate::column::NONE;
 
-/// Shards; a change after a copy costs one of them.
-const SHARDS: usize = 256;
+/// Keys that a shard has on average before all are split in two: so few large pieces of memory are asked for, and a change
+/// after a copy costs one of them.
+const FULL: usize = 5800;
 /// Slots of a shard when the first key arrives.
-const SMALLEST: usize = 8;
+const SMALLEST: usize = 64;
 
 /// A table of numbers by the hash of what they number.
 #[derive(Debug, Clone)]
 pub struct Index {
+    /// A power of two of them; the high bits of the hash say which.
     shards: Arc<Vec<Arc<Shard>>>,
+    used: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -24,16 +27,18 @@ struct Shard {
     used: usize,
 }
 
-/// The low half of the hash, and the number; [`NONE`] where the slot is free.
+/// Half of the hash, and the number; [`NONE`] where the slot is free.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     hash: u32,
     number: u32,
 }
 
+const FREE: Slot = Slot { hash: 0, number: NONE };
+
 impl Default for Index {
     fn default() -> Self {
-        Self { shards: Arc::new(vec![Arc::default(); SHARDS]) }
+        Self { shards: Arc::new(vec![Arc::default()]), used: 0 }
     }
 }
 
@@ -42,26 +47,53 @@ const fn low(hash: u64) -> u32 {
     hash as u32
 }
 
-const fn shard(hash: u64) -> usize {
-    (hash >> 56) as usize
+/// Which of `shards` a hash belongs to.
+#[inline]
+const fn shard(hash: u32, shards: usize) -> usize {
+    // Of one shard all bits would be shifted out, which a number of 32 bits can't do.
+    ((hash as u64) >> (32 - shards.trailing_zeros())) as usize
 }
 
 impl Index {
     /// The number under that hash of which `same` is true.
     #[inline]
     pub fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
-        self.shards[shard(hash)].find(low(hash), same)
+        let hash = low(hash);
+        self.shards[shard(hash, self.shards.len())].find(hash, same)
     }
 
     /// Adds a number under a hash. That its key is not there is the caller's to know.
     #[inline]
     pub fn insert(&mut self, hash: u64, number: u32) {
+        let hash = low(hash);
+        if self.used >= self.shards.len() * FULL {
+            self.split();
+        }
+        self.used += 1;
         let shards = Arc::make_mut(&mut self.shards);
-        Arc::make_mut(&mut shards[shard(hash)]).insert(low(hash), number);
+        let at = shard(hash, shards.len());
+        Arc::make_mut(&mut shards[at]).insert(Slot { hash, number });
+    }
+
+    fn split(&mut self) {
+        let shards = self.shards.len() * 2;
+        let halves = self.shards.iter().flat_map(|whole| {
+            // Each half begins as large as the whole needs to be now: none grows soon after.
+            let mut halves = [Shard::of(whole.slots.len()), Shard::of(whole.slots.len())];
+            for slot in whole.slots.iter().filter(|slot| slot.number != NONE) {
+                halves[shard(slot.hash, shards) % 2].insert(*slot);
+            }
+            halves.map(Arc::new)
+        });
+        self.shards = Arc::new(halves.collect());
     }
 }
 
 impl Shard {
+    fn of(size: usize) -> Self {
+        Self { slots: vec![FREE; size], used: 0 }
+    }
+
     #[inline]
     fn find(&self, hash: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
@@ -79,12 +111,12 @@ impl Shard {
         }
     }
 
-    fn insert(&mut self, hash: u32, number: u32) {
+    fn insert(&mut self, slot: Slot) {
         // At most three quarters are used.
         if (self.used + 1) * 4 > self.slots.len() * 3 {
             self.grow();
         }
-        self.place(Slot { hash, number });
+        self.place(slot);
         self.used += 1;
     }
 
@@ -98,9 +130,8 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        let free = Slot { hash: 0, number: NONE };
-        let size = (self.slots.len() * 2).max(SMALLEST);
-        let before = std::mem::replace(&mut self.slots, vec![free; size]);
+        let larger = Self::of((self.slots.len() * 2).max(SMALLEST));
+        let before = std::mem::replace(&mut self.slots, larger.slots);
         for slot in before.into_iter().filter(|slot| slot.number != NONE) {
             self.place(slot);
         }
@@ -146,6 +177,20 @@ mod tests {
         }
         assert_eq!(index.find(42, |_| false), None);
         assert_eq!(index.find(43, |_| true), None);
+    }
+
+    #[test]
+    fn many_keys_are_found_after_many_splits() {
+        let mut index = Index::default();
+        let count = 40 * u32::try_from(FULL).unwrap();
+        for number in 0..count {
+            index.insert(hash_pair(1, u64::from(number)), number);
+        }
+        assert_eq!(index.shards.len(), 64, "forty times what one has, in a power of two");
+        assert!((0..count).all(
+            |number| index.find(hash_pair(1, u64::from(number)), |found| found == number) == Some(number)
+        ));
+        assert_eq!(index.find(hash_pair(2, 0), |_| false), None);
     }
 
     proptest! {

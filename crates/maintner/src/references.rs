@@ -60,10 +60,13 @@ fn repo(message: &[u8], after: usize, at: usize) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use regex::bytes::Regex;
+    use std::sync::LazyLock;
 
     fn by_expression(message: &[u8]) -> Vec<Found<'_>> {
-        let expression = regex::bytes::Regex::new(r"(?-u)(?:\b([\w\-]+)/([\w\-]+))?\#(\d+)\b").unwrap();
-        let found = expression.captures_iter(message).filter_map(|captures| {
+        static EXPRESSION: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(?-u)(?:\b([\w\-]+)/([\w\-]+))?\#(\d+)\b").unwrap());
+        let found = EXPRESSION.captures_iter(message).filter_map(|captures| {
             let text = |group: usize| captures.get(group).map(|text| text.as_bytes());
             let number = std::str::from_utf8(text(3)?).unwrap().parse().ok()?;
             Some(Found { repo: text(1).zip(text(2)), number })

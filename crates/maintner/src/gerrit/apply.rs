@@ -146,7 +146,7 @@ impl Gerrit {
 
     fn take_mercurial(&mut self, text: &[u8], commit: Hash) {
         let hash = self.names.add(text);
-        let key = u64::from(hash.number()) << 40;
+        let key = hash_numbers(0, hash.number());
         match self.mercurial_by_hash.find(key, |number| self.mercurial.get(number).hash == hash) {
             Some(number) => self.mercurial.get_mut(number).commit = commit,
             None => {
@@ -162,7 +162,7 @@ impl Gerrit {
         }
         let name = self.names.add(name);
         let number = self.projects.push(Project { name, label_changes: 0 });
-        self.projects_by_name.insert(u64::from(name.number()) << 40, number);
+        self.projects_by_name.insert(hash_numbers(0, name.number()), number);
         number
     }
 
@@ -254,11 +254,10 @@ impl Gerrit {
         let start = self.references.next();
         for found in references::find(message) {
             let (owner, repo) = match found.repo {
-                Some((owner, repo)) => (owner.to_ascii_lowercase(), repo.to_ascii_lowercase()),
-                None if go => (b"golang".to_vec(), b"go".to_vec()),
+                Some((owner, repo)) => (self.small(owner), self.small(repo)),
+                None if go => (self.names.add(b"golang"), self.names.add(b"go")),
                 None => continue,
             };
-            let (owner, repo) = (self.names.add(&owner), self.names.add(&repo));
             self.mention(owner, repo);
             let reference = Reference { owner, repo, number: found.number };
             if !(start..self.references.next()).any(|at| *self.references.get(at) == reference) {
@@ -268,6 +267,14 @@ impl Gerrit {
         let end = self.references.next();
         let change = self.changes.get_mut(number);
         (change.references, change.reference_count) = (start, end - start);
+    }
+
+    /// The name of a text in small letters, as most are written.
+    fn small(&mut self, text: &[u8]) -> Name {
+        if text.iter().any(u8::is_ascii_uppercase) {
+            return self.names.add(&text.to_ascii_lowercase());
+        }
+        self.names.add(text)
     }
 
     fn mention(&mut self, owner: Name, repo: Name) {

@@ -13,6 +13,7 @@ mod import;
 mod input;
 mod load;
 mod metrics;
+mod mutations;
 mod sources;
 #[cfg(feature = "full")]
 mod telemetry;

@@ -1,0 +1,102 @@
+//! `log stats`, `log digest` and `log verify` on logs that were made by nobody of ours.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The example segment of spec/maintner.md §2.1, whose digests were made by the original.
+const SEGMENT: &str = "\
+    5245434030 2b33653d0a3c0a06676f6c616e671202676f18032 20d0864 1209676f70686572626f742a0608e0cd9fb405\
+    3a09736f6d6520626f64794a0a736f6d65207469746c65 524543403437 2b31323d0a100a06676f6c616e671202676f1807\
+    680152454340 36332b36353d22630a19676f2e676f6f676c65736f757263652e636f6d2f6275696c641a460a1a\
+    726566732f6368616e6765732f33302f34383333302f6d65746112286639666366306666396562353866633865646439383966386262623335303066663733663962\
+    3131";
+const SHA224: &str = "06fcfb5c3b5f84e2c9b61282d25a243378a75a990abc0c7f7b5185aa";
+const DIGEST: &str = "11b2913572aa62e832b3a4daa05b62ff4777e1519ba7639950ea1a18";
+
+fn segment() -> Vec<u8> {
+    hex::decode(SEGMENT.replace(' ', "")).unwrap()
+}
+
+/// Exit code, standard output and error of `bellwether log …`.
+fn log(arguments: &[&str], dir: &Path) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    let output = command.arg("log").args(arguments).arg(dir).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn folder(name: &str, bytes: &[u8]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(name), bytes).unwrap();
+    dir
+}
+
+#[test]
+fn a_log_is_counted_digested_and_found_whole() {
+    let dir = folder(&format!("0000.{SHA224}.mutlog"), &segment());
+    let (code, out, _) = log(&["stats", "--json"], dir.path());
+    let stats: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, Some(0));
+    for (name, want) in [
+        ("records", 3),
+        ("bytes", 210),
+        ("issues", 2),
+        ("users", 1),
+        ("projects", 1),
+        ("cls", 0),
+        ("passed_over", 1),
+    ] {
+        assert_eq!(stats[name], want, "{name} of {stats}");
+    }
+    for more in [&[][..], &["--original"], &["--one-thread"]] {
+        let (code, out, err) = log(&[&["digest"], more].concat(), dir.path());
+        assert_eq!((code, out.trim_end()), (Some(0), DIGEST), "{more:?}: {err}");
+    }
+    let (code, out, err) = log(&["digest", "--dump"], dir.path());
+    assert_eq!((code, out.lines().count(), err.trim_end()), (Some(0), 5, DIGEST));
+    assert!(out.contains("\nU\t100\tgopherbot\n"), "{out}");
+    let (code, out, _) = log(&["verify"], dir.path());
+    assert_eq!((code, out.as_str()), (Some(0), "3 records in 1 files, 210 bytes: whole\n"));
+}
+
+#[test]
+fn what_is_not_whole_is_named() {
+    let mut changed = segment();
+    changed[50] ^= 1;
+    let cut = &segment()[..200];
+    let sealed = format!("0000.{SHA224}.mutlog");
+    for (name, bytes, arguments, said) in [
+        (sealed.as_str(), &changed[..], &["verify"][..], "its name says 06fcfb5c"),
+        (
+            "maintner-2017-07-01.mutlog",
+            cut,
+            &["verify"],
+            "maintner-2017-07-01.mutlog: record at offset 99 (0x63)",
+        ),
+        (
+            "maintner-2017-07-01.mutlog",
+            cut,
+            &["stats"],
+            "it has 101 bytes and the file ends after 91 of them",
+        ),
+        ("0001.growing.mutlog", cut, &["digest"], "segment 0000 is missing"),
+        ("notes.txt", cut, &["stats"], "no log is here"),
+    ] {
+        let dir = folder(name, bytes);
+        let (code, out, err) = log(arguments, dir.path());
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(said), "{said} is not in: {err}");
+    }
+    let day = folder("maintner-2017-07-01.mutlog", &segment());
+    assert!(log(&["verify"], day.path()).1.contains("1 of the files have no digest"));
+}
+
+#[test]
+fn without_a_build_or_a_word_it_says_what_it_wants() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bellwether")).arg("log").output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err.contains("<BUILD>"), "{err}");
+}

@@ -1,0 +1,16 @@
+//! Hints that something happened somewhere: webhooks and mail in, a long poll out.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod event;
+mod hub;
+mod kept;
+mod seen;
+
+pub use config::{Config, SmtpConfig, SmtpLimits, WebhookTls};
+pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
+pub use hub::{Hint, Hub, PublishError, Published};
+/// Marks a request, among its extensions, as one that came over TLS into this process. The layer of the port sets it.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;

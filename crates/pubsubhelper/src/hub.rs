@@ -9,6 +9,7 @@ use store::{Db, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::Room;
 use crate::kept::{self, Kept};
 use crate::seen::Seen;
 use crate::{Config, Event, GerritEvent, GithubEvent};
@@ -17,6 +18,8 @@ use crate::{Config, Event, GerritEvent, GithubEvent};
 const QUEUE: usize = 1024;
 /// So many are stored at once, at most.
 const BATCH: usize = 256;
+/// So many webhooks of the largest size fit into memory at once.
+const WHOLE: usize = 4;
 /// How long somebody who publishes waits for the database.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -72,6 +75,8 @@ pub(crate) struct Inner {
     seen: Mutex<Seen>,
     /// Changes with each publication.
     news: watch::Sender<()>,
+    /// Memory for bodies of webhooks.
+    pub(crate) room: Room,
     orders: mpsc::Sender<Order>,
     taken: tokio::sync::Mutex<mpsc::Receiver<Order>>,
 }
@@ -96,12 +101,14 @@ impl Hub {
         }
         let kept = Kept::new(events, config.most_events as usize);
         let (orders, taken) = mpsc::channel(QUEUE);
+        let room = Room::new(config.webhook_bytes.saturating_mul(WHOLE));
         let inner = Inner {
             db,
             config,
             kept: Mutex::new(kept),
             seen: Mutex::new(seen),
             news: watch::Sender::new(()),
+            room,
             orders,
             taken: tokio::sync::Mutex::new(taken),
         };
@@ -179,6 +186,24 @@ impl Hub {
     #[must_use]
     pub fn recent(&self, since: Timestamp) -> Vec<Arc<Event>> {
         self.kept().since(since)
+    }
+
+    /// The newest events, at most so many, the newest first.
+    #[must_use]
+    pub fn newest(&self, most: usize) -> Vec<Arc<Event>> {
+        self.kept().newest(most)
+    }
+
+    /// How many wait for an event.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inner.news.receiver_count()
+    }
+
+    /// Whether events are stored; without that nothing can be published.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.inner.taken.try_lock().is_err() && !self.inner.orders.is_closed()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -82,6 +82,11 @@ impl Kept {
         self.events.range(at..).rev().map(|(_, event)| Arc::clone(event)).collect()
     }
 
+    /// The newest events, at most so many, the newest first.
+    pub(crate) fn newest(&self, most: usize) -> Vec<Arc<Event>> {
+        self.events.iter().rev().take(most).map(|(_, event)| Arc::clone(event)).collect()
+    }
+
     /// No event to come has this time or an earlier one; all that there are have.
     pub(crate) fn last(&self) -> Timestamp {
         self.last

@@ -4,12 +4,15 @@
 
 mod config;
 mod event;
+mod http;
 mod hub;
 mod kept;
 mod seen;
+mod webhook;
 
 pub use config::{Config, SmtpConfig, SmtpLimits, WebhookTls};
 pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
+pub use http::{router, routes, routes_within};
 pub use hub::{Hint, Hub, PublishError, Published};
 /// Marks a request, among its extensions, as one that came over TLS into this process. The layer of the port sets it.
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod dkim;
+pub mod dns;
 mod event;
 mod http;
 mod hub;
 mod kept;
+mod mail;
 mod seen;
 mod webhook;
 

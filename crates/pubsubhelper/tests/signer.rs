@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
 const KEY: &[u8] = include_bytes!("throw-away-test-key.der");
 /// What stands before an RSA key of 2048 bits to make it a public key of X.509.

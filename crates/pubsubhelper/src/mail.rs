@@ -86,11 +86,6 @@ fn field_end(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of a mail's header with the empty line after it.
-pub(crate) fn header_end(mail: &[u8]) -> Option<usize> {
-    mail.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
-}
-
 /// What Gerrit says of a change; none if a text is longer than an event may carry.
 pub(crate) fn gerrit(fields: &[Field<'_>]) -> Option<GerritEvent> {
     let text = |name: &str| {
@@ -160,6 +155,5 @@ mod tests {
         let folded = fields(b"a: b\r\n\tc\r\n \r\nd:\r\n\r\n", 2).unwrap();
         assert_eq!(folded[0].whole, b"a: b\r\n\tc\r\n ");
         assert_eq!(folded[1], Field { name: b"d", whole: b"d:" });
-        assert_eq!(header_end(b"a:\r\n\r\nb"), Some(6));
     }
 }

@@ -3,11 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod client;
 mod http;
+mod mail;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
+#[path = "../signer.rs"]
+mod signer;
 mod stored;
+#[cfg(feature = "tls")]
+mod tls;
 mod world;
 
 testkit::on_both! {

@@ -54,6 +54,15 @@ impl World {
         World::open(url, dir, config).await
     }
 
+    /// A hub that nobody runs yet.
+    pub(crate) async fn stopped(config: Config) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite("bellwether.db".into());
+        let db = Db::open(&url, dir.path()).await.unwrap();
+        let hub = Hub::open(config, db.clone()).await.unwrap();
+        World { hub, db, url, dir, shutdown: CancellationToken::new(), runs: tokio::spawn(async {}) }
+    }
+
     async fn open(url: DatabaseUrl, dir: tempfile::TempDir, config: Config) -> World {
         let db = Db::open(&url, dir.path()).await.unwrap();
         let hub = Hub::open(config, db.clone()).await.unwrap();

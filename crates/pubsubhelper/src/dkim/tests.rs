@@ -2,7 +2,7 @@ use super::*;
 use crate::dns::DnsError;
 use crate::mail;
 
-#[path = "../../tests/signer.rs"]
+#[path = "../../tests/it/signer.rs"]
 mod signer;
 
 /// Knows one name.

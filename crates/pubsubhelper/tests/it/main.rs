@@ -9,7 +9,6 @@ mod mail;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
-#[path = "../signer.rs"]
 mod signer;
 mod stored;
 #[cfg(feature = "tls")]

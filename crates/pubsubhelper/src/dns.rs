@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
 /// How long one server is waited for.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often each server is asked: a datagram may be lost.
+const ROUNDS: usize = 2;
 /// The most servers that are asked.
 const MOST_SERVERS: usize = 3;
 /// The largest answer that is read over UDP, bytes: what is asked for.
@@ -40,6 +42,14 @@ pub enum DnsError {
     /// The name is none, or an answer can't be read.
     #[error("{0}")]
     Malformed(&'static str),
+}
+
+impl DnsError {
+    /// Whether the same question may be answered a little later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, DnsError::Io(_) | DnsError::Refused(_) | DnsError::Slow)
+    }
 }
 
 /// Looks up texts.
@@ -109,7 +119,8 @@ impl Resolver {
 impl Txt for Resolver {
     async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
         let mut last = DnsError::Slow;
-        for server in self.servers.iter().take(MOST_SERVERS) {
+        let servers = self.servers.iter().take(MOST_SERVERS);
+        for server in std::iter::repeat_n(servers, ROUNDS).flatten() {
             match tokio::time::timeout(PATIENCE, self.ask(*server, name)).await {
                 Ok(Ok(texts)) => return Ok(texts),
                 Ok(Err(none @ DnsError::None)) => return Err(none),

@@ -20,7 +20,7 @@
 //! | a webhook comes over TLS into this process | or from a proxy that is trusted ([`WebhookTls`]) |
 //! | a webhook is at most 5 MiB | 25 MiB ([`Config::webhook_bytes`]), and all at once four times that |
 //! | a delivery that comes again is a new event | it is none, for an hour ([`Config::replay_window`]) |
-//! | 200 whatever happens | 503 where the event can't be stored or too much comes at once, and 451 to mail: it is our fault, and may come again |
+//! | 200 whatever happens | 503 where the event can't be stored or too much comes at once, and 451 to mail, also where no name server answers: it may come again |
 //! | any domain that ends with `google.com` signs | those of a list, exactly ([`SmtpConfig::signing_domains`]) |
 //! | a signature's end is ignored | it is refused, unless [`SmtpConfig::refuse_expired`] is off |
 //! | a line of more than 4096 bytes breaks the connection | of more than 64 KiB, with a reply |

@@ -22,33 +22,43 @@ fn answer(question: &[u8], flags: [u8; 2], texts: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// Serves one question over UDP with these answers, and one over TCP with `whole`.
+/// Serves questions over UDP with these answers, and over TCP with `whole`.
 async fn ask(
     datagrams: fn(&[u8]) -> Vec<Vec<u8>>,
     whole: fn(&[u8]) -> Vec<u8>,
 ) -> Result<Vec<Vec<u8>>, DnsError> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let at = socket.local_addr().unwrap();
-    let listener = TcpListener::bind(at).await.unwrap();
-    let serves = async {
-        let mut question = vec![0; 512];
-        let (length, from) = socket.recv_from(&mut question).await.unwrap();
-        for one in datagrams(&question[..length]) {
-            socket.send_to(&one, from).await.unwrap();
+    // One port of both kinds; somebody else may have the other one.
+    let (socket, listener) = loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(listener) = TcpListener::bind(socket.local_addr().unwrap()).await {
+            break (socket, listener);
         }
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let length = stream.read_u16().await.unwrap();
-        question.truncate(length.into());
-        stream.read_exact(&mut question).await.unwrap();
-        let whole = whole(&question);
-        stream.write_u16(whole.len() as u16).await.unwrap();
-        stream.write_all(&whole).await.unwrap();
-        std::future::pending::<()>().await;
+    };
+    let at = socket.local_addr().unwrap();
+    let over_udp = async {
+        loop {
+            let mut question = vec![0; 512];
+            let (length, from) = socket.recv_from(&mut question).await.unwrap();
+            for one in datagrams(&question[..length]) {
+                socket.send_to(&one, from).await.unwrap();
+            }
+        }
+    };
+    let over_tcp = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = vec![0; stream.read_u16().await.unwrap().into()];
+            stream.read_exact(&mut question).await.unwrap();
+            let whole = whole(&question);
+            stream.write_u16(whole.len() as u16).await.unwrap();
+            stream.write_all(&whole).await.unwrap();
+        }
     };
     let resolver = Resolver::new(vec![at]);
     tokio::select! {
         texts = resolver.txt(NAME) => texts,
-        () = serves => unreachable!("it goes on for ever"),
+        () = over_udp => unreachable!("it goes on for ever"),
+        () = over_tcp => unreachable!("it goes on for ever"),
     }
 }
 

@@ -71,6 +71,11 @@ pub(super) async fn webhook(State(hub): State<Hub>, request: Request) -> Respons
             let delivery = delivery.map(|id| format!("github {id}"));
             publish(&hub, event, delivery).await
         }
+        // GitHub sends whatever it was set up to send.
+        Err(why @ webhook::Ignored::Other) => {
+            tracing::debug!(%why, delivery, "a webhook is ignored");
+            StatusCode::OK.into_response()
+        }
         Err(why) => {
             tracing::warn!(%why, delivery, "a webhook is ignored");
             StatusCode::OK.into_response()

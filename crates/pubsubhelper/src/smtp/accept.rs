@@ -27,6 +27,17 @@ pub(super) enum Ignored {
     TooLong,
 }
 
+impl Ignored {
+    /// Whether it may count when it comes again: only the key could not be had.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Ignored::Slow => true,
+            Ignored::Unsigned(Unsigned::Dns(_, error)) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
 /// Makes an event of a mail, if Gerrit sent it. What it says of the change may not be signed: a false hint costs a look.
 pub(super) async fn accept(
     mail: &Mail,

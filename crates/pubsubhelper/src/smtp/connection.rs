@@ -121,6 +121,10 @@ async fn deliver(hub: &Hub, port: &MailPort, mail: &Mail) -> bool {
     let config = &hub.inner.config.smtp;
     let event = match accept(mail, config, &*port.txt, Timestamp::now()).await {
         Ok(event) => event,
+        Err(why) if why.is_passing() => {
+            tracing::warn!(%why, "a mail is put off");
+            return false;
+        }
         Err(why) => {
             tracing::info!(%why, "a mail is ignored");
             return true;

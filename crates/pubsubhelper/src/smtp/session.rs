@@ -21,7 +21,7 @@ pub(crate) enum Step {
 pub(crate) struct Mail {
     /// The address in `MAIL FROM`.
     pub(crate) from: String,
-    /// The header with the empty line at its end, or why it is of no use.
+    /// The header with the empty line at its end, if it has one; or why it is of no use.
     pub(crate) header: Result<Vec<u8>, Unusable>,
 }
 
@@ -32,8 +32,6 @@ pub(crate) enum Unusable {
     Mail,
     #[error("its header is too large")]
     Header,
-    #[error("its header has no end")]
-    NoEnd,
 }
 
 /// What a session is told.
@@ -68,9 +66,9 @@ struct Envelope {
 #[derive(Debug)]
 struct Data {
     size: u64,
-    header: Vec<u8>,
-    /// The header's end was seen, or it is too large.
-    done: bool,
+    /// None once it is too large.
+    header: Option<Vec<u8>>,
+    /// The header's end was seen.
     ended: bool,
     /// The last line had its proper end. Without one a dot is not alone on its line, whatever other servers think.
     fresh: bool,
@@ -238,8 +236,7 @@ impl Session {
             Some(Envelope { rcpt: false, .. }) => say(out, "554 5.5.1 Error: no valid recipients"),
             Some(_) => {
                 say(out, "354 Go ahead");
-                let header = Vec::new();
-                self.data = Some(Data { size: 0, header, done: false, ended: false, fresh: true });
+                self.data = Some(Data { size: 0, header: Some(Vec::new()), ended: false, fresh: true });
             }
         }
     }
@@ -247,12 +244,8 @@ impl Session {
     fn data_line(&mut self, mut data: Data, line: &[u8]) -> Option<Step> {
         if data.fresh && line == b".\r\n" {
             let envelope = self.envelope.take()?;
-            let header = match (&data.size, data.ended) {
-                (size, _) if *size > self.terms.limits.mail => Err(Unusable::Mail),
-                (_, true) => Ok(data.header),
-                _ if data.done => Err(Unusable::Header),
-                _ => Err(Unusable::NoEnd),
-            };
+            let fits = data.size <= self.terms.limits.mail;
+            let header = if fits { data.header.ok_or(Unusable::Header) } else { Err(Unusable::Mail) };
             return Some(Step::Mail(Mail { from: envelope.from, header }));
         }
         let line = line.strip_prefix(b".").filter(|_| data.fresh).unwrap_or(line);
@@ -260,14 +253,13 @@ impl Session {
         data.fresh = line.ends_with(b"\r\n");
         data.size += line.len() as u64;
         // Of the body only its size matters.
-        if !data.done {
-            if data.header.len() + line.len() > self.terms.limits.header {
-                data.header = Vec::new();
-                data.done = true;
-            } else {
-                data.header.extend_from_slice(line);
-                (data.done, data.ended) = (empty, empty);
+        if !data.ended {
+            let most = self.terms.limits.header;
+            data.header = data.header.filter(|header| header.len() + line.len() <= most);
+            if let Some(header) = &mut data.header {
+                header.extend_from_slice(line);
             }
+            data.ended = empty;
         }
         self.data = Some(data);
         None

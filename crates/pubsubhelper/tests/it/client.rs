@@ -38,6 +38,9 @@ struct Keys;
 #[async_trait::async_trait]
 impl Txt for Keys {
     async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
+        if name == "slow._domainkey.google.com" {
+            return Err(DnsError::Slow);
+        }
         let known = ["sel._domainkey.google.com", "sel._domainkey.example.com"].contains(&name);
         if known { Ok(vec![signer::record().into_bytes()]) } else { Err(DnsError::None) }
     }

@@ -80,9 +80,11 @@ async fn whatever_else_comes_is_queued_and_ignored() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_to_come_again() {
+async fn what_cannot_be_stored_or_looked_up_is_to_come_again() {
     let port = Port::open(smtp()).await;
     let mut client = port.client().await;
+    let unknown = signed_by("google.com").replace("s=sel;", "s=slow;");
+    assert_eq!(client.bring(&unknown).await, "451 4.3.0 Error: try again later\r\n", "no server answers");
     port.world.db.close().await;
     assert_eq!(client.bring(&signed_by("google.com")).await, "451 4.3.0 Error: try again later\r\n");
     assert_eq!(client.bring("a: b\r\n\r\n").await, QUEUED, "what is ignored need not come again");

@@ -98,6 +98,9 @@ impl Event {
 #[error("{0:?} is no time of RFC 3339, such as 2017-07-27T16:28:01.123456789Z")]
 pub struct BadTime(String);
 
+/// The beginning of the year 0, in seconds.
+const YEAR_0: i64 = -62_167_219_200;
+
 /// Reads a time of RFC 3339 with any offset, as Go does: digits beyond the nanosecond are cut off.
 ///
 /// # Errors
@@ -119,7 +122,9 @@ pub fn parse_time(text: &str) -> Result<Timestamp, BadTime> {
         return Err(bad());
     }
     let fraction = &fraction[..fraction.len().min(10)];
-    format!("{second}{fraction}{zone}").parse().map_err(|_| bad())
+    let time: Timestamp = format!("{second}{fraction}{zone}").parse().map_err(|_| bad())?;
+    // With its offset taken away it may be before the first year that can be written.
+    if time.as_second() < YEAR_0 { Err(bad()) } else { Ok(time) }
 }
 
 /// Whether a text has a shape, in which `d` is a digit.
@@ -223,6 +228,7 @@ mod tests {
 
     #[test]
     fn other_times_are_refused() {
+        assert_eq!(parse_time("0000-01-01T02:00:00+02:00").unwrap().to_string(), "0000-01-01T00:00:00Z");
         for text in [
             "",
             "2017-07-27",
@@ -237,6 +243,7 @@ mod tests {
             "2017-07-27T16:28:01ZZ",
             "2017-07-27T16:28:01Z[UTC]",
             "2017-07-27T16:28:0é1Z",
+            "0000-01-01T00:00:00+02:00",
         ] {
             assert!(parse_time(text).is_err(), "{text}");
         }

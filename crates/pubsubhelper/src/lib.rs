@@ -33,6 +33,9 @@ mod config;
 mod dkim;
 pub mod dns;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod hub;
 mod kept;

@@ -3,7 +3,7 @@
 mod accept;
 mod connection;
 mod seats;
-mod session;
+pub(crate) mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

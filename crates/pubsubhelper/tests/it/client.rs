@@ -95,15 +95,20 @@ impl Port {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let mut client = Client(TcpStream::connect(self.at).await.unwrap());
-        assert_eq!(client.reply().await, "220 helper.example ESMTP Bellwether\r\n");
-        client
+        Client::at(self.at).await
     }
 }
 
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
+    /// Connects, and hears the greeting.
+    pub(crate) async fn at(at: SocketAddr) -> Client {
+        let mut client = Client(TcpStream::connect(at).await.unwrap());
+        assert_eq!(client.reply().await, "220 helper.example ESMTP Bellwether\r\n");
+        client
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }

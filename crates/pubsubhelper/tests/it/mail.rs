@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pubsubhelper::{Event, GerritEvent, SmtpConfig, SmtpLimits};
+use pubsubhelper::{Config, Event, GerritEvent, Handles, Hub, SmtpConfig, SmtpLimits};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
-use crate::client::{FROM, Port, RCPT, python, signed_by, smtp};
-use crate::world::{get, hint, text};
+use crate::client::{Client, FROM, Port, RCPT, mail_port, python, signed_by, smtp};
+use crate::world::{LONG, World, config, get, hint, text};
 
 fn expected() -> GerritEvent {
     GerritEvent {
@@ -196,7 +198,7 @@ async fn whoever_says_nothing_or_too_little_loses_their_place() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(crate::world::LONG, dribble).await.unwrap();
+    tokio::time::timeout(LONG, dribble).await.unwrap();
     // Its place is free.
     let mut next = port.client().await;
     assert_eq!(next.ask("NOOP\r\n").await, "250 2.0.0 OK\r\n");
@@ -207,18 +209,18 @@ async fn whoever_says_nothing_or_too_little_loses_their_place() {
 async fn too_many_connections_are_turned_away_and_a_place_comes_back() {
     let port = Port::open(SmtpConfig { sessions_per_address: 2, ..smtp() }).await;
     let (_first, second) = (port.client().await, port.client().await);
-    let mut third = crate::client::Client(tokio::net::TcpStream::connect(port.at).await.unwrap());
+    let mut third = Client(TcpStream::connect(port.at).await.unwrap());
     assert_eq!(third.reply().await, "421 4.3.2 Error: too many connections\r\n");
     drop(second);
     let free = async {
         loop {
-            let mut next = crate::client::Client(tokio::net::TcpStream::connect(port.at).await.unwrap());
+            let mut next = Client(TcpStream::connect(port.at).await.unwrap());
             if next.reply().await.starts_with("220") {
                 return;
             }
         }
     };
-    tokio::time::timeout(crate::world::LONG, free).await.unwrap();
+    tokio::time::timeout(LONG, free).await.unwrap();
     port.end().await;
 }
 
@@ -250,4 +252,24 @@ async fn the_end_of_the_service_is_told() {
     assert_eq!(hub.recent(Timestamp::MIN).len(), 1);
     assert!(!hub.is_running());
     assert!(hub.publish(hint(1), None).await.is_err());
+}
+
+#[tokio::test]
+async fn the_service_as_a_whole_stores_what_comes_until_its_end() {
+    let world = World::stopped(config()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let handles = Handles { db: world.db.clone(), mail: Some(mail_port(listener)) };
+    let told = Config { smtp: smtp(), ..config() };
+    let runs = tokio::spawn(pubsubhelper::serve(told, handles, shutdown.clone()));
+    let mut client = Client::at(at).await;
+    assert_eq!(client.bring(&signed_by("google.com")).await, QUEUED);
+    shutdown.cancel();
+    tokio::time::timeout(LONG, runs).await.unwrap().unwrap().unwrap();
+    let hub = Hub::open(config(), world.db.clone()).await.unwrap();
+    assert_eq!(hub.newest(9)[0].gerrit, Some(expected()));
+    // Without mail it only waits for its end.
+    let handles = Handles { db: world.db.clone(), mail: None };
+    pubsubhelper::serve(config(), handles, shutdown).await.unwrap();
 }

@@ -56,6 +56,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "webui",
         ],
     ),
+    // Its events are rows, its routes have roles, and names from outside are shown on its page.
+    ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
     ("maintner", &[]),

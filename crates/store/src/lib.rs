@@ -59,6 +59,9 @@ pub mod test_results;
 pub mod tree_changes;
 pub mod tree_orders;
 
+// The table of pubsubhelper.
+pub mod pubsub_events;
+
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};
 pub use error::StoreError;

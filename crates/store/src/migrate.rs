@@ -44,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     12 "0012_seals",
     13 "0013_wanted_holds",
     14 "0014_more_seals",
+    15 "0015_pubsub_events",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -160,6 +160,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::log_digests::STATEMENTS,
         crate::logs::STATEMENTS,
         crate::machine_tokens::STATEMENTS,
+        crate::pubsub_events::STATEMENTS,
         crate::repos::STATEMENTS,
         crate::results::STATEMENTS,
         crate::retention::STATEMENTS,

@@ -87,6 +87,7 @@ on_both! {
     tables::tests_and_artifacts,
     tables::the_audit_chain_shows_any_change,
     tables::tokens_by_their_hash,
+    tables::hints_stay_until_they_are_forgotten,
     tables::a_machine_s_token_is_used_once,
     tables::a_machine_is_set_aside_until_it_ends,
     tables::sessions_and_links_that_work_once,

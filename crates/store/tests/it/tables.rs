@@ -648,3 +648,28 @@ pub(crate) async fn a_feed_is_numbered_as_it_becomes_visible(on: Fixture) {
     assert_eq!(feed::ends(&mut tx).await.unwrap(), (17, 21), "the last five are kept");
     tx.commit().await.unwrap();
 }
+
+pub(crate) async fn hints_stay_until_they_are_forgotten(on: Fixture) {
+    use store::pubsub_events::{self, PubsubEventRow};
+    let row = |n: i64| PubsubEventRow {
+        time_ns: 1_790_000_000_000_000_000 + n,
+        event: format!("{{\"n\": {n}}}"),
+        delivery: (n % 2 == 0).then(|| format!("id {n}")),
+    };
+    let mut tx = on.db.begin().await.unwrap();
+    for n in [3, 1, 2, 4] {
+        pubsub_events::add(&mut tx, &row(n)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = on.db.begin().await.unwrap();
+    let twice = pubsub_events::add(&mut tx, &row(3)).await.unwrap_err();
+    assert!(matches!(twice, StoreError::Conflict(_)), "a time is of one event: {twice}");
+    drop(tx);
+    let newest = pubsub_events::newest(&mut on.db.read().await.unwrap(), 3).await.unwrap();
+    assert_eq!(newest, [row(2), row(3), row(4)], "in their order");
+    let mut tx = on.db.begin().await.unwrap();
+    pubsub_events::forget(&mut tx, row(3).time_ns).await.unwrap();
+    tx.commit().await.unwrap();
+    let left = pubsub_events::newest(&mut on.db.read().await.unwrap(), 10).await.unwrap();
+    assert_eq!(left, [row(3), row(4)]);
+}

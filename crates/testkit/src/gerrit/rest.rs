@@ -1,6 +1,8 @@
 //! Gerrit's REST API and its git, as one of its users.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -52,6 +54,26 @@ impl User {
         header
             .map(|value| ["-c".into(), format!("http.extraHeader=Authorization: {value}")].into())
             .unwrap_or_default()
+    }
+
+    /// The refs of a project that git shows this user, by name.
+    ///
+    /// # Errors
+    /// When git or Gerrit refuses.
+    pub fn refs(&self, project: &str) -> Result<BTreeMap<String, String>> {
+        let mut arguments = self.git_options();
+        arguments.extend(["ls-remote".into(), "--quiet".into(), self.repository(project)]);
+        let mut git = Command::new("git");
+        git.env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let output = git.args(arguments).stdin(Stdio::null()).output().context("starting git")?;
+        if !output.status.success() {
+            bail!("git ls-remote as {:?}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let pairs = listed.lines().filter_map(|line| line.split_once('\t'));
+        Ok(pairs.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }
 
     /// Asks for what is at a path that begins with `/` (without `/a`).

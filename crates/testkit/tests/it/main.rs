@@ -1,4 +1,7 @@
-//! The throw-away PostgreSQL against a real one, and the server harness against a process that answers.
+//! The throw-away PostgreSQL against a real one, the server harness against a process that answers, and the seeded script
+//! against a real Gerrit.
+
+mod gerrit;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

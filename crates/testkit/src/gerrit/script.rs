@@ -30,6 +30,8 @@ pub struct Made {
     pub changes: Vec<Meant>,
     /// Numbers of changes that were deleted; Gerrit knows nothing of them any more.
     pub deleted: Vec<u64>,
+    /// The accounts of those who did it; none of them sees others' private changes.
+    pub people: Vec<User>,
     /// The account that sees all of it, see [`super::GROUP`].
     pub follower: User,
     /// How long it took.
@@ -69,7 +71,8 @@ pub fn run(gerrit: &Gerrit, options: Options, progress: &mut dyn FnMut(&str)) ->
     }
     let mut changes: Vec<Meant> = script.works.into_iter().map(|work| work.meant).collect();
     changes.sort_by_key(|change| change.number);
-    Ok(Made { changes, deleted: script.deleted, follower: world::follower(gerrit), took: began.elapsed() })
+    let (people, follower) = (script.users, world::follower(gerrit));
+    Ok(Made { changes, deleted: script.deleted, people, follower, took: began.elapsed() })
 }
 
 pub(super) struct Script {

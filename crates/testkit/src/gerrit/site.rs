@@ -154,7 +154,7 @@ impl Gerrit {
         Ok(said.as_str().context("a version is a text")?.to_owned())
     }
 
-    /// The account that `init --dev` makes, which may do everything but see others' private changes.
+    /// The account that `init --dev` makes, which may do everything.
     #[must_use]
     pub fn admin(&self) -> User {
         User::new(self.address, "admin", "secret")

@@ -12,8 +12,8 @@ pub const FOLLOWER_LOGIN: (&str, &str) = (FOLLOWER, "follower-of-loopback");
 /// The group whose members read all that is needed to follow Gerrit through git.
 ///
 /// `Read` on a branch shows the patch sets and the meta refs (`refs/changes/NN/N/meta`) of the branch's changes; All-Projects gives it
-/// to everybody on `refs/*` but for `refs/meta/config`. `View Private Changes` (on `refs/*`) is what the group has beyond that:
-/// without it the refs of a private change are shown to its owner and reviewers alone.
+/// to everybody on `refs/heads/*`. `View Private Changes` (on `refs/*`) is what the group has beyond that: without it the refs of a
+/// private change are shown to its owner and reviewers alone.
 pub const GROUP: &str = "Followers";
 
 /// Everybody's projects: name, branches, submit type.

@@ -31,6 +31,13 @@ fn gerrit_says_what_the_script_meant_and_shows_its_meta_refs() {
         let of_nobody = gerrit.nobody().refs(&change.project).unwrap();
         assert_eq!(of_nobody.contains_key(&meta), !change.private, "{meta}");
         if change.private {
+            for person in &made.people {
+                let (name, votes) = (person.name().to_owned(), change.votes.keys());
+                let near = change.owner == name
+                    || change.reviewers.contains(&name)
+                    || votes.clone().any(|(_, voter)| *voter == name);
+                assert_eq!(person.refs(&change.project).unwrap().contains_key(&meta), near, "{name} {meta}");
+            }
             let repo = GitRepo::create(&site.path().join("clone")).unwrap();
             let mut fetch = made.follower.git_options();
             fetch.extend(

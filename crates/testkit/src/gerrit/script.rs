@@ -144,8 +144,8 @@ impl Script {
             match option.split_once('=') {
                 Some(("topic", topic)) => meant.topic = Some(topic.to_owned()),
                 Some(("t" | "hashtag", tag)) => _ = meant.hashtags.insert(tag.to_owned()),
-                Some(("r", who)) => _ = meant.reviewers.insert(before_at(who)),
-                Some(("cc", who)) => _ = meant.cc.insert(before_at(who)),
+                Some(("r", who)) => _ = meant.reviewers.insert(name_of(who)),
+                Some(("cc", who)) => _ = meant.cc.insert(name_of(who)),
                 _ => {}
             }
         }
@@ -462,6 +462,8 @@ fn new(info: &Value, project: usize, owner: Who) -> Result<Meant> {
     })
 }
 
-fn before_at(address: &str) -> String {
-    address.split('@').next().unwrap_or_default().to_owned()
+/// The name of whose address this is.
+fn name_of(email: &str) -> String {
+    let person = PEOPLE.iter().find(|person| person.email == email);
+    person.map_or(email, |person| person.name).to_owned()
 }

@@ -77,10 +77,16 @@ fn other(script: &mut Script, than: &[Who]) -> Who {
     all[script.chance.below(all.len())]
 }
 
-fn begin(script: &mut Script, options: &str) -> Result<(Which, Who)> {
+/// Project, branch and owner of a change.
+fn place(script: &mut Script) -> (usize, &'static str, Who) {
     let project = script.chance.below(PROJECTS.len());
     let branch = PROJECTS[project].1[usize::from(script.chance.percent(25))];
-    let (owner, subject) = (somebody(script), script.chance.pick(&SUBJECTS));
+    (project, branch, somebody(script))
+}
+
+fn begin(script: &mut Script, options: &str) -> Result<(Which, Who)> {
+    let (project, branch, owner) = place(script);
+    let subject = script.chance.pick(&SUBJECTS);
     Ok((script.create(project, branch, owner, subject, options)?, owner))
 }
 
@@ -240,7 +246,10 @@ fn reworded(script: &mut Script) -> Result<()> {
 }
 
 fn adopted(script: &mut Script) -> Result<()> {
-    let (change, owner) = begin(script, "r=chika@example.org,cc=trybot@example.org")?;
+    let (project, branch, owner) = place(script);
+    let (asked, subject) = (other(script, &[owner]), script.chance.pick(&SUBJECTS));
+    let options = format!("r={},cc={}", PEOPLE[asked].email, PEOPLE[TRYBOT].email);
+    let change = script.create(project, branch, owner, subject, &options)?;
     let helper = other(script, &[owner]);
     script.amend(change, helper)?;
     let words = text(script);

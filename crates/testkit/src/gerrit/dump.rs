@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 use super::change::Meant;
-use super::rest::User;
+use super::rest::{User, piece};
 
 /// Changes in one answer.
 const PAGE: usize = 100;
@@ -23,10 +23,12 @@ const ASKED: &str = "o=ALL_REVISIONS&o=ALL_COMMITS&o=DETAILED_LABELS&o=DETAILED_
 ///     "private": false, "wip": false, "hashtags": ["a"], "topic": null, "reverts": null,
 ///     "patch_sets": [ { "number": 1, "commit": "…", "uploader": 1000001, "created": "…" } ],
 ///     "votes": { "Code-Review": { "1000002": 2 } }, "reviewers": [1000002], "cc": [],
-///     "messages": [ { "date": "…", "author": 1000001, "patch_set": 1, "tag": null, "text": "…" } ] } ] }
+///     "messages": [ { "date": "…", "author": 1000001, "patch_set": 1, "tag": null, "text": "…" } ],
+///     "comments": [ { "id": "…", "path": "a.txt", "patch_set": 1, "line": 3, "range": null, "author": 1000001, "date": "…",
+///       "unresolved": true, "reply_to": null, "text": "…" } ] } ] }
 /// ```
 ///
-/// Changes are in the order of their numbers, hashtags and accounts sorted, messages as Gerrit has them; votes are those other than 0. Times
+/// Changes are in the order of their numbers, hashtags and accounts sorted, messages as Gerrit has them, comments by path and id; votes are those other than 0. Times
 /// are Gerrit's texts (UTC, `2026-01-31 13:07:00.000000000`), `author` is null where Gerrit itself speaks.
 ///
 /// # Errors
@@ -41,7 +43,13 @@ pub fn dump(user: &User) -> Result<Value> {
         let answer = answer.as_array().context("changes are an array")?;
         for info in answer {
             let number = info["_number"].as_u64().context("a change has a number")?;
-            changes.insert(number, change(info, &mut accounts).with_context(|| format!("change {number}"))?);
+            let path =
+                format!("/changes/{}~{number}/comments", piece(info["project"].as_str().unwrap_or_default()));
+            let comments = comments(&user.get(&path)?);
+            changes.insert(
+                number,
+                change(info, comments, &mut accounts).with_context(|| format!("change {number}"))?,
+            );
         }
         if !answer.last().is_some_and(|last| last["_more_changes"] == true) {
             break;
@@ -50,7 +58,7 @@ pub fn dump(user: &User) -> Result<Value> {
     Ok(json!({ "accounts": accounts, "changes": changes.into_values().collect::<Vec<_>>() }))
 }
 
-fn change(info: &Value, accounts: &mut Map<String, Value>) -> Result<Value> {
+fn change(info: &Value, comments: Vec<Value>, accounts: &mut Map<String, Value>) -> Result<Value> {
     let mut id = |account: &Value| -> Value {
         if let Some(id) = account["_account_id"].as_u64() {
             let keep = ["name", "email", "username"].map(|key| (key.to_owned(), account[key].clone()));
@@ -100,8 +108,26 @@ fn change(info: &Value, accounts: &mut Map<String, Value>) -> Result<Value> {
         "updated": info["updated"], "submitted": info["submitted"], "submitter": id(&info["submitter"]),
         "private": info["is_private"] == true, "wip": info["work_in_progress"] == true, "hashtags": hashtags,
         "topic": info["topic"], "reverts": info["revert_of"], "patch_sets": patch_sets, "votes": votes,
-        "reviewers": reviewers, "cc": cc, "messages": messages,
+        "reviewers": reviewers, "cc": cc, "messages": messages, "comments": comments,
     }))
+}
+
+/// The comments on files of a change, by path and id.
+fn comments(answer: &Value) -> Vec<Value> {
+    let mut comments = Vec::new();
+    for (path, of_file) in answer.as_object().into_iter().flatten() {
+        for comment in of_file.as_array().into_iter().flatten() {
+            comments.push(json!({
+                "id": comment["id"], "path": path, "patch_set": comment["patch_set"], "line": comment["line"],
+                "range": comment["range"], "author": comment["author"]["_account_id"], "date": comment["updated"],
+                "unresolved": comment["unresolved"] == true, "reply_to": comment["in_reply_to"], "text": comment["message"],
+            }));
+        }
+    }
+    let key =
+        |comment: &Value| ["path", "id"].map(|key| comment[key].as_str().unwrap_or_default().to_owned());
+    comments.sort_by_key(key);
+    comments
 }
 
 /// Where a dump is not what was meant, a line each: no change more or less, each field of [`Meant`] as it is there.

@@ -17,6 +17,14 @@ fn gerrit_says_what_the_script_meant_and_shows_its_meta_refs() {
     assert!(has(&|change| change.status == Status::Merged) && has(&|change| change.uploaders.len() >= 11));
     assert!(has(&|change| change.private) && has(&|change| change.hashtags.len() > 1));
     assert!(has(&|change| change.votes.values().any(|value| *value == -2)));
+    let changes = said["changes"].as_array().unwrap();
+    let commented = |change: &serde_json::Value| {
+        let comments = change["comments"].as_array().unwrap();
+        comments.iter().any(|comment| {
+            comment["text"] == "Why „this“?\n\nSee below – 😀." && comment["unresolved"] == true
+        })
+    };
+    assert!(changes.iter().any(commented), "{said:#}");
     // A script that meant otherwise would be found out.
     let mut other = made.changes.clone();
     other[0].hashtags.insert("never".into());

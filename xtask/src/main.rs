@@ -11,6 +11,7 @@ mod deploy;
 mod expect;
 mod fixture;
 mod fuzz;
+mod gerrit;
 #[cfg(test)]
 mod imports;
 mod interop;
@@ -63,6 +64,8 @@ enum Command {
     Targets(targets::Args),
     /// Run what reads bytes from outside on bytes that a fuzzer makes up; libFuzzer, by fuzz/
     Fuzz(fuzz::Args),
+    /// Start a real Gerrit on loopback and give it projects, people and changes of every kind
+    Gerrit(gerrit::Args),
     /// Make the manual of docs/ with mdBook in target/book, and follow its links
     Book(book::Args),
     /// Look at the files of deploy/: units, Dockerfile, Compose, Kubernetes
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Api(args) => api::run(&args),
         Command::Targets(args) => targets::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Gerrit(args) => gerrit::run(&args),
         Command::Book(args) => book::run(&args),
         Command::DeployCheck => deploy::run(),
         Command::Tidy => tidy::run(),

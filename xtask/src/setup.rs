@@ -19,7 +19,7 @@ use component::{Component, From};
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only the component of this name, or those for test, fixture, bench, interop, pages, api, docs, deploy, targets or wine; may be repeated
+    /// Only the component of this name, or those for test, fixture, bench, interop, pages, api, docs, deploy, targets, wine or gerrit; may be repeated
     #[arg(long, value_name = "NAME|FOR")]
     only: Vec<String>,
     /// Only say what is there and what is missing; installs nothing
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes sure that everything is there that is for `purpose` (test, fixture, bench, interop, pages, api, docs, deploy, targets, wine).
+/// Makes sure that everything is there that is for `purpose` (test, fixture, bench, interop, pages, api, docs, deploy, targets, wine, gerrit).
 pub fn ensure(purpose: &str) -> Result<()> {
     run(&Args { only: vec![purpose.to_owned()], check: false }).map(|_| ())
 }

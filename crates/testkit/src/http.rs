@@ -44,13 +44,25 @@ pub fn request(
     token: Option<&str>,
     body: Option<&serde_json::Value>,
 ) -> Result<Answer> {
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    exchange(at, method, path, authorization.as_deref(), body)
+}
+
+/// As [`request`], with the whole value of `Authorization`.
+pub(crate) fn exchange(
+    at: SocketAddr,
+    method: &str,
+    path: &str,
+    authorization: Option<&str>,
+    body: Option<&serde_json::Value>,
+) -> Result<Answer> {
     let mut stream =
         TcpStream::connect_timeout(&at, Duration::from_secs(5)).with_context(|| format!("{at}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_nodelay(true)?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n");
-    if let Some(token) = token {
-        head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+    if let Some(value) = authorization {
+        head.push_str(&format!("Authorization: {value}\r\n"));
     }
     let body = body.map(serde_json::Value::to_string).unwrap_or_default();
     if !body.is_empty() {

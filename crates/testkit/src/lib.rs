@@ -8,6 +8,7 @@
 
 mod buckets;
 mod forwarder;
+pub mod gerrit;
 mod git;
 mod http;
 pub mod legacy;

@@ -163,6 +163,26 @@ pub(super) fn fixture() -> Result<Ran> {
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 
+/// Runs the script of testkit against a real Gerrit, which is not built with the other tests: one test.
+pub(super) fn gerrit() -> Result<Ran> {
+    let began = Instant::now();
+    setup::ensure("gerrit")?;
+    let name = "a real Gerrit".to_owned();
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "testkit", "--test", "gerrit"]);
+    let mut said = Vec::new();
+    let end = process::stream(&mut command, LONG_LIMIT, |line| match line {
+        Line::Out(text) | Line::Err(text) => said.push(text),
+    })?;
+    let verdict = match end {
+        End::Exited(status) if status.success() => Verdict::Passed,
+        End::Exited(_) => Verdict::Failed(said.join("\n")),
+        End::TimedOut => Verdict::Failed(format!("not done after {} s", LONG_LIMIT.as_secs())),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
+}
+
 /// Runs each fuzz target for a minute: one test.
 pub(super) fn fuzz() -> Result<Ran> {
     let began = Instant::now();

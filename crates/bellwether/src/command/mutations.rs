@@ -79,21 +79,40 @@ fn stats(args: &StatsLog) -> Result<()> {
     if args.log.json {
         return print_json(&stats);
     }
-    let value = serde_json::to_value(&stats)?;
-    table(value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value.to_string())));
+    println!("{}", table(&stats));
     Ok(())
 }
 
-fn table<'a>(rows: impl Iterator<Item = (&'a str, String)>) {
+fn table(stats: &Stats) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    for (name, value) in rows {
-        table.add_row([name.replace('_', " "), value]);
+    for (name, count) in [
+        ("repos", stats.repos),
+        ("issues", stats.issues),
+        ("comments", stats.comments),
+        ("events", stats.events),
+        ("reviews", stats.reviews),
+        ("people", stats.users),
+        ("projects", stats.projects),
+        ("changes", stats.cls),
+        ("commits", stats.commits),
+        ("refs", stats.refs),
+    ] {
+        table.add_row([name.to_owned(), count.to_string()]);
     }
+    table.add_row(["records".to_owned(), stats.records.to_string()]);
+    table.add_row(["passed over".to_owned(), stats.passed_over.to_string()]);
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    table.add_row(["log".to_owned(), megabytes(stats.bytes)]);
+    if let (Some(own), Some(mapped)) = (stats.anonymous_bytes, stats.mapped_bytes) {
+        table.add_row(["memory of its own".to_owned(), megabytes(own)]);
+        table.add_row(["mapped files in memory".to_owned(), megabytes(mapped)]);
+    }
+    table.add_row(["replayed in".to_owned(), format!("{:.3} s", stats.seconds)]);
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{}", table.trim_fmt());
+    table.trim_fmt()
 }
 
 /// What Linux says this process has in memory, of one kind.

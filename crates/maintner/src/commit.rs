@@ -66,7 +66,7 @@ impl<'a> Signature<'a> {
     fn of(value: &'a [u8]) -> Result<Self, CommitError> {
         let value = trim(value);
         let (rest, zone) = last_word(value).ok_or(CommitError::Person)?;
-        let (person, seconds) = last_word(trim(rest)).ok_or(CommitError::Person)?;
+        let (person, seconds) = last_word(rest).ok_or(CommitError::Person)?;
         let seconds = std::str::from_utf8(seconds)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -75,7 +75,7 @@ impl<'a> Signature<'a> {
         if zone.len() < 5 {
             return Err(CommitError::Person);
         }
-        Ok(Self { person: trim(person), seconds, zone })
+        Ok(Self { person, seconds, zone })
     }
 
     /// East of Greenwich in seconds: what is no digit counts as zero.
@@ -219,10 +219,18 @@ mod tests {
             ("author A <a> 1 +000\n\n", CommitError::Person),
             ("author A <a> x +0000\n\n", CommitError::Person),
             ("author\u{20}\n\n", CommitError::Person),
+            ("author A <a> 1  -0800\n\n", CommitError::Person),
             ("parent 12\n\n", CommitError::Hash),
         ] {
             assert_eq!(CommitText::read(raw.as_bytes(), |_| ()), Err(why), "{raw:?}");
         }
+    }
+
+    /// Only the whole value is trimmed.
+    #[test]
+    fn a_person_keeps_a_blank_too_many() {
+        let commit = CommitText::read(b"author  A <a>  1 -0800\n\n", |_| ()).unwrap();
+        assert_eq!(commit.author.person, b"A <a> ");
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl Corpus {
                     records += 1;
                     apply_github(&mut github, source, mutation)?;
                     apply_gerrit(&mut gerrit, &log, source, mutation)
-                })?;
+                })
+                .map_err(|(_, why)| why)?;
                 gerrit.finish(&log);
                 records
             }
@@ -62,8 +63,13 @@ impl Corpus {
                 });
                 // A panic there is one here.
                 let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                // Both read all records, so what is broken fails both; what is no mutation may fail one, and is told.
-                one.and(other).map(|()| records)
+                // Each sees only its own part of what is no mutation: the first of all is told.
+                match (one, other) {
+                    (Ok(()), Ok(())) => Ok(records),
+                    (Err((_, why)), Ok(())) | (Ok(()), Err((_, why))) => Err(why),
+                    (Err((at, why)), Err((other, _))) if at <= other => Err(why),
+                    (Err(_), Err((_, why))) => Err(why),
+                }
             })?,
         };
         for (owner, repo) in gerrit.mentioned() {
@@ -73,12 +79,19 @@ impl Corpus {
     }
 }
 
+/// Applies each record; of an error it says how many came before.
 fn each<'a>(
     log: &'a Log,
     mut apply: impl FnMut(Source<'a>, &Mutation<'a>) -> Result<(), MutationError>,
-) -> Result<(), LogError> {
+) -> Result<(), (u64, LogError)> {
+    let mut before = 0;
     for file in log.files() {
-        file.records(|source| apply(source, &Mutation::of(source.bytes)?))?;
+        let done = file.records(|source| {
+            apply(source, &Mutation::of(source.bytes)?)?;
+            before += 1;
+            Ok(())
+        });
+        done.map_err(|why| (before, why))?;
     }
     Ok(())
 }

@@ -117,7 +117,7 @@ pub struct PatchSet {
 }
 
 /// A GitHub issue that a commit message names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The repo's owner, in small letters.
     pub owner: Name,
@@ -366,10 +366,11 @@ impl Gerrit {
                 break;
             }
             let commit = self.commits.get(at);
+            visit(at);
+            // What it says is heard, and what is before it is not known.
             if commit.parent_count > 1 {
                 return Err(at);
             }
-            visit(at);
             at = self.parents(commit).next().unwrap_or(NONE);
         }
         Ok(())

@@ -186,7 +186,7 @@ struct Link {
 chained!(Comment, Event, Review, Link);
 
 /// Everything known of GitHub, at one instant. A copy is cheap and stays as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Github {
     rules: Rules,
     names: Names,
@@ -227,7 +227,31 @@ impl Github {
     /// Nothing, to be filled by these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, free: NONE, ..Self::default() }
+        Self {
+            rules,
+            names: Names::default(),
+            users: Column::default(),
+            users_by_id: Index::default(),
+            teams: Column::default(),
+            teams_by_id: Index::default(),
+            repos: Column::default(),
+            repos_by_name: Index::default(),
+            labels: Column::default(),
+            labels_by_id: Index::default(),
+            milestones: Column::default(),
+            milestones_by_id: Index::default(),
+            issues: Column::default(),
+            issues_by_number: Index::default(),
+            comments: Column::default(),
+            comments_by_id: Index::default(),
+            events: Column::default(),
+            events_by_id: Index::default(),
+            reviews: Column::default(),
+            reviews_by_id: Index::default(),
+            links: Column::default(),
+            free: NONE,
+            rejected: 0,
+        }
     }
 
     /// The text of a name of this part of the corpus.

@@ -3,7 +3,7 @@
 //!
 //! The log is that of golang.org/x/build's maintner, byte for byte; [`log`] and [`reclog`] read it, [`mutation`] its messages,
 //! [`corpus`] is what it says. Texts stay in the mapped log ([`text`]) or are kept once ([`names`]); what belongs together is
-//! chained within large columns ([`column`]), so that loading allocates next to nothing and a copy of a corpus, one consistent
+//! chained within large columns ([`mod@column`]), so that loading allocates next to nothing and a copy of a corpus, one consistent
 //! version for whoever asks, costs some counters.
 //!
 //! Where the original is mistaken, [`rules`] says by whose rules a corpus is made; only the original's own are for comparing:

@@ -14,7 +14,7 @@ use crate::mutation::MutationError;
 use crate::reclog::{Broken, Records};
 use crate::text::{Source, Text};
 
-/// A record may have this many bytes. The writers' segments have a quarter of it, and one record each at the most.
+/// A record may have this many bytes, four times what writers let a segment grow to. The original has no such limit.
 pub const LONGEST_RECORD: usize = Text::LONGEST;
 
 /// Why a log can't be read. All before the place that is named was good.
@@ -35,7 +35,7 @@ pub enum LogError {
         path: PathBuf,
     },
     /// Segments follow one another without a gap, from 0.
-    #[error("{}: segment {missing:04} is missing, and there are later ones", path.display())]
+    #[error("{}: segment {missing:04} is missing or not whole, and there are later ones: fetch it again", path.display())]
     Gap {
         /// The folder.
         path: PathBuf,
@@ -224,6 +224,9 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     if all.is_empty() {
         return Err(LogError::Nothing { path: folder.to_path_buf() });
     }
+    // One that is followed by others is sealed; a part of it would be a gap that nobody sees.
+    let last = all.keys().next_back().copied();
+    all.retain(|number, path| Some(*number) == last || !path.to_string_lossy().ends_with(".growing.mutlog"));
     if let Some(missing) = (0..).zip(all.keys()).find_map(|(want, have)| (want != *have).then_some(want)) {
         return Err(LogError::Gap { path: folder.to_path_buf(), missing });
     }
@@ -279,7 +282,12 @@ mod tests {
     fn what_is_no_log_is_told() {
         let said = |names: &[&str]| Log::open(folder(names).path()).unwrap_err().to_string();
         assert!(said(&["x.mutlog"]).contains("no log is here"));
-        assert!(said(&["0000.growing.mutlog", "0002.growing.mutlog"]).contains("segment 0001 is missing"));
+        let sealed = |number: u32| format!("{number:04}.{}.mutlog", "a".repeat(56));
+        assert!(said(&[&sealed(0), "0002.growing.mutlog"]).contains("segment 0001 is missing or not whole"));
+        assert!(
+            said(&[&sealed(0), "0001.growing.mutlog", &sealed(2)])
+                .contains("segment 0001 is missing or not whole")
+        );
         assert!(matches!(Log::open(Path::new("/nowhere/at/all")), Err(LogError::Io { .. })));
     }
 

@@ -1,5 +1,7 @@
 //! What a mutation does to git's and Gerrit's part of the corpus. Source: spec/maintner.md §1.4.
 
+use std::collections::HashSet;
+
 use super::{
     Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference, hash_numbers, hash_of,
 };
@@ -16,6 +18,9 @@ use crate::wire::WireError;
 
 /// Whose plain `#N` are issues of golang/go.
 const GO: &[u8] = b"go.googlesource.com/go";
+
+/// Issues of a message that are looked through one by one.
+const FEW: usize = 32;
 
 /// What a ref is by its name.
 #[derive(Debug, PartialEq, Eq)]
@@ -216,9 +221,13 @@ impl Gerrit {
         }
         let change = self.changes.get_mut(number);
         if self.rules == Rules::Original || version >= change.version {
+            // What is said again names nothing new; only a place may have become a commit meanwhile.
+            let again = change.commit == commit && change.reference_count > 0;
             change.version = version;
             change.commit = commit;
-            self.refer(number, self.message(log, commit));
+            if !again {
+                self.refer(number, self.message(log, commit));
+            }
         }
     }
 
@@ -252,6 +261,7 @@ impl Gerrit {
         let project = self.changes.get(number).project;
         let go = self.names.text(self.projects.get(project).name) == GO;
         let start = self.references.next();
+        let mut many = HashSet::new();
         for found in references::find(message) {
             let (owner, repo) = match found.repo {
                 Some((owner, repo)) => (self.small(owner), self.small(repo)),
@@ -260,7 +270,17 @@ impl Gerrit {
             };
             self.mention(owner, repo);
             let reference = Reference { owner, repo, number: found.number };
-            if !(start..self.references.next()).any(|at| *self.references.get(at) == reference) {
+            let known = start..self.references.next();
+            // Nearly all messages name a few, which are looked through; for thousands that would take too long.
+            let new = if known.len() < FEW {
+                !known.into_iter().any(|at| *self.references.get(at) == reference)
+            } else {
+                if many.is_empty() {
+                    many.extend(known.map(|at| *self.references.get(at)));
+                }
+                many.insert(reference)
+            };
+            if new {
                 self.references.push(reference);
             }
         }

@@ -25,7 +25,7 @@ fn set(into: &mut Time, stamp: Option<&mutation::Timestamp<'_>>) {
 }
 
 impl Github {
-    /// Applies a `GithubMutation`, which lies in `source`.
+    /// Applies a `GithubMutation`.
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
@@ -69,6 +69,7 @@ impl Github {
         // Taken out, changed and put back: what it refers to lies in columns beside its own.
         let mut issue = *self.issues.get(number);
         issue.not_exist = change.not_exist;
+        let mut done = Ok(());
         if !issue.not_exist {
             let late = self.rules == Rules::Ours
                 && (issue.created.is_none() || issue.created == Time::from_seconds(0));
@@ -76,12 +77,14 @@ impl Github {
                 set(&mut issue.created, change.created.as_ref());
             }
             self.apply_fields(&mut issue, source, &change);
-            self.apply_assignees(&mut issue, &change)?;
-            self.apply_labels(&mut issue, &change)?;
-            self.apply_lists(number, &mut issue, source, &change)?;
+            done = self
+                .apply_assignees(&mut issue, &change)
+                .and_then(|()| self.apply_labels(&mut issue, &change))
+                .and_then(|()| self.apply_lists(number, &mut issue, source, &change));
         }
+        // After an error, too: what was taken out of its chains or put into them is there no more, or now.
         *self.issues.get_mut(number) = issue;
-        Ok(())
+        done
     }
 
     fn apply_fields(&mut self, issue: &mut Issue, source: Source<'_>, change: &mutation::Issue<'_>) {

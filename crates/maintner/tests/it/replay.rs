@@ -30,8 +30,9 @@ fn cut_at_any_byte_it_is_told_but_between_records() {
 fn both_ways_of_replaying_fail_at_the_same_record() {
     let mut bad = bytes(&change());
     let good = bad.len();
-    // A field of Gerrit's that is cut, in a whole record.
+    // A field of Gerrit's that is cut, in a whole record, and then one of an issue.
     bad.extend(format!("REC@{good:x}+3=\x22\x01\x12").bytes());
+    bad.extend(format!("REC@{:x}+3=\x0a\x01\x12", bad.len()).bytes());
     for replay in [Replay::Parallel, Replay::OneThread] {
         match load(&bad, replay) {
             Err(LogError::Undecodable { offset, .. }) => assert_eq!(offset, good as u64),

@@ -149,6 +149,22 @@ fn the_highest_patch_set_is_current_by_ours() {
     assert_eq!(line[15], "-");
 }
 
+/// Each once, in the order in which they are named first.
+#[test]
+fn a_message_may_name_thousands_of_issues() {
+    let message: String = (1..=6000).chain(1..=6000).map(|number| format!("#{number} ")).collect();
+    let who = Said { digit: 'a', parents: &[], who: "Ann <ann@x>", time: 1, message: &message, files: &[] };
+    let meta = "Create change\n\nPatch-set: 1\nStatus: new\n";
+    let meta = Said { digit: 'b', message: meta, who: "A <1@u>", ..who };
+    let refs = [("refs/changes/07/7/1", sha('a')), ("refs/changes/07/7/meta", sha('b'))];
+    let refs: Vec<(&str, &str)> = refs.iter().map(|(name, sha)| (*name, sha.as_str())).collect();
+    let log = [gerrit(vec![commit(&who), commit(&meta)], &refs, &[])];
+    let line = fields(&dump(&log, Rules::Ours), "G", "go.googlesource.com/go 7");
+    let named: Vec<String> = line[15].split(',').map(str::to_owned).collect();
+    let want: Vec<String> = (1..=6000).map(|number| format!("golang/go#{number}")).collect();
+    assert!(named == want, "{} are named", named.len());
+}
+
 #[test]
 fn a_commit_that_is_none_leaves_the_places_of_its_parents() {
     let mut bad =

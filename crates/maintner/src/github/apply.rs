@@ -1,11 +1,12 @@
 //! What a mutation does to GitHub's part of the corpus. Source: spec/maintner.md §1.4.
 
 use super::{
-    Comment, Event, Github, Issue, Label, Link, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE, Number, Repo,
-    Review, Team, User, hash_id, hash_in,
+    Chained, Comment, Event, Github, Issue, Label, Link, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE, Number,
+    Repo, Review, Team, User, hash_id, hash_in,
 };
-use crate::column::NONE;
+use crate::column::{Column, NONE};
 use crate::github::Chain;
+use crate::index::Index;
 use crate::mutation::{self, Message, bytes, elements, numbers};
 use crate::names::Name;
 use crate::rules::Rules;
@@ -21,6 +22,27 @@ fn time(stamp: Option<&mutation::Timestamp<'_>>) -> Time {
 fn set(into: &mut Time, stamp: Option<&mutation::Timestamp<'_>>) {
     if let Some(stamp) = stamp {
         *into = stamp.time();
+    }
+}
+
+/// Puts an element in the place of the one with its issue and id, or at the end of its issue's chain.
+fn replace<T: Chained>(
+    column: &mut Column<T>,
+    index: &mut Index,
+    chain: &mut Chain,
+    mut element: T,
+    of: impl Fn(&T) -> (Number, i64),
+) {
+    let key = of(&element);
+    let hash = hash_in(key.0, key.1);
+    if let Some(found) = index.find(hash, |number| of(column.get(number)) == key) {
+        let known = column.get_mut(found);
+        element.set_next(known.next());
+        *known = element;
+    } else {
+        let number = column.push(element);
+        index.insert(hash, number);
+        chain.append(column, number);
     }
 }
 
@@ -290,19 +312,8 @@ impl Github {
             next: NONE,
         };
         issue.event_max = issue.event_max.max(event.created);
-        let hash = hash_in(number, change.id);
-        let found = self.events_by_id.find(hash, |found| {
-            let known = self.events.get(found);
-            known.issue == number && known.id == event.id
-        });
-        if let Some(found) = found {
-            let known = self.events.get_mut(found);
-            *known = Event { next: known.next, ..event };
-        } else {
-            let at = self.events.push(event);
-            self.events_by_id.insert(hash, at);
-            issue.events.append(&mut self.events, at);
-        }
+        let of = |event: &Event| (event.issue, event.id);
+        replace(&mut self.events, &mut self.events_by_id, &mut issue.events, event, of);
         Ok(())
     }
 
@@ -323,19 +334,8 @@ impl Github {
         let review =
             Review { id: change.id, issue: number, created, message: source.text(message), next: NONE };
         issue.event_max = issue.event_max.max(review.created);
-        let hash = hash_in(number, change.id);
-        let found = self.reviews_by_id.find(hash, |found| {
-            let known = self.reviews.get(found);
-            known.issue == number && known.id == review.id
-        });
-        if let Some(found) = found {
-            let known = self.reviews.get_mut(found);
-            *known = Review { next: known.next, ..review };
-        } else {
-            let at = self.reviews.push(review);
-            self.reviews_by_id.insert(hash, at);
-            issue.reviews.append(&mut self.reviews, at);
-        }
+        let of = |review: &Review| (review.issue, review.id);
+        replace(&mut self.reviews, &mut self.reviews_by_id, &mut issue.reviews, review, of);
         Ok(())
     }
 

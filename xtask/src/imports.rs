@@ -60,7 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
-    ("maintner", &[]),
+    ("maintner", &["maintpb"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     ("webui", &[]),
@@ -70,7 +70,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.
-const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client"), ("maintner", "maintpb")];
+const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client")];
 
 fn workspace() -> Vec<Package> {
     metadata::read().unwrap().packages.into_iter().filter(|package| package.source.is_none()).collect()

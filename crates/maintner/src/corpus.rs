@@ -28,6 +28,8 @@ pub struct Corpus {
     pub gerrit: Gerrit,
     /// How many records the log has.
     pub records: u64,
+    /// How many of the repos that commit messages name are among GitHub's.
+    mentioned: u32,
 }
 
 impl Corpus {
@@ -41,23 +43,22 @@ impl Corpus {
         let records = match replay {
             Replay::OneThread => {
                 let mut records = 0;
-                each(&log, |source, mutation| {
+                each(&log, 0, |source, mutation| {
                     records += 1;
                     apply_github(&mut github, source, mutation)?;
                     apply_gerrit(&mut gerrit, &log, source, mutation)
                 })
                 .map_err(|(_, why)| why)?;
-                gerrit.finish(&log);
                 records
             }
             Replay::Parallel => std::thread::scope(|scope| {
                 let other = scope.spawn(|| {
                     let done =
-                        each(&log, |source, mutation| apply_gerrit(&mut gerrit, &log, source, mutation));
+                        each(&log, 0, |source, mutation| apply_gerrit(&mut gerrit, &log, source, mutation));
                     done.map(|()| gerrit.finish(&log))
                 });
                 let mut records = 0;
-                let one = each(&log, |source, mutation| {
+                let one = each(&log, 0, |source, mutation| {
                     records += 1;
                     apply_github(&mut github, source, mutation)
                 });
@@ -72,21 +73,50 @@ impl Corpus {
                 }
             })?,
         };
-        for (owner, repo) in gerrit.mentioned() {
-            github.make_repo(owner, repo);
+        let mut corpus = Self { log, github, gerrit, records, mentioned: 0 };
+        corpus.finish();
+        Ok(corpus)
+    }
+
+    /// The corpus of a log of which this one's is how it begins: what follows is applied to a copy.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). This corpus stays as it is, whatever comes of the next.
+    pub fn advance(&self, log: Log) -> Result<Self, LogError> {
+        let mut next = self.clone();
+        let mut records = 0;
+        each(&log, self.log.len(), |source, mutation| {
+            records += 1;
+            apply_github(&mut next.github, source, mutation)?;
+            apply_gerrit(&mut next.gerrit, &log, source, mutation)
+        })
+        .map_err(|(_, why)| why)?;
+        (next.log, next.records) = (log, self.records + records);
+        next.finish();
+        Ok(next)
+    }
+
+    /// Does what is done once for all records that came together.
+    fn finish(&mut self) {
+        self.gerrit.finish(&self.log);
+        for (owner, repo) in self.gerrit.mentioned_from(self.mentioned) {
+            self.github.make_repo(owner, repo);
         }
-        Ok(Self { log, github, gerrit, records })
+        self.mentioned = self.gerrit.mentions();
     }
 }
 
-/// Applies each record; of an error it says how many came before.
+/// Applies each record behind a position at which one begins; of an error it says how many came before.
 fn each<'a>(
     log: &'a Log,
+    from: u64,
     mut apply: impl FnMut(Source<'a>, &Mutation<'a>) -> Result<(), MutationError>,
 ) -> Result<(), (u64, LogError)> {
     let mut before = 0;
     for file in log.files() {
-        let done = file.records(|source| {
+        // A file is within memory, so its positions are; one that lies before the position has no record behind it.
+        let start = usize::try_from(from.saturating_sub(file.base())).unwrap_or(usize::MAX);
+        let done = file.records_from(start, |source| {
             apply(source, &Mutation::of(source.bytes)?)?;
             before += 1;
             Ok(())
@@ -117,7 +147,7 @@ fn apply_gerrit(
     mutation: &Mutation<'_>,
 ) -> Result<(), MutationError> {
     if let Some(message) = mutation.git {
-        gerrit.apply_git(source, message)?;
+        gerrit.apply_git(log, source, message)?;
     }
     if let Some(message) = mutation.gerrit {
         gerrit.apply(log, source, message)?;

@@ -80,7 +80,7 @@ pub struct Change {
     pub commit: Number,
     /// The head of its meta ref; [`NONE`] where none was seen.
     pub meta: Number,
-    /// The head of its meta ref from which the rest was read; [`NONE`] where that never went well.
+    /// The head of its meta ref from which the rest was read; [`NONE`] where that did not go well.
     pub read: Number,
     /// When it was made: the time of the first meta commit.
     pub created: i64,
@@ -104,11 +104,18 @@ impl Change {
     pub const fn is_complete(&self) -> bool {
         self.commit != NONE && self.meta != NONE && self.read != NONE
     }
+
+    /// Nothing is known of what its meta ref says, but whether it is private.
+    const fn unread(&mut self) {
+        (self.read, self.status, self.created) = (NONE, None, 0);
+        (self.wip, self.branch) = (false, Name::EMPTY);
+    }
 }
 
 /// A patch set of a change.
 #[derive(Debug, Clone, Copy)]
 pub struct PatchSet {
+    change: Number,
     /// From 1.
     pub version: i32,
     /// Its commit.
@@ -162,12 +169,19 @@ pub struct Gerrit {
     changes: Column<Change>,
     changes_by_number: Index,
     patch_sets: Column<PatchSet>,
+    patch_sets_by_version: Index,
     references: Column<Reference>,
     /// Repos that commit messages named, `OWNER` and `REPO`, in the order in which they were first.
     mentioned: Column<(Name, Name)>,
     mentioned_by_name: Index,
     /// Changes whose meta ref moved since they were read.
     dirty: Vec<Number>,
+    /// Changes of whose meta ref a commit was not there when they were read.
+    waiting: Vec<Number>,
+    /// Whether a commit came since that had a place before.
+    filled: bool,
+    /// Whether a commit came since with other bytes than before, which no hash of git's allows.
+    rewritten: bool,
     rejected: u64,
 }
 
@@ -228,9 +242,18 @@ impl Gerrit {
         &self.changes
     }
 
-    /// Repos that commit messages named.
-    pub fn mentioned(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.mentioned.iter().map(|(owner, repo)| (self.names.text(*owner), self.names.text(*repo)))
+    /// How many repos commit messages named.
+    #[must_use]
+    pub fn mentions(&self) -> u32 {
+        self.mentioned.next()
+    }
+
+    /// Repos that commit messages named, in the order in which they first did, from the one of that number.
+    pub fn mentioned_from(&self, first: u32) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (first..self.mentions()).map(|number| {
+            let (owner, repo) = *self.mentioned.get(number);
+            (self.names.text(owner), self.names.text(repo))
+        })
     }
 
     /// How many elements of the log could not be taken: commits that are none, refs to commits that are not known.
@@ -325,6 +348,15 @@ impl Gerrit {
         self.refs_by_name.find(hash_numbers(project, name.number()), |number| {
             let found = self.refs.get(number);
             found.project == project && found.name == name
+        })
+    }
+
+    /// The patch set of a change.
+    #[must_use]
+    pub fn patch_set(&self, change: Number, version: i32) -> Option<Number> {
+        self.patch_sets_by_version.find(hash_numbers(change, version.cast_unsigned()), |number| {
+            let patch_set = self.patch_sets.get(number);
+            patch_set.change == change && patch_set.version == version
         })
     }
 

@@ -29,6 +29,7 @@ pub mod gerrit;
 pub mod github;
 mod index;
 pub mod lines;
+pub mod live;
 pub mod log;
 mod mapped;
 pub mod mutation;

@@ -42,6 +42,12 @@ pub enum LogError {
         /// The first that is not there.
         missing: u64,
     },
+    /// What was read is not how the files begin now.
+    #[error("{}: the log has other bytes now than were read before: what was made of it has to be made anew", path.display())]
+    Rewritten {
+        /// The first file that is shorter, or that is no more.
+        path: PathBuf,
+    },
     /// More bytes than this program has positions for.
     #[error("{}: the log is longer than 256 GiB", path.display())]
     Long {
@@ -87,6 +93,13 @@ pub struct LogFile {
 }
 
 impl LogFile {
+    fn open(path: PathBuf, base: u64, longest: u64) -> Result<Self, LogError> {
+        match Mapped::open(&path, longest) {
+            Ok(bytes) => Ok(Self { path, base, bytes }),
+            Err(why) => Err(LogError::Io { path, why }),
+        }
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -106,15 +119,33 @@ impl LogFile {
         segment(name).map(|(_, rest)| rest).filter(|rest| *rest != "growing")
     }
 
+    /// Where its first byte is in the log.
+    #[must_use]
+    pub const fn base(&self) -> u64 {
+        self.base
+    }
+
     /// Visits its records in order: where each begins in the file, and its bytes with their position in the log.
     ///
     /// # Errors
     /// The first record that is broken or too long, and what the visitor says is no mutation.
     pub fn records<'a>(
         &'a self,
+        visit: impl FnMut(Source<'a>) -> Result<(), MutationError>,
+    ) -> Result<(), LogError> {
+        self.records_from(0, visit)
+    }
+
+    /// As [`records`](Self::records), from an offset in the file at which a record begins.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn records_from<'a>(
+        &'a self,
+        start: usize,
         mut visit: impl FnMut(Source<'a>) -> Result<(), MutationError>,
     ) -> Result<(), LogError> {
-        for record in Records::new(&self.bytes, 0) {
+        for record in Records::new(self.bytes.get(start..).unwrap_or_default(), start as u64) {
             let record = record.map_err(|why| LogError::Broken { path: self.path.clone(), why })?;
             let (offset, length) = (record.offset, record.payload.len());
             if length > LONGEST_RECORD {
@@ -130,7 +161,7 @@ impl LogFile {
 /// A whole log. Copies share it.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    files: Arc<Vec<LogFile>>,
+    files: Arc<Vec<Arc<LogFile>>>,
     length: u64,
 }
 
@@ -140,16 +171,36 @@ impl Log {
     /// # Errors
     /// What can't be read, no log, a gap in the segments, a log of over 256 GiB. What is in the files is looked at later.
     pub fn open(folder: &Path) -> Result<Self, LogError> {
+        Self::default().grown(folder, u64::MAX)
+    }
+
+    /// The log in a folder, of which this is how it begins, up to a length at which a record ends. What is in memory already
+    /// stays where it is; a file that was renamed when it was sealed is the same file. That the bytes are the same ones is for
+    /// the caller to know: only their number is looked at.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where the folder has less than was read.
+    pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
         let mut log = Self::default();
-        let mut files = Vec::new();
-        for path in listed(folder)? {
-            let bytes = Mapped::open(&path).map_err(|why| LogError::Io { path: path.clone(), why })?;
-            let base = log.length;
-            log.length += bytes.len() as u64;
-            if log.length >= Text::FARTHEST {
-                return Err(LogError::Long { path });
+        let mut files: Vec<Arc<LogFile>> = Vec::new();
+        let mut listed = listed(folder)?.into_iter();
+        for path in listed.by_ref() {
+            if log.length >= until {
+                break;
             }
-            files.push(LogFile { path, base, bytes });
+            let file = match self.files.get(files.len()) {
+                // Followed by another one, so it is whole.
+                Some(known) if files.len() + 1 < self.files.len() => known.clone(),
+                _ => Arc::new(LogFile::open(path, log.length, until - log.length)?),
+            };
+            log.length += file.bytes.len() as u64;
+            if log.length >= Text::FARTHEST {
+                return Err(LogError::Long { path: file.path.clone() });
+            }
+            files.push(file);
+        }
+        if log.length < self.length {
+            return Err(LogError::Rewritten { path: folder.to_path_buf() });
         }
         log.files = Arc::new(files);
         Ok(log)
@@ -157,7 +208,7 @@ impl Log {
 
     /// Its files, in order.
     #[must_use]
-    pub fn files(&self) -> &[LogFile] {
+    pub fn files(&self) -> &[Arc<LogFile>] {
         &self.files
     }
 

@@ -10,22 +10,24 @@ use std::path::Path;
 pub struct Mapped(Option<memmap2::Mmap>);
 
 impl Mapped {
-    /// Maps a file of a log.
+    /// Maps a file of a log, or as much of it as is asked for.
     ///
     /// # Errors
     /// What can't be opened or mapped.
     #[allow(unsafe_code, reason = "there is no safe way to map a file")]
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, longest: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        // An empty file can't be mapped.
-        if file.metadata()?.len() == 0 {
+        let length = file.metadata()?.len().min(longest);
+        // Nothing can't be mapped.
+        if length == 0 {
             return Ok(Self(None));
         }
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
         // SAFETY: The bytes of a mapping may not change while there are references to them. A log is only ever appended to:
         // no writer of ours or of the original's rewrites a byte in place or cuts a file short (what is mended or grown by
         // copying is renamed over the old one, whose mapping stays as it was), and the mapping ends where the file ended when
         // it was made. Who cuts the file from outside ends this process by SIGBUS.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
+        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file)? };
         Ok(Self(Some(map)))
     }
 }

@@ -40,10 +40,10 @@ impl Gerrit {
     ///
     /// # Errors
     /// What is no message.
-    pub fn apply_git(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
+    pub fn apply_git(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let mut commits = bytes(message, 2);
         if let Some(commit) = commits.next() {
-            self.apply_commit(NONE, source, commit?)?;
+            self.apply_commit(log, NONE, source, commit?)?;
         }
         match commits.next() {
             Some(_) => Err(MutationError::Twice("commit")),
@@ -51,7 +51,8 @@ impl Gerrit {
         }
     }
 
-    /// Applies a `GerritMutation` of a log, in which all commits are that came before. [`finish`](Self::finish) has to follow before changes are looked at.
+    /// Applies a `GerritMutation` of a log, in which all commits are that came before. [`finish`](Self::finish) has to follow
+    /// before changes are looked at.
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
@@ -62,7 +63,7 @@ impl Gerrit {
         }
         let project = self.make_project(name);
         for commit in bytes(message, 2) {
-            self.apply_commit(project, source, commit?)?;
+            self.apply_commit(log, project, source, commit?)?;
         }
         for name in bytes(message, 4) {
             if let Some(found) = self.names.known(name?).and_then(|name| self.ref_of(project, name)) {
@@ -76,9 +77,15 @@ impl Gerrit {
         Ok(())
     }
 
-    fn apply_commit(&mut self, project: Number, source: Source<'_>, message: &[u8]) -> Result<(), WireError> {
+    fn apply_commit(
+        &mut self,
+        log: &Log,
+        project: Number,
+        source: Source<'_>,
+        message: &[u8],
+    ) -> Result<(), WireError> {
         let given = GitCommit::of(message)?;
-        if self.take_commit(project, source.text(message), &given).is_err() {
+        if self.take_commit(log, project, source.text(message), &given).is_err() {
             self.rejected += 1;
         }
         Ok(())
@@ -86,6 +93,7 @@ impl Gerrit {
 
     fn take_commit(
         &mut self,
+        log: &Log,
         project: Number,
         message: Text,
         given: &GitCommit<'_>,
@@ -103,6 +111,12 @@ impl Gerrit {
         })?;
         let (author, committer) = (self.names.add(read.author.person), self.names.add(read.committer.person));
         let number = self.place(&hash);
+        let before = self.commits.get(number).message;
+        if before == Text::NONE {
+            self.filled = true;
+        } else if GitCommit::of(log.text(before)).map_or(true, |known| known.raw != given.raw) {
+            self.rewritten = true;
+        }
         let commit = self.commits.get_mut(number);
         *commit = Commit {
             hash,
@@ -200,24 +214,19 @@ impl Gerrit {
         let number = self.make_change(project, number);
         let change = self.changes.get_mut(number);
         change.meta = commit;
-        if !change.dirty {
-            change.dirty = true;
-            self.dirty.push(number);
-        }
+        self.soil(number);
     }
 
     fn apply_patch_set(&mut self, log: &Log, project: Number, number: i32, version: i32, commit: Number) {
         let number = self.make_change(project, number);
-        let mut at = self.changes.get(number).patch_sets;
-        while at != NONE && self.patch_sets.get(at).version != version {
-            at = self.patch_sets.get(at).next;
-        }
-        if at == NONE {
-            let next = self.changes.get(number).patch_sets;
-            let patch_set = self.patch_sets.push(PatchSet { version, commit, next });
-            self.changes.get_mut(number).patch_sets = patch_set;
-        } else {
-            self.patch_sets.get_mut(at).commit = commit;
+        match self.patch_set(number, version) {
+            Some(found) => self.patch_sets.get_mut(found).commit = commit,
+            None => {
+                let next = self.changes.get(number).patch_sets;
+                let patch_set = self.patch_sets.push(PatchSet { change: number, version, commit, next });
+                self.changes.get_mut(number).patch_sets = patch_set;
+                self.patch_sets_by_version.insert(hash_numbers(number, version.cast_unsigned()), patch_set);
+            }
         }
         let change = self.changes.get_mut(number);
         if self.rules == Rules::Original || version >= change.version {

@@ -5,7 +5,6 @@ use super::{Gerrit, meta};
 use crate::column::NONE;
 use crate::github::Number;
 use crate::log::Log;
-use crate::names::Name;
 
 /// What a walk over a change's meta commits finds, the newest first.
 #[derive(Default)]
@@ -16,14 +15,31 @@ struct Found<'a> {
     private: bool,
     labels: u64,
     first: i64,
+    /// Whether a commit of the chain is not there yet.
+    places: bool,
 }
 
 impl Gerrit {
-    /// Reads the changes whose meta refs moved since the last time.
+    /// Reads the changes whose meta refs, or commits of them, are others than the last time. What is read follows from the
+    /// chain as it is now, so that it is the same however many records came between.
     pub fn finish(&mut self, log: &Log) {
+        if std::mem::take(&mut self.rewritten) {
+            (0..self.changes.next()).for_each(|number| self.soil(number));
+        } else if std::mem::take(&mut self.filled) {
+            std::mem::take(&mut self.waiting).into_iter().for_each(|number| self.soil(number));
+        }
         for number in std::mem::take(&mut self.dirty) {
             self.changes.get_mut(number).dirty = false;
             self.read(log, number);
+        }
+    }
+
+    /// A change is to be read.
+    pub(super) fn soil(&mut self, number: Number) {
+        let change = self.changes.get_mut(number);
+        if !change.dirty && change.meta != NONE {
+            change.dirty = true;
+            self.dirty.push(number);
         }
     }
 
@@ -32,20 +48,20 @@ impl Gerrit {
         let mut found = Found::default();
         let walked = self.walk(change.meta, |meta| self.look(log, meta, &mut found));
         let branch = self.names.add(found.branch);
+        if found.places {
+            self.waiting.push(number);
+        }
         self.projects.get_mut(change.project).label_changes += found.labels;
         let change = self.changes.get_mut(number);
-        // Never taken back: what was private once may have been shown to nobody since.
-        change.private |= found.private;
-        // Of a chain that can't be walked, nothing else is believed.
-        if walked.is_err() || change.meta == NONE {
-            return;
-        }
+        change.private = found.private;
         change.read = change.meta;
-        change.status = found.status.or(change.status).or(Some(meta::Status::New));
+        change.status = Some(found.status.unwrap_or(meta::Status::New));
         change.created = found.first;
         change.wip = found.wip.unwrap_or_default();
-        if branch != Name::EMPTY {
-            change.branch = branch;
+        change.branch = branch;
+        // Of a chain that can't be walked, nothing else is believed.
+        if walked.is_err() {
+            change.unread();
         }
     }
 
@@ -62,6 +78,8 @@ impl Gerrit {
         if found.wip.is_none() {
             found.wip = meta::wip(message, self.rules);
         }
-        found.first = self.commits.get(meta).time;
+        let commit = self.commits.get(meta);
+        found.first = commit.time;
+        found.places |= commit.is_place();
     }
 }

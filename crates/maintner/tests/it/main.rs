@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
 mod decoded;
+mod growth;
 mod logs;
 mod original;
 mod replay;
 mod rules;
+mod sink;

@@ -21,10 +21,12 @@
 //! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
 //! commit message is a reference, by both.
 
+pub mod checkpoint;
 pub mod column;
 pub mod commit;
 pub mod corpus;
 pub mod dump;
+pub mod flag;
 pub mod gerrit;
 pub mod github;
 mod index;
@@ -37,6 +39,7 @@ pub mod names;
 pub mod reclog;
 mod references;
 pub mod rules;
+mod section;
 pub mod text;
 pub mod time;
 pub mod verify;

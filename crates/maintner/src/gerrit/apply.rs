@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{
-    Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference, hash_numbers, hash_of,
-};
+use super::{Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference};
 use crate::column::NONE;
 use crate::commit::{CommitError, CommitText, Hash, Link, hash};
+use crate::flag::Flag;
 use crate::github::Number;
 use crate::log::Log;
 use crate::mutation::{GitCommit, GitRef, Message, MutationError, bytes, elements};
@@ -140,7 +139,7 @@ impl Gerrit {
             commit.project = project;
         } else if commit.project != project && !self.has_also(project, number) {
             let also = self.also.push(Also { project, commit: number });
-            self.also_by_pair.insert(hash_numbers(project, number), also);
+            self.also_by_pair.insert(self.seed.pair(project, number), also);
         }
     }
 
@@ -159,13 +158,13 @@ impl Gerrit {
             parents: 0,
             parent_count: 0,
         });
-        self.commits_by_hash.insert(hash_of(hash), number);
+        self.commits_by_hash.insert(self.seed.bytes(hash), number);
         number
     }
 
     fn take_mercurial(&mut self, text: &[u8], commit: Hash) {
         let hash = self.names.add(text);
-        let key = hash_numbers(0, hash.number());
+        let key = self.seed.pair(0, hash.number());
         match self.mercurial_by_hash.find(key, |number| self.mercurial.get(number).hash == hash) {
             Some(number) => self.mercurial.get_mut(number).commit = commit,
             None => {
@@ -180,8 +179,8 @@ impl Gerrit {
             return number;
         }
         let name = self.names.add(name);
-        let number = self.projects.push(Project { name, label_changes: 0 });
-        self.projects_by_name.insert(hash_numbers(0, name.number()), number);
+        let number = self.projects.push(Project { name, label_changes: 0, pad: [0; 4] });
+        self.projects_by_name.insert(self.seed.pair(0, name.number()), number);
         number
     }
 
@@ -203,7 +202,7 @@ impl Gerrit {
                     Some(found) => self.refs.get_mut(found).commit = commit,
                     None => {
                         let found = self.refs.push(Ref { project, name, commit });
-                        self.refs_by_name.insert(hash_numbers(project, name.number()), found);
+                        self.refs_by_name.insert(self.seed.pair(project, name.number()), found);
                     }
                 }
             }
@@ -225,7 +224,7 @@ impl Gerrit {
                 let next = self.changes.get(number).patch_sets;
                 let patch_set = self.patch_sets.push(PatchSet { change: number, version, commit, next });
                 self.changes.get_mut(number).patch_sets = patch_set;
-                self.patch_sets_by_version.insert(hash_numbers(number, version.cast_unsigned()), patch_set);
+                self.patch_sets_by_version.insert(self.seed.pair(number, version.cast_unsigned()), patch_set);
             }
         }
         let change = self.changes.get_mut(number);
@@ -252,16 +251,17 @@ impl Gerrit {
             meta: NONE,
             read: NONE,
             created: 0,
-            status: None,
-            private: false,
-            wip: false,
+            status: 0,
+            private: Flag::NO,
+            wip: Flag::NO,
             branch: Name::EMPTY,
             references: 0,
             reference_count: 0,
             patch_sets: NONE,
-            dirty: false,
+            dirty: Flag::NO,
+            pad: [0; 4],
         });
-        self.changes_by_number.insert(hash_numbers(project, number.cast_unsigned()), found);
+        self.changes_by_number.insert(self.seed.pair(project, number.cast_unsigned()), found);
         found
     }
 
@@ -307,10 +307,10 @@ impl Gerrit {
     }
 
     fn mention(&mut self, owner: Name, repo: Name) {
-        let hash = hash_numbers(owner.number(), repo.number());
-        if self.mentioned_by_name.find(hash, |number| *self.mentioned.get(number) == (owner, repo)).is_none()
+        let hash = self.seed.pair(owner.number(), repo.number());
+        if self.mentioned_by_name.find(hash, |number| *self.mentioned.get(number) == [owner, repo]).is_none()
         {
-            let number = self.mentioned.push((owner, repo));
+            let number = self.mentioned.push([owner, repo]);
             self.mentioned_by_name.insert(hash, number);
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod checkpoint;
 mod decoded;
 mod growth;
 mod logs;

@@ -54,6 +54,8 @@ pub enum Start {
     Checkpoint {
         /// Records of the tail.
         tail: u64,
+        /// Bytes of the log that the checkpoint knows.
+        covered: u64,
     },
     /// From the whole log, because of this.
     Replay(Unfit),
@@ -66,7 +68,7 @@ impl Corpus {
     /// As of a replay.
     pub fn start(log: &Log, rules: Rules, checkpoint: &Path) -> Result<(Self, Start), LogError> {
         match read(checkpoint, log, rules) {
-            Ok((corpus, tail)) => Ok((corpus, Start::Checkpoint { tail })),
+            Ok(started) => Ok(started),
             // What is bad in the tail is bad.
             Err(Unfit::Tail(why)) => Err(why),
             Err(why) => {
@@ -150,11 +152,11 @@ fn open(path: &Path) -> Result<(Arc<Mapped>, Table), Unfit> {
     Ok((map, table))
 }
 
-/// The corpus of a checkpoint and of what is behind it in the log, and how many records that is.
+/// The corpus of a checkpoint and of what is behind it in the log, and how much that is.
 ///
 /// # Errors
 /// Why it can't be used. [`Unfit::Tail`] is an error of the log.
-pub fn read(path: &Path, log: &Log, rules: Rules) -> Result<(Corpus, u64), Unfit> {
+pub fn read(path: &Path, log: &Log, rules: Rules) -> Result<(Corpus, Start), Unfit> {
     let (map, table) = open(path)?;
     if table.original != (rules == Rules::Original) {
         return Err(Unfit::Version("it was made by other rules".to_owned()));
@@ -167,7 +169,7 @@ pub fn read(path: &Path, log: &Log, rules: Rules) -> Result<(Corpus, u64), Unfit
     let before = corpus.records;
     corpus.take(log.clone(), covered)?;
     let tail = corpus.records - before;
-    Ok((corpus, tail))
+    Ok((corpus, Start::Checkpoint { tail, covered }))
 }
 
 /// Reads all of a checkpoint and compares it with its sums.

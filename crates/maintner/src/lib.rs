@@ -21,6 +21,7 @@
 //! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
 //! commit message is a reference, by both.
 
+pub mod check;
 pub mod checkpoint;
 pub mod column;
 pub mod commit;
@@ -30,6 +31,8 @@ pub mod flag;
 pub mod gerrit;
 pub mod github;
 mod index;
+pub mod journal;
+pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;

@@ -17,6 +17,9 @@ use crate::text::{Source, Text};
 /// A record may have this many bytes, four times what writers let a segment grow to. The original has no such limit.
 pub const LONGEST_RECORD: usize = Text::LONGEST;
 
+/// How often a file may have another name when it is opened than when it was listed.
+const RENAMED: usize = 3;
+
 /// Why a log can't be read. All before the place that is named was good.
 #[derive(Debug, Error)]
 pub enum LogError {
@@ -181,6 +184,18 @@ impl Log {
     /// # Errors
     /// As [`open`](Self::open), and where the folder has less than was read.
     pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
+        // A writer that seals a segment gives its file another name.
+        for _ in 0..RENAMED {
+            match self.grown_now(folder, until) {
+                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound && folder.is_dir() => {
+                }
+                done => return done,
+            }
+        }
+        self.grown_now(folder, until)
+    }
+
+    fn grown_now(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
         let mut log = Self::default();
         let mut files: Vec<Arc<LogFile>> = Vec::new();
         let mut listed = listed(folder)?.into_iter();
@@ -247,7 +262,7 @@ impl Log {
 }
 
 /// The files of the log in a folder, in the order of the log.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
+pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     let failed = |why| LogError::Io { path: folder.to_path_buf(), why };
     let (mut days, mut frozen, mut growing) = (Vec::new(), Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -282,6 +297,14 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
         return Err(LogError::Gap { path: folder.to_path_buf(), missing });
     }
     Ok(all.into_values().collect())
+}
+
+/// The number of a segment's file by its name, and its SHA-224 where it is sealed; none for other files.
+pub(crate) fn named(path: &Path) -> Option<(u64, Option<[u8; 28]>)> {
+    let (number, rest) = segment(path.file_name()?.to_str()?.strip_suffix(".mutlog")?)?;
+    let mut sha224 = [0; 28];
+    let sealed = hex::decode_to_slice(rest, &mut sha224).is_ok();
+    Some((number, sealed.then_some(sha224)))
 }
 
 /// The number of a segment's name without its ending, and what follows it: a digest or `growing`.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference};
+use crate::check;
 use crate::column::NONE;
 use crate::commit::{CommitError, CommitText, Hash, Link, hash};
 use crate::flag::Flag;
@@ -13,7 +14,6 @@ use crate::names::Name;
 use crate::references;
 use crate::rules::Rules;
 use crate::text::{Source, Text};
-use crate::wire::WireError;
 
 /// Whose plain `#N` are issues of golang/go.
 const GO: &[u8] = b"go.googlesource.com/go";
@@ -40,6 +40,9 @@ impl Gerrit {
     /// # Errors
     /// What is no message.
     pub fn apply_git(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
+        for repo in bytes(message, 1) {
+            check::fields(repo?)?;
+        }
         let mut commits = bytes(message, 2);
         if let Some(commit) = commits.next() {
             self.apply_commit(log, NONE, source, commit?)?;
@@ -55,7 +58,7 @@ impl Gerrit {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let mut name = &b""[..];
         for given in bytes(message, 1) {
             name = given?;
@@ -82,8 +85,10 @@ impl Gerrit {
         project: Number,
         source: Source<'_>,
         message: &[u8],
-    ) -> Result<(), WireError> {
+    ) -> Result<(), MutationError> {
         let given = GitCommit::of(message)?;
+        // They are read when somebody asks; that they can be is known now.
+        check::files(message)?;
         if self.take_commit(log, project, source.text(message), &given).is_err() {
             self.rejected += 1;
         }

@@ -4,11 +4,12 @@ use super::{
     Chained, Comment, Event, Github, Issue, Label, Link, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE, Number,
     Repo, Review, Team, User,
 };
+use crate::check;
 use crate::column::{Column, NONE};
 use crate::flag::Flag;
 use crate::github::Chain;
 use crate::index::{Index, Seed};
-use crate::mutation::{self, Message, bytes, elements, numbers};
+use crate::mutation::{self, Message, MutationError, bytes, elements, numbers};
 use crate::names::Name;
 use crate::rules::Rules;
 use crate::text::{Source, Text};
@@ -53,7 +54,7 @@ impl Github {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply(&mut self, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply(&mut self, message: &[u8]) -> Result<(), MutationError> {
         let (mut owner, mut name) = (&b""[..], &b""[..]);
         let mut fields = Fields::new(message);
         while let Some((number, value)) = fields.read()? {
@@ -63,7 +64,7 @@ impl Github {
                 _ => {}
             }
         }
-        let Some(repo) = self.make_repo(owner, name) else { return Ok(()) };
+        let Some(repo) = self.make_repo(owner, name) else { return check::github(message) };
         for label in elements::<mutation::Label<'_>>(message, 3) {
             self.apply_label(repo, &label?);
         }
@@ -82,18 +83,19 @@ impl Github {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply_issue(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply_issue(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let change = mutation::Issue::of(message)?;
-        let Some(repo) = self.make_repo(change.owner, change.repo) else { return Ok(()) };
+        // What is not applied is a message nevertheless, or no reader may take the log.
+        let Some(repo) = self.make_repo(change.owner, change.repo) else { return check::issue(message) };
         if change.number == 0 {
             self.rejected += 1;
-            return Ok(());
+            return check::issue(message);
         }
         let (number, new) = self.make_issue(repo, &change);
         // Taken out, changed and put back: what it refers to lies in columns beside its own.
         let mut issue = *self.issues.get(number);
         issue.not_exist = change.not_exist.into();
-        let mut done = Ok(());
+        let mut done = if issue.not_exist.is() { check::issue(message) } else { Ok(()) };
         if !issue.not_exist.is() {
             let late = self.rules == Rules::Ours
                 && (issue.created.is_none() || issue.created == Time::from_seconds(0));
@@ -104,7 +106,8 @@ impl Github {
             done = self
                 .apply_assignees(&mut issue, &change)
                 .and_then(|()| self.apply_labels(&mut issue, &change))
-                .and_then(|()| self.apply_lists(number, &mut issue, source, &change));
+                .and_then(|()| self.apply_lists(number, &mut issue, source, &change))
+                .map_err(MutationError::from);
         }
         // After an error, too: what was taken out of its chains or put into them is there no more, or now.
         *self.issues.get_mut(number) = issue;

@@ -46,7 +46,10 @@ fn after_each_record_it_is_the_same() {
     for after in 0..=log.len() {
         let folder = with_checkpoint(&log, after);
         let (corpus, how) = start(folder.path());
-        assert!(matches!(how, Start::Checkpoint { tail } if tail == (log.len() - after) as u64), "{how:?}");
+        assert!(
+            matches!(how, Start::Checkpoint { tail, .. } if tail == (log.len() - after) as u64),
+            "{how:?}"
+        );
         assert_eq!(dumped(&corpus), dumped(&load(folder.path(), Rules::Ours)));
         assert_eq!(corpus.records, log.len() as u64);
     }

@@ -39,6 +39,7 @@ pub mod log;
 mod mapped;
 pub mod mutation;
 pub mod names;
+pub mod print;
 pub mod reclog;
 mod references;
 pub mod rules;

@@ -6,6 +6,8 @@ mod decoded;
 mod growth;
 mod logs;
 mod original;
+mod poller;
 mod replay;
 mod rules;
+mod server;
 mod sink;

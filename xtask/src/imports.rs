@@ -60,7 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
-    ("maintner", &["maintpb"]),
+    ("maintner", &["git", "maintpb"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     ("webui", &[]),

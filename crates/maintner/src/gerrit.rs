@@ -4,6 +4,7 @@
 //! ([`meta`]), the most of them when they are asked for. Source: spec/maintner.md §3.1.
 
 mod apply;
+pub mod change_view;
 mod derive;
 mod kept;
 pub mod meta;

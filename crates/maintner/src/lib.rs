@@ -44,6 +44,7 @@ pub mod reclog;
 mod references;
 pub mod rules;
 mod section;
+pub mod sources;
 pub mod text;
 pub mod time;
 pub mod verify;

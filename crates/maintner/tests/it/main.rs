@@ -9,6 +9,8 @@ mod journal;
 mod leader;
 mod logs;
 mod original;
+mod poller;
 mod replay;
 mod rules;
+mod server;
 mod sink;

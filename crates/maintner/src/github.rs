@@ -5,6 +5,7 @@
 
 mod apply;
 mod chain;
+mod lookup;
 
 use crate::column::{Column, NONE};
 use crate::index::{Index, hash_bytes, hash_pair};

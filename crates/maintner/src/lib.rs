@@ -37,6 +37,7 @@ pub mod names;
 pub mod reclog;
 mod references;
 pub mod rules;
+pub mod sources;
 pub mod text;
 pub mod time;
 pub mod verify;

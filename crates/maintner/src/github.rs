@@ -6,6 +6,7 @@
 mod apply;
 mod chain;
 mod kept;
+mod lookup;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 

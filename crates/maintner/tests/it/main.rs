@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod decoded;
+mod github;
 mod growth;
 mod journal;
 mod leader;

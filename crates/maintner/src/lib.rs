@@ -21,6 +21,7 @@
 //! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
 //! commit message is a reference, by both.
 
+pub mod check;
 pub mod column;
 pub mod commit;
 pub mod corpus;
@@ -28,6 +29,7 @@ pub mod dump;
 pub mod gerrit;
 pub mod github;
 mod index;
+pub mod journal;
 pub mod lines;
 pub mod live;
 pub mod log;

@@ -255,7 +255,7 @@ impl Log {
 }
 
 /// The files of the log in a folder, in the order of the log.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
+pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     let failed = |why| LogError::Io { path: folder.to_path_buf(), why };
     let (mut days, mut frozen, mut growing) = (Vec::new(), Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -290,6 +290,14 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
         return Err(LogError::Gap { path: folder.to_path_buf(), missing });
     }
     Ok(all.into_values().collect())
+}
+
+/// The number of a segment's file by its name, and its SHA-224 where it is sealed; none for other files.
+pub(crate) fn named(path: &Path) -> Option<(u64, Option<[u8; 28]>)> {
+    let (number, rest) = segment(path.file_name()?.to_str()?.strip_suffix(".mutlog")?)?;
+    let mut sha224 = [0; 28];
+    let sealed = hex::decode_to_slice(rest, &mut sha224).is_ok();
+    Some((number, sealed.then_some(sha224)))
 }
 
 /// The number of a segment's name without its ending, and what follows it: a digest or `growing`.

@@ -4,5 +4,4 @@
 
 #![forbid(unsafe_code)]
 
-pub mod committed;
 pub mod logs;

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use transport::routes::any;
 use transport::{Role, Routes};
 
-use crate::committed::Committed;
+use maintner::journal::Committed;
 
 /// How the log is served.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use maintner::log::{Log, LogError, LogFile};
 
-use crate::committed::{Committed, Segment};
+use maintner::journal::{Committed, Segment};
 
 /// So much is read rather than mapped: the end of the log, which everybody gets that follows it.
 const SMALL: u64 = 64 << 10;

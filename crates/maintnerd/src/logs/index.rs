@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::committed::{Committed, Segment};
+use maintner::journal::{Committed, Segment};
 
 /// A segment as clients read it.
 #[derive(Serialize)]

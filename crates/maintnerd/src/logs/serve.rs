@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Logs;
 use super::range::{Asked, asked};
-use crate::committed::{Committed, Segment};
+use maintner::journal::{Committed, Segment};
 
 /// Bytes that go into a connection before others have their turn.
 const PIECE: usize = 256 << 10;

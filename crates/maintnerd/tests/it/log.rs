@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use maintnerd::committed::{Committed, Segment};
+use maintner::journal::{Committed, Segment};
 use maintnerd::logs::{Logs, LogsConfig, routes};
 use prost::Message as _;
 use sha2::{Digest as _, Sha224};

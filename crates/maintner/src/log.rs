@@ -186,27 +186,29 @@ impl Log {
     pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
         // A writer that seals a segment gives its file another name.
         for _ in 0..RENAMED {
-            match self.grown_now(folder, until) {
-                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound && folder.is_dir() => {
-                }
+            match self.grown_of(&listed(folder)?, until) {
+                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => {}
                 done => return done,
             }
         }
-        self.grown_now(folder, until)
+        self.grown_of(&listed(folder)?, until)
     }
 
-    fn grown_now(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
+    /// The same of files that are named, the first one first, whatever else is beside them.
+    ///
+    /// # Errors
+    /// As [`grown`](Self::grown).
+    pub fn grown_of(&self, paths: &[PathBuf], until: u64) -> Result<Self, LogError> {
         let mut log = Self::default();
         let mut files: Vec<Arc<LogFile>> = Vec::new();
-        let mut listed = listed(folder)?.into_iter();
-        for path in listed.by_ref() {
+        for path in paths {
             if log.length >= until {
                 break;
             }
             let file = match self.files.get(files.len()) {
                 // Followed by another one, so it is whole.
                 Some(known) if files.len() + 1 < self.files.len() => known.clone(),
-                _ => Arc::new(LogFile::open(path, log.length, until - log.length)?),
+                _ => Arc::new(LogFile::open(path.clone(), log.length, until - log.length)?),
             };
             log.length += file.bytes.len() as u64;
             if log.length >= Text::FARTHEST {
@@ -215,7 +217,8 @@ impl Log {
             files.push(file);
         }
         if log.length < self.length {
-            return Err(LogError::Rewritten { path: folder.to_path_buf() });
+            let path = files.last().map(|file| &file.path).or(paths.last()).cloned().unwrap_or_default();
+            return Err(LogError::Rewritten { path });
         }
         log.files = Arc::new(files);
         Ok(log)

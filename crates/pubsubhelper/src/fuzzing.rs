@@ -55,7 +55,8 @@ pub fn mail(data: &[u8]) {
         let mut again: Vec<u8> = fields.iter().flat_map(|one| [one.whole, b"\r\n"].concat()).collect();
         again.extend(b"\r\n");
         assert_eq!(again, header);
-        if let Some(event) = mail::gerrit(&fields) {
+        let signed: Vec<_> = fields.iter().rev().step_by(2).copied().collect();
+        if let Some(event) = mail::gerrit(&mail::with_unsigned(&fields, signed)) {
             holds(&Event { gerrit: Some(event), ..Event::default() });
         }
         let domains = ["google.com".to_owned()];

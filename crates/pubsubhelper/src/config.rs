@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::TakeOver;
+
 /// What the helper is told. [`Default`] is for a Gerrit of Google's and webhooks without a secret, which are all refused.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +23,14 @@ pub struct Config {
     pub long_poll: Duration,
     /// The most events that are kept, however young. 200,000: an hour of 55 a second.
     pub most_events: u32,
+    /// The most bytes that they take in memory, about. 64 MiB.
+    pub most_bytes: usize,
+    /// How long a write to the database may take. 10 seconds.
+    pub write: Duration,
+    /// Who this is, in words, for those who want its place. `pubsubhelper`.
+    pub holder: String,
+    /// How it comes by its place.
+    pub take_over: TakeOver,
     /// Mail.
     pub smtp: SmtpConfig,
 }
@@ -34,6 +44,10 @@ impl Default for Config {
             replay_window: Duration::from_secs(3600),
             long_poll: Duration::from_secs(30),
             most_events: 200_000,
+            most_bytes: 64 << 20,
+            write: Duration::from_secs(10),
+            holder: "pubsubhelper".into(),
+            take_over: TakeOver::default(),
             smtp: SmtpConfig::default(),
         }
     }

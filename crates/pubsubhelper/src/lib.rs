@@ -48,8 +48,8 @@ mod webhook;
 pub use config::{Config, SmtpConfig, SmtpLimits, WebhookTls};
 pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
 pub use http::{router, routes, routes_within};
-pub use hub::{Hint, Hub, PublishError, Published};
-pub use serve::{Handles, run, serve};
+pub use hub::{Hint, Hub, OpenError, PublishError, Published, Replaced, TakeOver};
+pub use serve::{Handles, ServeError, run, serve};
 pub use smtp::MailPort;
 
 /// Marks a request, among its extensions, as one that came over TLS into this process. The layer of the port sets it.

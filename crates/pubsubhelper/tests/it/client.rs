@@ -89,7 +89,7 @@ impl Port {
         let shutdown = CancellationToken::new();
         let runs = tokio::spawn({
             let (hub, shutdown) = (world.hub.clone(), shutdown.clone());
-            async move { pubsubhelper::run(&hub, Some(port), shutdown).await }
+            async move { pubsubhelper::run(&hub, Some(port), shutdown).await.unwrap() }
         });
         Port { world, at, shutdown, runs }
     }

@@ -96,7 +96,7 @@ pub struct SmtpConfig {
     pub session: Duration,
     /// The most connections at once. 64.
     pub sessions: usize,
-    /// The most connections at once from one address. 16.
+    /// The most connections at once from one address, which of IPv6 is a /64. 16.
     pub sessions_per_address: usize,
     /// Sizes and numbers within a connection.
     pub limits: SmtpLimits,

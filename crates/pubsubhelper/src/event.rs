@@ -88,7 +88,8 @@ impl Event {
     pub(crate) fn weight(&self) -> usize {
         let gerrit =
             self.gerrit.as_ref().map_or(0, |at| at.url.len() + at.project.len() + at.commit_hash.len());
-        let github = self.github.as_ref().map_or(0, |at| at.action.len() + at.repo_owner.len() + at.repo.len());
+        let github =
+            self.github.as_ref().map_or(0, |at| at.action.len() + at.repo_owner.len() + at.repo.len());
         // Beside the texts: itself, its counts, its place in the list, and what is lost around each text.
         size_of::<Event>() + 128 + gerrit + github
     }

@@ -82,7 +82,10 @@ pub fn webhook(data: &[u8]) {
         assert_eq!(crate::parse_time(&time.to_string()), Ok(time));
     }
     if let Ok(signature) = webhook::Signature::read(&text) {
-        assert!(signature.verify(&"s3cr3t".into(), data).is_err(), "nobody signs with what stands in the body");
+        assert!(
+            signature.verify(&"s3cr3t".into(), data).is_err(),
+            "nobody signs with what stands in the body"
+        );
     }
 }
 

@@ -70,8 +70,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// Keeps these, which come in their order, and never more than `most` later on.
     pub(crate) fn new(events: Vec<(Timestamp, Arc<Event>)>, most: Most, now: Moment) -> Kept {
-        let mut kept =
-            Kept { events: VecDeque::new(), most, bytes: 0, last: Timestamp::MIN, pending: None };
+        let mut kept = Kept { events: VecDeque::new(), most, bytes: 0, last: Timestamp::MIN, pending: None };
         for (time, event) in events {
             kept.push(One { time, came: now.uptime_at(time), event });
         }

@@ -154,7 +154,9 @@ mod tests {
         assert_eq!((&*older.project, older.change_number), ("oauth2", 0));
         let none = |header: &str| gerrit(&fields(header.as_bytes(), 100).unwrap()).is_none();
         assert!(none("List-Id: <gerrit-oauth2>\r\nSubject: all\r\n\r\n"), "it says nothing");
-        for (name, most) in [("Project", LONGEST_PROJECT), ("Commit", LONGEST_HASH), ("ChangeURL", LONGEST_URL)] {
+        for (name, most) in
+            [("Project", LONGEST_PROJECT), ("Commit", LONGEST_HASH), ("ChangeURL", LONGEST_URL)]
+        {
             let of = |value: &str| format!("X-Gerrit-{name}: {value}\r\n\r\n");
             assert!(!none(&of(&"a".repeat(most))) && none(&of(&"a".repeat(most + 1))), "{name}");
             for bad in ["a\tb", "a\u{1b}[31m", "a\u{85}", "a\rb", "a\0"] {

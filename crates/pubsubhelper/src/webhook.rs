@@ -119,7 +119,10 @@ mod tests {
         assert!(right("s3cr3t", SIGNATURE, BODY));
         let upper = SIGNATURE.replace("81b0", "81B0");
         assert!(right("s3cr3t", &upper, BODY), "digits are digits");
-        assert_eq!(Signature::read(&upper).unwrap().delivery(), Signature::read(SIGNATURE).unwrap().delivery());
+        assert_eq!(
+            Signature::read(&upper).unwrap().delivery(),
+            Signature::read(SIGNATURE).unwrap().delivery()
+        );
         for signature in [
             "",
             "sha256=",

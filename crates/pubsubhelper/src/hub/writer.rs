@@ -73,7 +73,8 @@ impl<'a> Writer<'a> {
             self.store(std::mem::take(&mut batch)).await?;
         }
         // So that the next one need not wait.
-        if let Err(error) = self.limited(lead::renew(&self.inner.db, self.inner.epoch, Duration::ZERO)).await {
+        if let Err(error) = self.limited(lead::renew(&self.inner.db, self.inner.epoch, Duration::ZERO)).await
+        {
             tracing::warn!(%error, "the place of pubsubhelper is not given back");
         }
         Ok(())
@@ -195,7 +196,8 @@ impl<'a> Writer<'a> {
         let mut tx = self.begin().await?;
         for one in new {
             let (time_ns, delivery) = (nanoseconds(one.time), one.delivery.clone());
-            pubsub_events::add(&mut tx, &PubsubEventRow { time_ns, event: one.event.to_json(), delivery }).await?;
+            pubsub_events::add(&mut tx, &PubsubEventRow { time_ns, event: one.event.to_json(), delivery })
+                .await?;
         }
         if let Some(oldest) = oldest {
             pubsub_events::forget(&mut tx, nanoseconds(oldest)).await?;

@@ -48,7 +48,8 @@ async fn a_webhook_becomes_an_event_once() {
     taken(on.ask(hook("/hooks/github", SIGNATURE, "1", BODY)).await).await;
     // Whoever saw it once can't make another of it by another id, which nobody signs.
     taken(on.ask(hook("/hooks/github", SIGNATURE, "2", BODY)).await).await;
-    taken(on.ask(hook("/hooks/github", &SIGNATURE.to_uppercase().replace("SHA", "sha"), "3", BODY)).await).await;
+    taken(on.ask(hook("/hooks/github", &SIGNATURE.to_uppercase().replace("SHA", "sha"), "3", BODY)).await)
+        .await;
     assert_eq!(count(&on), 1);
     let other = BODY.replace("opened", "closed");
     taken(on.ask(hook("/hooks/github", &sign(other.as_bytes()), "1", other)).await).await;

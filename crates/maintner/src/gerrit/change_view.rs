@@ -244,7 +244,9 @@ impl<'a> Reader<'a> {
     fn take_comments(&mut self, message: &[u8]) {
         for comment in bytes(message, COMMENTS) {
             // What another than us wrote under this number is no comment.
-            let Some(comment) = comment.ok().and_then(|comment| GerritComment::decode(comment).ok()) else { continue };
+            let Some(comment) = comment.ok().and_then(|comment| GerritComment::decode(comment).ok()) else {
+                continue;
+            };
             if comment.deleted {
                 self.view.comments.remove(&comment.uuid);
             } else {
@@ -318,7 +320,8 @@ pub fn read_any(data: &[u8]) {
         reader.take_comments(message);
         for rules in [Rules::Ours, Rules::Original] {
             let _ = (meta::status(message), meta::message(message), meta::branch(message, rules));
-            let _ = (meta::wip(message, rules), meta::is_private(message, rules), meta::hashtags(message, rules));
+            let _ =
+                (meta::wip(message, rules), meta::is_private(message, rules), meta::hashtags(message, rules));
             let _ = (meta::hashtag_edits(message, rules), meta::action_tag(message, rules));
             let _ = message.split(|byte| *byte == b'\n').map(|line| votes::read(line, rules)).count();
         }
@@ -353,13 +356,19 @@ mod tests {
     fn a_change_is_what_was_said_last() {
         let view = read(&[
             (ADA, CREATED),
-            (BELA, "Update patch set 1\n\nPatch Set 1: Code-Review+2\n\nGood.\n\nx: y\n\nPatch-set: 1\nTopic:\n\
-                Hashtags: a, b\nReviewer: B <1000002@s>\nCC: C <1000003@s>\nLabel: Code-Review=+2, 01ab\nPrivate: false\n"),
+            (
+                BELA,
+                "Update patch set 1\n\nPatch Set 1: Code-Review+2\n\nGood.\n\nx: y\n\nPatch-set: 1\nTopic:\n\
+                Hashtags: a, b\nReviewer: B <1000002@s>\nCC: C <1000003@s>\nLabel: Code-Review=+2, 01ab\nPrivate: false\n",
+            ),
         ]);
         assert_eq!((view.owner, view.created, view.updated), (Some(1_000_001), 10, 11));
         assert_eq!((view.private, view.wip, view.topic), (false, true, &b""[..]));
         assert_eq!((view.branch, view.change_id, view.status), (&b"main"[..], &b"I1"[..], Some(Status::New)));
-        assert_eq!((view.hashtags, view.reviewers, view.cc), (vec![&b"a"[..], b"b"], vec![1_000_002], vec![1_000_003]));
+        assert_eq!(
+            (view.hashtags, view.reviewers, view.cc),
+            (vec![&b"a"[..], b"b"], vec![1_000_002], vec![1_000_003])
+        );
         assert_eq!(view.votes[&b"Code-Review"[..]], BTreeMap::from([(1_000_002, 2)]));
         let texts: Vec<&[u8]> = view.messages.iter().map(|message| message.text).collect();
         assert_eq!(texts, [&b"Uploaded patch set 1."[..], b"Patch Set 1: Code-Review+2\n\nGood.\n\nx: y"]);
@@ -390,7 +399,8 @@ mod tests {
 
     #[test]
     fn a_subject_is_one_paragraph() {
-        for (message, want) in [("a\n\nb\n", "a"), ("a\nb\n\nc", "a b"), ("a\n", "a"), ("", ""), ("\na", "a")] {
+        for (message, want) in [("a\n\nb\n", "a"), ("a\nb\n\nc", "a b"), ("a\n", "a"), ("", ""), ("\na", "a")]
+        {
             assert_eq!(subject(message.as_bytes()), want, "{message:?}");
         }
     }

@@ -25,6 +25,9 @@ pub mod column;
 pub mod commit;
 pub mod corpus;
 pub mod dump;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gerrit;
 pub mod github;
 mod index;

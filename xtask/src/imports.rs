@@ -60,9 +60,12 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
-    ("maintner", &["git", "maintpb"]),
+    // The messages that it writes, and what it follows.
+    ("maintner", &["git", "github", "maintpb"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
+    // Connections are everybody's.
+    ("github", &["transport"]),
     ("webui", &[]),
     ("testkit", &[]),
     // It makes up logs (`cargo xtask corpus`).

@@ -1,0 +1,3 @@
+//! A repo on GitHub, followed.
+
+mod differ;

@@ -28,6 +28,9 @@ pub mod commit;
 pub mod corpus;
 pub mod dump;
 pub mod flag;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gerrit;
 pub mod github;
 mod index;

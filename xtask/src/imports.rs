@@ -60,8 +60,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
-    // The messages that it writes, and the API that it follows.
-    ("maintner", &["github", "maintpb"]),
+    // The messages that it writes, and what it follows.
+    ("maintner", &["git", "github", "maintpb"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     // Connections are everybody's.

@@ -21,22 +21,29 @@
 //! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
 //! commit message is a reference, by both.
 
+pub mod check;
+pub mod checkpoint;
 pub mod column;
 pub mod commit;
 pub mod corpus;
 pub mod dump;
+pub mod flag;
 pub mod gerrit;
 pub mod github;
 mod index;
+pub mod journal;
+pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;
 mod mapped;
 pub mod mutation;
 pub mod names;
+pub mod print;
 pub mod reclog;
 mod references;
 pub mod rules;
+mod section;
 pub mod sources;
 pub mod text;
 pub mod time;

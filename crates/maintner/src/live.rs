@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::corpus::Corpus;
-use crate::log::{Log, LogError};
+use crate::log::LogError;
 
 /// The versions of a corpus, of which there is one writer.
 #[derive(Debug)]
@@ -34,17 +34,8 @@ impl Live {
         self.current.subscribe()
     }
 
-    /// Makes the next version, of a log that begins with this one's. Two must not do it at once: the first one's would be lost.
-    ///
-    /// # Errors
-    /// What is wrong with the log; the version there is stays.
-    pub fn advance(&self, log: Log) -> Result<Arc<Corpus>, LogError> {
-        let next = Arc::new(self.corpus().advance(log)?);
-        self.current.send_replace(next.clone());
-        Ok(next)
-    }
-
-    /// Puts another corpus in the place of this one, as where its log was rewritten.
+    /// Puts the next version in the place of this one: the corpus of a longer log, or of one that was rewritten. Who makes
+    /// versions makes one after the other.
     pub fn replace(&self, corpus: Corpus) -> Arc<Corpus> {
         let corpus = Arc::new(corpus);
         self.current.send_replace(corpus.clone());

@@ -1,12 +1,17 @@
-//! The corpus of a log, compared with what the original makes of it.
+//! The corpus of a log, compared with what the original makes of it; and the log itself, as it is written.
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod checkpoint;
 mod decoded;
 mod github;
 mod growth;
+mod journal;
+mod leader;
 mod logs;
 mod original;
+mod poller;
 mod replay;
 mod rules;
+mod server;
 mod sink;

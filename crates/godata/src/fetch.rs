@@ -1,0 +1,204 @@
+//! Questions to the server, each asked once.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use transport::{CallError, Service};
+
+use crate::address::Address;
+use crate::config::{Config, Limits, Waits};
+use crate::error::GodataError;
+use crate::index::{self, Listed};
+
+/// So often a question may be sent elsewhere.
+const REDIRECTS: u32 = 5;
+/// So many hosts may have segments.
+const HOSTS: usize = 16;
+
+/// Who is asked, and what is known of them.
+pub(crate) struct Fetcher {
+    index: Address,
+    services: Mutex<BTreeMap<String, Service>>,
+    waits: Waits,
+    limits: Limits,
+}
+
+/// What there is of a segment from an offset on.
+pub(crate) enum Piece {
+    /// Its bytes from the offset that was asked for.
+    Rest(Pieces),
+    /// All of it: the server does not know how to send a part.
+    Whole(Pieces),
+    /// The server has not that many bytes.
+    Shorter,
+}
+
+impl Fetcher {
+    pub(crate) fn new(config: &Config) -> Result<Self, GodataError> {
+        let index = Address::parse(&config.index)
+            .ok_or_else(|| GodataError::Address { url: config.index.clone() })?;
+        let services = config.service.iter().map(|service| (index.origin.clone(), service.clone())).collect();
+        Ok(Self { index, services: Mutex::new(services), waits: config.waits, limits: config.limits })
+    }
+
+    /// Where the index is.
+    pub(crate) fn index_url(&self) -> String {
+        self.index.to_string()
+    }
+
+    /// Waits until the log has not that many bytes, if it is told how many, and gives what it has then; none where the server
+    /// says that nothing changed.
+    pub(crate) async fn index(&self, known: Option<u64>) -> Result<Option<Vec<Listed>>, GodataError> {
+        let address = match known {
+            Some(known) => self.index.with("waitsizenot", known),
+            None => self.index.clone(),
+        };
+        let (url, response) = self.ask(address, None, self.waits.change).await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED => return Ok(None),
+            status => return Err(refused(url, status)),
+        }
+        let mut pieces = Pieces { url, body: response.into_body(), silence: self.waits.silence };
+        let mut text = BytesMut::new();
+        while let Some(piece) = pieces.next().await? {
+            if text.len() + piece.len() > self.limits.index {
+                return Err(answer(
+                    &pieces.url,
+                    format!("the index has more than {} bytes", self.limits.index),
+                    false,
+                ));
+            }
+            text.extend_from_slice(&piece);
+        }
+        match index::parse(&text, &self.limits) {
+            Ok(listed) => Ok(Some(listed)),
+            Err(what) => Err(answer(&pieces.url, what, false)),
+        }
+    }
+
+    /// Asks for a segment's bytes from an offset up to its end.
+    pub(crate) async fn segment(&self, listed: &Listed, from: u64) -> Result<Piece, GodataError> {
+        let address =
+            self.index.join(&listed.url).ok_or_else(|| GodataError::Address { url: listed.url.clone() })?;
+        let range = format!("bytes={from}-{}", listed.size - 1);
+        let (url, response) = self.ask(address, Some(&range), self.waits.silence).await?;
+        let status = response.status();
+        let length = number(&response, header::CONTENT_LENGTH, |text| text.parse().ok());
+        let start = number(&response, header::CONTENT_RANGE, |text| {
+            text.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+        });
+        let pieces = Pieces { url, body: response.into_body(), silence: self.waits.silence };
+        match status {
+            StatusCode::PARTIAL_CONTENT => match start {
+                Some(start) if start != from => {
+                    let what = format!("bytes from {from} on were asked for, and bytes from {start} on came");
+                    Err(answer(&pieces.url, what, true))
+                }
+                _ => Ok(Piece::Rest(pieces)),
+            },
+            // Some say so of a part as well.
+            StatusCode::OK if length == Some(listed.size - from) => Ok(Piece::Rest(pieces)),
+            StatusCode::OK => Ok(Piece::Whole(pieces)),
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(Piece::Shorter),
+            status => Err(refused(pieces.url, status)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        first: Address,
+        range: Option<&str>,
+        timeout: Duration,
+    ) -> Result<(String, Response<Body>), GodataError> {
+        let mut address = first;
+        for _ in 0..=REDIRECTS {
+            let url = address.to_string();
+            let mut request = Request::get(address.path.as_str());
+            if let Some(range) = range {
+                request = request.header(header::RANGE, range);
+            }
+            let failed = |why| GodataError::Call { url: url.clone(), why };
+            let request = request
+                .body(Body::empty())
+                .map_err(|why| failed(CallError::BadRequest(format!("{}: {why}", address.path))))?;
+            let service = self.service(&address.origin).with_timeout(timeout);
+            let response = service.send(request).await.map_err(failed)?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok((url, response));
+            }
+            let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+            let next = to.and_then(|to| address.join(to));
+            let Some(next) = next.filter(|next| !next.is_weaker_than(&address)) else {
+                return Err(answer(&url, format!("it leads to {to:?}, where nothing is asked"), false));
+            };
+            address = next;
+        }
+        Err(answer(&address.to_string(), format!("it was sent on more than {REDIRECTS} times"), false))
+    }
+
+    fn service(&self, origin: &str) -> Service {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = services.get(origin) {
+            return known.clone();
+        }
+        let service = Service::url(origin);
+        if services.len() < HOSTS {
+            services.insert(origin.to_owned(), service.clone());
+        }
+        service
+    }
+}
+
+/// A body, piece by piece.
+pub(crate) struct Pieces {
+    pub(crate) url: String,
+    body: Body,
+    silence: Duration,
+}
+
+impl Pieces {
+    /// The next one; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, GodataError> {
+        let failed = |why| GodataError::Call { url: self.url.clone(), why };
+        loop {
+            let next = tokio::time::timeout(self.silence, self.body.frame()).await;
+            let silent = || CallError::Timeout { target: self.url.clone(), seconds: self.silence.as_secs() };
+            match next.map_err(|_| failed(silent()))? {
+                None => return Ok(None),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    _ => {}
+                },
+                Some(Err(why)) => {
+                    return Err(failed(CallError::Unreachable {
+                        target: self.url.clone(),
+                        source: why.into(),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn number(
+    response: &Response<Body>,
+    name: header::HeaderName,
+    read: impl Fn(&str) -> Option<u64>,
+) -> Option<u64> {
+    response.headers().get(name)?.to_str().ok().and_then(read)
+}
+
+fn refused(url: String, status: StatusCode) -> GodataError {
+    let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+    GodataError::Answer { url, what: format!("the server answers with {status}"), again }
+}
+
+pub(crate) fn answer(url: &str, what: String, again: bool) -> GodataError {
+    GodataError::Answer { url: url.to_owned(), what, again }
+}

@@ -1,0 +1,229 @@
+//! The corpus of a log that is fetched, and how it stays the newest.
+
+use std::sync::Arc;
+
+use maintner::corpus::{Corpus, Replay};
+use maintner::live::Live;
+use maintner::log::Log;
+use maintner::rules::Rules;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cache::{self, Held};
+use crate::config::{Config, Mode, Updates as Follow};
+use crate::error::GodataError;
+use crate::sync::{Netsource, Round, blocking};
+
+/// A corpus that is kept up to date as long as this is there. See [`get`].
+#[derive(Debug)]
+pub struct Godata {
+    live: Arc<Live>,
+    state: watch::Receiver<State>,
+    follower: Option<JoinHandle<()>>,
+}
+
+/// How it stands with the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Why the corpus may be old; none while the server answers.
+    pub trouble: Option<String>,
+    /// Bytes of the log that the corpus is made of.
+    pub bytes: u64,
+    /// Segments of it.
+    pub segments: u64,
+    /// How often the log had been rewritten, and the corpus was made anew.
+    pub rebuilt: u64,
+}
+
+/// Fetches a log, and makes a corpus of it.
+///
+/// It begins with what the cache has. Whoever drops what is returned ends the updates; versions that they hold stay.
+///
+/// # Errors
+/// Where there is no corpus: the server can't be reached or says what it should not, the cache can't be used, the log is
+/// broken. Afterwards nothing fails: [`Godata::state`] says what is wrong while it is tried again.
+pub async fn get(config: Config) -> Result<Godata, GodataError> {
+    let folder = config.cache.clone();
+    blocking(move || cache::make(&folder)).await?;
+    let mut source = Netsource::new(config.clone())?;
+    let (corpus, trouble) = first(&mut source, &config).await?;
+    let live = Arc::new(Live::new(corpus));
+    let said = State { trouble, bytes: source.total(), segments: source.segments() as u64, rebuilt: 0 };
+    let (state, watched) = watch::channel(said);
+    let follows = config.updates == Follow::Follow && config.mode != Mode::Offline;
+    let follower = follows.then(|| tokio::spawn(follow(source, config, live.clone(), state)));
+    Ok(Godata { live, state: watched, follower })
+}
+
+impl Godata {
+    /// The newest version, which stays as it is.
+    #[must_use]
+    pub fn corpus(&self) -> Arc<Corpus> {
+        self.live.corpus()
+    }
+
+    /// Says when there are newer ones.
+    #[must_use]
+    pub fn updates(&self) -> Updates {
+        Updates(self.live.subscribe())
+    }
+
+    /// How it stands with the server; changes with it.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+}
+
+impl Drop for Godata {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
+}
+
+/// The versions of a corpus; who is slow sees the newest, and not each.
+#[derive(Debug)]
+pub struct Updates(watch::Receiver<Arc<Corpus>>);
+
+impl Updates {
+    /// Waits for a version that was not seen; none comes after [`Godata`] was dropped.
+    pub async fn next(&mut self) -> Option<Arc<Corpus>> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().clone())
+    }
+}
+
+/// Has the first version, and says why it may be old.
+async fn first(source: &mut Netsource, config: &Config) -> Result<(Corpus, Option<String>), GodataError> {
+    if config.mode == Mode::Offline {
+        return Ok((offline(source, config).await?, None));
+    }
+    let asked =
+        if config.mode == Mode::OnlineIfPossible { source.asked_once().await } else { source.index().await };
+    let listed = match asked {
+        Ok(listed) => listed.unwrap_or_default(),
+        Err(why) if config.mode == Mode::OnlineIfPossible && why.is_away() => {
+            return Ok((offline(source, config).await?, Some(why.to_string())));
+        }
+        Err(why) => return Err(why),
+    };
+    let mut mended = false;
+    loop {
+        let held = match source.round(listed.clone()).await? {
+            Round::Same => Vec::new(),
+            Round::Grown(held) | Round::Split(held) => held,
+        };
+        match load(&held, config.rules).await {
+            Ok(corpus) => {
+                source.has(held);
+                return Ok((corpus, None));
+            }
+            // What was kept under a good name may have lost its bytes, as to a fall of power.
+            Err(why) => {
+                if mended || !source.mend(&held).await? {
+                    return Err(why);
+                }
+                mended = true;
+                tracing::warn!("segments that were kept are not what they were and are fetched again: {why}");
+            }
+        }
+    }
+}
+
+async fn offline(source: &mut Netsource, config: &Config) -> Result<Corpus, GodataError> {
+    let folder = config.cache.clone();
+    let held = blocking(move || {
+        let held = cache::offline(&folder)?;
+        if held.is_empty() { Err(GodataError::NothingKept { path: folder }) } else { Ok(held) }
+    })
+    .await?;
+    let corpus = load(&held, config.rules).await?;
+    source.has(held);
+    Ok(corpus)
+}
+
+async fn load(held: &[Held], rules: Rules) -> Result<Corpus, GodataError> {
+    let held = held.to_vec();
+    blocking(move || {
+        let log = Netsource::log(&Log::default(), &held)?;
+        Ok(Corpus::load(log, rules, Replay::default())?)
+    })
+    .await
+}
+
+/// Brings in what is new for as long as it is let.
+async fn follow(mut source: Netsource, config: Config, live: Arc<Live>, state: watch::Sender<State>) {
+    let mut failed = 0;
+    loop {
+        let asked = tokio::time::Instant::now();
+        // A server that was away may have come back with another log of the same size, at which it would wait.
+        let index = if failed > 0 { source.asked_once().await } else { source.changed().await };
+        let came = match index {
+            Ok(Some(listed)) => step(&mut source, listed, &live, config.rules).await,
+            Ok(None) => Ok(Step::Nothing),
+            Err(why) => Err(why),
+        };
+        match came {
+            Ok(step) => {
+                failed = 0;
+                state.send_if_modified(|state| {
+                    let mut next = state.clone();
+                    next.trouble = None;
+                    (next.bytes, next.segments) = (source.total(), source.segments() as u64);
+                    next.rebuilt += u64::from(step == Step::Rebuilt);
+                    let differs = next != *state;
+                    *state = next;
+                    differs
+                });
+                // Not one that waits: it says at once that nothing changed.
+                if step == Step::Nothing {
+                    tokio::time::sleep_until(asked + config.waits.apart).await;
+                }
+            }
+            Err(why) => {
+                failed += 1;
+                tracing::warn!(index = config.index, "the corpus is not kept up to date: {why}");
+                state.send_modify(|state| state.trouble = Some(why.to_string()));
+                tokio::time::sleep(config.retry.pause(failed)).await;
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    Grown,
+    Rebuilt,
+}
+
+async fn step(
+    source: &mut Netsource,
+    listed: Vec<crate::index::Listed>,
+    live: &Arc<Live>,
+    rules: Rules,
+) -> Result<Step, GodataError> {
+    match source.round(listed).await? {
+        Round::Same => Ok(Step::Nothing),
+        Round::Grown(held) => {
+            let (live, paths) = (live.clone(), held.clone());
+            blocking(move || {
+                let log = Netsource::log(&live.corpus().log, &paths)?;
+                Ok(live.advance(log).map(drop)?)
+            })
+            .await?;
+            source.has(held);
+            Ok(Step::Grown)
+        }
+        // The view there is stays until all of the other log is read.
+        Round::Split(held) => {
+            tracing::warn!("the server's log was rewritten; the corpus is made anew");
+            let corpus = load(&held, rules).await?;
+            live.replace(corpus);
+            source.has(held);
+            Ok(Step::Rebuilt)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The log as it is served: an index with a long poll, and the bytes of segments. Source: spec/maintner.md §2.4.
+//!
+//! Only what is committed is shown, so what was served once is never served otherwise.
+//!
+//! A sealed segment's address ends with its own name, by which our clients know that it will not change. The original's clients
+//! look for one thing: whether the address begins with `https://storage.googleapis.com/`. Any other segment they hash anew in
+//! each round, all of the log for each record that comes. Who has a copy of the sealed segments in a bucket there says so
+//! ([`LogsConfig::sealed_at`]), and they fetch from it and hash nothing twice; without one, they do no less work whatever we say.
+
+mod file;
+mod index;
+mod range;
+mod serve;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use transport::routes::any;
+use transport::{Role, Routes};
+
+use maintner::journal::Committed;
+
+/// How the log is served.
+#[derive(Debug, Clone)]
+pub struct LogsConfig {
+    /// How long nothing may happen until a waiting client is told so. 55 seconds.
+    pub wait: Duration,
+    /// How many may wait at once; more are told to come again. 10,000.
+    pub waiting: usize,
+    /// Where copies of the sealed segments are, as `https://storage.googleapis.com/BUCKET/PREFIX`; none for here.
+    pub sealed_at: Option<String>,
+}
+
+impl Default for LogsConfig {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(55), waiting: 10_000, sealed_at: None }
+    }
+}
+
+/// A log that is served. Copies share it.
+#[derive(Debug, Clone)]
+pub struct Logs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    committed: watch::Receiver<Arc<Committed>>,
+    files: file::Files,
+    index: index::Shown,
+    waiting: Semaphore,
+    config: LogsConfig,
+}
+
+impl Logs {
+    /// Serves what is committed of the log in a folder. When the writer is gone, whoever waits is told to come again.
+    #[must_use]
+    pub fn new(folder: PathBuf, committed: watch::Receiver<Arc<Committed>>, config: LogsConfig) -> Self {
+        let waiting = Semaphore::new(config.waiting.min(Semaphore::MAX_PERMITS));
+        let sealed_at = config.sealed_at.clone();
+        Self(Arc::new(Inner {
+            committed,
+            files: file::Files::new(folder),
+            index: index::Shown::new(sealed_at),
+            waiting,
+            config,
+        }))
+    }
+
+    /// What is served now.
+    #[must_use]
+    pub fn committed(&self) -> Arc<Committed> {
+        self.0.committed.borrow().clone()
+    }
+
+    /// How many wait for more.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.config.waiting.saturating_sub(self.0.waiting.available_permits())
+    }
+}
+
+/// `/logs` and what is below it, for readers. Methods are looked at here: the original answers others than GET and HEAD
+/// with 400.
+pub fn routes(logs: &Logs) -> Routes {
+    Routes::new()
+        .route("/logs", any(Role::Reader, serve::index))
+        .route("/logs/", any(Role::Reader, serve::segment_of_nothing))
+        .route("/logs/{*path}", any(Role::Reader, serve::segment))
+        .with_state(logs.clone())
+}

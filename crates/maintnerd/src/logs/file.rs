@@ -1,0 +1,94 @@
+//! The bytes of segments, as they lie in their files.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use maintner::log::{Log, LogError, LogFile};
+
+use maintner::journal::{Committed, Segment};
+
+/// So much is read rather than mapped: the end of the log, which everybody gets that follows it.
+const SMALL: u64 = 64 << 10;
+
+/// The files of a log, mapped once for all who are sent them: what a client catches up with is copied from the pages that hold
+/// the file into its connection, and nowhere else.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    mapped: Mutex<Log>,
+}
+
+/// A part of a file that stays mapped until it was sent.
+struct Part {
+    file: Arc<LogFile>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.file.bytes()[self.range.clone()]
+    }
+}
+
+impl Files {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, mapped: Mutex::default() }
+    }
+
+    /// Bytes of a segment. It may wait for the disk.
+    pub(super) fn read(
+        &self,
+        committed: &Committed,
+        segment: &Segment,
+        range: Range<u64>,
+    ) -> io::Result<Bytes> {
+        if range.end - range.start > SMALL {
+            match self.mapped(committed, segment, &range) {
+                Ok(Some(bytes)) => return Ok(bytes),
+                // It may have got its name while it was looked for; it is read as it is found.
+                Ok(None) => {}
+                Err(why) => tracing::debug!("the log can't be mapped: {why}"),
+            }
+        }
+        let mut file = segment.open(&self.folder)?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let length = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    fn mapped(
+        &self,
+        committed: &Committed,
+        segment: &Segment,
+        range: &Range<u64>,
+    ) -> Result<Option<Bytes>, LogError> {
+        let now = || self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = now().clone();
+        if let Some(bytes) = part(&known, segment, range) {
+            return Ok(Some(bytes));
+        }
+        let paths: Vec<PathBuf> = committed.segments.iter().map(|one| self.folder.join(one.name())).collect();
+        let grown = known.grown_of(&paths, committed.total)?;
+        let bytes = part(&grown, segment, range);
+        let mut mapped = now();
+        // Another may have come farther meanwhile.
+        if mapped.len() < grown.len() {
+            *mapped = grown;
+        }
+        Ok(bytes)
+    }
+}
+
+fn part(log: &Log, segment: &Segment, range: &Range<u64>) -> Option<Bytes> {
+    let file = log.files().get(usize::try_from(segment.number).ok()?)?;
+    let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+    if end > file.bytes().len() {
+        return None;
+    }
+    Some(Bytes::from_owner(Part { file: file.clone(), range: start..end }))
+}

@@ -1,0 +1,8 @@
+//! The daemon over HTTP, asked by hand and by our client.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod log;
+mod logs;
+mod server;
+mod sync;

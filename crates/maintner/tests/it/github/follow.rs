@@ -39,7 +39,7 @@ async fn all_is_read_once() {
     settle(&mut poller).await;
     let world = github.world();
     let corpus = sink.corpus();
-    let there = corpus.github.issues().iter().filter(|issue| !issue.not_exist).count();
+    let there = corpus.github.issues().iter().filter(|issue| !issue.not_exist.is()).count();
     assert_eq!(there, world.numbers().len());
     let known = (corpus.github.comments().len(), corpus.github.events().len());
     assert_eq!(known, world.sizes());
@@ -116,7 +116,7 @@ async fn what_is_gone_is_seen_and_what_comes_back_too() {
     let gone = |sink: &Folder| -> Vec<i32> {
         let corpus = sink.corpus();
         let mut gone: Vec<i32> =
-            corpus.github.issues().iter().filter(|issue| issue.not_exist).map(|issue| issue.number).collect();
+            corpus.github.issues().iter().filter(|issue| issue.not_exist.is()).map(|issue| issue.number).collect();
         gone.sort_unstable();
         gone
     };

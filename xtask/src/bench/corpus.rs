@@ -1,5 +1,6 @@
 //! A log of the Go project's size, replayed by the original's package maintner and by ours.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -108,11 +109,13 @@ fn said(command: &mut Command) -> Result<Value> {
 }
 
 /// The example, built for a release.
-fn example() -> Result<std::path::PathBuf> {
+fn example() -> Result<PathBuf> {
     let mut build = process::cargo();
-    build
-        .args(["build", "--quiet", "--release", "--package", "maintner", "--example", "figures"])
-        .current_dir(metadata::root());
-    process::output(&mut build, LIMIT)?;
-    Ok(metadata::target()?.join("release/examples/figures"))
+    build.args(["build", "--release", "--package", "maintner", "--example", "figures"]);
+    build.arg("--message-format=json-render-diagnostics").current_dir(metadata::root());
+    let said = process::output(&mut build, LIMIT)?;
+    let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let made = made.filter(|message| message["target"]["name"] == "figures");
+    let program = made.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    program.context("cargo made no example `figures`")
 }

@@ -51,8 +51,10 @@ struct Runs {
 impl Runs {
     fn section(&self, args: &Args) -> Result<String> {
         let of = |runs: &[Value], name: &str| -> Result<f64> {
-            let values: Result<Vec<f64>> =
-                runs.iter().map(|run| run[name].as_f64().with_context(|| format!("no {name} in {run}"))).collect();
+            let values: Result<Vec<f64>> = runs
+                .iter()
+                .map(|run| run[name].as_f64().with_context(|| format!("no {name} in {run}")))
+                .collect();
             Ok(median(&values?))
         };
         let (original, replay, start) = (&self.original, &self.replay, &self.start);
@@ -71,7 +73,13 @@ impl Runs {
         table.row("… own memory after it", "MB", memory / MB, of(start, "anonymous")? / MB, Budget::None);
         let walk = of(original, "walk_seconds")?;
         table.row("walk of all issues and comments", "s", walk, of(replay, "walk")?, Budget::Less(2.0));
-        table.row("… the first one after a start from a checkpoint", "s", walk, of(start, "walk")?, Budget::None);
+        table.row(
+            "… the first one after a start from a checkpoint",
+            "s",
+            walk,
+            of(start, "walk")?,
+            Budget::None,
+        );
         let begins = of(start, "start")?;
         let touched = of(start, "touched")? * 100.0;
         let mark = |met: bool| if met { "met" } else { "**missed**" };

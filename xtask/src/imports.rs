@@ -21,9 +21,11 @@ const TABLE: &[(&str, &[&str])] = &[
             "edge",
             "git",
             "gitmirror",
+            "godata",
             "gomote",
             "import",
             "maintner",
+            "maintnerd",
             "store",
             "transport",
             "webui",
@@ -61,6 +63,10 @@ const TABLE: &[(&str, &[&str])] = &[
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
     ("maintner", &["maintpb"]),
+    // Fetches a log over HTTP, and makes a corpus of it.
+    ("godata", &["maintner", "transport"]),
+    // A follower is a client of a leader.
+    ("maintnerd", &["godata", "maintner", "maintpb", "transport", "webui"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     ("webui", &[]),

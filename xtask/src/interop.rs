@@ -7,6 +7,7 @@ mod builds;
 mod corpus;
 mod held;
 mod reclog;
+mod served;
 mod shell;
 
 use std::path::{Path, PathBuf};
@@ -67,16 +68,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    // They need no network, and no other program beside them.
-    let mut equal = true;
-    for (what, compared) in [
+    // What needs no network but loopback.
+    let mut all_well = true;
+    for (pairing, came) in [
         ("a mutation log, replayed by maintner and by us", corpus::compare(&program)),
         ("bytes of all kinds in both readers of records", reclog::agree()),
+        ("client of maintner, our maintnerd", served::by_theirs(&program)),
+        ("our client, server of maintnerd", served::of_theirs(&program)),
+        ("apipb by gRPC, our maintnerd", served::asked_by_theirs(&program)),
     ] {
-        equal &= compared.is_ok();
-        match compared {
-            Ok(said) => println!("{what:<52} {said}"),
-            Err(error) => println!("{what:<52} DIFFERS: {error:#}"),
+        match came {
+            Ok(what) => println!("{pairing:<52} {what}"),
+            Err(error) => {
+                all_well = false;
+                println!("{pairing:<52} DIFFERS: {error:#}");
+            }
         }
     }
     let mut command = Command::new("unshare");
@@ -90,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Line::Out(text) | Line::Err(text) => println!("{text}"),
     })?;
     match end {
-        End::Exited(status) if status.success() && equal => Ok(ExitCode::SUCCESS),
+        End::Exited(status) if status.success() && all_well => Ok(ExitCode::SUCCESS),
         End::Exited(_) => Ok(ExitCode::FAILURE),
         End::TimedOut => bail!("it took more than {} s", LIMIT.as_secs()),
     }

@@ -35,7 +35,6 @@ pub mod gerrit;
 pub mod github;
 mod index;
 pub mod journal;
-pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use maintner::corpus::{Corpus, Replay};
+use maintner::checkpoint::{self, Keeper, Start};
+use maintner::corpus::Corpus;
 use maintner::journal::{Committed, Journal, OpenError, Options};
 use maintner::live::{Live, Sink, SinkError};
 use maintner::log::{Log, LogError};
@@ -12,10 +14,13 @@ use maintner::rules::Rules;
 use prost::Message as _;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A segment may be sealed, and renamed, so often while its file is looked for.
 const RENAMED: u32 = 5;
+
+/// How often it is looked whether a checkpoint is due.
+const CHECKPOINTS: Duration = Duration::from_secs(60);
 
 /// Why nobody leads.
 #[derive(Debug, Error)]
@@ -43,7 +48,9 @@ pub struct Leader {
     live: Arc<Live>,
     /// What went wrong; none while all is well.
     broken: watch::Receiver<Option<Unreadable>>,
-    keeper: JoinHandle<()>,
+    start: Start,
+    _keeper: AbortOnDropHandle<()>,
+    _checkpoints: AbortOnDropHandle<()>,
 }
 
 impl Leader {
@@ -55,18 +62,21 @@ impl Leader {
         let journal = Journal::open(folder, options).await?;
         let committed = journal.committed();
         let (now, at) = (committed.clone(), folder.to_path_buf());
+        let kept = folder.join(checkpoint::NAME);
         let read = move || {
-            Ok::<_, LogError>(Corpus::load(
-                grown(&Log::default(), &at, &now)?,
-                Rules::Ours,
-                Replay::default(),
-            )?)
+            let log = grown(&Log::default(), &at, &now)?;
+            Corpus::start(&log, Rules::Ours, &at.join(checkpoint::NAME))
         };
-        let corpus = tokio::task::spawn_blocking(read).await.map_err(|_| LeaderError::Stopped)??;
+        let (corpus, start) = tokio::task::spawn_blocking(read).await.map_err(|_| LeaderError::Stopped)??;
         let live = Arc::new(Live::new(corpus));
+        let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(
+            Keeper::new(kept, &start, checkpoint::EVERY),
+            live.subscribe(),
+        )));
         let (failed, broken) = watch::channel(None);
-        let keeper = tokio::spawn(keep(live.clone(), folder.to_path_buf(), committed, failed));
-        Ok(Self { journal, live, broken, keeper })
+        let keeper =
+            AbortOnDropHandle::new(tokio::spawn(keep(live.clone(), folder.to_path_buf(), committed, failed)));
+        Ok(Self { journal, live, start, broken, _keeper: keeper, _checkpoints: checkpoints })
     }
 
     /// What may be shown of the log.
@@ -87,6 +97,12 @@ impl Leader {
         self.journal.folder()
     }
 
+    /// How the corpus came to be when this one began.
+    #[must_use]
+    pub const fn start(&self) -> &Start {
+        &self.start
+    }
+
     /// What went wrong, if anything did after which nothing can be written.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
@@ -101,12 +117,6 @@ impl Leader {
             Err(_) => None,
         };
         said.unwrap_or_else(|| "the log is not read any more".into())
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        self.keeper.abort();
     }
 }
 
@@ -183,6 +193,29 @@ async fn keep(
                 return;
             }
             Err(_) => return,
+        }
+    }
+}
+
+/// Has the checkpoint checked that was started from, and writes one whenever it is due.
+async fn checkpoints(keeper: Keeper, mut versions: watch::Receiver<Arc<Corpus>>) {
+    if let Err(why) = keeper.verify().await {
+        tracing::error!(
+            "{}: {why}; it is written anew, and this process should be started again",
+            keeper.path().display()
+        );
+    }
+    loop {
+        let corpus = versions.borrow_and_update().clone();
+        match keeper.keep(corpus).await {
+            Ok(Some(bytes)) => tracing::debug!(bytes, "a checkpoint was written"),
+            Ok(None) => {}
+            // The log has all that it would have; only the next start takes longer.
+            Err(why) => tracing::warn!("no checkpoint was written: {why}"),
+        }
+        tokio::time::sleep(CHECKPOINTS).await;
+        if versions.changed().await.is_err() {
+            return;
         }
     }
 }

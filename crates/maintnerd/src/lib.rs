@@ -15,3 +15,11 @@ pub mod sources;
 
 pub use daemon::{Config, Daemon, DaemonError, Of, Poller};
 pub use page::Standing;
+
+/// The mutation of a record's bytes, as sources make them.
+///
+/// # Errors
+/// What is none.
+pub fn mutation(bytes: &[u8]) -> Result<maintpb::Mutation, prost::DecodeError> {
+    prost::Message::decode(bytes)
+}

@@ -124,6 +124,6 @@ fn example() -> Result<PathBuf> {
     let said = process::output(&mut build, LIMIT)?;
     let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let made = made.filter(|message| message["target"]["name"] == "figures");
-    let program = made.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let program = made.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
     program.context("cargo made no example `figures`")
 }

@@ -206,6 +206,9 @@ async fn a_log_that_was_rewritten_is_read_anew() {
             "the view that was had stays"
         );
     }
+    // Without the server there is the last log, and nothing of those before.
+    let offline = Config { mode: Mode::Offline, ..config(&server, cache.path()) };
+    assert_eq!(said(&godata::get(offline).await.unwrap()), said(&godata));
     // What was sealed is fetched once.
     let asked = server.faults.asked();
     assert_eq!(asked.iter().filter(|asked| asked.starts_with("/logs/0")).count(), 1, "{asked:?}");

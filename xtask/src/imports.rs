@@ -24,6 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "gomote",
             "import",
             "maintner",
+            "pubsubhelper",
             "store",
             "transport",
             "webui",

@@ -17,6 +17,7 @@ mod machines;
 mod mutations;
 mod news;
 mod once;
+mod pubsubhelper;
 mod repro;
 mod state;
 mod token;
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Init(args) => init::run(&args),
         Command::Config(args) => config::run(&args).await,
         Command::Import(args) => import::run(&args).await,
+        Command::Pubsubhelper(args) => pubsubhelper::run(&args).await,
         Command::Builds(args) => builds::run(&args).await,
         Command::Log(args) => log::run(&args).await,
         Command::Build(args) => build::run(&args).await,

@@ -59,9 +59,9 @@ fn settings(config: &Config, url: &DatabaseUrl, data: &Path) -> Result<pubsubhel
 
 fn secret(source: &SecretSource, data: &Path) -> Result<String> {
     let (name, read) = match source {
-        SecretSource::Env(name) => {
-            let name = format!("pubsubhelper.github.secret_env {name}");
-            (name, std::env::var(name_of(source)).map_err(anyhow::Error::from))
+        SecretSource::Env(variable) => {
+            let name = format!("pubsubhelper.github.secret_env {variable}");
+            (name, std::env::var(variable).map_err(anyhow::Error::from))
         }
         SecretSource::File(file) => {
             let path = data.join(file);
@@ -74,12 +74,6 @@ fn secret(source: &SecretSource, data: &Path) -> Result<String> {
         bail!("{name} is empty: anybody could sign with it");
     }
     Ok(secret)
-}
-
-fn name_of(source: &SecretSource) -> &str {
-    match source {
-        SecretSource::Env(name) | SecretSource::File(name) => name,
-    }
 }
 
 /// The host of an address.

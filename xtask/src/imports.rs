@@ -26,6 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "import",
             "maintner",
             "maintnerd",
+            "pubsubhelper",
             "store",
             "transport",
             "webui",

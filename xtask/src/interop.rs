@@ -28,6 +28,8 @@ const BUILDLETS: [(&str, &str, &str); 3] =
 const MASTER: &str = "gophers rule";
 /// A host of that coordinator's, for which they need no file.
 const HOST: &str = "host-linux-amd64-localdev";
+/// What webhooks are signed with.
+const HOOKS: &str = "s3cr3t";
 /// Longest build of a program, with what it needs.
 const BUILD: Duration = Duration::from_secs(30 * 60);
 /// All of it inside the namespace.
@@ -123,7 +125,7 @@ fn originals() -> Result<PathBuf> {
     for (component, _, _) in BUILDLETS {
         original(component)?;
     }
-    for (program, package) in [("coordinator", "."), ("gomote", "./gomote")] {
+    for (program, package) in [("coordinator", "."), ("gomote", "./gomote"), ("hints", "./hints")] {
         around(program, package)?;
     }
     Ok(dir)
@@ -172,6 +174,12 @@ fn inside(program: &Path, originals: &Path) -> Result<ExitCode> {
         let pairing = format!("builds on buildlet of {component}");
         row(pairing, builds::built(&server, &buildlet, dir.path(), version));
     }
+    let mut hints = Command::new(originals.join("hints"));
+    hints.args(["http://127.0.0.1:443", HOOKS]);
+    row(
+        "subscriber of maintner -> our pubsubhelper".to_owned(),
+        process::output(&mut hints, PATIENCE).map(|said| said.trim().to_owned()),
+    );
     let gomote = originals.join("gomote");
     for (component, version, _) in BUILDLETS {
         let buildlet = originals.join(setup::version(component)?).join("buildlet");
@@ -188,7 +196,7 @@ fn inside(program: &Path, originals: &Path) -> Result<ExitCode> {
     row("client of gomote, our buildlet".to_owned(), held::of_ours(&gomote, dir.path()));
     let ours = ours_by_theirs(program, &originals.join("coordinator"), dir.path());
     row("our buildlet -> revdial v2 of xbuild-newest".to_owned(), ours);
-    println!("{} pairings, {differences} differences", 4 * BUILDLETS.len() + 2);
+    println!("{} pairings, {differences} differences", 4 * BUILDLETS.len() + 3);
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -224,12 +232,14 @@ impl Server {
         let data = dir.join("data");
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("builder-key"), MASTER)?;
+        std::fs::write(data.join("webhook-secret"), HOOKS)?;
         let repository = dir.join("sync");
         builds::repository(&repository)?;
         let builds = builds::config(&repository, dir)?;
         let config = format!(
             "[environment.dev]\nurl = \"https://localhost\"\ntls = {{ self_signed = true }}\n\
              [dashboard]\nbuilder_key_file = \"builder-key\"\n\
+             [pubsubhelper.github]\nsecret_file = \"webhook-secret\"\nplain = true\n\
              [host.{HOST}]\npool = \"reverse\"\ntrust = \"trusted\"\n{builds}{}",
             held::config()
         );

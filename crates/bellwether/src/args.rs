@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod api;
 mod gomote;
+mod hints;
 mod import;
 mod log;
 mod machines;
@@ -15,6 +16,7 @@ mod tree;
 
 pub use api::Events;
 pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
+pub use hints::Pubsubhelper;
 pub use import::Import;
 pub use log::{DigestLog, Log, MutationLog, Replayed, StatsLog, VerifyLog};
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
@@ -53,6 +55,8 @@ pub struct Cli {
 pub enum Command {
     /// Starts the whole system here: mirrors, dashboard, coordinator, local workers
     Up(Up),
+    /// Starts pubsubhelper alone: tells whoever waits what happens at a forge, by webhooks and mail
+    Pubsubhelper(Pubsubhelper),
     /// Writes bellwether.toml for a project, from the files found in it
     Init(Init),
     /// Turns the configuration of another system into bellwether.toml, and says line by line what it could not

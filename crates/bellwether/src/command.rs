@@ -18,6 +18,7 @@ mod maintnerd;
 mod mutations;
 mod news;
 mod once;
+mod pubsubhelper;
 mod repro;
 mod state;
 mod token;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Init(args) => init::run(&args),
         Command::Config(args) => config::run(&args).await,
         Command::Import(args) => import::run(&args).await,
+        Command::Pubsubhelper(args) => pubsubhelper::run(&args).await,
         Command::Builds(args) => builds::run(&args).await,
         Command::Log(args) => log::run(&args).await,
         Command::Build(args) => build::run(&args).await,

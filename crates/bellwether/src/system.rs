@@ -4,6 +4,7 @@ pub mod composed;
 pub mod data;
 #[cfg(test)]
 mod hidden;
+pub mod hints;
 pub mod hooks;
 mod reconfigure;
 pub mod reload;
@@ -60,6 +61,8 @@ pub struct System {
     pub metrics: Arc<Metrics>,
     /// The mirrors.
     pub mirror: Mirror,
+    /// Who is told what happens at a forge, if one is named. Nobody runs it yet.
+    pub hints: Option<pubsubhelper::Hub>,
     /// What is configured, and what is wrong with it.
     pub composition: watch::Receiver<Arc<Composition>>,
     drain: CancellationToken,
@@ -93,6 +96,7 @@ impl System {
         let order_key = crate::server::order_key(data)?;
         let objects = data::objects(&environment, data)?;
         data::probe(&environment, &objects).await?;
+        let hints = hints::open(&first.config, db.clone(), &url, data).await?;
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
 
@@ -150,6 +154,7 @@ impl System {
             environment: environment.clone(),
             data: data.to_owned(),
             secrets: first.config.secrets().to_vec(),
+            hints: first.config.hints().clone(),
         };
         let blocked = {
             let composition = composition.clone();
@@ -201,6 +206,10 @@ impl System {
             Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
         let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
         let services = services.merge(metrics::routes(&metrics)).merge(reload::routes(&reload));
+        let services = match &hints {
+            Some(hub) => services.merge(pubsubhelper::routes_within(hub)),
+            None => services,
+        };
         let routes = access.with(services.merge(reverse::routes()));
 
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -232,6 +241,7 @@ impl System {
             dashboard: dashboard_service,
             coordinator: coordinator_service,
             mirror,
+            hints,
             composition,
             drain,
             stop,
@@ -305,6 +315,12 @@ impl System {
         for other in &mut self.others {
             let _ = tokio::time::timeout(Duration::from_secs(5), &mut *other).await;
             other.abort();
+        }
+        // Where nobody ran it, its place is given back by this.
+        if let Some(hub) = self.hints.as_ref().filter(|hub| !hub.is_running()) {
+            let over = CancellationToken::new();
+            over.cancel();
+            let _ = hub.run(over).await;
         }
     }
 }

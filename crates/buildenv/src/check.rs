@@ -1,6 +1,7 @@
 //! Checks of a configuration as a whole: references, cycles, trust, and what staging may share with production.
 
 mod access;
+mod hints;
 mod jobs;
 mod shared;
 mod tls;
@@ -96,6 +97,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     shared::secrets(checker, all, builders);
     access::sign_in(checker, all);
     tls::tls(checker, all);
+    hints::hints(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

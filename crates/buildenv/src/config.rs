@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, Host, Limit, Recipe, Repo, Retention, Rule, Secret,
+    Access, Builder, Dashboard, Environment, Hints, Host, Limit, Recipe, Repo, Retention, Rule, Secret,
     SecretSource, Visibility,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
@@ -45,6 +45,7 @@ pub struct Config {
     access: Access,
     dashboard: Dashboard,
     retention: Retention,
+    hints: Hints,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -161,6 +162,12 @@ impl Config {
     #[must_use]
     pub fn retention(&self) -> &Retention {
         &self.retention
+    }
+
+    /// Says where hints come from that something happened at a forge.
+    #[must_use]
+    pub fn hints(&self) -> &Hints {
+        &self.hints
     }
 
     /// Gives the settings of the original's dashboard API.
@@ -351,6 +358,7 @@ impl Maker<'_> {
             builder_key_file: Fields(t).owned("builder_key_file"),
         });
         let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
+        let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -373,6 +381,7 @@ impl Maker<'_> {
             access,
             dashboard,
             retention,
+            hints,
         }
     }
 
@@ -384,7 +393,10 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard", "retention"].into_iter().flat_map(of).collect()
+        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper"]
+            .into_iter()
+            .flat_map(of)
+            .collect()
     }
 
     fn recipes(&self) -> Vec<Arc<Recipe>> {

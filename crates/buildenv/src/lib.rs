@@ -42,9 +42,9 @@ pub use facts::Fact;
 pub use load::{load, load_with_projects};
 pub use model::{
     Access, Acme, Ancestor, Builder, CONNECTIONS, Certificate, Class, Classes, Dashboard, Environment,
-    GithubLogin, Host, Isolation, Job, Limit, Limits, LoginClient, ObjectStore, Oidc, Pair, Part, PlainHttp,
-    Pool, Reading, Recipe, Repo, Results, Retention, Role, Rule, Secret, SecretSource, SourceKind, Step,
-    StepWhen, Tls, TreeRules, Trust, TryPolicy, Visibility, When,
+    GerritMail, GithubHooks, GithubLogin, Hints, Host, Isolation, Job, Limit, Limits, LoginClient,
+    ObjectStore, Oidc, Pair, Part, PlainHttp, Pool, Reading, Recipe, Repo, Results, Retention, Role, Rule,
+    Secret, SecretSource, SourceKind, Step, StepWhen, Tls, TreeRules, Trust, TryPolicy, Visibility, When,
 };
 pub use name::{
     BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,

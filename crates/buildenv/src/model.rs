@@ -2,6 +2,7 @@
 
 mod builder;
 mod environment;
+mod hints;
 mod host;
 mod policy;
 mod recipe;
@@ -12,6 +13,7 @@ pub use environment::{
     Access, Acme, CONNECTIONS, Certificate, Dashboard, Environment, GithubLogin, Limit, LoginClient,
     ObjectStore, Oidc, PlainHttp, Reading, Retention, Secret, SecretSource, Tls,
 };
+pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::TakeOver;
-
 /// What the helper is told. [`Default`] is for a Gerrit of Google's and webhooks without a secret, which are all refused.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -51,6 +49,16 @@ impl Default for Config {
             smtp: SmtpConfig::default(),
         }
     }
+}
+
+/// How a hub comes by the place of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TakeOver {
+    /// Only once that one has not renewed its lead in time: it may be alive on another machine.
+    #[default]
+    WhenOver,
+    /// At once: the caller holds the data directory, so that one is dead.
+    AtOnce,
 }
 
 /// Whether a webhook has to come over TLS.

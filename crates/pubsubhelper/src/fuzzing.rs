@@ -5,7 +5,7 @@
 
 use crate::dkim::{self, Rule};
 use crate::dns::{DnsError, Txt};
-use crate::smtp::session::{Mail, Session, Step, Terms};
+use crate::session::{Mail, Session, Step, Terms};
 use crate::{Event, GithubEvent, SmtpLimits, mail, webhook};
 
 /// Every name has this text.

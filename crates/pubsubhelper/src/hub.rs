@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use lead::{OpenError, TakeOver};
+pub use lead::OpenError;
 use writer::Writer;
 
 use crate::http::Room;

@@ -31,6 +31,10 @@
 //! | no STARTTLS | with the feature `tls`, where [`MailPort`] has a certificate |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "service"),
+    allow(dead_code, reason = "only the service and the fuzzer use all of it")
+)]
 
 mod config;
 mod dkim;
@@ -39,20 +43,31 @@ mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "service")]
 mod http;
+#[cfg(feature = "service")]
 mod hub;
+#[cfg(feature = "service")]
 mod kept;
 mod mail;
+#[cfg(feature = "service")]
 mod seen;
+#[cfg(feature = "service")]
 mod serve;
+mod session;
+#[cfg(feature = "service")]
 mod smtp;
 mod webhook;
 
-pub use config::{Config, SmtpConfig, SmtpLimits, WebhookTls};
+pub use config::{Config, SmtpConfig, SmtpLimits, TakeOver, WebhookTls};
 pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
+#[cfg(feature = "service")]
 pub use http::{router, routes, routes_within};
-pub use hub::{Hint, Hub, OpenError, PublishError, Published, Replaced, TakeOver};
+#[cfg(feature = "service")]
+pub use hub::{Hint, Hub, OpenError, PublishError, Published, Replaced};
+#[cfg(feature = "service")]
 pub use serve::{Handles, ServeError, run, serve};
+#[cfg(feature = "service")]
 pub use smtp::MailPort;
 
 /// Marks a request, among its extensions, as one that came over TLS into this process. The layer of the port sets it.

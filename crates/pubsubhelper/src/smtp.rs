@@ -3,7 +3,6 @@
 mod accept;
 mod connection;
 mod seats;
-pub(crate) mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

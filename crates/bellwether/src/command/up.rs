@@ -16,21 +16,19 @@ use crate::args::Up;
 use crate::metrics::measured;
 use crate::server::{self, Door, Taken};
 use crate::system::composed::{Composer, Composition};
+use crate::system::hints::{self, Running};
 use crate::system::reload::Reload;
 use crate::system::targets::Named;
 use crate::system::{System, data};
 
 /// The address where none is given and the configuration names none.
-const DEFAULT: &str = "127.0.0.1:8119";
+pub const DEFAULT: &str = "127.0.0.1:8119";
 
 pub async fn run(args: Up) -> Result<ExitCode> {
     if args.demo {
         return demo::run(&args).await;
     }
-    let data = match &args.data {
-        Some(dir) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
-        None => data::default_dir()?,
-    };
+    let data = data::dir(args.data.as_deref())?;
     let named =
         Named { repos: args.repos.clone(), config: args.sources.config.clone(), horizon: args.horizon };
     let composer = Composer::new(named.read()?, args.sources.environment.as_deref())?.named(named);
@@ -45,6 +43,12 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         }
         _ => None,
     };
+    let mail = match &first.config.hints().gerrit {
+        Some(gerrit) if !args.once => {
+            Some(server::listen(&gerrit.listen, taken).await.context("pubsubhelper.gerrit.listen")?)
+        }
+        _ => None,
+    };
     let system = System::start(composer, &data, args.die_at.as_deref()).await?;
     let stop = CancellationToken::new();
     let door = match Door::open(&system.config(), &data, address) {
@@ -56,7 +60,17 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     };
     system.metrics.connections(&door.edge);
     let told = door.told.clone();
-    let router = measured(system.access.before(system.routes.clone()), &system.metrics);
+    let hints = match system.hints.clone().filter(|_| !args.once) {
+        Some(hub) => match take_hints(hub, mail, &door.edge).await {
+            Ok(hints) => Some(hints),
+            Err(error) => {
+                system.stop().await;
+                return Err(error);
+            }
+        },
+        None => None,
+    };
+    let router = hints::marked(measured(system.access.before(system.routes.clone()), &system.metrics));
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string(), told.as_deref());
     let shells = shells.map(|(listener, address)| {
@@ -70,14 +84,28 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         let url = if url.starts_with("https://") { url.to_owned() } else { format!("http://{address}") };
         eprintln!("  sign in   {url}{path} (once, within ten minutes)");
     }
-    let code =
-        if args.once { once::run(&args, system).await } else { stay(system, &address.to_string()).await };
+    let code = if args.once {
+        once::run(&args, system).await
+    } else {
+        stay(system, hints, &address.to_string()).await
+    };
     stop.cancel();
     let _ = serving.await;
     if let Some(shells) = shells {
         let _ = shells.await;
     }
     code
+}
+
+/// Begins to take what tells of something that happened at a forge.
+async fn take_hints(
+    hub: pubsubhelper::Hub,
+    mail: Option<(tokio::net::TcpListener, std::net::SocketAddr)>,
+    edge: &edge::Edge,
+) -> Result<Running> {
+    let Some((listener, address)) = mail else { return Ok(Running::start(hub, None)) };
+    eprintln!("  mail      {address}");
+    Ok(Running::start(hub, Some(hints::mail(listener, edge).await?)))
 }
 
 fn announce(composition: &Composition, data: &Path, address: &str, tls: Option<&str>) {
@@ -156,7 +184,7 @@ pub fn tell(composition: &Composition) {
 }
 
 /// Runs until Ctrl-C: the first drains, the second ends at once.
-async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
+async fn stay(mut system: System, mut hints: Option<Running>, address: &str) -> Result<ExitCode> {
     let mut composition = system.composition.clone();
     let teller = tokio::spawn(async move {
         while composition.changed().await.is_ok() {
@@ -168,10 +196,24 @@ async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
     let news = AbortOnDropHandle::new(tokio::spawn(news::tell(dashboard, address.to_owned())));
     let mut signals = Signals::new()?;
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reload_at(hangups()?, system.reload.clone())));
+    let hints_ended = async {
+        match &mut hints {
+            Some(hints) => hints.ended().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = signals.next() => {}
+        error = hints_ended => {
+            teller.abort();
+            system.stop().await;
+            return Err(error);
+        }
         stopped = system.coordinator_ended() => {
             teller.abort();
+            if let Some(hints) = hints {
+                hints.stop().await;
+            }
             system.stop().await;
             anyhow::bail!("the coordinator has ended ({stopped:?}): another one leads");
         }
@@ -186,6 +228,9 @@ async fn stay(mut system: System, address: &str) -> Result<ExitCode> {
         () = signals.next() => eprintln!("ending at once"),
     }
     drop(news);
+    if let Some(hints) = hints {
+        hints.stop().await;
+    }
     system.stop().await;
     Ok(ExitCode::SUCCESS)
 }

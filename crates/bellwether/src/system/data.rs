@@ -17,6 +17,14 @@ pub fn default_dir() -> Result<PathBuf> {
     Ok(state.join("bellwether"))
 }
 
+/// The data directory: the one that is named, whole, or else the usual one.
+pub fn dir(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(dir) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display())),
+        None => default_dir(),
+    }
+}
+
 /// Makes the directory, and takes it for this process alone.
 pub fn own(dir: &Path) -> Result<DataDir> {
     std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Asked, Class, Config, Environment, Secret, diff_cells, diff_keys};
+use buildenv::{Asked, Class, Config, Environment, Hints, Secret, diff_cells, diff_keys};
 use dashboard::Dashboard;
 use gitmirror::{Mirror, RepoState};
 use tokio::sync::{mpsc, watch};
@@ -28,6 +28,7 @@ pub(super) struct AtStart {
     pub environment: Environment,
     pub data: PathBuf,
     pub secrets: Vec<Secret>,
+    pub hints: Hints,
 }
 
 /// Whoever follows the configuration's sources.
@@ -149,6 +150,9 @@ impl Reconfigure {
                 .filter(|secret| !known(secret))
                 .map(|secret| format!("secret.{}", secret.name)),
         );
+        if self.at_start.hints != *new.hints() {
+            found.push("pubsubhelper".into());
+        }
         if data::worker_environment(old) != data::worker_environment(new) {
             found.push("env_pass, for workers".into());
         }

@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 14] = [
+pub(crate) static SECTIONS: [&Section; 15] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -94,6 +94,7 @@ pub(crate) static SECTIONS: [&Section; 14] = [
     &ACCESS,
     &DASHBOARD,
     &RETENTION,
+    &PUBSUBHELPER,
 ];
 
 static ENVIRONMENT: Section = Section {
@@ -1345,6 +1346,106 @@ static RETENTION: Section = Section {
             "for ever",
             r#"snapshots = "14d""#,
             "Built trees of revisions that are no branch's head. They are built again where one is needed.",
+        ),
+    ],
+};
+
+static PUBSUBHELPER: Section = Section {
+    name: "pubsubhelper",
+    header: "[pubsubhelper]",
+    doc: "Hints that something happened at a forge, for `/waitevent` and `/recent`: see docs/pubsubhelper.md. It runs where one \
+          is named. Read at the start.",
+    project: false,
+    keys: &[
+        key(
+            "github",
+            Table(&GITHUB_HOOKS),
+            "none",
+            r#"github = { secret_file = "webhook-secret" }"#,
+            "Takes GitHub's webhooks at `/hooks/github`.",
+        ),
+        key(
+            "gerrit",
+            Table(&GERRIT_MAIL),
+            "none",
+            r#"gerrit = { listen = "0.0.0.0:25", rcpt = "bot@ci.example.org" }"#,
+            "Takes Gerrit's mail by SMTP, on a port of its own.",
+        ),
+    ],
+};
+
+static GITHUB_HOOKS: Section = Section {
+    name: "github_hooks",
+    header: "[pubsubhelper.github]",
+    doc: "The secret is the one that GitHub was given with the address of the webhook: one of `secret_file` and `secret_env`.",
+    project: false,
+    keys: &[
+        key("secret_file", Path, "none", r#"secret_file = "webhook-secret""#, "The file with the secret."),
+        key(
+            "secret_env",
+            Variable,
+            "none",
+            r#"secret_env = "WEBHOOK_SECRET""#,
+            "The server's variable with the secret.",
+        ),
+        key(
+            "plain",
+            Bool,
+            "false",
+            "plain = true",
+            "Takes webhooks that came without TLS, neither to this server nor to a proxy of `access.proxies` whose `X-Forwarded-Proto` says so.",
+        ),
+    ],
+};
+
+static GERRIT_MAIL: Section = Section {
+    name: "gerrit_mail",
+    header: "[pubsubhelper.gerrit]",
+    doc: "A mail counts if it is for `rcpt`, from `sender_host`, and signed by one of `signing_domains` (DKIM). Where the \
+          environment has TLS, STARTTLS is offered with its certificate.",
+    project: false,
+    keys: &[
+        key(
+            "listen",
+            Text,
+            "required",
+            r#"listen = "0.0.0.0:25""#,
+            "Address and port to listen on for SMTP.",
+        ),
+        key(
+            "rcpt",
+            Text,
+            "required",
+            r#"rcpt = "bot@ci.example.org""#,
+            "The one address that gets mail, compared exactly.",
+        ),
+        key(
+            "host",
+            Text,
+            "the host of the environment's `url`",
+            r#"host = "mail.ci.example.org""#,
+            "What the server calls itself.",
+        ),
+        key(
+            "sender_host",
+            Text,
+            r#""gerritcodereview.bounces.google.com""#,
+            r#"sender_host = "gerrit.example.org""#,
+            "The host of the address that sends (`MAIL FROM`).",
+        ),
+        key(
+            "signing_domains",
+            Texts,
+            r#"["google.com"]"#,
+            r#"signing_domains = ["gerrit.example.org"]"#,
+            "The domains (`d=`) whose signature counts, compared exactly.",
+        ),
+        key(
+            "unsigned_fields",
+            Bool,
+            "false",
+            "unsigned_fields = true",
+            "Also believes `X-Gerrit-…` fields that the signature does not cover, where each is there once. For signers that do not cover them; a false hint costs a look.",
         ),
     ],
 };

@@ -5,22 +5,12 @@ use std::time::Duration;
 use store::leader::{self, Epoch, PUBSUBHELPER};
 use store::{Db, Micros, StoreError};
 
-use crate::Config;
+use crate::{Config, TakeOver};
 
 /// How long the place is a hub's without being renewed.
 pub(super) const LEAD: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 pub(super) const RENEW: Duration = Duration::from_secs(5);
-
-/// How a hub comes by the place of the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TakeOver {
-    /// Only once that one has not renewed its lead in time: it may be alive on another machine.
-    #[default]
-    WhenOver,
-    /// At once: the caller holds the data directory, so that one is dead.
-    AtOnce,
-}
 
 /// Why there is no hub.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::session::{Mail, Unusable};
 use crate::dkim::{self, Unsigned};
 use crate::dns::Txt;
 use crate::mail::{self, BadHeader};
+use crate::session::{Mail, Unusable};
 use crate::{GerritEvent, SmtpConfig};
 
 /// Why a mail is ignored.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::MailPort;
 use super::accept::{Accepted, accept};
-use super::session::{Mail, Session, Step, Terms};
+use crate::session::{Mail, Session, Step, Terms};
 use crate::{Hint, Hub, Published};
 
 /// How much is read at once, bytes.

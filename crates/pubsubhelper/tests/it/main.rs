@@ -1,6 +1,7 @@
 //! The helper over a real database, asked by HTTP and by mail: what stores is run on SQLite and (feature `postgres`) on
 //! PostgreSQL.
 
+#![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
 mod client;

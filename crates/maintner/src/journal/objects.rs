@@ -1,9 +1,9 @@
 //! A journal in an object store. Three kinds of objects lie below its prefix:
 //!
 //! * `tail/SEQ`: what was committed together, as it came (SEQ is 16 hexadecimal digits, counted from 0 without a gap), or the
-//!   claim of a leader ([`tail`]);
+//!   claim of a leader (module `tail`);
 //! * `NNNN.SHA224.mutlog`: a sealed segment, the original's, which took the place of its tails;
-//! * `sealed/NNNN`: the list of all segments up to this one, and the tail that the next begins with ([`seals`]).
+//! * `sealed/NNNN`: the list of all segments up to this one, and the tail that the next begins with (module `seals`).
 //!
 //! All but the segments are created and never replaced, so that of two who try one is refused. A leader begins with a claim at
 //! the first tail that is not there, which is where the leader before it would write next: its write is refused, and it knows

@@ -66,6 +66,11 @@ impl Calls {
         format!("{}{}", self.prefix, segment.name())
     }
 
+    /// Waits before what failed for good is tried from its begin.
+    pub async fn rest(&self) {
+        tokio::time::sleep((self.limits.pause * 50).min(LONGEST_PAUSE)).await;
+    }
+
     /// Creates an object that is not there.
     pub async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<Put, StorageError> {
         let payload = PutPayload::from(bytes);

@@ -37,6 +37,7 @@ impl Merger {
         while let Some(next) = full.recv().await {
             while let Err(why) = self.merge(&next).await {
                 tracing::error!(error = %why, segment = next.segment.number, "a full segment can't be uploaded");
+                self.calls.rest().await;
             }
         }
     }

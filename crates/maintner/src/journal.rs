@@ -74,7 +74,7 @@ impl Segment {
         growing_name(self.number)
     }
 
-    /// Opens its file in the folder of a journal; the first `size` bytes of it are the segment's. One that was shown as growing
+    /// Opens its file in the folder of a journal; the first `size` bytes of it are the segment's. One shown as growing
     /// may have been sealed meanwhile.
     ///
     /// # Errors

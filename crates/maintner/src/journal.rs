@@ -15,6 +15,8 @@ pub mod follow;
 mod growing;
 pub mod idx;
 mod lead;
+#[cfg(feature = "objects")]
+pub mod objects;
 mod open;
 pub mod recover;
 pub mod storage;
@@ -72,7 +74,7 @@ impl Segment {
         growing_name(self.number)
     }
 
-    /// Opens its file in the folder of a journal; the first `size` bytes of it are the segment's. One that was shown as growing
+    /// Opens its file in the folder of a journal; the first `size` bytes of it are the segment's. One shown as growing
     /// may have been sealed meanwhile.
     ///
     /// # Errors
@@ -228,6 +230,14 @@ pub enum OpenError {
         /// Why.
         why: IdxError,
     },
+    /// An object store does not answer, or an object is not as it was written.
+    #[error("{object}: {why}")]
+    Store {
+        /// Which object.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The task that opens was stopped.
     #[error("opening was stopped")]
     Stopped,
@@ -288,10 +298,16 @@ impl Journal {
         });
         let (lead, found) = found.await.map_err(|_| OpenError::Stopped)??;
         let storage = Folder::new(folder.to_path_buf(), options.disk, lead, Safety::Synced);
-        Ok(Self::begin(folder, found, Box::new(Local::new(storage)), options.segment))
+        Ok(Self::begin(folder, found, Box::new(Local::new(storage)), options.segment, QUIET))
     }
 
-    fn begin(folder: &Path, found: open::Found, storage: Box<dyn Storage>, segment: u64) -> Self {
+    fn begin(
+        folder: &Path,
+        found: open::Found,
+        storage: Box<dyn Storage>,
+        segment: u64,
+        quiet: Duration,
+    ) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING);
         let committed = Committed::of(&found.sealed, found.growing.segment(false));
         let (shown, committed) = watch::channel(Arc::new(committed));
@@ -299,7 +315,7 @@ impl Journal {
             storage,
             growing: found.growing,
             sealed: found.sealed,
-            rules: Rules { gather: GATHER, quiet: QUIET, bytes: GATHERED, segment },
+            rules: Rules { gather: GATHER, quiet, bytes: GATHERED, segment },
             requests: waiting,
             shown,
             unsettled: None,

@@ -285,18 +285,12 @@ pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
 
 /// The day files of a folder, or else its segments, by number: gaps and parts of segments amid others included.
 pub(crate) fn segments_and_days(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let (mut days, mut frozen, mut growing) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        // What is a link to a file is a file here, as for the original.
-        if !path.is_file() {
-            continue;
-        }
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("maintner-") && name.ends_with(".mutlog") {
+    let (mut days, mut all) = (Vec::new(), Vec::new());
+    for path in mutlogs(folder)? {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("maintner-")) {
             days.push(path);
         } else if let Some((number, sha224)) = named(&path) {
-            if sha224.is_some() { &mut frozen } else { &mut growing }.push((number, path));
+            all.push((number, sha224.is_some(), path));
         }
     }
     if !days.is_empty() {
@@ -304,10 +298,29 @@ pub(crate) fn segments_and_days(folder: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(days);
     }
     // Of two with a number the last by name counts, and one that is whole before one that grows.
-    frozen.sort();
-    let mut all: std::collections::BTreeMap<u64, PathBuf> = growing.into_iter().collect();
-    all.extend(frozen);
+    all.sort();
+    let all: std::collections::BTreeMap<u64, PathBuf> =
+        all.into_iter().map(|(number, _, path)| (number, path)).collect();
     Ok(all.into_values().collect())
+}
+
+/// All segments of a folder, in no order: two with a number, too.
+#[cfg(feature = "objects")]
+pub(crate) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(mutlogs(folder)?.into_iter().filter(|path| named(path).is_some()).collect())
+}
+
+/// All files of a folder that end as those of a log.
+fn mutlogs(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        // What is a link to a file is a file here, as for the original.
+        if path.extension().is_some_and(|end| end == "mutlog") && path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// The number of a segment's file by its name, and its SHA-224 where it is sealed; none for other files.

@@ -25,6 +25,14 @@ pub enum FollowError {
         /// The system's word.
         why: io::Error,
     },
+    /// Whoever was shown a record could not take it.
+    #[error("record at byte {at} of the log: {why}")]
+    Visit {
+        /// Where it begins.
+        at: u64,
+        /// Why.
+        why: io::Error,
+    },
     /// A record can't be read.
     #[error("{}: {why}; `bellwether log verify` says more", path.display())]
     Broken {
@@ -132,7 +140,8 @@ impl Follow {
                 Err(Broken { what: Fault::HeaderCut | Fault::Truncated { .. }, .. }) => return Ok(false),
                 Err(why) => return Err(FollowError::Broken { path: part.path.clone(), why }),
             };
-            visit(part.base + record.offset, record.payload).map_err(failed)?;
+            let at = part.base + record.offset;
+            visit(at, record.payload).map_err(|why| FollowError::Visit { at, why })?;
             begin = record.end();
             self.position = Some(part.base + begin);
         }

@@ -214,3 +214,66 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
 fn failed(path: &Path, why: io::Error) -> OpenError {
     OpenError::Io { path: PathBuf::from(path), why }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::idx::Damage;
+    use super::*;
+
+    /// A segment of some records, its index, and where each record ends.
+    fn segment(records: u8) -> (Vec<u8>, Vec<u8>, Vec<usize>) {
+        let mut growing = Growing::new(0, Chain::default());
+        let records: Vec<Vec<u8>> =
+            (0..records).map(|nth| [&[0x7a, 30][..], &[nth + 1; 30]].concat()).collect();
+        let piece = growing.plan(&records, u64::MAX).remove(0);
+        let rows = [&idx::head(0, &Chain::default())[..], &piece.rows].concat();
+        let ends =
+            Records::new(&piece.bytes, 0).map(|record| usize::try_from(record.unwrap().end()).unwrap());
+        let ends = ends.collect();
+        (piece.bytes, rows, ends)
+    }
+
+    #[test]
+    fn cut_anywhere_what_is_vouched_for_is_missed_and_of_the_rest_all_whole_records_are_kept() {
+        let (bytes, rows, ends) = segment(30);
+        let vouched = 15;
+        let idx = Idx::read(&rows[..(vouched + 1) * ROW], 0).unwrap();
+        for at in 0..=bytes.len() {
+            let whole = ends.iter().filter(|end| **end <= at).count();
+            match resume(&bytes[..at], Some(&idx), 0, Chain::default()) {
+                Err(damaged) => {
+                    assert!(whole < vouched, "cut at {at}");
+                    assert_eq!(damaged.record, whole);
+                    assert!(matches!(damaged.what, Damage::Cut { .. }), "{damaged}");
+                }
+                Ok(resumed) => {
+                    assert!(whole >= vouched, "cut at {at}");
+                    assert_eq!((resumed.rows.len(), resumed.kept), (whole, ends[whole - 1]));
+                    assert_eq!(resumed.cut.is_some(), ends[whole - 1] != at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_file_system_leaves_that_went_down_is_no_record() {
+        let (bytes, rows, ends) = segment(4);
+        let idx = Idx::read(&rows[..3 * ROW], 0).unwrap();
+        // Zeros where rows and records were to be.
+        let torn = [&rows[..3 * ROW], &[0; 2 * ROW + 5]].concat();
+        let torn = Idx::read(&torn, 0).unwrap();
+        assert_eq!((torn.len(), torn.torn), (2, 5));
+        let mut zeros = bytes[..ends[1]].to_vec();
+        zeros.resize(bytes.len(), 0);
+        let resumed = resume(&zeros, Some(&idx), 0, Chain::default()).unwrap();
+        assert_eq!((resumed.kept, resumed.cut.is_some()), (ends[1], true));
+        // A hole in a record whose header and end were written.
+        let mut payload = vec![0x7a, 0xff, 0x7f];
+        payload.resize(3 + 0x3fff, b'x');
+        let mut growing = Growing::new(0, Chain::default());
+        let mut hole = growing.plan(&[payload], u64::MAX).remove(0).bytes;
+        assert!(resume(&hole, None, 0, Chain::default()).unwrap().cut.is_none());
+        hole[4096..8192].fill(0);
+        assert_eq!(resume(&hole, None, 0, Chain::default()).unwrap().kept, 0);
+    }
+}

@@ -3,6 +3,8 @@
 mod crash;
 mod damage;
 mod disk;
+#[cfg(feature = "objects")]
+mod objects;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -113,7 +113,7 @@ async fn a_leader_writes_until_it_is_killed() {
 #[tokio::test]
 async fn a_leader_that_is_killed_leaves_what_it_said_is_safe() {
     let mut died = 0;
-    for seed in 0..if long() { 500 } else { 12 } {
+    for seed in 0..if long() { 500 } else { 25 } {
         let mut random = fastrand::Rng::with_seed(seed);
         let folder = tempfile::tempdir().unwrap();
         let name = "journal::crash::a_leader_writes_until_it_is_killed";

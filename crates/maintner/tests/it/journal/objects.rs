@@ -1,0 +1,210 @@
+//! The log in an object store that fails, answers late, and never lists.
+
+mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use maintner::journal::objects::Limits;
+use maintner::journal::{Journal, OpenError, Options};
+use maintner::log::Log;
+use maintner::verify::verify;
+
+use self::store::{Stormy, Weather};
+use super::disk::Faulty;
+use super::{assert_shown, options, payloads, record};
+
+const LIMITS: Limits = Limits {
+    call: Duration::from_millis(60),
+    transfer: Duration::from_millis(200),
+    tries: 6,
+    pause: Duration::from_millis(1),
+};
+
+async fn open(store: &Arc<Stormy>, folder: &Path, holder: &str) -> Result<Journal, OpenError> {
+    let options = Options { segment: 900, holder: holder.into(), ..options(&Arc::new(Faulty::default())) };
+    Journal::open_objects(store.clone(), "logs/of/it", folder, options, LIMITS).await
+}
+
+fn nth(nth: u32) -> Vec<u8> {
+    record(nth, 100)
+}
+
+async fn append(journal: &Journal, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        journal.append(vec![nth(number)]).await.unwrap();
+    }
+}
+
+fn all(count: u32) -> Vec<Vec<u8>> {
+    (0..count).map(nth).collect()
+}
+
+/// How many objects of a kind there are.
+async fn count(store: &Stormy, kind: &str) -> usize {
+    store.names().await.iter().filter(|name| name.starts_with(&format!("logs/of/it/{kind}"))).count()
+}
+
+#[tokio::test]
+async fn a_log_is_written_merged_and_had_again_by_another_folder() {
+    let store = Arc::new(Stormy::default());
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = open(&store, one.path(), "first").await.unwrap();
+    append(&journal, 0..30).await;
+    assert_shown(one.path(), &journal.committed().borrow());
+    let shown = journal.committed().borrow().clone();
+    journal.close().await.unwrap();
+    assert_eq!(payloads(one.path()), all(30));
+    assert_eq!(shown.segments.len(), 4);
+    // Three are merged, and of their tails only the claim is left.
+    assert_eq!((count(&store, "0").await, count(&store, "sealed/").await), (3, 3));
+    let tails = count(&store, "tail/").await;
+    assert!((2..=10).contains(&tails), "{tails} tails");
+    for (folder, from) in [(other.path(), 30), (one.path(), 31), (other.path(), 32)] {
+        let journal = open(&store, folder, "later").await.unwrap();
+        if from == 30 {
+            assert_eq!(**journal.committed().borrow(), *shown);
+        }
+        append(&journal, from..from + 1).await;
+        assert_shown(folder, &journal.committed().borrow());
+        journal.close().await.unwrap();
+        assert_eq!(payloads(folder), all(from + 1));
+        let verified = verify(&Log::open(folder).unwrap()).unwrap();
+        assert_eq!((verified.files, verified.unvouched), (verified.indexed, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_comes_together_is_one_object() {
+    let store = Arc::new(Stormy::default());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&store, folder.path(), "").await.unwrap();
+    journal.append(vec![nth(0)]).await.unwrap();
+    let before = store.creates.load(Ordering::Relaxed);
+    let appends = (1..60).map(|number| journal.append(vec![record(number, 5)]));
+    for done in futures::future::join_all(appends).await {
+        done.unwrap();
+    }
+    let creates = store.creates.load(Ordering::Relaxed) - before;
+    assert!(creates <= 4, "{creates} objects for 59 appends");
+    journal.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_leaders_the_later_one_leads() {
+    let store = Arc::new(Stormy::default());
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stale = open(&store, one.path(), "the first").await.unwrap();
+    append(&stale, 0..3).await;
+    let shown = stale.committed().borrow().clone();
+    let held = open(&store, one.path(), "the same folder").await.unwrap_err().to_string();
+    assert!(held.contains("another leader has it: the first"), "{held}");
+    let leads = open(&store, other.path(), "the second").await.unwrap();
+    // So much that what the first would have written is merged long since, and its tails are gone.
+    append(&leads, 3..40).await;
+    leads.close().await.unwrap();
+    assert_eq!(count(&store, "0").await, 4);
+    for _ in 0..2 {
+        let why = stale.append(vec![nth(99)]).await.unwrap_err().to_string();
+        assert!(why.contains("another leader took over: the second"), "{why}");
+    }
+    assert_eq!(*stale.committed().borrow(), shown);
+    stale.close().await.unwrap_err();
+    assert_eq!(payloads(other.path()), all(40));
+    let again = open(&store, one.path(), "the first, again").await.unwrap();
+    append(&again, 40..41).await;
+    again.close().await.unwrap();
+    assert_eq!(payloads(one.path()), all(41));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_loses_nothing_that_was_safe() {
+    let seeds = if std::env::var_os("BELLWETHER_TEST_LONG").is_some() { 200 } else { 8 };
+    let (mut failed, mut reopened) = (0, 0);
+    for seed in 0..seeds {
+        let store = Arc::new(Stormy::default());
+        let folder = tempfile::tempdir().unwrap();
+        let mut safe = 0;
+        store.set(Weather { seed, fails: 12, slow: seed % 2 == 0, ..Weather::default() });
+        for _ in 0..100 {
+            let journal = match open(&store, folder.path(), "").await {
+                Ok(journal) => journal,
+                Err(OpenError::Store { .. }) => {
+                    failed += 1;
+                    continue;
+                }
+                Err(other) => panic!("{other}"),
+            };
+            reopened += 1;
+            let there =
+                if journal.committed().borrow().total == 0 { Vec::new() } else { payloads(folder.path()) };
+            let there = u32::try_from(there.len()).unwrap();
+            assert!(there >= safe && there <= safe + 1, "seed {seed}: {there} are there, {safe} were safe");
+            safe = there;
+            while safe < 30 && journal.append(vec![nth(safe)]).await.is_ok() {
+                safe += 1;
+            }
+            if safe < 30 {
+                failed += 1;
+            }
+            let _ = journal.close().await;
+            if safe == 30 {
+                break;
+            }
+            // What is there is taken from the store, not from the folder.
+            std::fs::remove_dir_all(folder.path()).unwrap();
+        }
+        store.set(Weather::default());
+        let other = tempfile::tempdir().unwrap();
+        open(&store, other.path(), "").await.unwrap().close().await.unwrap();
+        assert_eq!(payloads(other.path()), all(30), "seed {seed}");
+        verify(&Log::open(other.path()).unwrap()).unwrap();
+    }
+    assert!(reopened >= seeds && store::met() > 0, "{failed} failures");
+}
+
+#[tokio::test]
+async fn while_a_segment_can_not_be_uploaded_others_are_written() {
+    let store = Arc::new(Stormy::default());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&store, folder.path(), "").await.unwrap();
+    store.set(Weather { no_segments: true, ..Weather::default() });
+    append(&journal, 0..30).await;
+    assert_eq!((journal.committed().borrow().segments.len(), count(&store, "0").await), (4, 0));
+    // It ends without having uploaded them, and the next one does it.
+    drop(journal);
+    let other = tempfile::tempdir().unwrap();
+    store.set(Weather::default());
+    let journal = open(&store, other.path(), "").await.unwrap();
+    append(&journal, 30..31).await;
+    journal.close().await.unwrap();
+    assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_the_store_is_named() {
+    let store = Arc::new(Stormy::default());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&store, folder.path(), "").await.unwrap();
+    append(&journal, 0..12).await;
+    journal.close().await.unwrap();
+    let names = store.names().await;
+    let of = |kind: &str| names.iter().rfind(|name| name.contains(kind)).unwrap().clone();
+    for kind in ["/tail/", "/0000.", "/sealed/"] {
+        let name = of(kind);
+        let bytes = store.read(&name).await;
+        let mut changed = bytes.clone();
+        let at = changed.len() / 2;
+        changed[at] ^= 0x40;
+        store.write(&name, changed).await;
+        let other = tempfile::tempdir().unwrap();
+        let why = open(&store, other.path(), "").await.unwrap_err().to_string();
+        assert!(why.contains(&name), "{why} does not name {name}");
+        store.write(&name, bytes).await;
+    }
+    let other = tempfile::tempdir().unwrap();
+    open(&store, other.path(), "").await.unwrap().close().await.unwrap();
+    assert_eq!(payloads(other.path()), all(12));
+}

@@ -112,7 +112,7 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
     for status in [301, 403, 404, 410] {
         assert!(kinds.iter().any(|(_, found)| *found == status), "{status} was not answered");
     }
-    let answers: Vec<Value> =
+    let mut answers: Vec<Value> =
         answers.iter().map(|one| json!({"path": one.path, "status": one.status, "body": one.body})).collect();
     // Three that are wrong are among them: it is a check that can fail.
     answers.push(

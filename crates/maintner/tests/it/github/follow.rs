@@ -39,7 +39,7 @@ async fn all_is_read_once() {
     settle(&mut poller).await;
     let world = github.world();
     let corpus = sink.corpus();
-    let there = corpus.github.issues().iter().filter(|issue| !issue.not_exist).count();
+    let there = corpus.github.issues().iter().filter(|issue| !issue.not_exist.is()).count();
     assert_eq!(there, world.numbers().len());
     let known = (corpus.github.comments().len(), corpus.github.events().len());
     assert_eq!(known, world.sizes());
@@ -116,7 +116,7 @@ async fn what_is_gone_is_seen_and_what_comes_back_too() {
     let gone = |sink: &Folder| -> Vec<i32> {
         let corpus = sink.corpus();
         let mut gone: Vec<i32> =
-            corpus.github.issues().iter().filter(|issue| issue.not_exist).map(|issue| issue.number).collect();
+            corpus.github.issues().iter().filter(|issue| issue.not_exist.is()).map(|issue| issue.number).collect();
         gone.sort_unstable();
         gone
     };
@@ -241,7 +241,7 @@ async fn storm(seed: u64) {
     let poller = by(client.clone(), &sink);
     let mut hints = poller.hints();
     let mut follower = tokio::spawn(poller.run());
-    for step in 0..120 {
+    for step in 0..90 {
         for _ in 0..random.u32(1..4) {
             github.step();
         }
@@ -257,7 +257,7 @@ async fn storm(seed: u64) {
         if random.u32(..10) < 3 {
             hints.wake();
         }
-        if step == 70 {
+        if step == 50 {
             follower.abort();
             let again = by(client.clone(), &sink);
             hints = again.hints();
@@ -272,7 +272,7 @@ async fn storm(seed: u64) {
     sleep(3 * 3600).await;
     follower.abort();
     let fresh = fresh(&github, clock).await;
-    assert!(lines(&fresh).len() > 100, "seed {seed}");
+    assert!(lines(&fresh).len() > 80, "seed {seed}");
     // It is what is read of a test that fails.
     println!("seed {seed}");
     agree(&sink.corpus(), &fresh);
@@ -281,7 +281,7 @@ async fn storm(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn in_the_end_it_is_as_if_nothing_had_gone_wrong() {
-    for seed in seeds(0..2) {
+    for seed in seeds(0..1) {
         storm(seed).await;
     }
 }

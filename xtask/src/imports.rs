@@ -21,9 +21,11 @@ const TABLE: &[(&str, &[&str])] = &[
             "edge",
             "git",
             "gitmirror",
+            "godata",
             "gomote",
             "import",
             "maintner",
+            "maintnerd",
             "store",
             "transport",
             "webui",
@@ -62,6 +64,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("gomote", &[]),
     // The messages that it writes, and what it follows.
     ("maintner", &["git", "github", "maintpb"]),
+    // Fetches a log over HTTP, and makes a corpus of it.
+    ("godata", &["maintner", "transport"]),
+    // A follower is a client of a leader.
+    ("maintnerd", &["godata", "maintner", "maintpb", "transport", "webui"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     // Connections are everybody's.

@@ -6,6 +6,8 @@
 mod builds;
 mod corpus;
 mod held;
+mod reclog;
+mod served;
 mod shell;
 
 use std::path::{Path, PathBuf};
@@ -66,11 +68,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    // Needs no network, and no other program beside it.
-    let compared = corpus::compare(&program);
-    match &compared {
-        Ok(what) => println!("{:<52} {what}", "a mutation log, replayed by maintner and by us"),
-        Err(error) => println!("{:<52} DIFFERS: {error:#}", "a mutation log, replayed by maintner and by us"),
+    // What needs no network but loopback.
+    let mut all_well = true;
+    for (pairing, came) in [
+        ("a mutation log, replayed by maintner and by us", corpus::compare(&program)),
+        ("bytes of all kinds in both readers of records", reclog::agree()),
+        ("client of maintner, our maintnerd", served::by_theirs(&program)),
+        ("our client, server of maintnerd", served::of_theirs(&program)),
+        ("apipb by gRPC, our maintnerd", served::asked_by_theirs(&program)),
+    ] {
+        match came {
+            Ok(what) => println!("{pairing:<52} {what}"),
+            Err(error) => {
+                all_well = false;
+                println!("{pairing:<52} DIFFERS: {error:#}");
+            }
+        }
     }
     let mut command = Command::new("unshare");
     command.arg("--net");
@@ -83,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Line::Out(text) | Line::Err(text) => println!("{text}"),
     })?;
     match end {
-        End::Exited(status) if status.success() && compared.is_ok() => Ok(ExitCode::SUCCESS),
+        End::Exited(status) if status.success() && all_well => Ok(ExitCode::SUCCESS),
         End::Exited(_) => Ok(ExitCode::FAILURE),
         End::TimedOut => bail!("it took more than {} s", LIMIT.as_secs()),
     }

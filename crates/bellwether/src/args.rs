@@ -9,6 +9,7 @@ mod gomote;
 mod import;
 mod log;
 mod machines;
+mod maintnerd;
 mod state;
 mod tree;
 
@@ -17,6 +18,7 @@ pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shel
 pub use import::Import;
 pub use log::{DigestLog, Log, MutationLog, Replayed, StatsLog, VerifyLog};
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
+pub use maintnerd::Maintnerd;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};
 
@@ -84,6 +86,8 @@ pub enum Command {
     Gomote(Gomote),
     /// Lists machines; sets one aside with a reason and an end, drains it, lets it work again
     Machines(Machines),
+    /// Serves the state of a project: a mutation log, and answers about what it says
+    Maintnerd(Maintnerd),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
     /// Copies a server's state, which may be in use, into a new directory

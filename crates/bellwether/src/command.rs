@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod log;
 mod machines;
+mod maintnerd;
 mod mutations;
 mod news;
 mod once;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,
         Command::Gomote(args) => gomote::run(args).await,
+        Command::Maintnerd(args) => maintnerd::run(args).await,
         Command::Machines(args) => machines::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,

@@ -153,6 +153,16 @@ impl Door {
         }
     }
 
+    /// A door without TLS.
+    pub fn plain() -> Door {
+        Door {
+            edge: Edge::new(limits(buildenv::CONNECTIONS)),
+            #[cfg(feature = "full")]
+            keeper: None,
+            told: None,
+        }
+    }
+
     /// Lets some connections be taken out of HTTP.
     pub fn with_takeover(mut self, takeover: Arc<dyn edge::Takeover>) -> Door {
         self.edge = self.edge.with_takeover(takeover);

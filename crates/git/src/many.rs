@@ -275,7 +275,9 @@ fn take_row(did: &mut Did, row: &mut usize, line: &[u8], most: usize) {
         return;
     }
     let mut fields = text.splitn(3, '\t');
-    let (Some(added), Some(deleted), Some(path)) = (fields.next(), fields.next(), fields.next()) else { return };
+    let (Some(added), Some(deleted), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+        return;
+    };
     // These rows come in the order of the others, of which the last ones may be beyond the limit.
     let Some(found) = did.files[*row..].iter().position(|file| file.path == path) else { return };
     *row += found + 1;

@@ -156,6 +156,29 @@ pub(crate) fn sealed(folder: &Path) -> Result<BTreeMap<u32, Vec<(Sum, PathBuf)>>
     Ok(all)
 }
 
+/// Removes what is of another log than the one that is held, so that nothing of it is taken for this one without a server.
+/// What follows the last one is left unless the log was `split`: another process may be farther.
+pub(crate) fn clean(folder: &Path, held: &[Held], split: bool) -> Result<(), GodataError> {
+    // Nothing is what a server says whose log was lost; that is no reason to lose it here too.
+    if held.is_empty() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder).map_err(|why| failed(folder, why))? {
+        let path = entry.map_err(|why| failed(folder, why))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Some((number, _)) = name.and_then(named) else { continue };
+        let other = match usize::try_from(number).ok().and_then(|number| held.get(number)) {
+            Some(held) => held.path != path,
+            None => split,
+        };
+        if other {
+            tracing::debug!(path = %path.display(), "a segment of another log is removed");
+            std::fs::remove_file(&path).map_err(|why| failed(&path, why))?;
+        }
+    }
+    Ok(())
+}
+
 /// What can be used of a folder without a server: sealed segments from 0 on, then one that grew, up to its last whole record.
 pub(crate) fn offline(folder: &Path) -> Result<Vec<Held>, GodataError> {
     let mut sealed = sealed(folder)?;
@@ -228,6 +251,33 @@ mod tests {
         assert_eq!(held(()), [(0, 8, 0xbb)]);
         put(&sealed(1, "c"), "REC@0+0=");
         assert_eq!(held(()), [(0, 8, 0xbb), (1, 8, 0xcc), (2, 8, 0x6f)]);
+    }
+
+    #[test]
+    fn what_is_of_another_log_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let sealed = |number: u32, digit: &str| format!("{number:04}.{}.mutlog", digit.repeat(56));
+        let all = [
+            sealed(0, "a"),
+            sealed(0, "b"),
+            sealed(1, "c"),
+            "0001.growing.mutlog".into(),
+            sealed(2, "d"),
+            "x.mutlog".into(),
+        ];
+        all.iter().for_each(|name| std::fs::write(dir.path().join(name), "x").unwrap());
+        let there = |()| all.iter().map(|name| dir.path().join(name).exists()).collect::<Vec<_>>();
+        let held = |number: u32, name: &str| Held {
+            listed: Listed { number, size: 1, sum: [0; 28], url: String::new() },
+            path: dir.path().join(name),
+        };
+        let log = [held(0, &all[0]), held(1, "0001.growing.mutlog")];
+        clean(dir.path(), &[], true).unwrap();
+        assert_eq!(there(()), [true; 6]);
+        clean(dir.path(), &log, false).unwrap();
+        assert_eq!(there(()), [true, false, false, true, true, true], "another process may be farther");
+        clean(dir.path(), &log, true).unwrap();
+        assert_eq!(there(()), [true, false, false, true, false, true]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,25 +1,30 @@
 //! The corpus of a log that is fetched, and how it stays the newest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use maintner::corpus::{Corpus, Replay};
+use maintner::checkpoint::{self, Keeper, Start};
+use maintner::corpus::Corpus;
 use maintner::live::Live;
 use maintner::log::Log;
-use maintner::rules::Rules;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cache::{self, Held};
 use crate::config::{Config, Mode, Updates as Follow};
 use crate::error::GodataError;
 use crate::sync::{Netsource, Round, blocking};
 
+/// How often it is looked whether a checkpoint is due.
+const CHECKPOINTS: Duration = Duration::from_secs(60);
+
 /// A corpus that is kept up to date as long as this is there. See [`get`].
 #[derive(Debug)]
 pub struct Godata {
     live: Arc<Live>,
     state: watch::Receiver<State>,
-    follower: Option<JoinHandle<()>>,
+    _follower: Option<AbortOnDropHandle<()>>,
+    _checkpoints: AbortOnDropHandle<()>,
 }
 
 /// How it stands with the server.
@@ -46,13 +51,16 @@ pub async fn get(config: Config) -> Result<Godata, GodataError> {
     let folder = config.cache.clone();
     blocking(move || cache::make(&folder)).await?;
     let mut source = Netsource::new(config.clone())?;
-    let (corpus, trouble) = first(&mut source, &config).await?;
+    let ((corpus, start), trouble) = first(&mut source, &config).await?;
     let live = Arc::new(Live::new(corpus));
+    let kept = Keeper::new(config.cache.join(checkpoint::NAME), &start, checkpoint::EVERY);
+    let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(kept, live.subscribe())));
     let said = State { trouble, bytes: source.total(), segments: source.segments() as u64, rebuilt: 0 };
     let (state, watched) = watch::channel(said);
     let follows = config.updates == Follow::Follow && config.mode != Mode::Offline;
-    let follower = follows.then(|| tokio::spawn(follow(source, config, live.clone(), state)));
-    Ok(Godata { live, state: watched, follower })
+    let follower =
+        follows.then(|| AbortOnDropHandle::new(tokio::spawn(follow(source, config, live.clone(), state))));
+    Ok(Godata { live, state: watched, _follower: follower, _checkpoints: checkpoints })
 }
 
 impl Godata {
@@ -68,18 +76,16 @@ impl Godata {
         Updates(self.live.subscribe())
     }
 
+    /// The versions, as a channel.
+    #[must_use]
+    pub fn versions(&self) -> watch::Receiver<Arc<Corpus>> {
+        self.live.subscribe()
+    }
+
     /// How it stands with the server; changes with it.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
-    }
-}
-
-impl Drop for Godata {
-    fn drop(&mut self) {
-        if let Some(follower) = &self.follower {
-            follower.abort();
-        }
     }
 }
 
@@ -96,7 +102,10 @@ impl Updates {
 }
 
 /// Has the first version, and says why it may be old.
-async fn first(source: &mut Netsource, config: &Config) -> Result<(Corpus, Option<String>), GodataError> {
+async fn first(
+    source: &mut Netsource,
+    config: &Config,
+) -> Result<((Corpus, Start), Option<String>), GodataError> {
     if config.mode == Mode::Offline {
         return Ok((offline(source, config).await?, None));
     }
@@ -115,10 +124,10 @@ async fn first(source: &mut Netsource, config: &Config) -> Result<(Corpus, Optio
             Round::Same => Vec::new(),
             Round::Grown(held) | Round::Split(held) => held,
         };
-        match load(&held, config.rules).await {
-            Ok(corpus) => {
+        match load(&held, config).await {
+            Ok(loaded) => {
                 source.has(held);
-                return Ok((corpus, None));
+                return Ok((loaded, None));
             }
             // What was kept under a good name may have lost its bytes, as to a fall of power.
             Err(why) => {
@@ -132,25 +141,43 @@ async fn first(source: &mut Netsource, config: &Config) -> Result<(Corpus, Optio
     }
 }
 
-async fn offline(source: &mut Netsource, config: &Config) -> Result<Corpus, GodataError> {
+async fn offline(source: &mut Netsource, config: &Config) -> Result<(Corpus, Start), GodataError> {
     let folder = config.cache.clone();
     let held = blocking(move || {
         let held = cache::offline(&folder)?;
         if held.is_empty() { Err(GodataError::NothingKept { path: folder }) } else { Ok(held) }
     })
     .await?;
-    let corpus = load(&held, config.rules).await?;
+    let loaded = load(&held, config).await?;
     source.has(held);
-    Ok(corpus)
+    Ok(loaded)
 }
 
-async fn load(held: &[Held], rules: Rules) -> Result<Corpus, GodataError> {
-    let held = held.to_vec();
+async fn load(held: &[Held], config: &Config) -> Result<(Corpus, Start), GodataError> {
+    let (held, rules, kept) = (held.to_vec(), config.rules, config.cache.join(checkpoint::NAME));
     blocking(move || {
         let log = Netsource::log(&Log::default(), &held)?;
-        Ok(Corpus::load(log, rules, Replay::default())?)
+        Ok(Corpus::start(&log, rules, &kept)?)
     })
     .await
+}
+
+/// Has the checkpoint checked that was started from, and writes one whenever it is due.
+async fn checkpoints(keeper: Keeper, mut versions: watch::Receiver<Arc<Corpus>>) {
+    if let Err(why) = keeper.verify().await {
+        tracing::error!("{}: {why}; get the corpus again", keeper.path().display());
+    }
+    loop {
+        let corpus = versions.borrow_and_update().clone();
+        // The log has all that it would have; only the next start takes longer.
+        if let Err(why) = keeper.keep(corpus).await {
+            tracing::warn!("no checkpoint was written: {why}");
+        }
+        tokio::time::sleep(CHECKPOINTS).await;
+        if versions.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Brings in what is new for as long as it is let.
@@ -161,7 +188,7 @@ async fn follow(mut source: Netsource, config: Config, live: Arc<Live>, state: w
         // A server that was away may have come back with another log of the same size, at which it would wait.
         let index = if failed > 0 { source.asked_once().await } else { source.changed().await };
         let came = match index {
-            Ok(Some(listed)) => step(&mut source, listed, &live, config.rules).await,
+            Ok(Some(listed)) => step(&mut source, listed, &live, &config).await,
             Ok(None) => Ok(Step::Nothing),
             Err(why) => Err(why),
         };
@@ -203,7 +230,7 @@ async fn step(
     source: &mut Netsource,
     listed: Vec<crate::index::Listed>,
     live: &Arc<Live>,
-    rules: Rules,
+    config: &Config,
 ) -> Result<Step, GodataError> {
     match source.round(listed).await? {
         Round::Same => Ok(Step::Nothing),
@@ -220,7 +247,7 @@ async fn step(
         // The view there is stays until all of the other log is read.
         Round::Split(held) => {
             tracing::warn!("the server's log was rewritten; the corpus is made anew");
-            let corpus = load(&held, rules).await?;
+            let (corpus, _) = load(&held, config).await?;
             live.replace(corpus);
             source.has(held);
             Ok(Step::Rebuilt)

@@ -107,11 +107,12 @@ impl Netsource {
             let before = progress.bytes;
             // What the corpus has mapped already need not be looked for.
             let known = self.had.get(held.len()).filter(|known| {
-                same(known, &listed) && listed.is_sealed() && cache::length(&known.path) == Some(listed.size)
+                let there = || cache::length(&known.path) == Some(listed.size);
+                same(known, &listed) && known.listed.is_sealed() && listed.is_sealed() && there()
             });
             let path = match known {
-                Some(known) if known.listed.is_sealed() => known.path.clone(),
-                _ => self.segment(&listed, &mut progress).await?,
+                Some(known) => known.path.clone(),
+                None => self.segment(&listed, &mut progress).await?,
             };
             progress.bytes = before + listed.size;
             progress.segments += 1;
@@ -121,8 +122,13 @@ impl Netsource {
         let common = self.common(&held).await?;
         let last = held.last().filter(|last| self.partial.as_ref().is_some_and(|one| one.path == last.path));
         self.mark = last.map(|last| (last.listed.number, last.listed.size, last.listed.sum));
+        let split = common != self.total();
+        if split || self.had.is_empty() {
+            let (folder, held) = (self.config.cache.clone(), held.clone());
+            blocking(move || cache::clean(&folder, &held, split)).await?;
+        }
         drop(lock);
-        if common == self.total() { Ok(Round::Grown(held)) } else { Ok(Round::Split(held)) }
+        if split { Ok(Round::Split(held)) } else { Ok(Round::Grown(held)) }
     }
 
     fn say(&self, progress: Progress) {

@@ -6,6 +6,7 @@
 //! somebody asks for what is in it. [`verify`] reads everything: a daemon does that when it has started, and throws a spoilt
 //! checkpoint away. It is nothing but a copy of what the log says, so whatever is odd about it, the log is replayed.
 
+mod keeper;
 mod kept;
 mod table;
 
@@ -23,6 +24,7 @@ use crate::rules::Rules;
 use table::Table;
 
 pub use crate::section::Unfit;
+pub use keeper::{EVERY, Keeper};
 
 /// The usual name of a checkpoint, in the folder of its log.
 pub const NAME: &str = "corpus.checkpoint";

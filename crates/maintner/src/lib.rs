@@ -28,11 +28,13 @@ pub mod commit;
 pub mod corpus;
 pub mod dump;
 pub mod flag;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gerrit;
 pub mod github;
 mod index;
 pub mod journal;
-pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;

@@ -54,6 +54,9 @@ pub enum Unfit {
     /// It is cut or changed.
     #[error("it was changed since it was written: {0} does not fit")]
     Spoilt(&'static str),
+    /// The task that reads or writes it was stopped.
+    #[error("reading or writing it was stopped")]
+    Stopped,
     /// The log has a bad record behind what the checkpoint knows.
     #[error(transparent)]
     Tail(#[from] crate::log::LogError),

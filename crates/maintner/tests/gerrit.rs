@@ -128,7 +128,10 @@ fn differences(rest: &Value, corpus: &Corpus) -> (Vec<String>, usize, usize) {
 fn follow(
     pollers: Vec<Poller>,
     stop: &CancellationToken,
-) -> (Vec<tokio::task::JoinHandle<Result<(), maintner::live::SinkError>>>, Vec<tokio::sync::watch::Receiver<maintner::sources::git::State>>) {
+) -> (
+    Vec<tokio::task::JoinHandle<Result<(), maintner::live::SinkError>>>,
+    Vec<tokio::sync::watch::Receiver<maintner::sources::git::State>>,
+) {
     let states = pollers.iter().map(Poller::state).collect();
     (pollers.into_iter().map(|poller| tokio::spawn(poller.run(stop.clone()))).collect(), states)
 }
@@ -175,7 +178,10 @@ async fn the_corpus_says_what_gerrit_says() {
     println!("the script took {:.1} s, {:.1} s of CPU", made.took.as_secs_f64(), cpu());
     let before: Vec<u64> = states.iter().map(|state| state.borrow().polls).collect();
     for (state, before) in states.iter_mut().zip(before) {
-        state.wait_for(|state| state.polls >= before + 2 && state.error.is_none() && state.waiting == 0).await.unwrap();
+        state
+            .wait_for(|state| state.polls >= before + 2 && state.error.is_none() && state.waiting == 0)
+            .await
+            .unwrap();
     }
     stop.cancel();
     for task in tasks {

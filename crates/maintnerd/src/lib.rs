@@ -4,4 +4,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+mod daemon;
+pub mod leader;
 pub mod logs;
+pub mod measure;
+mod page;
+pub mod recent;
+pub mod sources;
+
+pub use daemon::{Config, Daemon, DaemonError, Of, Poller};
+pub use page::Standing;
+
+/// The mutation of a record's bytes, as sources make them.
+///
+/// # Errors
+/// What is none.
+pub fn mutation(bytes: &[u8]) -> Result<maintpb::Mutation, prost::DecodeError> {
+    prost::Message::decode(bytes)
+}

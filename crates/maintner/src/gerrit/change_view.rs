@@ -244,7 +244,9 @@ impl<'a> Reader<'a> {
     fn take_comments(&mut self, message: &[u8]) {
         for comment in bytes(message, COMMENTS) {
             // What another than us wrote under this number is no comment.
-            let Some(comment) = comment.ok().and_then(|comment| GerritComment::decode(comment).ok()) else { continue };
+            let Some(comment) = comment.ok().and_then(|comment| GerritComment::decode(comment).ok()) else {
+                continue;
+            };
             if comment.deleted {
                 self.view.comments.remove(&comment.uuid);
             } else {
@@ -309,24 +311,35 @@ fn text(message: &[u8]) -> Option<&[u8]> {
     message.get(first..last).filter(|text| !text.is_empty())
 }
 
-/// Reads any bytes as the messages of meta commits, by all rules: nothing of it may panic. For what feeds it bytes of all kinds.
-pub fn read_any(data: &[u8]) {
-    let mut reader = Reader::default();
-    for (number, message) in data.split(|byte| *byte == 0).enumerate() {
-        let author = message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        reader.take(Who(author), i64::try_from(number).unwrap_or_default(), message);
-        reader.take_comments(message);
-        for rules in [Rules::Ours, Rules::Original] {
-            let _ = (meta::status(message), meta::message(message), meta::branch(message, rules));
-            let _ = (meta::wip(message, rules), meta::is_private(message, rules), meta::hashtags(message, rules));
-            let _ = (meta::hashtag_edits(message, rules), meta::action_tag(message, rules));
-            let _ = message.split(|byte| *byte == b'\n').map(|line| votes::read(line, rules)).count();
+/// What is fed with bytes of all kinds.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing {
+    use super::*;
+
+    /// Reads any bytes as the messages of meta commits, with a zero between two, by all rules: nothing of it may panic.
+    pub(crate) fn meta(data: &[u8]) {
+        let mut reader = Reader::default();
+        for (time, message) in (0..).zip(data.split(|byte| *byte == 0)) {
+            let author = message.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            reader.take(Who(author), time, message);
+            reader.take_comments(message);
+            for rules in [Rules::Ours, Rules::Original] {
+                let _ = (meta::status(message), meta::message(message), meta::branch(message, rules));
+                let _ = (meta::wip(message, rules), meta::is_private(message, rules));
+                let _ = (meta::hashtags(message, rules), meta::hashtag_edits(message, rules));
+                let _ = meta::action_tag(message, rules);
+                for line in message.split(|byte| *byte == b'\n') {
+                    let _ = votes::read(line, rules);
+                }
+            }
+            assert!(!subject(message).contains('\n'), "a subject is one line");
         }
-        let _ = subject(message);
+        let view = reader.done();
+        assert!(view.votes.values().all(|votes| !votes.is_empty()), "a label without a vote is left out");
+        assert!(view.votes.values().flatten().all(|(_, vote)| *vote != 0), "a vote of nothing is no vote");
+        assert!(view.patch_sets.is_sorted_by_key(|one| one.version), "patch sets are in their order");
+        assert!(!view.reviewers.iter().any(|who| view.cc.contains(who)), "nobody is both");
     }
-    let view = reader.done();
-    assert!(view.votes.values().flatten().all(|(_, vote)| *vote != 0), "a vote of nothing is no vote");
-    assert!(view.patch_sets.is_sorted_by_key(|one| one.version), "patch sets are in their order");
 }
 
 #[cfg(test)]
@@ -353,13 +366,19 @@ mod tests {
     fn a_change_is_what_was_said_last() {
         let view = read(&[
             (ADA, CREATED),
-            (BELA, "Update patch set 1\n\nPatch Set 1: Code-Review+2\n\nGood.\n\nx: y\n\nPatch-set: 1\nTopic:\n\
-                Hashtags: a, b\nReviewer: B <1000002@s>\nCC: C <1000003@s>\nLabel: Code-Review=+2, 01ab\nPrivate: false\n"),
+            (
+                BELA,
+                "Update patch set 1\n\nPatch Set 1: Code-Review+2\n\nGood.\n\nx: y\n\nPatch-set: 1\nTopic:\n\
+                Hashtags: a, b\nReviewer: B <1000002@s>\nCC: C <1000003@s>\nLabel: Code-Review=+2, 01ab\nPrivate: false\n",
+            ),
         ]);
         assert_eq!((view.owner, view.created, view.updated), (Some(1_000_001), 10, 11));
         assert_eq!((view.private, view.wip, view.topic), (false, true, &b""[..]));
         assert_eq!((view.branch, view.change_id, view.status), (&b"main"[..], &b"I1"[..], Some(Status::New)));
-        assert_eq!((view.hashtags, view.reviewers, view.cc), (vec![&b"a"[..], b"b"], vec![1_000_002], vec![1_000_003]));
+        assert_eq!(
+            (view.hashtags, view.reviewers, view.cc),
+            (vec![&b"a"[..], b"b"], vec![1_000_002], vec![1_000_003])
+        );
         assert_eq!(view.votes[&b"Code-Review"[..]], BTreeMap::from([(1_000_002, 2)]));
         let texts: Vec<&[u8]> = view.messages.iter().map(|message| message.text).collect();
         assert_eq!(texts, [&b"Uploaded patch set 1."[..], b"Patch Set 1: Code-Review+2\n\nGood.\n\nx: y"]);
@@ -390,16 +409,16 @@ mod tests {
 
     #[test]
     fn a_subject_is_one_paragraph() {
-        for (message, want) in [("a\n\nb\n", "a"), ("a\nb\n\nc", "a b"), ("a\n", "a"), ("", ""), ("\na", "a")] {
+        for (message, want) in [("a\n\nb\n", "a"), ("a\nb\n\nc", "a b"), ("a\n", "a"), ("", ""), ("\na", "a")]
+        {
             assert_eq!(subject(message.as_bytes()), want, "{message:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_read(data: Vec<u8>, lines in "(x|\n|\n\n|\0|Patch-set: [0-9]{1,12}|Label: |Copied-Label: |-|=|[+-]1|, |<1@s>|Removed: |Commit: |Private: true|Hashtags: a,|Status: ){0,40}") {
-            read_any(&data);
-            read_any(lines.as_bytes());
+        fn any_lines_are_read(lines in "(x|\n|\n\n|\0|Patch-set: [0-9]{1,12}|Label: |Copied-Label: |-|=|[+-]1|, |<1@s>|Removed: |Reviewer: |Commit: |Private: true|Hashtags: a,|Status: ){0,40}") {
+            fuzzing::meta(lines.as_bytes());
         }
     }
 }

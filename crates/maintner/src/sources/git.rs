@@ -269,7 +269,8 @@ impl Poller {
             (state.refs, state.waiting, state.gone) = (plan.followed, plan.moved.len(), plan.gone.len());
         });
         let mut polled = Polled::default();
-        let wanted: Vec<&Moved> = plan.moved.iter().filter(|moved| !self.refused.contains(&moved.to)).collect();
+        let wanted: Vec<&Moved> =
+            plan.moved.iter().filter(|moved| !self.refused.contains(&moved.to)).collect();
         for some in wanted.chunks(FETCH) {
             let (done, missed) = self.take(&repository, some).await?;
             polled.moved += done;
@@ -303,8 +304,7 @@ impl Poller {
         let known = self.whole(known);
         let (code, meta) =
             (repository.between(&code, &known).await?, repository.between(&meta, &known).await?);
-        let mut walk =
-            Walk::start(repository, &self.sink, &self.remote.project, &mut self.refused).await?;
+        let mut walk = Walk::start(repository, &self.sink, &self.remote.project, &mut self.refused).await?;
         walk.commits(&code, Part::Code).await?;
         walk.commits(&meta, Part::Meta).await?;
         let corpus = self.sink.corpus();

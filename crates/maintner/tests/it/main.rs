@@ -7,7 +7,6 @@ mod decoded;
 mod github;
 mod growth;
 mod journal;
-mod leader;
 mod logs;
 mod original;
 mod poller;

@@ -54,7 +54,14 @@ impl Server {
     }
 
     /// Commits to a ref, on what it is at or on `from`; files are names and texts.
-    pub fn commit(&mut self, to: &str, from: &str, who: &str, message: &str, files: &[(&str, &str)]) -> String {
+    pub fn commit(
+        &mut self,
+        to: &str,
+        from: &str,
+        who: &str,
+        message: &str,
+        files: &[(&str, &str)],
+    ) -> String {
         self.time += 1;
         let time = self.time;
         let mut stream = format!(

@@ -23,7 +23,8 @@ pub fn commit_of(path: &str) -> Option<String> {
 #[must_use]
 pub fn changed(commit: &str, old: &[u8], new: &[u8]) -> Vec<GerritComment> {
     let (old, new) = (all(old), all(new));
-    let before: BTreeMap<&str, &Map<String, Value>> = old.iter().filter_map(|one| Some((uuid(one)?, one))).collect();
+    let before: BTreeMap<&str, &Map<String, Value>> =
+        old.iter().filter_map(|one| Some((uuid(one)?, one))).collect();
     let mut found = Vec::new();
     let mut there = std::collections::BTreeSet::new();
     for one in &new {
@@ -160,7 +161,10 @@ mod tests {
         assert_eq!(changed("c", &file(&[ONE]), &file(&[ONE])), []);
         let uuids = |old: &[&str], new: &[&str]| {
             let found = changed("c", &file(old), &file(new));
-            found.iter().map(|one| format!("{}{}", one.uuid, if one.deleted { "-" } else { "" })).collect::<String>()
+            found
+                .iter()
+                .map(|one| format!("{}{}", one.uuid, if one.deleted { "-" } else { "" }))
+                .collect::<String>()
         };
         assert_eq!(uuids(&[ONE], &[ONE, other]), "b");
         assert_eq!(uuids(&[ONE, other], &[&edited, ONE]), "b");

@@ -24,7 +24,8 @@ impl Follow {
     fn kind(self, name: &str) -> Option<Kind> {
         match self {
             Self::Plain => {
-                let wanted = name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
+                let wanted =
+                    name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
                 wanted.then_some(Kind::Other)
             }
             Self::Gerrit => names::kind(name),
@@ -92,7 +93,8 @@ pub fn plan(corpus: &Corpus, project: &str, follow: Follow, rows: &[Row]) -> Pla
     plan.moved.sort_by(order);
     let Some(project) = known else { return plan };
     let names: HashSet<&[u8]> = rows.iter().map(|row| row.name.as_bytes()).collect();
-    for found in corpus.gerrit.refs().iter().filter(|found| found.project == project && found.commit != NONE) {
+    for found in corpus.gerrit.refs().iter().filter(|found| found.project == project && found.commit != NONE)
+    {
         let name = corpus.gerrit.name(found.name);
         if !names.contains(name) {
             // One that is no text was written by nobody of today, and can't be named in a message.

@@ -43,12 +43,7 @@ mod tests {
     use super::*;
 
     fn object(bytes: &[u8], size: u64) -> Object {
-        Object {
-            id: ObjectId::from_bytes([1; 20]),
-            kind: "commit".into(),
-            size,
-            bytes: bytes.to_vec(),
-        }
+        Object { id: ObjectId::from_bytes([1; 20]), kind: "commit".into(), size, bytes: bytes.to_vec() }
     }
 
     #[test]

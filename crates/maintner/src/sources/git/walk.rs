@@ -7,9 +7,9 @@ use git::{Changes, ObjectId, Objects, Peel, Repository};
 use maintpb::{GerritComment, GerritMutation, GitCommit, Mutation};
 use prost::Message as _;
 
+use super::PollError;
 use super::plan::has;
 use super::record::{LONGEST_OBJECT, MOST_FILES, record};
-use super::PollError;
 use crate::live::Sink;
 use crate::sources::gerrit::comments;
 

@@ -115,8 +115,13 @@ async fn what_is_gone_is_seen_and_what_comes_back_too() {
     settle(&mut first).await;
     let gone = |sink: &Folder| -> Vec<i32> {
         let corpus = sink.corpus();
-        let mut gone: Vec<i32> =
-            corpus.github.issues().iter().filter(|issue| issue.not_exist.is()).map(|issue| issue.number).collect();
+        let mut gone: Vec<i32> = corpus
+            .github
+            .issues()
+            .iter()
+            .filter(|issue| issue.not_exist.is())
+            .map(|issue| issue.number)
+            .collect();
         gone.sort_unstable();
         gone
     };

@@ -1,0 +1,51 @@
+//! Arguments of `maintnerd`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Sources;
+
+/// Arguments of `maintnerd`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  bellwether maintnerd --data DIR                       writes the log in a folder, and serves it
+  bellwether maintnerd --follow https://HOST/logs       answers from a log that another serves
+
+Clients of the original read http://ADDR/logs; its programs ask by gRPC on the same port.")]
+pub struct Maintnerd {
+    /// Where the log lies, or with --follow what was fetched of it [default: maintnerd in the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6343")]
+    pub listen: String,
+    /// Writes no log, and follows the one whose index is there
+    #[arg(long, value_name = "URL")]
+    pub follow: Option<String>,
+    /// With --follow: answers from what was fetched before where the other server can't be reached
+    #[arg(long, requires = "follow")]
+    pub or_kept: bool,
+    /// Where copies of the sealed segments are, such as https://storage.googleapis.com/BUCKET, from which the original's
+    /// clients fetch with less work
+    #[arg(long, value_name = "URL", conflicts_with = "follow")]
+    pub sealed_at: Option<String>,
+    /// The Gerrit that is asked which changes wait to be tried, such as https://go-review.googlesource.com
+    #[arg(long, value_name = "URL")]
+    pub gerrit: Option<String>,
+    /// The project that releases are made of
+    #[arg(long, value_name = "HOST/PROJECT", default_value = "go.googlesource.com/go")]
+    pub home: String,
+    /// Reading is for those who show the token in this file; with --follow it is shown to the other server too
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Takes mutations from standard input, one in hexadecimal to a line, for tests
+    #[arg(long, hide = true, conflicts_with = "follow")]
+    pub from_stdin: bool,
+    /// What segments grow to, for tests
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub segment: Option<u64>,
+    #[command(flatten)]
+    pub sources: Sources,
+}

@@ -1,0 +1,170 @@
+//! `maintnerd`: the state of a project, served.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use maintner::journal::Options;
+use maintner::live::Sink;
+use maintnerd::api::Home;
+use maintnerd::logs::LogsConfig;
+use maintnerd::sources::{SourceState, Sources};
+use maintnerd::{Config, Daemon, Of, Poller};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use transport::{Routes, Service, Viewer};
+
+use super::up::Signals;
+use crate::args::Maintnerd;
+use crate::server::{self, Door, Taken};
+use crate::system::composed::Composer;
+use crate::system::data;
+use crate::system::targets::Named;
+
+/// The shortest token that is one.
+const SHORTEST: usize = 16;
+
+pub async fn run(args: Maintnerd) -> Result<ExitCode> {
+    let data = match &args.data {
+        Some(dir) => std::path::absolute(dir).with_context(|| format!("--data {}", dir.display()))?,
+        None => data::default_dir()?.join("maintnerd"),
+    };
+    let token = args.token_file.as_deref().map(token).transpose()?;
+    let (listener, address) = server::listen(&args.listen, Taken::Refuse).await?;
+    let door = door(&args, &data, address)?;
+    let config = Config {
+        logs: LogsConfig { sealed_at: args.sealed_at.clone(), ..LogsConfig::default() },
+        home: home(&args.home)?,
+    };
+    let of = match &args.follow {
+        None => {
+            let mut options = Options::default();
+            options.segment = args.segment.unwrap_or(options.segment);
+            Of::Own { folder: data.clone(), options }
+        }
+        Some(index) => Of::Others(Box::new(followed(index, args.or_kept, token.as_deref(), data.clone())?)),
+    };
+    let daemon = Daemon::start(of, config, args.gerrit.as_deref().map(Service::url)).await?;
+    let standing = daemon.standing();
+    eprintln!("bellwether {} · maintnerd, {} · http://{address}", env!("CARGO_PKG_VERSION"), standing.role);
+    eprintln!("  log       {}, {} mutations in {} bytes", data.display(), standing.records, standing.bytes);
+    if let Some(told) = &door.told {
+        eprintln!("  tls       https://{address}, certificate {told}");
+    }
+    let router = router(daemon.routes(), token.as_deref());
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
+    let mut signals = Signals::new()?;
+    let pollers: Vec<Poller> = if args.from_stdin { vec![Box::new(from_stdin)] } else { Vec::new() };
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        ended = daemon.run(pollers, stop.clone()) => ended,
+    };
+    stop.cancel();
+    drop(daemon);
+    let _ = serving.await;
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what comes on standard input, until the end of the daemon.
+fn from_stdin(sink: Arc<dyn Sink>, sources: Sources, stop: CancellationToken) -> BoxFuture<'static, ()> {
+    let mut state = SourceState { name: "standard input".into(), ..SourceState::default() };
+    let reads = async move {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let bytes = hex::decode(line.trim()).map_err(|why| why.to_string());
+            let mutation = bytes.and_then(|bytes| maintnerd::mutation(&bytes).map_err(|why| why.to_string()));
+            let added = match mutation {
+                Ok(mutation) => sink.add(vec![mutation]).await.map_err(|why| why.to_string()),
+                Err(why) => Err(why),
+            };
+            match added {
+                Ok(_) => state.mutations += 1,
+                Err(why) => state.trouble = Some(why),
+            }
+            sources.report(state.clone());
+        }
+        std::future::pending().await
+    };
+    async move {
+        tokio::select! {
+            () = reads => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    .boxed()
+}
+
+/// TLS and connections as the server file says, or none of it.
+fn door(args: &Maintnerd, data: &Path, address: std::net::SocketAddr) -> Result<Door> {
+    let Some(config) = &args.sources.config else {
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "listening beyond this machine, without TLS: what is read can be read on the way");
+        }
+        return Ok(Door::plain());
+    };
+    let named = Named { repos: Vec::new(), config: Some(config.clone()), horizon: 1 };
+    let composer = Composer::new(named.read()?, args.sources.environment.as_deref())?;
+    let (_keep, config) = watch::channel(Arc::clone(&composer.without_projects()?.config));
+    Door::open(&config, data, address)
+}
+
+/// Everybody reads, or whoever shows the token.
+fn router(routes: Routes, token: Option<&str>) -> Router {
+    match token {
+        Some(token) => routes.behind_token(token),
+        None => routes.into_router().layer(from_fn(|mut request: Request, next: Next| {
+            request.extensions_mut().insert(Viewer::stranger(true));
+            next.run(request)
+        })),
+    }
+}
+
+fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf) -> Result<godata::Config> {
+    let mut config = godata::Config::at(index, cache);
+    if or_kept {
+        config.mode = godata::Mode::OnlineIfPossible;
+    }
+    if let Some(token) = token {
+        let rest = index.split_once("://").map_or("", |(_, rest)| rest);
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let origin = &index[..index.len() - rest.len() + host.len()];
+        config.service = Some(Service::url(origin).with_bearer(token));
+    }
+    Ok(config)
+}
+
+fn token(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = text.trim();
+    ensure!(text.len() >= SHORTEST, "{} holds no token of at least {SHORTEST} characters", path.display());
+    Ok(text.to_owned())
+}
+
+fn home(text: &str) -> Result<Home> {
+    let parts = text.split_once('/').filter(|(server, project)| !server.is_empty() && !project.is_empty());
+    let (server, project) = parts.with_context(|| format!("--home {text:?} is not HOST/PROJECT"))?;
+    Ok(Home { server: server.to_owned(), project: project.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_to_the_server_that_is_followed() {
+        let config =
+            followed("https://example.org:8443/a/logs?x", false, Some("secret"), "c".into()).unwrap();
+        assert_eq!(format!("{:?}", config.service.unwrap()), "Service(\"https://example.org:8443\")");
+        assert!(followed("https://example.org/logs", true, None, "c".into()).unwrap().service.is_none());
+        assert!(home("go").is_err() && home("a/b/c").unwrap().project == "b/c");
+    }
+}

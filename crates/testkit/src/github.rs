@@ -97,8 +97,15 @@ struct State {
     window: Window,
     webhooks: Vec<Webhook>,
     deliveries: Vec<webhook::Delivery>,
-    /// Some answers of each kind, with their number by path and status.
-    samples: Option<(HashMap<(&'static str, u16), usize>, Vec<Sample>)>,
+    samples: Option<Samples>,
+}
+
+/// Some answers of each kind.
+#[derive(Default)]
+struct Samples {
+    /// How many there were, by path and status.
+    kinds: HashMap<(&'static str, u16), usize>,
+    kept: Vec<Sample>,
 }
 
 /// An answer, for holding against the description.
@@ -190,12 +197,12 @@ impl GitHub {
 
     /// Keeps answers from now on, a few of each kind.
     pub fn keep_samples(&self) {
-        self.state().samples = Some(<_>::default());
+        self.state().samples = Some(Samples::default());
     }
 
     /// The answers that were kept.
     pub fn samples(&self) -> Vec<Sample> {
-        self.state().samples.as_ref().map(|(_, all)| all.clone()).unwrap_or_default()
+        self.state().samples.as_ref().map(|samples| samples.kept.clone()).unwrap_or_default()
     }
 }
 

@@ -19,7 +19,7 @@ fn hook(path: &str, signature: &str, delivery: &str, body: impl Into<Body>) -> R
     request.header("x-github-delivery", delivery).body(body.into()).unwrap()
 }
 
-fn sign(body: &[u8]) -> String {
+pub(crate) fn sign(body: &[u8]) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"s3cr3t").unwrap();
     mac.update(body);
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))

@@ -10,6 +10,7 @@ mod mail;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
+mod recorded;
 mod signer;
 mod stored;
 #[cfg(feature = "tls")]

@@ -156,11 +156,15 @@ impl State {
     }
 
     fn keep(&mut self, said: &Said) {
-        let Some((kinds, samples)) = &mut self.samples else { return };
-        let kept = kinds.entry((said.path, said.status.as_u16())).or_default();
+        let Some(samples) = &mut self.samples else { return };
+        let kept = samples.kinds.entry((said.path, said.status.as_u16())).or_default();
         *kept += 1;
         if *kept <= SAMPLES {
-            samples.push(Sample { path: said.path, status: said.status.as_u16(), body: said.body.clone() });
+            samples.kept.push(Sample {
+                path: said.path,
+                status: said.status.as_u16(),
+                body: said.body.clone(),
+            });
         }
     }
 

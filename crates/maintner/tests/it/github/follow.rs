@@ -246,7 +246,7 @@ async fn storm(seed: u64) {
     let poller = by(client.clone(), &sink);
     let mut hints = poller.hints();
     let mut follower = tokio::spawn(poller.run());
-    for step in 0..120 {
+    for step in 0..90 {
         for _ in 0..random.u32(1..4) {
             github.step();
         }
@@ -262,7 +262,7 @@ async fn storm(seed: u64) {
         if random.u32(..10) < 3 {
             hints.wake();
         }
-        if step == 70 {
+        if step == 50 {
             follower.abort();
             let again = by(client.clone(), &sink);
             hints = again.hints();
@@ -277,7 +277,7 @@ async fn storm(seed: u64) {
     sleep(3 * 3600).await;
     follower.abort();
     let fresh = fresh(&github, clock).await;
-    assert!(lines(&fresh).len() > 100, "seed {seed}");
+    assert!(lines(&fresh).len() > 80, "seed {seed}");
     // It is what is read of a test that fails.
     println!("seed {seed}");
     agree(&sink.corpus(), &fresh);
@@ -286,7 +286,7 @@ async fn storm(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn in_the_end_it_is_as_if_nothing_had_gone_wrong() {
-    for seed in seeds(0..2) {
+    for seed in seeds(0..1) {
         storm(seed).await;
     }
 }

@@ -15,7 +15,7 @@ mod note;
 mod past;
 mod people;
 mod project;
-mod random;
+pub(crate) mod random;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -6,6 +6,7 @@
 mod builds;
 mod corpus;
 mod held;
+mod reclog;
 mod shell;
 
 use std::path::{Path, PathBuf};
@@ -66,11 +67,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    // Needs no network, and no other program beside it.
-    let compared = corpus::compare(&program);
-    match &compared {
-        Ok(what) => println!("{:<52} {what}", "a mutation log, replayed by maintner and by us"),
-        Err(error) => println!("{:<52} DIFFERS: {error:#}", "a mutation log, replayed by maintner and by us"),
+    // They need no network, and no other program beside them.
+    let mut equal = true;
+    for (what, compared) in [
+        ("a mutation log, replayed by maintner and by us", corpus::compare(&program)),
+        ("bytes of all kinds in both readers of records", reclog::agree()),
+    ] {
+        equal &= compared.is_ok();
+        match compared {
+            Ok(said) => println!("{what:<52} {said}"),
+            Err(error) => println!("{what:<52} DIFFERS: {error:#}"),
+        }
     }
     let mut command = Command::new("unshare");
     command.arg("--net");
@@ -83,7 +90,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Line::Out(text) | Line::Err(text) => println!("{text}"),
     })?;
     match end {
-        End::Exited(status) if status.success() && compared.is_ok() => Ok(ExitCode::SUCCESS),
+        End::Exited(status) if status.success() && equal => Ok(ExitCode::SUCCESS),
         End::Exited(_) => Ok(ExitCode::FAILURE),
         End::TimedOut => bail!("it took more than {} s", LIMIT.as_secs()),
     }

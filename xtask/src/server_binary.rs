@@ -1,4 +1,4 @@
-//! The server's program, built by cargo.
+//! The server's program, and examples, built by cargo.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,16 @@ pub fn tested() -> Result<PathBuf> {
     made(&["test", "--no-run", "--workspace", "--all-features", "--test", "it"])
 }
 
+/// An example of a crate, built as the tests are.
+pub fn example(name: &str) -> Result<PathBuf> {
+    program(name, &["test", "--no-run", "--workspace", "--all-features", "--example", name])
+}
+
 fn made(arguments: &[&str]) -> Result<PathBuf> {
+    program("bellwether", arguments)
+}
+
+fn program(name: &str, arguments: &[&str]) -> Result<PathBuf> {
     let mut command = process::cargo();
     command.args(arguments).arg("--message-format=json-render-diagnostics").current_dir(metadata::root());
     let mut found = None;
@@ -30,7 +39,7 @@ fn made(arguments: &[&str]) -> Result<PathBuf> {
         Line::Err(text) => eprintln!("{text}"),
         Line::Out(text) => {
             let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-            if message["target"]["name"] == "bellwether"
+            if message["target"]["name"] == name
                 && message["profile"]["test"] == false
                 && let Some(path) = message["executable"].as_str()
             {
@@ -39,7 +48,9 @@ fn made(arguments: &[&str]) -> Result<PathBuf> {
         }
     })?;
     match end {
-        End::Exited(status) if status.success() => found.context("cargo made no server"),
+        End::Exited(status) if status.success() => {
+            found.with_context(|| format!("cargo made no program {name}"))
+        }
         End::Exited(status) => bail!("`{}`: {status}", process::shown(&command)),
         End::TimedOut => bail!("`{}` took more than {} min", process::shown(&command), LIMIT.as_secs() / 60),
     }

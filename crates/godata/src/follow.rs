@@ -68,6 +68,12 @@ impl Godata {
         Updates(self.live.subscribe())
     }
 
+    /// The versions, as a channel.
+    #[must_use]
+    pub fn versions(&self) -> watch::Receiver<Arc<Corpus>> {
+        self.live.subscribe()
+    }
+
     /// How it stands with the server; changes with it.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {

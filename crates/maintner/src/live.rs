@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::corpus::Corpus;
-use crate::log::LogError;
+use crate::log::{Log, LogError};
 
 /// The versions of a corpus, of which there is one writer.
 #[derive(Debug)]
@@ -34,8 +34,15 @@ impl Live {
         self.current.subscribe()
     }
 
-    /// Puts the next version in the place of this one: the corpus of a longer log, or of one that was rewritten. Who makes
-    /// versions makes one after the other.
+    /// Makes the next version, of a log that begins with this one's. Who makes versions makes one after the other.
+    ///
+    /// # Errors
+    /// What is wrong with the log; the version there is stays.
+    pub fn advance(&self, log: Log) -> Result<Arc<Corpus>, LogError> {
+        Ok(self.replace(self.corpus().advance(log)?))
+    }
+
+    /// Puts the next version in the place of this one: the corpus of a longer log, or of one that was rewritten.
     pub fn replace(&self, corpus: Corpus) -> Arc<Corpus> {
         let corpus = Arc::new(corpus);
         self.current.send_replace(corpus.clone());

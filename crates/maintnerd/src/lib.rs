@@ -4,4 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+mod daemon;
+pub mod leader;
 pub mod logs;
+pub mod measure;
+mod page;
+pub mod recent;
+pub mod sources;
+
+pub use daemon::{Config, Daemon, DaemonError, Of, Poller};
+pub use page::Standing;

@@ -111,7 +111,7 @@ impl Follow {
             return Ok(true);
         }
         let failed = |why| FollowError::Io { path: part.path.clone(), why };
-        let bytes = match Mapped::open(&part.path) {
+        let bytes = match Mapped::open(&part.path, u64::MAX) {
             // It was sealed meanwhile: the next look finds it by its new name.
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened.map_err(failed)?,

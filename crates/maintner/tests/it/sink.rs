@@ -55,7 +55,6 @@ impl Sink for Folder {
             std::fs::File::options().append(true).open(self.path.join("0000.growing.mutlog")).unwrap();
         file.write_all(&bytes).unwrap();
         *length += bytes.len() as u64;
-        let corpus = self.live.corpus();
-        Ok(self.live.replace(corpus.advance(corpus.log.grown(&self.path, u64::MAX)?)?))
+        Ok(self.live.advance(self.live.corpus().log.grown(&self.path, u64::MAX)?)?)
     }
 }

@@ -8,7 +8,9 @@ use maintner::corpus::Corpus;
 #[must_use]
 pub fn project(corpus: &Corpus, server: &str, project: &str) -> Option<u32> {
     let host = match server.split_once("://") {
-        Some((_, rest)) => rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty()).unwrap_or(server),
+        Some((_, rest)) => {
+            rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty()).unwrap_or(server)
+        }
         None => server,
     };
     let whole;

@@ -66,12 +66,26 @@ mod tests {
         let all = of(&named(tags), &named(branches))?;
         assert!(all.iter().all(|one| one.tag_commit == format!("at {}", one.tag_name)));
         assert!(all.iter().all(|one| one.branch_commit == format!("at {}", one.branch_name)));
-        Some(all.into_iter().map(|one| (one.tag_name, one.branch_name, one.major, one.minor, one.patch)).collect())
+        Some(
+            all.into_iter()
+                .map(|one| (one.tag_name, one.branch_name, one.major, one.minor, one.patch))
+                .collect(),
+        )
     }
 
     #[test]
     fn the_two_newest_with_a_branch() {
-        let tags = ["go1.5", "go1.42.1", "go1", "go2", "go1.11.111", "go1.43", "go3beta1", "weekly.2012", "release.r60"];
+        let tags = [
+            "go1.5",
+            "go1.42.1",
+            "go1",
+            "go2",
+            "go1.11.111",
+            "go1.43",
+            "go3beta1",
+            "weekly.2012",
+            "release.r60",
+        ];
         let branches: Vec<String> = ["1.5", "1.42", "1", "2", "1.11", "1.42-security", "3"]
             .iter()
             .map(|version| format!("release-branch.go{version}"))

@@ -104,9 +104,12 @@ mod tests {
     fn internal_branches() {
         assert_eq!(of_internal_branch("internal-branch.go1.16-vendor"), Some((1, 16)));
         assert_eq!(of_internal_branch("internal-branch.go42-suffix"), Some((42, 0)));
-        for branch in
-            ["internal-branch.go1.16-", "internal-branch.go1.16", "not-internal-branch", "internal-branch.go1.16.2-x"]
-        {
+        for branch in [
+            "internal-branch.go1.16-",
+            "internal-branch.go1.16",
+            "not-internal-branch",
+            "internal-branch.go1.16.2-x",
+        ] {
             assert_eq!(of_internal_branch(branch), None, "{branch}");
         }
     }

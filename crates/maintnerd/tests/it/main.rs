@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod api;
+mod daemon;
 mod log;
 mod logs;
 mod server;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use godata::{Config, Godata, GodataError, Kept, Mode, State};
+use godata::{Config, FollowLog, Godata, GodataError, Kept, Mode, State};
 use maintner::corpus::{Corpus, Replay};
 use maintner::dump::Dump;
 use maintner::log::Log;
@@ -139,7 +139,9 @@ async fn what_fails_is_tried_again_and_not_for_ever() {
     written.add("a");
     let server = Server::start(&written.logs(LogsConfig::default())).await;
     server.faults.refused.store(4, Ordering::SeqCst);
-    assert_eq!(godata::get(config(&server, cache.path())).await.unwrap().corpus().records, 1);
+    // One that follows would ask once more.
+    let once = Config { updates: FollowLog::None, ..config(&server, cache.path()) };
+    assert_eq!(godata::get(once).await.unwrap().corpus().records, 1);
     server.faults.refused.store(1000, Ordering::SeqCst);
     let refused = godata::get(config(&server, cache.path())).await.unwrap_err();
     assert!(refused.to_string().contains("500") && refused.is_transient(), "{refused}");

@@ -13,7 +13,7 @@ const MOST: usize = 250;
 /// Their most bytes, but for one that is larger.
 const BYTES: usize = 1 << 20;
 /// The longest that the first of them waits.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// What is to be written next.
 #[derive(Debug, Default)]

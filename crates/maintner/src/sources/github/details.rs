@@ -31,13 +31,13 @@ impl Detail {
         match self {
             Self::Comments => Some(issue.comments_synced),
             Self::Events => Some(issue.events_synced),
-            Self::Reviews => issue.pull_request.then_some(issue.reviews_synced),
+            Self::Reviews => issue.pull_request.is().then_some(issue.reviews_synced),
         }
     }
 
     /// Whether the issue may have changed since it was read: dates are of whole seconds, so one of the same is not enough.
     pub(super) fn is_behind(self, issue: &Issue) -> bool {
-        !issue.not_exist && self.synced(issue).is_some_and(|synced| synced <= issue.updated)
+        !issue.not_exist.is() && self.synced(issue).is_some_and(|synced| synced <= issue.updated)
     }
 }
 

@@ -54,7 +54,7 @@ pub fn blank(repo: &Repo, number: i32) -> pb::GithubIssueMutation {
 /// That an issue is not there, or no more; nothing where that is known.
 #[must_use]
 pub fn gone(corpus: &Corpus, repo: &Repo, number: i32) -> Option<pb::GithubIssueMutation> {
-    if find(corpus, repo, number).is_some_and(|(_, issue)| issue.not_exist) {
+    if find(corpus, repo, number).is_some_and(|(_, issue)| issue.not_exist.is()) {
         return None;
     }
     Some(pb::GithubIssueMutation { not_exist: true, ..blank(repo, number) })
@@ -90,13 +90,13 @@ pub fn issue(corpus: &Corpus, repo: &Repo, api: &model::Issue) -> Option<pb::Git
     milestone(&corpus.github, known, api, &mut to);
     labels_of(&corpus.github, known, api, &mut to);
     let closed = api.state == "closed";
-    if known.is_none_or(|known| known.closed != closed) {
+    if known.is_none_or(|known| known.closed.is() != closed) {
         to.closed = Some(pb::BoolChange { val: closed });
     }
-    if known.map_or(api.locked, |known| known.locked != api.locked) {
+    if known.map_or(api.locked, |known| known.locked.is() != api.locked) {
         to.locked = Some(pb::BoolChange { val: api.locked });
     }
-    if to == base && !known.is_some_and(|known| known.not_exist) {
+    if to == base && !known.is_some_and(|known| known.not_exist.is()) {
         return None;
     }
     to.pull_request = api.pull_request;
@@ -211,7 +211,7 @@ pub fn milestones(corpus: &Corpus, repo: &Repo, api: &[model::Milestone]) -> Opt
             to.number = api.number;
         }
         let closed = api.state == "closed";
-        if known.is_none_or(|known| known.closed != closed) {
+        if known.is_none_or(|known| known.closed.is() != closed) {
             to.closed = Some(pb::BoolChange { val: closed });
         }
         if to != base {

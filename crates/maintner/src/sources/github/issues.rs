@@ -149,7 +149,7 @@ impl Poller {
             let missing = corpus
                 .github
                 .issues_in(repo)
-                .filter(|issue| !issue.not_exist && !seen.contains(&issue.number));
+                .filter(|issue| !issue.not_exist.is() && !seen.contains(&issue.number));
             self.listing.suspects.extend(missing.map(|issue| issue.number));
         }
         self.reconciled();
@@ -163,8 +163,8 @@ impl Poller {
             if issue.number <= 0 || !seen.insert(issue.number) {
                 continue;
             }
-            let known_as_gone =
-                find(&corpus, &self.options.repo, issue.number).is_some_and(|(_, known)| known.not_exist);
+            let known_as_gone = find(&corpus, &self.options.repo, issue.number)
+                .is_some_and(|(_, known)| known.not_exist.is());
             if known_as_gone {
                 // A list may be older than what the issue's own address says.
                 self.single(issue.number).await?;

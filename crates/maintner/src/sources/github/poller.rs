@@ -230,7 +230,8 @@ impl Poller {
         let Some(hook) = self.options.hook else { return Ok(false) };
         let page = self.client.deliveries(&self.options.repo, hook, None).await?;
         let known = self.delivered;
-        self.delivered = page.items.iter().map(|one| one.id).max().max(known);
+        let newest = page.items.iter().map(|one| one.id).max();
+        self.delivered = Some(newest.unwrap_or(0).max(known.unwrap_or(0)));
         // All before the first look is part of the first round.
         Ok(known.is_some_and(|known| page.items.iter().any(|one| one.id > known && one.failed())))
     }

@@ -22,8 +22,10 @@ fn line(corpus: &Corpus, head: u32) -> impl Iterator<Item = u32> {
     let gerrit = &corpus.gerrit;
     let known = |number: u32| Some(number).filter(|number| !gerrit.commits().get(*number).is_place());
     // No more than there are, of a chain that comes back to itself.
-    std::iter::successors(known(head), move |at| gerrit.parents(gerrit.commits().get(*at)).next().and_then(known))
-        .take(gerrit.commits().len())
+    std::iter::successors(known(head), move |at| {
+        gerrit.parents(gerrit.commits().get(*at)).next().and_then(known)
+    })
+    .take(gerrit.commits().len())
 }
 
 impl Page {
@@ -61,9 +63,12 @@ impl Page {
         let time = |commit: u32| corpus.gerrit.commits().get(commit).time;
         for branch in branches {
             deadline.check()?;
-            let Some(head) = corpus.gerrit.at_ref(project, format!("refs/heads/{branch}").as_bytes()) else { continue };
+            let Some(head) = corpus.gerrit.at_ref(project, format!("refs/heads/{branch}").as_bytes()) else {
+                continue;
+            };
             // What is older than all that is kept, where that is enough, is not kept.
-            let oldest = if self.commits.len() < size { None } else { self.commits.last().map(|last| time(last.0)) };
+            let oldest =
+                if self.commits.len() < size { None } else { self.commits.last().map(|last| time(last.0)) };
             for (nth, commit) in line(corpus, head).take(size + 1).enumerate() {
                 if nth == size || oldest.is_some_and(|oldest| time(commit) < oldest) {
                     self.truncated = true;

@@ -1,0 +1,93 @@
+//! How it stands, for people and for programs.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use transport::routes::get;
+use transport::{Role, Routes};
+
+use crate::daemon::Daemon;
+use crate::recent::Seen;
+use crate::sources::SourceState;
+
+/// How it stands with a daemon.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// `leader`, or `follower` of another's log.
+    pub role: &'static str,
+    /// Why the corpus may be old.
+    pub trouble: Option<String>,
+    /// Bytes of the log.
+    pub bytes: u64,
+    /// Segments of it.
+    pub segments: usize,
+    /// Mutations in it.
+    pub records: u64,
+    /// Issues and pull requests, those that are gone too.
+    pub issues: usize,
+    /// Changes.
+    pub changes: usize,
+    /// Commits.
+    pub commits: usize,
+    /// Clients that wait for more of the log.
+    pub waiting: usize,
+    /// What the log is made of.
+    pub sources: Vec<SourceState>,
+    /// The last mutations, the newest first.
+    pub recent: Vec<Seen>,
+}
+
+#[derive(Template)]
+#[template(path = "maintner.html")]
+struct Page {
+    standing: Standing,
+    now: Timestamp,
+    alone: bool,
+}
+
+/// Whether the page is a service's of its own, or one among others.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) alone: bool,
+}
+
+pub(crate) fn routes(shown: Shown) -> Routes {
+    let own = Routes::new()
+        .route("/", get(Role::Reader, page))
+        .route("/healthz", get(Role::Anonymous, healthz))
+        .route("/metrics", get(Role::Reader, metrics))
+        .route(webui::assets::PATH, get(Role::Anonymous, webui::assets::asset));
+    let both = Routes::new()
+        .route("/maintner", get(Role::Reader, page))
+        .route("/maintner.json", get(Role::Reader, twin));
+    let all = if shown.alone { both.merge(own) } else { both };
+    all.with_state(shown)
+}
+
+async fn page(State(shown): State<Shown>) -> Response {
+    let page = Page { standing: shown.daemon.standing(), now: Timestamp::now(), alone: shown.alone };
+    webui::page::page(StatusCode::OK, &page)
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn twin(State(shown): State<Shown>) -> Response {
+    Json(shown.daemon.standing()).into_response()
+}
+
+async fn healthz(State(shown): State<Shown>) -> Response {
+    match shown.daemon.trouble() {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    crate::measure::answer(&shown.daemon)
+}

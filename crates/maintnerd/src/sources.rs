@@ -1,0 +1,54 @@
+//! How it stands with what the log is made of.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How it stands with one source. Who polls it fills it in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceState {
+    /// What is polled, such as `github.com/golang/go`.
+    pub name: String,
+    /// What is being done, in some words.
+    pub doing: String,
+    /// Why it does not go on; none while all is well.
+    pub trouble: Option<String>,
+    /// Until when all that happened there is in the log.
+    pub whole_until: Option<Timestamp>,
+    /// When it was looked at last with success.
+    pub looked: Option<Timestamp>,
+    /// Mutations that came of it since this process began.
+    pub mutations: u64,
+    /// What may still be asked of it.
+    pub budget: Option<Budget>,
+}
+
+/// How much may be asked until a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// Requests that are left.
+    pub left: u64,
+    /// Of so many.
+    pub of: u64,
+    /// When there are all of them again.
+    pub anew: Timestamp,
+}
+
+/// The states of all sources. Copies share them.
+#[derive(Debug, Clone, Default)]
+pub struct Sources(Arc<Mutex<BTreeMap<String, SourceState>>>);
+
+impl Sources {
+    /// Notes how it stands with a source now.
+    pub fn report(&self, state: SourceState) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(state.name.clone(), state);
+    }
+
+    /// All of them, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<SourceState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! A daemon that leads and one that follows it.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use futures::FutureExt as _;
+use maintner::dump::Dump;
+use maintner::journal::Options;
+use maintnerd::sources::SourceState;
+use maintnerd::{Config, Daemon, DaemonError, Of, Poller};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use transport::{Service, Viewer};
+
+const LONG: Duration = Duration::from_secs(30);
+
+pub async fn leads(folder: &std::path::Path) -> std::sync::Arc<Daemon> {
+    let of = Of::Own { folder: folder.to_path_buf(), options: Options::default() };
+    Daemon::start(of, Config::default(), None).await.unwrap()
+}
+
+/// Its routes, for a service of this process.
+pub fn asked(daemon: &std::sync::Arc<Daemon>) -> axum::Router {
+    daemon.routes().into_router().layer(from_fn(|mut request: Request, next: Next| {
+        request.extensions_mut().insert(Viewer::service(Viewer::ANOTHER_SERVICE));
+        next.run(request)
+    }))
+}
+
+pub fn repo(name: &str) -> maintpb::Mutation {
+    let github = maintpb::GithubMutation { owner: "golang".into(), repo: name.into(), ..Default::default() };
+    maintpb::Mutation { github: Some(github), ..Default::default() }
+}
+
+async fn text(router: &axum::Router, path: &str) -> String {
+    let request = http::Request::get(path).body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_read_by_who_follows() {
+    let (log, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let leader = leads(log.path()).await;
+    let sink = leader.sink().unwrap();
+    let first = sink.add(vec![repo("a"), repo("b")]).await.unwrap();
+    assert_eq!((first.records, first.github.repos().len()), (2, 2));
+    assert_eq!(sink.add(Vec::new()).await.unwrap().records, 2);
+
+    let through = godata::Config::through(Service::in_process(asked(&leader)), cache.path());
+    let follower = Daemon::start(Of::Others(Box::new(through)), Config::default(), None).await.unwrap();
+    assert!(follower.sink().is_none());
+    let mut versions = follower.versions();
+    // Many at once are written together, each with a version that has it.
+    let adds = (0..40).map(|nth| {
+        let sink = sink.clone();
+        async move { sink.add(vec![repo(&format!("r{nth}"))]).await.unwrap().records }
+    });
+    let records = futures::future::join_all(adds).await;
+    assert!(records.iter().all(|records| *records > 2));
+    tokio::time::timeout(LONG, versions.wait_for(|corpus| corpus.records == 42)).await.unwrap().unwrap();
+    assert_eq!(Dump::of(&follower.corpus()).digest(), Dump::of(&leader.corpus()).digest());
+
+    leader.sources().report(SourceState {
+        name: "github.com/golang/go".into(),
+        doing: "waiting <for> a hint".into(),
+        mutations: 42,
+        ..SourceState::default()
+    });
+    let router = asked(&leader);
+    let page = text(&router, "/").await;
+    assert!(page.contains("This is the leader") && page.contains("waiting &#60;for&#62; a hint"), "{page}");
+    assert!(page.contains("golang/r39") || page.contains("golang/r0"), "{page}");
+    let twin: serde_json::Value = serde_json::from_str(&text(&router, "/maintner.json").await).unwrap();
+    assert_eq!((&twin["records"], &twin["sources"][0]["mutations"]), (&42.into(), &42.into()));
+    assert_eq!(twin["recent"].as_array().unwrap().len(), 42);
+    let metrics = text(&router, "/metrics").await;
+    assert!(metrics.contains("bellwether_maintner_mutations_total 42\n"), "{metrics}");
+    assert_eq!(text(&router, "/healthz").await, "ok\n");
+    assert!(text(&asked(&follower), "/").await.contains("This is the follower"));
+
+    // The log is the journal's: whoever leads next goes on with it.
+    let digest = Dump::of(&leader.corpus()).digest();
+    let held = Daemon::start(
+        Of::Own { folder: log.path().into(), options: Options::default() },
+        Config::default(),
+        None,
+    );
+    let held = held.await.err().unwrap().to_string();
+    assert!(held.contains("another leader has it"), "{held}");
+    drop((leader, sink, router, follower));
+    let again = tokio::time::timeout(LONG, async {
+        loop {
+            let of = Of::Own { folder: log.path().to_path_buf(), options: Options::default() };
+            match Daemon::start(of, Config::default(), None).await {
+                Ok(daemon) => return daemon,
+                // The task that wrote ends a moment later.
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    });
+    let again = again.await.unwrap();
+    assert_eq!((Dump::of(&again.corpus()).digest(), again.standing().records), (digest, 42));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_polled_until_the_end() {
+    let log = tempfile::tempdir().unwrap();
+    let leader = leads(log.path()).await;
+    let shutdown = CancellationToken::new();
+    let poller: Poller = Box::new(|sink, sources, stop| {
+        async move {
+            sink.add(vec![repo("polled")]).await.unwrap();
+            sources.report(SourceState { name: "one".into(), ..SourceState::default() });
+            stop.cancelled().await;
+            sink.add(vec![repo("at the end")]).await.unwrap();
+        }
+        .boxed()
+    });
+    let mut versions = leader.versions();
+    let ends = async {
+        versions.wait_for(|corpus| corpus.records == 1).await.unwrap();
+        shutdown.cancel();
+    };
+    let (run, ()) = tokio::join!(leader.run(vec![poller], shutdown.clone()), ends);
+    run.unwrap();
+    assert_eq!((leader.corpus().records, leader.sources().all().len()), (2, 1));
+    // One that ends by itself ends the daemon: nobody would see that nothing is polled.
+    let ends: Poller = Box::new(|_, _, _| async {}.boxed());
+    let ended = leader.run(vec![ends], CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(ended, DaemonError::Source(_)), "{ended}");
+}

@@ -21,8 +21,8 @@ pub struct Args {
     /// What is done follows from it
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Leave the server running until Ctrl-C
-    #[arg(long)]
+    /// Leave the server running until Ctrl-C; its site is in DIR, since nobody is left then to remove another
+    #[arg(long, requires = "dir")]
     keep: bool,
     /// Write what Gerrit's REST API says of each change
     #[arg(long, value_name = "FILE")]

@@ -3,10 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::OVERRIDES;
@@ -27,6 +29,8 @@ pub(crate) struct Call {
     timeout: Duration,
     output: u64,
     cancel: CancellationToken,
+    /// Whether it goes on for as long as its owner likes, beside all others.
+    stays: bool,
 }
 
 /// A command's end.
@@ -65,6 +69,7 @@ impl Git {
             timeout: self.inner.limits.local,
             output: self.inner.limits.output,
             cancel: CancellationToken::new(),
+            stays: false,
         }
     }
 }
@@ -138,8 +143,12 @@ impl Call {
 
     async fn start(&mut self) -> Result<(Running, Option<ChildStdin>, ChildStdout), Error> {
         let inner = &self.git.inner;
-        let gate = if self.url.is_some() { &inner.remote } else { &inner.local };
-        let permit = gate.clone().acquire_owned().await.expect("invariant: the semaphore is never closed");
+        let gate = match (self.stays, &self.url) {
+            (true, _) => Arc::new(Semaphore::new(1)),
+            (false, Some(_)) => inner.remote.clone(),
+            (false, None) => inner.local.clone(),
+        };
+        let permit = gate.acquire_owned().await.expect("invariant: the semaphore is never closed");
         let mut command = Command::new(&inner.program);
         command.env_clear().envs(inner.env.iter().map(|(k, v)| (k, v)));
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
@@ -224,7 +233,7 @@ impl Call {
 impl Call {
     /// Starts the command for a conversation.
     pub(crate) async fn talk(mut self) -> Result<(Running, ChildStdin, ChildStdout), Error> {
-        self.stdin = Some(Vec::new());
+        (self.stdin, self.stays) = (Some(Vec::new()), true);
         let (running, stdin, stdout) = self.start().await?;
         Ok((running, stdin.expect("invariant: stdin is piped"), stdout))
     }

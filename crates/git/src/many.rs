@@ -18,7 +18,8 @@ const LONGEST_LINE: u64 = 4096;
 /// What is sent behind the last commit; what is no name of an object, `git diff-tree` repeats.
 const MARK: &[u8] = b"that is all\n";
 
-/// A program with both ends of its conversation.
+/// A program with both ends of its conversation. It does not count among the commands that may run at a time: who holds one
+/// and waits for a second would wait for others who do the same.
 struct Talk {
     what: &'static str,
     place: String,
@@ -227,10 +228,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What these commits did, at most 512 of them; of each no more than `most` files.
+    /// What these commits did, at most 512 of them; of each no more than `most` files. One that is not here did nothing.
     ///
     /// # Errors
-    /// Git has ended, or a commit is not here.
+    /// Git has ended, or says something that is not understood.
     pub async fn read(&mut self, ids: &[ObjectId], most: usize) -> Result<Vec<Did>, Error> {
         few("diff-tree", ids)?;
         let mut lines: Vec<u8> = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();

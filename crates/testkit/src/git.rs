@@ -3,14 +3,20 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The time of the first commit, seconds since 1970: 2024-01-01. Each next one is an hour later.
 const FIRST_COMMIT: i64 = 1_704_067_200;
 const HOUR: i64 = 3600;
+/// A command that takes longer hangs: against a server that does not answer, say.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A git repository with a work tree, built by real git without the user's configuration.
 #[derive(Debug)]
@@ -138,20 +144,12 @@ impl GitRepo {
     }
 
     fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new("git");
+        let mut command = command(&self.dir);
         command
-            .current_dir(&self.dir)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &self.dir)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("LC_ALL", "C")
             .env("GIT_AUTHOR_NAME", "A. U. Thor")
             .env("GIT_AUTHOR_EMAIL", "author@example.org")
             .env("GIT_COMMITTER_NAME", "C. O. Mitter")
             .env("GIT_COMMITTER_EMAIL", "committer@example.org")
-            .args(["-c", "gc.auto=0", "-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null"])
             .args(arguments);
         command
     }
@@ -179,14 +177,57 @@ impl GitRepo {
     }
 }
 
-fn run(command: &mut Command, input: Option<&[u8]>) -> Result<String> {
+/// Git in a folder, with nothing of the user's settings and nobody to ask for a password.
+pub(crate) fn command(dir: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", dir)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .args(["-c", "gc.auto=0", "-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null"]);
+    command
+}
+
+/// Runs git to its end, or for [`LIMIT`]; gives what it prints.
+pub(crate) fn run(command: &mut Command, input: Option<&[u8]>) -> Result<String> {
+    run_within(LIMIT, command, input)
+}
+
+fn run_within(limit: Duration, command: &mut Command, input: Option<&[u8]>) -> Result<String> {
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child =
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("starting git")?;
-    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
-        pipe.write_all(input).context("writing to git")?;
+    // A group of its own: what it starts, to talk HTTP say, ends with it.
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().context("starting git")?;
+    let group =
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a pid is a positive number")?;
+    let pipe = child.stdin.take();
+    let (done, watched) = mpsc::channel::<()>();
+    let (output, late) = std::thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let late = watched.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
+                // Nobody has waited for it yet, so that the number is still its own. Gone already is as good.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            late
+        });
+        if let (Some(input), Some(mut pipe)) = (input, pipe) {
+            // Git that does not want all of it says why by its status.
+            let _ = pipe.write_all(input);
+        }
+        let output = child.wait_with_output();
+        drop(done);
+        (output, watch.join().unwrap_or(false))
+    });
+    let output = output?;
+    if late {
+        bail!("git: not done after {:.1} s", limit.as_secs_f64());
     }
-    let output = child.wait_with_output()?;
     if !output.status.success() {
         let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         bail!("git {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
@@ -239,6 +280,15 @@ mod tests {
         assert_eq!(repo.git(&["show", "HEAD:number"]).unwrap(), "301\n");
         assert_eq!(repo.git(&["status", "--porcelain"]).unwrap(), "");
         assert_ne!(repo.commit("next", &[]).unwrap(), line[0]);
+    }
+
+    #[test]
+    fn what_hangs_is_ended_with_what_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut hanging = command(dir.path());
+        hanging.args(["-c", "alias.hang=!sleep 1000; true", "hang"]);
+        let error = run_within(Duration::from_millis(300), &mut hanging, None).unwrap_err().to_string();
+        assert_eq!(error, "git: not done after 0.3 s");
     }
 
     #[test]

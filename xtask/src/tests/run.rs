@@ -163,13 +163,14 @@ pub(super) fn fixture() -> Result<Ran> {
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 
-/// Runs the script of testkit against a real Gerrit, which is not built with the other tests: one test.
+/// Runs the script of testkit against a real Gerrit, and follows one with maintner, neither of which is built with the other
+/// tests: one test.
 pub(super) fn gerrit() -> Result<Ran> {
     let began = Instant::now();
     setup::ensure("gerrit")?;
     let name = "a real Gerrit".to_owned();
     let mut command = cargo();
-    command.args(["test", "--quiet", "--package", "testkit", "--test", "gerrit"]);
+    command.args(["test", "--quiet", "--package", "testkit", "--package", "maintner", "--test", "gerrit"]);
     let mut said = Vec::new();
     let end = process::stream(&mut command, LONG_LIMIT, |line| match line {
         Line::Out(text) | Line::Err(text) => said.push(text),

@@ -6,5 +6,6 @@ mod bundle;
 mod fixture;
 mod group;
 mod hostile;
+mod many;
 mod remote;
 mod walk;

@@ -222,9 +222,8 @@ impl Poller {
     pub async fn poll(&mut self) -> Result<Polled, PollError> {
         let began = (self.options.now)();
         let mut polled = self.attempt().await;
-        let own = self.options.folder.display().to_string();
-        if let Err(PollError::Git(git::Error::Corrupt { url, .. })) = &polled
-            && url.starts_with(&own)
+        // Ours or the remote's: only by another copy it can be told.
+        if matches!(polled, Err(PollError::Git(git::Error::Corrupt { .. })))
             && !std::mem::replace(&mut self.renewed, true)
         {
             tracing::warn!(project = self.remote.project, "its repository is damaged and is fetched anew");

@@ -117,7 +117,10 @@ impl Server {
 
     /// What follows it, with its repository in a folder of this name.
     pub fn poller(&self, folder: &str, sink: Arc<dyn Sink>, follow: Follow) -> Poller {
-        let git = Git::new(GitConfig::new(self.dir.path().join("home"))).unwrap();
+        let mut config = GitConfig::new(self.dir.path().join("home"));
+        // What stays while a repository is walked must not wait for a place that it holds itself.
+        config.limits.local_processes = 1;
+        let git = Git::new(config).unwrap();
         let remote = Remote::new(PROJECT, RemoteUrl::from_path(&self.path()).unwrap(), follow).unwrap();
         Poller::new(git, remote, options(&self.dir.path().join(folder)), sink)
     }

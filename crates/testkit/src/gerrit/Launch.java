@@ -5,9 +5,19 @@ import java.nio.file.Path;
 
 /**
  * Makes the site if there is none and runs Gerrit's daemon in this process, until standard input ends: that is the end of whoever
- * started it, however that came. Each step is told on standard output.
+ * started it, however that came, or ten seconds later at most. Each step is told on standard output.
  */
 public class Launch {
+  /** Whoever is to wait for its end does not wait for ever for what hangs in it. */
+  private static void halt() {
+    try {
+      Thread.sleep(10_000);
+    } catch (InterruptedException soon) {
+      // As good as the time.
+    }
+    Runtime.getRuntime().halt(3);
+  }
+
   public static void main(String[] arguments) throws Exception {
     String site = arguments[0];
     Thread watch =
@@ -18,6 +28,9 @@ public class Launch {
               } catch (java.io.IOException gone) {
                 // As good as its end.
               }
+              Thread end = new Thread(Launch::halt);
+              end.setDaemon(true);
+              end.start();
               System.exit(0);
             });
     watch.setDaemon(true);

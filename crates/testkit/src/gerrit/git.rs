@@ -1,13 +1,12 @@
 //! Commits that are made without a work tree and pushed over HTTP, as a developer's git does.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use super::rest::User;
 use super::world::Person;
+use crate::git;
 
 /// The time of the first commit's author, seconds since 1970: 2026-01-01. Each next one is ten minutes later.
 const FIRST: u64 = 1_767_225_600;
@@ -78,30 +77,9 @@ impl Clone {
     }
 
     fn git<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S], input: Option<&[u8]>) -> Result<String> {
-        let mut child = Command::new("git")
-            .current_dir(&self.dir)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &self.dir)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("LC_ALL", "C")
-            // One fast-import leaves one pack of three objects; nothing here is long enough to tidy up.
-            .args(["-c", "gc.auto=0", "-c", "fastimport.unpackLimit=1000", "-c", "core.fsync=none"])
-            .args(arguments)
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("starting git")?;
-        if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
-            pipe.write_all(input).context("writing to git")?;
-        }
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("git: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        let mut command = git::command(&self.dir);
+        // One fast-import leaves one pack of three objects; nothing here is long enough to tidy up.
+        command.args(["-c", "fastimport.unpackLimit=1000", "-c", "core.fsync=none"]).args(arguments);
+        git::run(&mut command, input)
     }
 }

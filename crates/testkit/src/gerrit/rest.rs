@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::Value;
 
+use crate::git;
 use crate::http::exchange;
 
 /// What stands before each JSON that Gerrit answers, against its use as a script.
@@ -63,15 +63,10 @@ impl User {
     pub fn refs(&self, project: &str) -> Result<BTreeMap<String, String>> {
         let mut arguments = self.git_options();
         arguments.extend(["ls-remote".into(), "--quiet".into(), self.repository(project)]);
-        let mut git = Command::new("git");
-        git.env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
-        let output = git.args(arguments).stdin(Stdio::null()).output().context("starting git")?;
-        if !output.status.success() {
-            bail!("git ls-remote as {:?}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        let listed = String::from_utf8_lossy(&output.stdout);
+        // It needs no repository, and reads none above this folder.
+        let mut command = git::command(&std::env::temp_dir());
+        let output = git::run(command.env("GIT_CEILING_DIRECTORIES", "/").args(arguments), None);
+        let listed = output.with_context(|| format!("ls-remote as {:?}", self.name))?;
         let pairs = listed.lines().filter_map(|line| line.split_once('\t'));
         Ok(pairs.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }

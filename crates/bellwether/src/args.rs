@@ -18,7 +18,7 @@ pub use api::Events;
 pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
 pub use hints::Pubsubhelper;
 pub use import::Import;
-pub use log::{DigestLog, Log, MutationLog, Replayed, StatsLog, VerifyLog};
+pub use log::{DigestLog, Log, MutationLog, RecoverLog, Replayed, StatsLog, TailLog, VerifyLog};
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use maintnerd::Maintnerd;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};

@@ -15,7 +15,8 @@ Examples:
   bellwether log BUILD --lines 100..120       a part of it; 100.. goes to the end
   bellwether log BUILD --attempt 1            the first attempt's, where there were several
   bellwether log BUILD --search panicked      exits 1 if nothing is found
-  bellwether log verify DIR                   whether the mutation log in a folder is whole",
+  bellwether log verify DIR                   whether the mutation log in a folder is whole
+  bellwether log tail DIR                     its mutations as they come",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -61,6 +62,10 @@ pub enum MutationLog {
     Digest(DigestLog),
     /// Reads every byte of a mutation log, and names the first record that is not as it should be
     Verify(VerifyLog),
+    /// Keeps of a damaged mutation log all up to the first bad record, says what is dropped, and puts the originals aside
+    Recover(RecoverLog),
+    /// Prints the mutations of a log as they come
+    Tail(TailLog),
 }
 
 /// A log that is replayed.
@@ -102,6 +107,35 @@ pub struct VerifyLog {
     /// The folder, as of `log stats`
     pub dir: PathBuf,
     /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log recover`.
+#[derive(Debug, Clone, Args)]
+pub struct RecoverLog {
+    /// The folder, as of `log stats`; no leader may be running in it
+    pub dir: PathBuf,
+    /// Writes the good part there, and leaves the folder as it is
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log tail`.
+#[derive(Debug, Clone, Args)]
+pub struct TailLog {
+    /// The folder, as of `log stats`
+    pub dir: PathBuf,
+    /// Begins at this byte of the log, which is where a record begins; 0 is all of it [default: the end]
+    #[arg(long, value_name = "OFFSET")]
+    pub from: Option<u64>,
+    /// Ends when all is printed that is there, and waits for no more
+    #[arg(long)]
+    pub once: bool,
+    /// As JSON, an object on each line
     #[arg(long)]
     pub json: bool,
 }

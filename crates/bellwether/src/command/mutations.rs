@@ -1,4 +1,6 @@
-//! `log stats`, `log digest`, `log verify`: looks at a mutation log, on this machine and without a server.
+//! `log stats`, `log digest`, `log verify`, `log recover`, `log tail`: looks at a mutation log, on this machine and without a server.
+
+mod tail;
 
 use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -10,19 +12,22 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use maintner::corpus::{Corpus, Replay};
 use maintner::dump::Dump;
+use maintner::journal::recover::recover;
 use maintner::log::Log;
 use maintner::rules::Rules;
 use maintner::verify::verify;
 use serde::Serialize;
 
 use super::client::print_json;
-use crate::args::{DigestLog, MutationLog, Replayed, StatsLog, VerifyLog};
+use crate::args::{DigestLog, MutationLog, RecoverLog, Replayed, StatsLog, VerifyLog};
 
 pub fn run(args: &MutationLog) -> Result<ExitCode> {
     match args {
         MutationLog::Stats(args) => stats(args)?,
         MutationLog::Digest(args) => digest(args)?,
         MutationLog::Verify(args) => verified(args)?,
+        MutationLog::Recover(args) => recovered(args)?,
+        MutationLog::Tail(args) => tail::tail(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,16 +172,59 @@ fn verified(args: &VerifyLog) -> Result<()> {
     drop(told);
     if args.json {
         return print_json(&serde_json::json!({
-            "files": found.files, "sealed": found.sealed, "records": found.records, "bytes": found.bytes,
+            "files": found.files, "sealed": found.sealed, "indexed": found.indexed, "records": found.records,
+            "unvouched": found.unvouched, "bytes": found.bytes,
         }));
     }
     println!("{} records in {} files, {} bytes: whole", found.records, found.files, found.bytes);
-    if found.sealed < found.files {
-        let open = found.files - found.sealed;
+    if found.unvouched > 0 {
         println!(
-            "{open} of the files have no digest to compare with: a changed letter in them would not be seen"
+            "of {} of the records there is no digest to compare with: a changed letter in them would not be seen",
+            found.unvouched
         );
     }
+    Ok(())
+}
+
+fn recovered(args: &RecoverLog) -> Result<()> {
+    let told = Told::new("reading it");
+    let done = recover(&args.dir, args.to.as_deref())?;
+    drop(told);
+    if args.json {
+        let dropped: Vec<_> = done
+            .dropped
+            .iter()
+            .map(|part| {
+                serde_json::json!({"file": part.path, "offset": part.offset, "bytes": part.bytes, "why": part.why})
+            })
+            .collect();
+        return print_json(&serde_json::json!({
+            "records": done.records, "bytes": done.bytes, "dropped": dropped, "doubtful": done.doubtful,
+            "indexed": done.indexed, "aside": done.aside,
+        }));
+    }
+    for part in &done.dropped {
+        println!(
+            "dropped {} bytes of {} from {} on: {}",
+            part.bytes,
+            part.path.display(),
+            part.offset,
+            part.why
+        );
+    }
+    for path in &done.doubtful {
+        println!(
+            "kept {}: its bytes were not those of its name, and nothing tells which record was changed",
+            path.display()
+        );
+    }
+    for path in &done.indexed {
+        println!("made {} again", path.display());
+    }
+    for path in &done.aside {
+        println!("what was there is {}", path.display());
+    }
+    println!("{} records are kept, {} bytes", done.records, done.bytes);
     Ok(())
 }
 

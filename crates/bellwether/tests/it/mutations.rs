@@ -1,4 +1,4 @@
-//! `log stats`, `log digest` and `log verify` on logs that were made by nobody of ours.
+//! `log stats`, `log digest`, `log verify`, `log recover` and `log tail` on logs that were made by nobody of ours.
 
 use std::path::Path;
 use std::process::Command;
@@ -90,7 +90,7 @@ fn what_is_not_whole_is_named() {
         assert!(err.contains(said), "{said} is not in: {err}");
     }
     let day = folder("maintner-2017-07-01.mutlog", &segment());
-    assert!(log(&["verify"], day.path()).1.contains("1 of the files have no digest"));
+    assert!(log(&["verify"], day.path()).1.contains("of 3 of the records there is no digest"));
 }
 
 #[test]
@@ -99,4 +99,42 @@ fn without_a_build_or_a_word_it_says_what_it_wants() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(err.contains("<BUILD>"), "{err}");
+}
+
+#[test]
+fn what_is_good_is_kept_and_what_is_dropped_is_said() {
+    let mut changed = segment();
+    changed[64] = b'X';
+    let dir = folder(&format!("0000.{SHA224}.mutlog"), &changed[..200]);
+    let to = tempfile::tempdir().unwrap();
+    let (code, out, err) = log(&["recover", "--to", to.path().to_str().unwrap()], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("dropped 101 bytes of ") && out.contains("it has 101 bytes"), "{out}");
+    assert!(out.ends_with("2 records are kept, 99 bytes\n"), "{out}");
+    let (code, out, err) = log(&["recover", "--json"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&said["records"], &said["dropped"][0]["offset"]), (&Value::from(2), &Value::from(99)));
+    let aside = said["aside"][0].as_str().unwrap();
+    assert_eq!(std::fs::read(aside).unwrap(), &changed[..200]);
+    for dir in [dir.path(), to.path()] {
+        assert!(log(&["verify"], dir).1.starts_with("2 records in 1 files, 99 bytes: whole"));
+    }
+}
+
+#[test]
+fn mutations_are_printed() {
+    let dir = folder("0000.growing.mutlog", &segment());
+    let (code, out, err) = log(&["tail", "--once", "--from", "0"], dir.path());
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 3), "{err}");
+    assert_eq!(lines[0], "0  golang/go#3: \"some title\", by gopherbot, body");
+    assert_eq!(lines[1], "71  golang/go#7: is gone");
+    assert_eq!(lines[2], "99  go.googlesource.com/build: refs/changes/30/48330/meta is f9fcf0ff9e");
+    let (_, out, _) = log(&["tail", "--once", "--from", "99", "--json"], dir.path());
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["mutation"]["gerrit"]["refs"][0]["ref"], "refs/changes/30/48330/meta");
+    assert_eq!(log(&["tail", "--once"], dir.path()).1, "");
+    let (code, _, err) = log(&["tail", "--once", "--from", "5"], dir.path());
+    assert!(code == Some(2) && err.contains("no record begins at byte 5"), "{err}");
 }

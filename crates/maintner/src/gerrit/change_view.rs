@@ -1,7 +1,7 @@
 //! All that there is to say of a change, read from the commits of its meta ref when it is asked for, as Gerrit itself reads them.
 //!
 //! The rules are those of Gerrit 3.10, found by comparing with its REST API, and not those of the original, which knows less:
-//! its own are in [`meta`] and [`votes`](super::votes), and in [`Change`]. So `private` is what
+//! its own are in [`meta`] and [`votes`], and in [`Change`]. So `private` is what
 //! it is now, where [`Change::private`] says whether it ever was; a message is whatever a person or
 //! program wrote, uploads too.
 

@@ -4,6 +4,7 @@
 
 mod beside;
 mod buildlet;
+mod corpus;
 mod examples;
 mod history;
 mod month;
@@ -51,12 +52,18 @@ pub struct Args {
     /// Builds of part month
     #[arg(long, default_value_t = 100_000)]
     month: usize,
-    /// Rounds of the parts buildlet and revdial, each with both sides
+    /// Rounds of the parts buildlet, revdial and corpus, each with both sides
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Commands in each round of part buildlet
     #[arg(long, default_value_t = 200)]
     execs: usize,
+    /// Part corpus: the scale of the log that is made up; 1 is the Go project's size
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Part corpus: a folder with a log, instead of one that is made up
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
     /// The folder in which the work directories of buildlets are made, if not the usual one for temporary files: one in
     /// memory, where others use the disk
     #[arg(long, value_name = "DIR")]
@@ -88,11 +95,13 @@ enum Part {
     Scrape,
     /// Builds while many have the grid open
     Watch,
+    /// A log of the Go project's size in the original's package maintner
+    Corpus,
     /// What the server holds over many builds; takes long, and runs only by its name
     Month,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part::Buildbot,
     Part::Buildlet,
     Part::Revdial,
@@ -101,6 +110,7 @@ const PARTS: [Part; 9] = [
     Part::Grid,
     Part::Scrape,
     Part::Watch,
+    Part::Corpus,
     Part::Month,
 ];
 
@@ -115,6 +125,7 @@ impl Part {
             Self::Grid => "A window of the grid",
             Self::Scrape => "A scraper",
             Self::Watch => "Watchers",
+            Self::Corpus => "Beside the original's maintner",
             Self::Month => "A month of builds",
         }
     }
@@ -129,6 +140,7 @@ impl Part {
             Self::Grid => examples::grid().map(Some),
             Self::Scrape => scrape::section(args).map(Some),
             Self::Watch => watch::section(args).map(Some),
+            Self::Corpus => corpus::section(args).map(Some),
             Self::Month => month::section(args).map(Some),
         }
     }
@@ -136,7 +148,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, corpus, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "dashboard",
             "edge",
             "git",
+            "github",
             "gitmirror",
             "godata",
             "gomote",
@@ -62,13 +63,16 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pubsubhelper", &["store", "transport", "webui"]),
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
-    ("maintner", &["maintpb"]),
     // Fetches a log over HTTP, and makes a corpus of it.
     ("godata", &["maintner", "transport"]),
-    // A follower is a client of a leader.
-    ("maintnerd", &["godata", "maintner", "maintpb", "transport", "webui"]),
+    // A follower is a client of a leader; a leader has the clients that its sources ask by.
+    ("maintnerd", &["git", "github", "godata", "maintner", "maintpb", "transport", "webui"]),
+    // The messages that it writes, and what it follows.
+    ("maintner", &["git", "github", "maintpb"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
+    // Connections are everybody's.
+    ("github", &["transport"]),
     ("webui", &[]),
     ("testkit", &[]),
     // It makes up logs (`cargo xtask corpus`).
@@ -76,7 +80,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.
-const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client")];
+const TESTS_ONLY: &[(&str, &str)] = &[("buildlet", "buildlet-client"), ("maintner", "transport")];
 
 fn workspace() -> Vec<Package> {
     metadata::read().unwrap().packages.into_iter().filter(|package| package.source.is_none()).collect()

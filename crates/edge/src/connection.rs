@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::OverTls;
 use crate::body::{Answer, Paced};
 use crate::serve::{Edge, Plain};
 use crate::stream::Stream;
@@ -45,7 +46,7 @@ pub(crate) async fn serve(
         tracing::debug!(%peer, %error, "a connection was gone at once");
         return;
     }
-    let door = Door { router, peer, activity: Arc::clone(&entry.activity), edge, plain: None };
+    let door = Door { router, peer, activity: Arc::clone(&entry.activity), edge, plain: None, tls: false };
     door.serve(stream, &entry.activity.cut, &stop).await;
     drop(entry);
 }
@@ -59,12 +60,14 @@ struct Door {
     edge: Edge,
     /// Said in place of an answer to what came without TLS.
     plain: Option<Plain>,
+    /// It came over TLS.
+    tls: bool,
 }
 
 impl Door {
     #[cfg(feature = "tls")]
     async fn serve(mut self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
-        let Some(tls) = self.edge.tls().cloned() else { return self.begin(stream, false, cut, stop).await };
+        let Some(tls) = self.edge.tls().cloned() else { return self.begin(stream, cut, stop).await };
         let limit = self.edge.limits().head;
         let opening = async {
             let mut first = [0];
@@ -83,10 +86,16 @@ impl Door {
         match opened {
             Ok(Ok(Ok(plain))) => {
                 self.plain = Some(self.edge.plain(self.peer.ip())).filter(|rule| *rule != Plain::Answer);
-                self.begin(plain, false, cut, stop).await;
+                self.begin(plain, cut, stop).await;
             }
-            Ok(Ok(Err(crate::tls::Accepted::Http1(stream)))) => self.begin(*stream, true, cut, stop).await,
-            Ok(Ok(Err(crate::tls::Accepted::Http2(stream)))) => self.http2(*stream, cut, stop).await,
+            Ok(Ok(Err(crate::tls::Accepted::Http1(stream)))) => {
+                self.tls = true;
+                self.begin(*stream, cut, stop).await;
+            }
+            Ok(Ok(Err(crate::tls::Accepted::Http2(stream)))) => {
+                self.tls = true;
+                self.http2(*stream, cut, stop).await;
+            }
             Ok(Ok(Err(crate::tls::Accepted::Challenge))) => {
                 tracing::debug!(peer = %self.peer, "an ACME challenge was answered");
             }
@@ -97,11 +106,11 @@ impl Door {
 
     #[cfg(not(feature = "tls"))]
     async fn serve(self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
-        self.begin(stream, false, cut, stop).await;
+        self.begin(stream, cut, stop).await;
     }
 
     /// Serves the HTTP that a connection begins with, unless its first request takes it out of that.
-    async fn begin<S>(self, stream: S, tls: bool, cut: &CancellationToken, stop: &CancellationToken)
+    async fn begin<S>(self, stream: S, cut: &CancellationToken, stop: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -122,7 +131,7 @@ impl Door {
                 let _answered = self.activity.request();
                 let Head { path, headers } = *head;
                 let stream = Box::new(Stream::new(stream, limits.stalled));
-                let taken = Taken { path, headers, peer: self.peer, tls, stream };
+                let taken = Taken { path, headers, peer: self.peer, tls: self.tls, stream };
                 tokio::select! {
                     () = takeover.take(taken) => {}
                     () = stop.cancelled() => {}
@@ -215,6 +224,9 @@ impl Door {
             Some(rule) => plainly(rule, &request),
             None => {
                 request.extensions_mut().insert(ConnectInfo(self.peer));
+                if self.tls {
+                    request.extensions_mut().insert(OverTls);
+                }
                 let limits = self.edge.limits();
                 let request = request.map(|body| Body::new(Paced::new(body, limits)));
                 match self.router.oneshot(request).await {

@@ -22,3 +22,7 @@ pub mod tls;
 pub use limits::Limits;
 pub use serve::{Edge, Plain, PlainRule};
 pub use takeover::{Duplex, Taken, Takeover};
+
+/// Marks a request, among its extensions, as one that came over TLS into this process.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;

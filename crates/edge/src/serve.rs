@@ -121,6 +121,13 @@ impl Edge {
         &self.0.limits
     }
 
+    /// What TLS on another port is begun with, by the same certificate; none without TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn acceptor(&self) -> Option<tokio_rustls::TlsAcceptor> {
+        self.0.tls.as_ref().map(crate::tls::Tls::acceptor)
+    }
+
     #[cfg(feature = "tls")]
     pub(crate) fn tls(&self) -> Option<&crate::tls::Tls> {
         self.0.tls.as_ref()

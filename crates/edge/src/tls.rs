@@ -152,6 +152,10 @@ impl Tls {
         Some(validity::of(current.cert.first()?)?.until)
     }
 
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
     pub(crate) async fn accept(&self, stream: TcpStream) -> std::io::Result<Accepted> {
         let stream = Box::new(self.acceptor.accept(stream).await?);
         Ok(match stream.get_ref().1.alpn_protocol() {

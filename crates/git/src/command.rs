@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::OVERRIDES;
@@ -107,6 +107,12 @@ impl Call {
         self
     }
 
+    /// A setting of git's, `key=value`, for this command alone; not together with an address.
+    pub(crate) fn setting(mut self, setting: &str) -> Self {
+        self.setting = Some(setting.to_owned());
+        self
+    }
+
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -130,7 +136,7 @@ impl Call {
         self.dir.as_ref().or(self.cwd.as_ref()).map_or_else(String::new, |dir| dir.display().to_string())
     }
 
-    async fn start(&mut self) -> Result<(Running, Option<tokio::process::ChildStdin>, ChildStdout), Error> {
+    async fn start(&mut self) -> Result<(Running, Option<ChildStdin>, ChildStdout), Error> {
         let inner = &self.git.inner;
         let gate = if self.url.is_some() { &inner.remote } else { &inner.local };
         let permit = gate.clone().acquire_owned().await.expect("invariant: the semaphore is never closed");
@@ -212,6 +218,15 @@ impl Call {
         let (running, stdin, stdout) = self.start().await?;
         drop(stdin);
         Ok(Stream { what: self.what(), place: self.place(), running, stdout, timeout: self.timeout })
+    }
+}
+
+impl Call {
+    /// Starts the command for a conversation.
+    pub(crate) async fn talk(mut self) -> Result<(Running, ChildStdin, ChildStdout), Error> {
+        self.stdin = Some(Vec::new());
+        let (running, stdin, stdout) = self.start().await?;
+        Ok((running, stdin.expect("invariant: stdin is piped"), stdout))
     }
 }
 

@@ -146,7 +146,13 @@ pub(crate) fn classify(
     if has(&["no space left on device", "disk quota exceeded"]) {
         return Error::NoSpace { detail };
     }
-    if has(&["couldn't find remote ref", "not our ref", "no such remote ref", "unadvertised object"]) {
+    if has(&[
+        "couldn't find remote ref",
+        "not our ref",
+        "no such remote ref",
+        "unadvertised object",
+        " not valid",
+    ]) {
         return Error::NoSuchRevision { url: url_text, detail };
     }
     if url.is_some() {

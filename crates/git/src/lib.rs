@@ -14,8 +14,10 @@ mod bundle;
 mod command;
 mod config;
 mod error;
+mod gather;
 mod group;
 mod id;
+mod many;
 mod name;
 mod remote;
 mod repository;
@@ -28,7 +30,9 @@ pub use archive::Archive;
 pub use bundle::Bundle;
 pub use config::{Git, GitConfig, Limits, Version};
 pub use error::Error;
+pub use gather::{Row, Want};
 pub use id::{ObjectId, ParseIdError};
+pub use many::{Changes, Did, FileChange, Object, Objects, Peel};
 pub use name::{NameError, RefName, RefSpec, Rev};
 pub use remote::{
     FetchOptions, FetchReport, Listing, PushOptions, PushOutcome, PushResult, Ref, RefChange, RefUpdate,

@@ -37,7 +37,7 @@ impl Partial {
     pub(crate) fn fresh(folder: &Path, number: u32) -> Result<Self, GodataError> {
         let path = cache::growing(folder, number);
         match std::fs::remove_file(&path) {
-            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(cache::failed(&path, why)),
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(cache::failed(&path, why)),
             _ => Self::open(folder, number),
         }
     }

@@ -16,9 +16,7 @@ pub fn check(payload: &[u8]) -> Result<(), MutationError> {
         issue(message)?;
     }
     if let Some(message) = given.github {
-        fields(message)?;
-        all::<Label<'_>>(message, 3)?;
-        all::<Milestone<'_>>(message, 4)?;
+        github(message)?;
     }
     if let Some(message) = given.git {
         // The name in field 1 is in a message of its own, which is not kept.
@@ -44,7 +42,15 @@ pub fn check(payload: &[u8]) -> Result<(), MutationError> {
     Ok(())
 }
 
-fn issue(message: &[u8]) -> Result<(), MutationError> {
+/// Reads everything of a `GithubMutation`.
+pub(crate) fn github(message: &[u8]) -> Result<(), MutationError> {
+    fields(message)?;
+    all::<Label<'_>>(message, 3)?;
+    all::<Milestone<'_>>(message, 4)
+}
+
+/// Reads everything of a `GithubIssueMutation`.
+pub(crate) fn issue(message: &[u8]) -> Result<(), MutationError> {
     Issue::of(message)?;
     all::<Comment<'_>>(message, Issue::COMMENTS)?;
     all::<User<'_>>(message, Issue::ASSIGNEES)?;
@@ -58,6 +64,11 @@ fn issue(message: &[u8]) -> Result<(), MutationError> {
 
 fn commit(message: &[u8]) -> Result<(), MutationError> {
     GitCommit::of(message)?;
+    files(message)
+}
+
+/// Reads the files of a `GitCommit`.
+pub(crate) fn files(message: &[u8]) -> Result<(), MutationError> {
     for tree in mutation::bytes(message, 3) {
         all::<DiffTreeFile<'_>>(tree?, 1)?;
     }
@@ -65,7 +76,7 @@ fn commit(message: &[u8]) -> Result<(), MutationError> {
 }
 
 /// Walks a message to its end.
-fn fields(message: &[u8]) -> Result<(), MutationError> {
+pub(crate) fn fields(message: &[u8]) -> Result<(), MutationError> {
     let mut fields = crate::wire::Fields::new(message);
     while fields.read()?.is_some() {}
     Ok(())

@@ -2,13 +2,24 @@
 //!
 //! So whoever has a copy sees one version of a corpus for as long as they like, and the writer never waits for them.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::mapped::Part;
+use crate::section::{Sections, Unfit};
 
 /// Elements of a chunk.
 const CHUNK: usize = 2048;
 
 /// Numbers of elements are 32 bits; this one means none.
 pub const NONE: u32 = u32::MAX;
+
+/// What is only its bytes, of which any are allowed: it lies in a mapped file as it does in memory.
+pub trait Plain: Copy + FromBytes + IntoBytes + Immutable {}
+
+impl<T: Copy + FromBytes + IntoBytes + Immutable> Plain for T {}
 
 /// A list whose copies share what neither changed since.
 #[derive(Debug, Clone)]
@@ -17,15 +28,41 @@ pub struct Column<T> {
     length: usize,
 }
 
+/// Elements of this process or of a mapped file.
 #[derive(Debug)]
-struct Chunk<T>(Vec<T>);
+enum Chunk<T> {
+    Own(Vec<T>),
+    Mapped(Part, PhantomData<T>),
+}
 
-impl<T: Copy> Clone for Chunk<T> {
+impl<T: Plain> Chunk<T> {
+    #[inline]
+    fn all(&self) -> &[T] {
+        match self {
+            Self::Own(all) => all,
+            // Cut so that they fit.
+            Self::Mapped(part, _) => <[T]>::ref_from_bytes(part).unwrap_or_default(),
+        }
+    }
+
+    /// To be changed: what was mapped is copied.
+    fn own(&mut self) -> &mut Vec<T> {
+        if let Self::Mapped(..) = self {
+            *self = self.clone();
+        }
+        match self {
+            Self::Own(all) => all,
+            Self::Mapped(..) => unreachable!("a copy is in memory"),
+        }
+    }
+}
+
+impl<T: Plain> Clone for Chunk<T> {
     /// With room for what follows.
     fn clone(&self) -> Self {
         let mut all = Vec::with_capacity(CHUNK);
-        all.extend_from_slice(&self.0);
-        Self(all)
+        all.extend_from_slice(self.all());
+        Self::Own(all)
     }
 }
 
@@ -35,7 +72,7 @@ impl<T> Default for Column<T> {
     }
 }
 
-impl<T: Copy> Column<T> {
+impl<T: Plain> Column<T> {
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -62,10 +99,10 @@ impl<T: Copy> Column<T> {
         let number = self.next();
         let chunks = Arc::make_mut(&mut self.chunks);
         if self.length.is_multiple_of(CHUNK) {
-            chunks.push(Arc::new(Chunk(Vec::with_capacity(CHUNK))));
+            chunks.push(Arc::new(Chunk::Own(Vec::with_capacity(CHUNK))));
         }
         let last = chunks.last_mut().expect("one was pushed where there was none with room");
-        Arc::make_mut(last).0.push(element);
+        Arc::make_mut(last).own().push(element);
         self.length += 1;
         number
     }
@@ -74,24 +111,42 @@ impl<T: Copy> Column<T> {
     #[inline]
     #[must_use]
     pub fn get(&self, number: u32) -> &T {
-        &self.chunks[number as usize / CHUNK].0[number as usize % CHUNK]
+        &self.chunks[number as usize / CHUNK].all()[number as usize % CHUNK]
     }
 
     /// The one of that number, to change it.
     #[inline]
     pub fn get_mut(&mut self, number: u32) -> &mut T {
         let chunks = Arc::make_mut(&mut self.chunks);
-        &mut Arc::make_mut(&mut chunks[number as usize / CHUNK]).0[number as usize % CHUNK]
+        &mut Arc::make_mut(&mut chunks[number as usize / CHUNK]).own()[number as usize % CHUNK]
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| &chunk.0)
+        self.chunks.iter().flat_map(|chunk| chunk.all())
     }
 
     /// All of them with their numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(self.iter())
+    }
+
+    /// Is a section of a checkpoint.
+    pub(crate) fn section(&mut self, sections: &mut dyn Sections) -> Result<(), Unfit> {
+        let mut pieces = self.chunks.iter().map(|chunk| chunk.all().as_bytes());
+        if let Some(part) = sections.section(size_of::<T>(), &mut pieces)? {
+            *self = Self::mapped(part);
+        }
+        Ok(())
+    }
+
+    fn mapped(mut part: Part) -> Self {
+        let length = part.len() / size_of::<T>();
+        let mut chunks = Vec::with_capacity(length.div_ceil(CHUNK));
+        while !part.is_empty() {
+            chunks.push(Arc::new(Chunk::Mapped(part.take(CHUNK * size_of::<T>()), PhantomData)));
+        }
+        Self { chunks: Arc::new(chunks), length }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::github::Github;
 use crate::log::{Log, LogError};
 use crate::mutation::{Mutation, MutationError};
 use crate::rules::Rules;
+use crate::section::{self, Sections, Unfit};
 use crate::text::Source;
 
 /// How a log is replayed.
@@ -84,16 +85,39 @@ impl Corpus {
     /// As [`load`](Self::load). This corpus stays as it is, whatever comes of the next.
     pub fn advance(&self, log: Log) -> Result<Self, LogError> {
         let mut next = self.clone();
+        next.take(log, self.log.len())?;
+        Ok(next)
+    }
+
+    /// The corpus of no log.
+    pub(crate) fn nothing(rules: Rules) -> Self {
+        let (github, gerrit) = (Github::new(rules), Gerrit::new(rules));
+        Self { log: Log::default(), github, gerrit, records: 0, mentioned: 0 }
+    }
+
+    /// Applies what is behind a position of a log; after an error it is of no use.
+    pub(crate) fn take(&mut self, log: Log, from: u64) -> Result<(), LogError> {
         let mut records = 0;
-        each(&log, self.log.len(), |source, mutation| {
+        each(&log, from, |source, mutation| {
             records += 1;
-            apply_github(&mut next.github, source, mutation)?;
-            apply_gerrit(&mut next.gerrit, &log, source, mutation)
+            apply_github(&mut self.github, source, mutation)?;
+            apply_gerrit(&mut self.gerrit, &log, source, mutation)
         })
         .map_err(|(_, why)| why)?;
-        (next.log, next.records) = (log, self.records + records);
-        next.finish();
-        Ok(next)
+        self.log = log;
+        self.records += records;
+        self.finish();
+        Ok(())
+    }
+
+    /// Is the sections of a checkpoint.
+    pub(crate) fn section(&mut self, sections: &mut dyn Sections) -> Result<(), Unfit> {
+        let mut kept = [self.records, u64::from(self.mentioned)];
+        section::numbers(&mut kept, sections)?;
+        self.records = kept[0];
+        self.mentioned = u32::try_from(kept[1]).map_err(|_| Unfit::Spoilt("a number"))?;
+        self.github.section(sections)?;
+        self.gerrit.section(sections)
     }
 
     /// Does what is done once for all records that came together.

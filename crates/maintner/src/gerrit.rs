@@ -4,14 +4,21 @@
 //! ([`meta`]), the most of them when they are asked for. Source: spec/maintner.md §3.1.
 
 mod apply;
+pub mod change_view;
 mod derive;
+mod kept;
 pub mod meta;
 pub mod votes;
 
+use std::collections::BTreeSet;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 use crate::column::{Column, NONE};
 use crate::commit::{CommitError, CommitText, Hash};
+use crate::flag::Flag;
 use crate::github::Number;
-use crate::index::{Index, hash_pair};
+use crate::index::{Index, Seed};
 use crate::log::Log;
 use crate::mutation::{GitCommit, Message};
 use crate::names::{Name, Names};
@@ -21,20 +28,21 @@ use crate::text::Text;
 pub use meta::Status;
 
 /// A commit, or the place of one that others name as their parent and that did not come yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Commit {
+    /// The `GitCommit` of the log; [`Text::NONE`] of a place.
+    pub message: Text,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
     /// Its hash.
     pub hash: Hash,
     /// The project whose it is; of several, the first. [`NONE`] of a place, or of a commit without a project.
     pub project: Number,
-    /// The `GitCommit` of the log; [`Text::NONE`] of a place.
-    pub message: Text,
     /// `Name <email>`.
     pub author: Name,
     /// `Name <email>`.
     pub committer: Name,
-    /// When it was committed, in seconds since 1970.
-    pub time: i64,
     parents: u32,
     parent_count: u32,
 }
@@ -48,16 +56,19 @@ impl Commit {
 }
 
 /// A project of a Gerrit server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Project {
-    /// `SERVER/PROJECT`.
-    pub name: Name,
     /// How many commits with votes were walked over; tells that votes may have changed, and no more.
     pub label_changes: u64,
+    /// `SERVER/PROJECT`.
+    pub name: Name,
+    pad: [u8; 4],
 }
 
 /// A ref that is of no change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Ref {
     /// Whose it is.
     pub project: Number,
@@ -68,8 +79,11 @@ pub struct Ref {
 }
 
 /// A change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Change {
+    /// When it was made: the time of the first meta commit.
+    pub created: i64,
     /// Whose it is.
     pub project: Number,
     /// Its number on the server.
@@ -82,20 +96,19 @@ pub struct Change {
     pub meta: Number,
     /// The head of its meta ref from which the rest was read; [`NONE`] where that did not go well.
     pub read: Number,
-    /// When it was made: the time of the first meta commit.
-    pub created: i64,
-    /// What became of it; none before its meta ref was read.
-    pub status: Option<Status>,
-    /// Whether it is, or ever was, private.
-    pub private: bool,
-    /// Whether it is work in progress.
-    pub wip: bool,
     /// Where it is to go, without `refs/heads/`.
     pub branch: Name,
     references: u32,
     reference_count: u32,
     patch_sets: Number,
-    dirty: bool,
+    /// One more than its place in [`Status::ALL`], 0 for none.
+    status: u8,
+    /// Whether it is, or ever was, private.
+    pub private: Flag,
+    /// Whether it is work in progress.
+    pub wip: Flag,
+    dirty: Flag,
+    pad: [u8; 4],
 }
 
 impl Change {
@@ -106,14 +119,30 @@ impl Change {
     }
 
     /// Nothing is known of what its meta ref says, but whether it is private.
-    const fn unread(&mut self) {
-        (self.read, self.status, self.created) = (NONE, None, 0);
-        (self.wip, self.branch) = (false, Name::EMPTY);
+    fn unread(&mut self) {
+        (self.read, self.created) = (NONE, 0);
+        (self.wip, self.branch) = (Flag::NO, Name::EMPTY);
+        self.set_status(None);
+    }
+
+    /// What became of it; none before its meta ref was read.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        Status::ALL.get(usize::from(self.status).checked_sub(1)?).copied()
+    }
+
+    fn set_status(&mut self, status: Option<Status>) {
+        self.status = Status::ALL
+            .iter()
+            .zip(1..)
+            .find_map(|(known, at)| (Some(*known) == status).then_some(at))
+            .unwrap_or(0);
     }
 }
 
 /// A patch set of a change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct PatchSet {
     change: Number,
     /// From 1.
@@ -124,7 +153,8 @@ pub struct PatchSet {
 }
 
 /// A GitHub issue that a commit message names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Reference {
     /// The repo's owner, in small letters.
     pub owner: Name,
@@ -135,14 +165,16 @@ pub struct Reference {
 }
 
 /// A second project of a commit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct Also {
     project: Number,
     commit: Number,
 }
 
 /// A commit's hash in Mercurial.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Mercurial {
     /// As it is written.
     pub hash: Name,
@@ -154,6 +186,7 @@ pub struct Mercurial {
 #[derive(Debug, Clone, Default)]
 pub struct Gerrit {
     rules: Rules,
+    seed: Seed,
     names: Names,
     commits: Column<Commit>,
     commits_by_hash: Index,
@@ -172,25 +205,17 @@ pub struct Gerrit {
     patch_sets_by_version: Index,
     references: Column<Reference>,
     /// Repos that commit messages named, `OWNER` and `REPO`, in the order in which they were first.
-    mentioned: Column<(Name, Name)>,
+    mentioned: Column<[Name; 2]>,
     mentioned_by_name: Index,
     /// Changes whose meta ref moved since they were read.
     dirty: Vec<Number>,
     /// Changes of whose meta ref a commit was not there when they were read.
-    waiting: Vec<Number>,
+    waiting: BTreeSet<Number>,
     /// Whether a commit came since that had a place before.
     filled: bool,
     /// Whether a commit came since with other bytes than before, which no hash of git's allows.
     rewritten: bool,
     rejected: u64,
-}
-
-fn hash_of(hash: &Hash) -> u64 {
-    crate::index::hash_bytes(hash)
-}
-
-fn hash_numbers(one: u32, other: u32) -> u64 {
-    hash_pair(u64::from(one), u64::from(other))
 }
 
 impl Gerrit {
@@ -251,7 +276,7 @@ impl Gerrit {
     /// Repos that commit messages named, in the order in which they first did, from the one of that number.
     pub fn mentioned_from(&self, first: u32) -> impl Iterator<Item = (&[u8], &[u8])> {
         (first..self.mentions()).map(|number| {
-            let (owner, repo) = *self.mentioned.get(number);
+            let [owner, repo] = *self.mentioned.get(number);
             (self.names.text(owner), self.names.text(repo))
         })
     }
@@ -265,7 +290,7 @@ impl Gerrit {
     /// The commit of that hash, which may be a place.
     #[must_use]
     pub fn commit(&self, hash: &Hash) -> Option<Number> {
-        self.commits_by_hash.find(hash_of(hash), |number| self.commits.get(number).hash == *hash)
+        self.commits_by_hash.find(self.seed.bytes(hash), |number| self.commits.get(number).hash == *hash)
     }
 
     /// The parents of a commit, in order.
@@ -303,7 +328,7 @@ impl Gerrit {
     }
 
     fn has_also(&self, project: Number, commit: Number) -> bool {
-        let found = self.also_by_pair.find(hash_numbers(project, commit), |number| {
+        let found = self.also_by_pair.find(self.seed.pair(project, commit), |number| {
             let also = self.also.get(number);
             also.project == project && also.commit == commit
         });
@@ -325,13 +350,13 @@ impl Gerrit {
     pub fn project(&self, name: &[u8]) -> Option<Number> {
         let name = self.names.known(name)?;
         self.projects_by_name
-            .find(hash_numbers(0, name.number()), |number| self.projects.get(number).name == name)
+            .find(self.seed.pair(0, name.number()), |number| self.projects.get(number).name == name)
     }
 
     /// The change of that number.
     #[must_use]
     pub fn change(&self, project: Number, number: i32) -> Option<Number> {
-        self.changes_by_number.find(hash_numbers(project, number.cast_unsigned()), |found| {
+        self.changes_by_number.find(self.seed.pair(project, number.cast_unsigned()), |found| {
             let change = self.changes.get(found);
             change.project == project && change.number == number
         })
@@ -345,7 +370,7 @@ impl Gerrit {
     }
 
     fn ref_of(&self, project: Number, name: Name) -> Option<Number> {
-        self.refs_by_name.find(hash_numbers(project, name.number()), |number| {
+        self.refs_by_name.find(self.seed.pair(project, name.number()), |number| {
             let found = self.refs.get(number);
             found.project == project && found.name == name
         })
@@ -354,7 +379,7 @@ impl Gerrit {
     /// The patch set of a change.
     #[must_use]
     pub fn patch_set(&self, change: Number, version: i32) -> Option<Number> {
-        self.patch_sets_by_version.find(hash_numbers(change, version.cast_unsigned()), |number| {
+        self.patch_sets_by_version.find(self.seed.pair(change, version.cast_unsigned()), |number| {
             let patch_set = self.patch_sets.get(number);
             patch_set.change == change && patch_set.version == version
         })

@@ -5,9 +5,14 @@
 
 mod apply;
 mod chain;
+mod kept;
+mod lookup;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::column::{Column, NONE};
-use crate::index::{Index, hash_bytes, hash_pair};
+use crate::flag::Flag;
+use crate::index::{Index, Seed};
 use crate::names::{Name, Names};
 use crate::rules::Rules;
 use crate::text::Text;
@@ -20,25 +25,30 @@ use chain::{Chained, chained};
 pub type Number = u32;
 
 /// A person.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct User {
     /// GitHub's id.
     pub id: i64,
     /// Empty where only events named them.
     pub login: Name,
+    pad: [u8; 4],
 }
 
 /// A team.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Team {
     /// GitHub's id.
     pub id: i64,
     /// Its name in addresses.
     pub slug: Name,
+    pad: [u8; 4],
 }
 
 /// A repo; one that was only mentioned has no issues.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Repo {
     /// Whose it is.
     pub owner: Name,
@@ -47,29 +57,32 @@ pub struct Repo {
 }
 
 /// A label of a repo.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Label {
-    /// Whose it is.
-    pub repo: Number,
     /// GitHub's id.
     pub id: i64,
+    /// Whose it is.
+    pub repo: Number,
     /// What it says.
     pub name: Name,
 }
 
 /// A milestone of a repo.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Milestone {
-    /// Whose it is.
-    pub repo: Number,
     /// GitHub's id.
     pub id: i64,
+    /// Whose it is.
+    pub repo: Number,
     /// What it says.
     pub title: Name,
     /// Its number in the repo, 0 where it is not known.
     pub number: i32,
     /// Whether it is closed.
-    pub closed: bool,
+    pub closed: Flag,
+    pad: [u8; 3],
 }
 
 /// [`Issue::milestone`] of an issue of which none was ever said.
@@ -78,22 +91,19 @@ pub const MILESTONE_UNKNOWN: Number = NONE;
 pub const NO_MILESTONE: Number = NONE - 1;
 
 /// An issue or a pull request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Issue {
     /// GitHub's id, 0 in logs of the original.
     pub id: i64,
+    /// Its title.
+    pub title: Text,
+    /// Its body.
+    pub body: Text,
     /// Where it is.
     pub repo: Number,
     /// Its number there.
     pub number: i32,
-    /// It is gone, and nothing else of it is to be shown.
-    pub not_exist: bool,
-    /// Whether it is closed.
-    pub closed: bool,
-    /// Whether it is locked.
-    pub locked: bool,
-    /// Whether it is a pull request.
-    pub pull_request: bool,
     /// Its author.
     pub user: Number,
     /// Who closed it; in fact never known.
@@ -116,22 +126,29 @@ pub struct Issue {
     pub reviews_synced: Time,
     /// The latest event or review.
     pub event_max: Time,
-    /// Its title.
-    pub title: Text,
-    /// Its body.
-    pub body: Text,
     comments: Chain,
     events: Chain,
     reviews: Chain,
     labels: Chain,
     assignees: Chain,
+    /// It is gone, and nothing else of it is to be shown.
+    pub not_exist: Flag,
+    /// Whether it is closed.
+    pub closed: Flag,
+    /// Whether it is locked.
+    pub locked: Flag,
+    /// Whether it is a pull request.
+    pub pull_request: Flag,
 }
 
 /// A comment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Comment {
     /// GitHub's id.
     pub id: i64,
+    /// What it says.
+    pub body: Text,
     /// Its issue.
     pub issue: Number,
     /// Its author.
@@ -140,47 +157,51 @@ pub struct Comment {
     pub created: Time,
     /// When it changed last.
     pub updated: Time,
-    /// What it says.
-    pub body: Text,
     next: Number,
+    pad: [u8; 4],
 }
 
 /// Something that happened to an issue. What is rarely asked for stays in the log, a
 /// [`mutation::Event`](crate::mutation::Event).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Event {
     /// GitHub's id.
     pub id: i64,
+    /// The message.
+    pub message: Text,
     /// Its issue.
     pub issue: Number,
     /// What happened: `labeled`, `closed`, …
     pub kind: Name,
     /// When.
     pub created: Time,
-    /// The message.
-    pub message: Text,
     next: Number,
 }
 
 /// A review of a pull request; all else of it is a [`mutation::Review`](crate::mutation::Review) in the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Review {
     /// GitHub's id.
     pub id: i64,
+    /// The message.
+    pub message: Text,
     /// Its pull request.
     pub issue: Number,
     /// When.
     pub created: Time,
-    /// The message.
-    pub message: Text,
     next: Number,
+    pad: [u8; 4],
 }
 
 /// A label's id or a user's number in a chain of an issue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct Link {
     value: i64,
     next: Number,
+    pad: [u8; 4],
 }
 
 chained!(Comment, Event, Review, Link);
@@ -189,6 +210,7 @@ chained!(Comment, Event, Review, Link);
 #[derive(Debug, Clone)]
 pub struct Github {
     rules: Rules,
+    seed: Seed,
     names: Names,
     users: Column<User>,
     users_by_id: Index,
@@ -215,20 +237,13 @@ pub struct Github {
     rejected: u64,
 }
 
-fn hash_id(id: i64) -> u64 {
-    hash_bytes(&id.to_le_bytes())
-}
-
-fn hash_in(owner: Number, id: i64) -> u64 {
-    hash_pair(u64::from(owner), id.cast_unsigned())
-}
-
 impl Github {
     /// Nothing, to be filled by these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
+            seed: Seed::default(),
             names: Names::default(),
             users: Column::default(),
             users_by_id: Index::default(),
@@ -329,7 +344,7 @@ impl Github {
     }
 
     fn repo_of(&self, owner: Name, name: Name) -> Option<Number> {
-        let hash = hash_in(owner.number(), i64::from(name.number()));
+        let hash = self.seed.within(owner.number(), i64::from(name.number()));
         self.repos_by_name.find(hash, |number| {
             let repo = self.repos.get(number);
             repo.owner == owner && repo.name == name
@@ -339,7 +354,7 @@ impl Github {
     /// The issue of that number in a repo.
     #[must_use]
     pub fn issue(&self, repo: Number, number: i32) -> Option<Number> {
-        self.issues_by_number.find(hash_in(repo, i64::from(number)), |found| {
+        self.issues_by_number.find(self.seed.within(repo, i64::from(number)), |found| {
             let issue = self.issues.get(found);
             issue.repo == repo && issue.number == number
         })
@@ -348,7 +363,7 @@ impl Github {
     /// The person of that id.
     #[must_use]
     pub fn user(&self, id: i64) -> Option<Number> {
-        self.users_by_id.find(hash_id(id), |number| self.users.get(number).id == id)
+        self.users_by_id.find(self.seed.id(id), |number| self.users.get(number).id == id)
     }
 
     /// The comments of an issue, in the order of their creation, those of an instant by id.

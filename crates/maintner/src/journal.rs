@@ -11,10 +11,12 @@
 
 mod disk;
 mod folder;
+pub mod follow;
 mod growing;
 pub mod idx;
 mod lead;
 mod open;
+pub mod recover;
 pub mod storage;
 mod writer;
 
@@ -260,7 +262,8 @@ pub enum AppendError {
     Closed,
 }
 
-/// The log's one writer.
+/// The log's one writer. Whoever drops it without [`close`](Self::close) gives up what was not answered yet, and leads until a
+/// write that goes on is through.
 #[derive(Debug)]
 pub struct Journal {
     requests: mpsc::Sender<Request>,

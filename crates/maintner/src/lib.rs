@@ -22,23 +22,32 @@
 //! commit message is a reference, by both.
 
 pub mod check;
+pub mod checkpoint;
 pub mod column;
 pub mod commit;
 pub mod corpus;
 pub mod dump;
+pub mod flag;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gerrit;
 pub mod github;
 mod index;
 pub mod journal;
+pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;
 mod mapped;
 pub mod mutation;
 pub mod names;
+pub mod print;
 pub mod reclog;
 mod references;
 pub mod rules;
+mod section;
+pub mod sources;
 pub mod text;
 pub mod time;
 pub mod verify;

@@ -34,17 +34,15 @@ impl Live {
         self.current.subscribe()
     }
 
-    /// Makes the next version, of a log that begins with this one's. Two must not do it at once: the first one's would be lost.
+    /// Makes the next version, of a log that begins with this one's. Who makes versions makes one after the other.
     ///
     /// # Errors
     /// What is wrong with the log; the version there is stays.
     pub fn advance(&self, log: Log) -> Result<Arc<Corpus>, LogError> {
-        let next = Arc::new(self.corpus().advance(log)?);
-        self.current.send_replace(next.clone());
-        Ok(next)
+        Ok(self.replace(self.corpus().advance(log)?))
     }
 
-    /// Puts another corpus in the place of this one, as where its log was rewritten.
+    /// Puts the next version in the place of this one: the corpus of a longer log, or of one that was rewritten.
     pub fn replace(&self, corpus: Corpus) -> Arc<Corpus> {
         let corpus = Arc::new(corpus);
         self.current.send_replace(corpus.clone());

@@ -17,6 +17,9 @@ use crate::text::{Source, Text};
 /// A record may have this many bytes, four times what writers let a segment grow to. The original has no such limit.
 pub const LONGEST_RECORD: usize = Text::LONGEST;
 
+/// How often a file may have another name when it is opened than when it was listed.
+const RENAMED: usize = 3;
+
 /// Why a log can't be read. All before the place that is named was good.
 #[derive(Debug, Error)]
 pub enum LogError {
@@ -181,6 +184,13 @@ impl Log {
     /// # Errors
     /// As [`open`](Self::open), and where the folder has less than was read.
     pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
+        // A writer that seals a segment gives its file another name.
+        for _ in 0..RENAMED {
+            match self.grown_of(&listed(folder)?, until) {
+                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
         self.grown_of(&listed(folder)?, until)
     }
 
@@ -257,19 +267,36 @@ impl Log {
 /// The files of the log in a folder, in the order of the log.
 pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     let failed = |why| LogError::Io { path: folder.to_path_buf(), why };
+    let mut all = segments_and_days(folder).map_err(failed)?;
+    if all.is_empty() {
+        return Err(LogError::Nothing { path: folder.to_path_buf() });
+    }
+    let number = |path: &PathBuf| named(path).map(|(number, _)| number);
+    // One that is followed by others is sealed; a part of it would be a gap that nobody sees.
+    let last = all.last().and_then(number);
+    all.retain(|path| number(path) == last || !path.to_string_lossy().ends_with(".growing.mutlog"));
+    let missing =
+        (0..).zip(all.iter().filter_map(number)).find_map(|(want, have)| (want != have).then_some(want));
+    match missing {
+        Some(missing) => Err(LogError::Gap { path: folder.to_path_buf(), missing }),
+        None => Ok(all),
+    }
+}
+
+/// The day files of a folder, or else its segments, by number: gaps and parts of segments amid others included.
+pub(crate) fn segments_and_days(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut days, mut frozen, mut growing) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         // What is a link to a file is a file here, as for the original.
-        if !entry.path().is_file() {
+        if !path.is_file() {
             continue;
         }
-        let name = entry.file_name();
-        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".mutlog")) else { continue };
-        if name.starts_with("maintner-") {
-            days.push(entry.path());
-        } else if let Some((number, rest)) = segment(name) {
-            if rest == "growing" { &mut growing } else { &mut frozen }.push((number, entry.path()));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("maintner-") && name.ends_with(".mutlog") {
+            days.push(path);
+        } else if let Some((number, sha224)) = named(&path) {
+            if sha224.is_some() { &mut frozen } else { &mut growing }.push((number, path));
         }
     }
     if !days.is_empty() {
@@ -280,15 +307,6 @@ pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     frozen.sort();
     let mut all: std::collections::BTreeMap<u64, PathBuf> = growing.into_iter().collect();
     all.extend(frozen);
-    if all.is_empty() {
-        return Err(LogError::Nothing { path: folder.to_path_buf() });
-    }
-    // One that is followed by others is sealed; a part of it would be a gap that nobody sees.
-    let last = all.keys().next_back().copied();
-    all.retain(|number, path| Some(*number) == last || !path.to_string_lossy().ends_with(".growing.mutlog"));
-    if let Some(missing) = (0..).zip(all.keys()).find_map(|(want, have)| (want != *have).then_some(want)) {
-        return Err(LogError::Gap { path: folder.to_path_buf(), missing });
-    }
     Ok(all.into_values().collect())
 }
 

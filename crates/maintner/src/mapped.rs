@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The bytes that a file had when it was opened.
 #[derive(Debug)]
@@ -37,5 +38,38 @@ impl Deref for Mapped {
 
     fn deref(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A part of a mapped file, which stays mapped while there is one.
+#[derive(Debug, Clone)]
+pub struct Part {
+    map: Arc<Mapped>,
+    start: usize,
+    length: usize,
+}
+
+impl Part {
+    /// These bytes of a file; none where the file has not all of them.
+    #[must_use]
+    pub fn new(map: Arc<Mapped>, start: usize, length: usize) -> Option<Self> {
+        map.get(start..start.checked_add(length)?)?;
+        Some(Self { map, start, length })
+    }
+
+    /// Cuts off what is behind the first bytes; all of it goes where there are no more.
+    pub fn take(&mut self, length: usize) -> Self {
+        let length = length.min(self.length);
+        let first = Self { map: self.map.clone(), start: self.start, length };
+        (self.start, self.length) = (self.start + length, self.length - length);
+        first
+    }
+}
+
+impl Deref for Part {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map[self.start..self.start + self.length]
     }
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 use crate::column::Column;
-use crate::index::{Index, hash_bytes};
+use crate::index::{Index, Seed};
+use crate::mapped::Part;
+use crate::section::{Sections, Unfit};
 
 /// A text of [`Names`]; equal texts of one table are equal names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
+#[repr(transparent)]
 pub struct Name(u32);
 
 impl Name {
@@ -23,15 +28,41 @@ impl Name {
 /// Bytes of a block.
 const BLOCK: usize = 1 << 16;
 
+/// Texts one behind the other, of this process or of a mapped file. Of what is mapped none is appended to.
+#[derive(Debug, Clone)]
+enum Block {
+    Own(Vec<u8>),
+    Mapped(Part),
+}
+
+impl Block {
+    #[inline]
+    fn all(&self) -> &[u8] {
+        match self {
+            Self::Own(all) => all,
+            Self::Mapped(part) => part,
+        }
+    }
+
+    fn room(&self) -> usize {
+        match self {
+            Self::Own(all) => BLOCK.saturating_sub(all.len()),
+            Self::Mapped(_) => 0,
+        }
+    }
+}
+
 /// A table of texts. Copies share it, as those of a [`Column`].
 #[derive(Debug, Clone)]
 pub struct Names {
-    blocks: Arc<Vec<Arc<Vec<u8>>>>,
+    seed: Seed,
+    blocks: Arc<Vec<Arc<Block>>>,
     places: Column<Place>,
     index: Index,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct Place {
     block: u32,
     start: u32,
@@ -40,7 +71,12 @@ struct Place {
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { blocks: Arc::default(), places: Column::default(), index: Index::default() };
+        let mut names = Self {
+            seed: Seed::default(),
+            blocks: Arc::default(),
+            places: Column::default(),
+            index: Index::default(),
+        };
         names.add(b"");
         names
     }
@@ -49,7 +85,7 @@ impl Default for Names {
 impl Names {
     /// The name of a text, which is added if it is new.
     pub fn add(&mut self, text: &[u8]) -> Name {
-        let hash = hash_bytes(text);
+        let hash = self.seed.bytes(text);
         if let Some(number) = self.find(hash, text) {
             return Name(number);
         }
@@ -62,7 +98,7 @@ impl Names {
     /// The name of a text, if it is there.
     #[must_use]
     pub fn known(&self, text: &[u8]) -> Option<Name> {
-        self.find(hash_bytes(text), text).map(Name)
+        self.find(self.seed.bytes(text), text).map(Name)
     }
 
     #[inline]
@@ -72,14 +108,15 @@ impl Names {
 
     fn store(&mut self, text: &[u8]) -> Place {
         let blocks = Arc::make_mut(&mut self.blocks);
-        let room = blocks.last().map_or(0, |last| BLOCK.saturating_sub(last.len()));
-        if blocks.is_empty() || room < text.len() {
-            blocks.push(Arc::new(Vec::with_capacity(BLOCK.max(text.len()))));
+        if blocks.last().is_none_or(|last| last.room() < text.len() || matches!(**last, Block::Mapped(_))) {
+            blocks.push(Arc::new(Block::Own(Vec::with_capacity(BLOCK.max(text.len())))));
         }
         let block = blocks.len() - 1;
-        let last = Arc::make_mut(&mut blocks[block]);
-        let start = last.len();
-        last.extend_from_slice(text);
+        let mut start = 0;
+        if let Block::Own(last) = Arc::make_mut(&mut blocks[block]) {
+            start = last.len();
+            last.extend_from_slice(text);
+        }
         // A record, and so a text in it, is shorter than 2^32 by the limit of the log; so are blocks and their number.
         let number = |size: usize| u32::try_from(size).expect("texts of a log are shorter than 4 GiB");
         Place { block: number(block), start: number(start), length: number(text.len()) }
@@ -87,7 +124,29 @@ impl Names {
 
     fn at(&self, place: Place) -> &[u8] {
         let start = place.start as usize;
-        &self.blocks[place.block as usize][start..start + place.length as usize]
+        &self.blocks[place.block as usize].all()[start..start + place.length as usize]
+    }
+
+    /// Is sections of a checkpoint whose tables have this seed.
+    pub(crate) fn section(&mut self, seed: Seed, sections: &mut dyn Sections) -> Result<(), Unfit> {
+        self.seed = seed;
+        self.places.section(sections)?;
+        self.index.section(sections)?;
+        let lengths: Vec<u64> = self.blocks.iter().map(|block| block.all().len() as u64).collect();
+        let lengths = sections.section(size_of::<u64>(), &mut [lengths.as_bytes()].into_iter())?;
+        let blocks = sections.section(1, &mut self.blocks.iter().map(|block| block.all()))?;
+        if let (Some(lengths), Some(mut bytes)) = (lengths, blocks) {
+            let mut blocks = Vec::new();
+            for length in <[u64]>::ref_from_bytes(&lengths).unwrap_or_default() {
+                let part = bytes.take(usize::try_from(*length).unwrap_or(usize::MAX));
+                if part.len() as u64 != *length {
+                    return Err(Unfit::Spoilt("names"));
+                }
+                blocks.push(Arc::new(Block::Mapped(part)));
+            }
+            self.blocks = Arc::new(blocks);
+        }
+        Ok(())
     }
 
     /// The text of a name of this table.

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// Bits of a length.
 const LENGTH: u32 = 26;
 
 /// A text's place in the log: eight bytes for a body of any size. A [`Log`](crate::log::Log) gives its bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
+#[repr(transparent)]
 pub struct Text(u64);
 
 impl Text {

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// An instant in seconds and nanoseconds since 1970, or none. Any `Timestamp` of the log fits; twelve bytes, since a corpus
 /// holds millions.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Time {
     high: i32,

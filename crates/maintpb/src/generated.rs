@@ -294,6 +294,65 @@ pub struct GitCommit {
     pub raw: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub diff_tree: ::core::option::Option<GitDiffTree>,
+    /// Ours alone, and passed over by the original's programs: the comments on files that are new or other with this commit of a
+    /// change's meta ref, where they are in files of its tree.
+    #[prost(message, repeated, tag = "100")]
+    pub comments: ::prost::alloc::vec::Vec<GerritComment>,
+}
+/// A comment on a file of a change, as it is after some commit of the change's meta ref.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GerritComment {
+    /// Its name within the change.
+    #[prost(string, tag = "1")]
+    pub uuid: ::prost::alloc::string::String,
+    /// "/COMMIT_MSG", "/PATCHSET_LEVEL" or a file's path.
+    #[prost(string, tag = "2")]
+    pub file: ::prost::alloc::string::String,
+    #[prost(int32, tag = "3")]
+    pub patch_set: i32,
+    /// From 1; none where it is on the whole file.
+    #[prost(int32, tag = "4")]
+    pub line: i32,
+    #[prost(message, optional, tag = "5")]
+    pub range: ::core::option::Option<GerritRange>,
+    /// The account's number.
+    #[prost(int64, tag = "6")]
+    pub author: i64,
+    #[prost(message, optional, tag = "7")]
+    pub written: ::core::option::Option<Timestamp>,
+    /// 0 on what the file was before, 1 on what it is; below 0 on a parent of a merge.
+    #[prost(int32, tag = "8")]
+    pub side: i32,
+    #[prost(string, tag = "9")]
+    pub message: ::prost::alloc::string::String,
+    /// The comment that it answers.
+    #[prost(string, tag = "10")]
+    pub parent_uuid: ::prost::alloc::string::String,
+    #[prost(bool, tag = "11")]
+    pub unresolved: bool,
+    #[prost(string, tag = "12")]
+    pub tag: ::prost::alloc::string::String,
+    /// The patch set's commit: forty digits.
+    #[prost(string, tag = "13")]
+    pub commit: ::prost::alloc::string::String,
+    /// It was there before, and is not any more.
+    #[prost(bool, tag = "14")]
+    pub deleted: bool,
+    /// What the leader did not know of it: a JSON object.
+    #[prost(bytes = "vec", tag = "15")]
+    pub other_json: ::prost::alloc::vec::Vec<u8>,
+}
+/// From one character to before another; lines from 1, characters from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GerritRange {
+    #[prost(int32, tag = "1")]
+    pub start_line: i32,
+    #[prost(int32, tag = "2")]
+    pub start_character: i32,
+    #[prost(int32, tag = "3")]
+    pub end_line: i32,
+    #[prost(int32, tag = "4")]
+    pub end_character: i32,
 }
 /// What the commit did to files, as `git diff-tree --numstat` says.
 #[derive(Clone, PartialEq, ::prost::Message)]

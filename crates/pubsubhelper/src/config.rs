@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::TakeOver;
+
 /// What the helper is told. [`Default`] is for a Gerrit of Google's and webhooks without a secret, which are all refused.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,12 +17,20 @@ pub struct Config {
     pub webhook_bytes: usize,
     /// Who may bring a webhook without TLS. [`WebhookTls::Required`] without proxies.
     pub webhook_tls: WebhookTls,
-    /// How long the id of a delivery is remembered, so that it makes no second event. An hour.
+    /// How long a webhook or a mail is remembered by its signature, so that it makes no second event. An hour.
     pub replay_window: Duration,
     /// How long a wait for an event lasts. 30 seconds.
     pub long_poll: Duration,
     /// The most events that are kept, however young. 200,000: an hour of 55 a second.
     pub most_events: u32,
+    /// The most bytes that they take in memory, about. 64 MiB.
+    pub most_bytes: usize,
+    /// How long a write to the database may take. 10 seconds.
+    pub write: Duration,
+    /// Who this is, in words, for those who want its place. `pubsubhelper`.
+    pub holder: String,
+    /// How it comes by its place.
+    pub take_over: TakeOver,
     /// Mail.
     pub smtp: SmtpConfig,
 }
@@ -34,6 +44,10 @@ impl Default for Config {
             replay_window: Duration::from_secs(3600),
             long_poll: Duration::from_secs(30),
             most_events: 200_000,
+            most_bytes: 64 << 20,
+            write: Duration::from_secs(10),
+            holder: "pubsubhelper".into(),
+            take_over: TakeOver::default(),
             smtp: SmtpConfig::default(),
         }
     }
@@ -69,6 +83,9 @@ pub struct SmtpConfig {
     pub signing_domains: Vec<String>,
     /// The host in `MAIL FROM` of a mail that counts, in lower case. `gerritcodereview.bounces.google.com`.
     pub sender_host: String,
+    /// Also believes fields of Gerrit's own that the signature does not cover, where each is there once. False. Some signers
+    /// cover only the fields that every mail has; a false hint costs a look.
+    pub unsigned_fields: bool,
     /// Ignores mail whose signature says that its time is over. True; the original does not look.
     pub refuse_expired: bool,
     /// How long the question for a signer's key may take. 15 seconds.
@@ -79,7 +96,7 @@ pub struct SmtpConfig {
     pub session: Duration,
     /// The most connections at once. 64.
     pub sessions: usize,
-    /// The most connections at once from one address. 16.
+    /// The most connections at once from one address, which of IPv6 is a /64. 16.
     pub sessions_per_address: usize,
     /// Sizes and numbers within a connection.
     pub limits: SmtpLimits,
@@ -92,6 +109,7 @@ impl Default for SmtpConfig {
             rcpt: "gopherbot@pubsubhelper.golang.org".into(),
             signing_domains: vec!["google.com".into()],
             sender_host: "gerritcodereview.bounces.google.com".into(),
+            unsigned_fields: false,
             refuse_expired: true,
             dns: Duration::from_secs(15),
             idle: Duration::from_secs(60),
@@ -112,9 +130,9 @@ pub struct SmtpLimits {
     pub mail: u64,
     /// The largest size that a sender may announce, bytes; we say so. 10,240,000.
     pub announced: u64,
-    /// The most bytes of a mail's header. 256 KiB; more, and the mail is taken and ignored.
+    /// The most bytes of a mail's header. 64 KiB; more, and the mail is taken and ignored.
     pub header: usize,
-    /// The most fields of a mail's header. 1,000, as above.
+    /// The most fields of a mail's header. 500, as above.
     pub fields: usize,
     /// The most commands in one connection. 1,000.
     pub commands: u32,
@@ -126,8 +144,8 @@ impl Default for SmtpLimits {
             line: 64 << 10,
             mail: 5 << 20,
             announced: 10_240_000,
-            header: 256 << 10,
-            fields: 1000,
+            header: 64 << 10,
+            fields: 500,
             commands: 1000,
         }
     }

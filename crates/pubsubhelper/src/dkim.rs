@@ -1,7 +1,8 @@
 //! Whether a domain signed the header of a mail (RFC 6376). The body's hash is not looked at: nothing of it is used.
 //!
 //! Where the original and the RFC differ, this is the original's: `c=` has to be there, `l=`, `i=` and the record's other tags
-//! are of no account. Unlike it a signature has to name version 1, and may be refused when its time is over.
+//! are of no account. Unlike it a signature has to name version 1 and cover `From`, as the RFC says, and may be refused when its
+//! time is over.
 
 mod canonical;
 mod key;
@@ -9,6 +10,7 @@ mod tags;
 
 use jiff::Timestamp;
 use ring::signature::{self, RsaParameters, UnparsedPublicKey};
+use sha2::{Digest as _, Sha256};
 
 use canonical::Canonical;
 use tags::Tags;
@@ -22,8 +24,9 @@ pub(crate) const FIELD: &str = "DKIM-Signature";
 const MOST_NAMES: usize = 200;
 /// The most records of a signer that are tried.
 const MOST_RECORDS: usize = 8;
-/// The longest name that is looked up, bytes.
+/// The longest name that is looked up, bytes, and the longest label of one.
 const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
 
 /// Why a header is not signed by anybody.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +64,21 @@ pub(crate) struct Rule<'a> {
     pub(crate) now: Option<Timestamp>,
 }
 
-/// Checks that one of the domains signed these fields. Nobody else's key is asked for.
-pub(crate) async fn verify(fields: &[Field<'_>], rule: &Rule<'_>, txt: &dyn Txt) -> Result<(), Unsigned> {
+/// What somebody signed.
+#[derive(Debug)]
+pub(crate) struct Signed<'a> {
+    /// The fields, in the order in which the signature names them: of those of one name, the lowest first.
+    pub(crate) fields: Vec<Field<'a>>,
+    /// The SHA-256 of the signature, by which it is known when it comes again, whatever is written around it.
+    pub(crate) digest: [u8; 32],
+}
+
+/// Checks that one of the domains signed these fields, and gives those that it did sign. Nobody else's key is asked for.
+pub(crate) async fn verify<'a>(
+    fields: &[Field<'a>],
+    rule: &Rule<'_>,
+    txt: &dyn Txt,
+) -> Result<Signed<'a>, Unsigned> {
     let mut signatures = fields.iter().filter(|field| field.is(FIELD));
     let (Some(field), None) = (signatures.next(), signatures.next()) else {
         return Err(Unsigned::Count(fields.iter().filter(|field| field.is(FIELD)).count()));
@@ -81,7 +97,8 @@ pub(crate) async fn verify(fields: &[Field<'_>], rule: &Rule<'_>, txt: &dyn Txt)
         return Err(Unsigned::Malformed("its key's name is too long"));
     }
     let records = txt.txt(&name).await.map_err(|error| Unsigned::Dns(name.clone(), error))?;
-    let signed = signed(fields, field, &signature);
+    let covered = covered(fields, &signature.names);
+    let signed = text(&covered, field, &signature);
     let fits = |record: &Vec<u8>| {
         let key = Tags::read(record).ok().and_then(|tags| tags.get("p").and_then(tags::base64));
         let key = key.as_deref().and_then(key::rsa);
@@ -89,7 +106,10 @@ pub(crate) async fn verify(fields: &[Field<'_>], rule: &Rule<'_>, txt: &dyn Txt)
             UnparsedPublicKey::new(signature.algorithm, key).verify(&signed, &signature.value).is_ok()
         })
     };
-    if records.iter().take(MOST_RECORDS).any(fits) { Ok(()) } else { Err(Unsigned::Wrong(name)) }
+    if !records.iter().take(MOST_RECORDS).any(fits) {
+        return Err(Unsigned::Wrong(name));
+    }
+    Ok(Signed { fields: covered, digest: Sha256::digest(&signature.value).into() })
 }
 
 fn read(field: &Field<'_>) -> Result<Signature, Unsigned> {
@@ -112,12 +132,12 @@ fn read(field: &Field<'_>) -> Result<Signature, Unsigned> {
     if names.split(':').count() > MOST_NAMES {
         return Err(Unsigned::Malformed("too many fields are listed"));
     }
-    let label =
-        |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let name = |tag, why| {
-        need(tag, why)
-            .map(|text| text.to_ascii_lowercase())
-            .and_then(|text| if label(&text) { Ok(text) } else { Err(Unsigned::Malformed(why)) })
+    if !names.split(':').any(|name| name.trim().eq_ignore_ascii_case("from")) {
+        return Err(Unsigned::Malformed("it does not cover From"));
+    }
+    let name = |tag, why| match need(tag, why)?.to_ascii_lowercase() {
+        text if is_name(&text) => Ok(text),
+        _ => Err(Unsigned::Malformed(why)),
     };
     let expires = tags.text("x").map(|text| text.parse().map_err(|_| Unsigned::Malformed("no time in x")));
     Ok(Signature {
@@ -131,16 +151,27 @@ fn read(field: &Field<'_>) -> Result<Signature, Unsigned> {
     })
 }
 
-/// What was signed: of each name the lowest field that is not taken yet, then the signature's field without the signature.
-fn signed(fields: &[Field<'_>], own: &Field<'_>, signature: &Signature) -> Vec<u8> {
-    let mut left: Vec<&Field<'_>> = fields.iter().collect();
+/// Whether a text can be looked up.
+fn is_name(text: &str) -> bool {
+    let proper = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let label = |label: &str| (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(proper);
+    text.len() <= LONGEST_NAME && text.split('.').all(label)
+}
+
+/// The fields of a signature: of each name the lowest that is not taken yet.
+fn covered<'a>(fields: &[Field<'a>], names: &[String]) -> Vec<Field<'a>> {
+    let mut left = fields.to_vec();
+    // One that is not there signs that it is not there.
+    let lowest = |name: &String| left.iter().rposition(|field| field.is(name)).map(|at| left.remove(at));
+    names.iter().filter_map(lowest).collect()
+}
+
+/// What was signed: the fields, then the signature's own without the signature.
+fn text(covered: &[Field<'_>], own: &Field<'_>, signature: &Signature) -> Vec<u8> {
     let mut signed = Vec::new();
-    for name in &signature.names {
-        // One that is not there signs that it is not there.
-        if let Some(at) = left.iter().rposition(|field| field.is(name)) {
-            signature.header.write(left.remove(at).whole, &mut signed);
-            signed.extend_from_slice(b"\r\n");
-        }
+    for field in covered {
+        signature.header.write(field.whole, &mut signed);
+        signed.extend_from_slice(b"\r\n");
     }
     let without = tags::without(own, "b");
     signature.header.write(&without, &mut signed);

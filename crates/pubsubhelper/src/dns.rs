@@ -3,13 +3,19 @@
 //! This is a stub resolver for one kind of record: it asks the servers of `/etc/resolv.conf`, which do the rest. A library for
 //! all of it (hickory-resolver) brings some thirty crates for these two hundred lines.
 
+mod cache;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
+
+use cache::Cache;
+use wire::Texts;
 
 /// How long one server is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -62,17 +68,19 @@ pub trait Txt: Send + Sync {
     async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError>;
 }
 
-/// Asks name servers.
+/// Asks name servers, and remembers what they found for at most an hour. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     servers: Vec<SocketAddr>,
+    /// Held for as long as it takes to look.
+    cache: Arc<Mutex<Cache>>,
 }
 
 impl Resolver {
     /// Asks these, one after the other.
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>) -> Resolver {
-        Resolver { servers }
+        Resolver { servers, cache: Arc::default() }
     }
 
     /// Asks those of `/etc/resolv.conf`; without any, one on this machine.
@@ -88,10 +96,10 @@ impl Resolver {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Ok(Resolver { servers: servers(&String::from_utf8_lossy(&text)) })
+        Ok(Resolver::new(servers(&String::from_utf8_lossy(&text))))
     }
 
-    async fn ask(&self, server: SocketAddr, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
+    async fn ask(&self, server: SocketAddr, name: &str) -> Result<Texts, DnsError> {
         let mut id = [0; 2];
         getrandom::fill(&mut id).map_err(std::io::Error::from)?;
         let question = wire::question(u16::from_be_bytes(id), name)?;
@@ -118,11 +126,18 @@ impl Resolver {
 #[async_trait::async_trait]
 impl Txt for Resolver {
     async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cache().get(name, Instant::now()) {
+            return Ok(known.to_vec());
+        }
         let mut last = DnsError::Slow;
         let servers = self.servers.iter().take(MOST_SERVERS);
         for server in std::iter::repeat_n(servers, ROUNDS).flatten() {
             match tokio::time::timeout(PATIENCE, self.ask(*server, name)).await {
-                Ok(Ok(texts)) => return Ok(texts),
+                Ok(Ok(found)) => {
+                    cache().put(name, &found, Instant::now());
+                    return Ok(found.texts);
+                }
                 Ok(Err(none @ DnsError::None)) => return Err(none),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = DnsError::Slow,
@@ -133,7 +148,7 @@ impl Txt for Resolver {
 }
 
 /// Asks again where the answer was too long for a datagram.
-async fn over_tcp(server: SocketAddr, question: &[u8]) -> Result<Vec<Vec<u8>>, DnsError> {
+async fn over_tcp(server: SocketAddr, question: &[u8]) -> Result<Texts, DnsError> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).map_err(|_| DnsError::Malformed("the name is too long"))?;
     stream.write_all(&[&length.to_be_bytes(), question].concat()).await?;

@@ -84,6 +84,16 @@ impl Event {
         escaped
     }
 
+    /// About how many bytes of memory it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let gerrit =
+            self.gerrit.as_ref().map_or(0, |at| at.url.len() + at.project.len() + at.commit_hash.len());
+        let github =
+            self.github.as_ref().map_or(0, |at| at.action.len() + at.repo_owner.len() + at.repo.len());
+        // Beside the texts: itself, its counts, its place in the list, and what is lost around each text.
+        size_of::<Event>() + 128 + gerrit + github
+    }
+
     /// Reads what [`Event::to_json`] or the original wrote. Unknown keys are skipped, what is missing or null is empty.
     ///
     /// # Errors

@@ -1,23 +1,33 @@
 //! The events between those who publish and those who wait.
 
+mod lead;
+mod writer;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use store::leader::Epoch;
 use store::pubsub_events::{self, PubsubEventRow};
 use store::{Db, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use lead::{OpenError, TakeOver};
+use writer::Writer;
+
 use crate::http::Room;
-use crate::kept::{self, Kept};
-use crate::seen::Seen;
+use crate::kept::{Kept, Moment, Most};
+use crate::seen::{self, Seen};
 use crate::{Config, Event, GerritEvent, GithubEvent};
 
 /// So many events may wait to be stored.
 const QUEUE: usize = 1024;
 /// So many are stored at once, at most.
 const BATCH: usize = 256;
+/// So many rows are read at once.
+const PAGE: u32 = 1000;
 /// So many webhooks of the largest size fit into memory at once.
 const WHOLE: usize = 4;
 /// How long somebody who publishes waits for the database.
@@ -53,7 +63,15 @@ pub enum PublishError {
     /// [`Hub::run`] has ended, or has not begun.
     #[error("nobody stores events any more")]
     Ended,
+    /// No delivery is called by as many bytes.
+    #[error("the delivery's id has {0} bytes, more than 128")]
+    Delivery(usize),
 }
+
+/// Another hub has taken this one's place at the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another pubsubhelper stores events in this database now")]
+pub struct Replaced;
 
 struct Order {
     hint: Hint,
@@ -61,7 +79,7 @@ struct Order {
     done: oneshot::Sender<Result<Published, PublishError>>,
 }
 
-/// The events. Cheap to clone. A database has one hub at a time.
+/// The events. Cheap to clone. A database has one hub at a time: the one that was opened last, as a row there says.
 #[derive(Clone)]
 pub struct Hub {
     pub(crate) inner: Arc<Inner>,
@@ -69,6 +87,9 @@ pub struct Hub {
 
 pub(crate) struct Inner {
     db: Db,
+    /// What every write is made under.
+    epoch: Epoch,
+    began: Instant,
     pub(crate) config: Config,
     /// Held for as long as it takes to look, never across a wait.
     kept: Mutex<Kept>,
@@ -82,28 +103,34 @@ pub(crate) struct Inner {
 }
 
 impl Hub {
-    /// Reads the events that are stored.
+    /// Takes the place of the one hub of a database, and reads the events that are stored.
     ///
     /// # Errors
-    /// The database's; [`StoreError::Corrupt`] if it holds what was not written here.
-    pub async fn open(config: Config, db: Db) -> Result<Hub, StoreError> {
-        let rows = pubsub_events::newest(&mut db.read().await?, config.most_events).await?;
+    /// [`OpenError::Held`] while another hub has the place; else the database's, among them [`StoreError::Corrupt`] if it
+    /// holds what was not written here.
+    pub async fn open(config: Config, db: Db) -> Result<Hub, OpenError> {
+        let epoch = lead::take(&db, &config).await?;
+        let (began, now) = (Instant::now(), Timestamp::now());
+        let now = Moment { clock: now, uptime: SignedDuration::ZERO };
         let mut seen = Seen::new(config.replay_window);
-        let mut events = Vec::with_capacity(rows.len());
-        for row in rows {
+        let mut events = Vec::new();
+        for row in stored(&db, &config).await? {
             let corrupt = |why: String| StoreError::Corrupt(format!("pubsub_events {}: {why}", row.time_ns));
             let time = Timestamp::from_nanosecond(row.time_ns.into()).map_err(|e| corrupt(e.to_string()))?;
             let event = Event::from_json(&row.event).map_err(|e| corrupt(e.to_string()))?;
             if let Some(id) = &row.delivery {
-                seen.note(id, time);
+                seen.note(id, now.uptime_at(time));
             }
             events.push((time, Arc::new(event)));
         }
-        let kept = Kept::new(events, config.most_events as usize);
+        let most = Most { events: config.most_events as usize, bytes: config.most_bytes };
+        let kept = Kept::new(events, most, now);
         let (orders, taken) = mpsc::channel(QUEUE);
         let room = Room::new(config.webhook_bytes.saturating_mul(WHOLE));
         let inner = Inner {
             db,
+            epoch,
+            began,
             config,
             kept: Mutex::new(kept),
             seen: Mutex::new(seen),
@@ -116,23 +143,16 @@ impl Hub {
     }
 
     /// Stores and shows what is published, until `shutdown`. What was ordered before that is still stored.
-    pub async fn run(&self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// Another hub was opened on the database; nothing can be published here any more.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Replaced> {
         let mut taken = self.inner.taken.lock().await;
-        let mut batch = Vec::new();
-        loop {
-            let count = tokio::select! {
-                biased;
-                () = shutdown.cancelled(), if !taken.is_closed() => {
-                    taken.close();
-                    continue;
-                }
-                count = taken.recv_many(&mut batch, BATCH) => count,
-            };
-            if count == 0 {
-                return;
-            }
-            self.store(std::mem::take(&mut batch)).await;
-        }
+        let ended = Writer::new(&self.inner).run(&mut taken, shutdown).await;
+        // Whoever is still in the queue is told by this.
+        taken.close();
+        while taken.try_recv().is_ok() {}
+        ended
     }
 
     /// Publishes a hint: it is stored when this returns. Of one delivery, by its sender's id, there is one event.
@@ -140,6 +160,9 @@ impl Hub {
     /// # Errors
     /// It is not published, or ([`PublishError::Slow`]) may be later.
     pub async fn publish(&self, hint: Hint, delivery: Option<String>) -> Result<Published, PublishError> {
+        if let Some(id) = delivery.as_ref().filter(|id| id.len() > seen::LONGEST) {
+            return Err(PublishError::Delivery(id.len()));
+        }
         let (done, answer) = oneshot::channel();
         let stored = async {
             let order = Order { hint, delivery, done };
@@ -169,7 +192,7 @@ impl Hub {
                 () = &mut over => {
                     let mut kept = self.kept();
                     return kept.after(from).unwrap_or_else(|| {
-                        let time = Some(kept.tick(Timestamp::now()));
+                        let time = Some(kept.tick(self.inner.now()));
                         Arc::new(Event { time, long_poll_timeout: true, ..Event::default() })
                     });
                 }
@@ -207,84 +230,38 @@ impl Hub {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.kept()
+    }
+}
+
+impl Inner {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn store(&self, orders: Vec<Order>) {
-        let now = Timestamp::now();
-        let (mut new, mut repeated) = (Vec::new(), Vec::new());
-        {
-            let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for order in orders {
-                // One that is in this batch already is not noted before it is stored.
-                let among = |id: &String| new.iter().any(|one: &Order| one.delivery.as_ref() == Some(id));
-                match &order.delivery {
-                    Some(id) if seen.knows(id, now) || among(id) => repeated.push(order),
-                    _ => new.push(order),
-                }
-            }
-        }
-        let stored = if new.is_empty() { Ok(Vec::new()) } else { self.store_new(&new, now).await };
-        match stored {
-            Ok(events) => {
-                for (order, event) in new.into_iter().zip(events) {
-                    // Whoever asked may have gone.
-                    let _ = order.done.send(Ok(Published::New(event)));
-                }
-                for order in repeated {
-                    let _ = order.done.send(Ok(Published::Repeated));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "events can't be stored");
-                let error = Arc::new(error);
-                for order in new.into_iter().chain(repeated) {
-                    let _ = order.done.send(Err(PublishError::Store(Arc::clone(&error))));
-                }
-            }
-        }
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores events, then shows them.
-    async fn store_new(&self, orders: &[Order], now: Timestamp) -> Result<Vec<Arc<Event>>, StoreError> {
-        let (mut time, oldest) = {
-            let mut kept = self.kept();
-            (kept.begin(now), kept.oldest())
-        };
-        let mut events = Vec::with_capacity(orders.len());
-        for order in orders {
-            events.push((time, Arc::new(order.hint.at(time))));
-            time = kept::after(time);
-        }
-        let written = self.write(orders, &events, oldest).await;
-        let shown = if written.is_ok() { events.clone() } else { Vec::new() };
-        self.kept().finish(shown, now);
-        written?;
-        {
-            let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            orders.iter().filter_map(|order| order.delivery.as_ref()).for_each(|id| seen.note(id, now));
-        }
-        self.inner.news.send_replace(());
-        Ok(events.into_iter().map(|(_, event)| event).collect())
+    fn now(&self) -> Moment {
+        let uptime = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        Moment { clock: Timestamp::now(), uptime }
     }
+}
 
-    async fn write(
-        &self,
-        orders: &[Order],
-        events: &[(Timestamp, Arc<Event>)],
-        oldest: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.inner.db.begin().await?;
-        for (order, (time, event)) in orders.iter().zip(events) {
-            let time_ns = nanoseconds(*time);
-            let row = PubsubEventRow { time_ns, event: event.to_json(), delivery: order.delivery.clone() };
-            pubsub_events::add(&mut tx, &row).await?;
-        }
-        if let Some(oldest) = oldest {
-            pubsub_events::forget(&mut tx, nanoseconds(oldest)).await?;
-        }
-        tx.commit().await
+/// The rows of the newest events, the oldest first: as many as are kept, page by page, since they may be large.
+async fn stored(db: &Db, config: &Config) -> Result<Vec<PubsubEventRow>, StoreError> {
+    let mut reader = db.read().await?;
+    let (mut rows, mut bytes, mut before) = (Vec::new(), 0, i64::MAX);
+    while rows.len() < config.most_events as usize && bytes < config.most_bytes {
+        let page = pubsub_events::newest(&mut reader, before, PAGE).await?;
+        let Some(first) = page.first() else { break };
+        before = first.time_ns;
+        bytes += page.iter().map(|row| row.event.len()).sum::<usize>();
+        rows.extend(page.into_iter().rev());
     }
+    rows.reverse();
+    Ok(rows)
 }
 
 impl Hint {
@@ -295,13 +272,4 @@ impl Hint {
             Hint::Github(github) => Event { github: Some(github), ..event },
         }
     }
-}
-
-/// As a row has it. From 1677 to 2262 that is the time itself.
-fn nanoseconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(if time < Timestamp::UNIX_EPOCH {
-        i64::MIN
-    } else {
-        i64::MAX
-    })
 }

@@ -16,12 +16,15 @@
 //! | events are forgotten at a restart | they are stored before they are answered or shown |
 //! | two events may have one time, and one of them is missed | times are unique and only grow; `/recent` still shows those of the time itself |
 //! | whoever's wait ends as an event comes may miss it | they are told a time before it |
-//! | within an hour any number is kept | 200,000 ([`Config::most_events`]) |
+//! | within an hour any number is kept | 200,000 ([`Config::most_events`]), of 64 MiB together ([`Config::most_bytes`]); texts of an event have limits and no control characters |
 //! | a webhook comes over TLS into this process | or from a proxy that is trusted ([`WebhookTls`]) |
 //! | a webhook is at most 5 MiB | 25 MiB ([`Config::webhook_bytes`]), and all at once four times that |
-//! | a delivery that comes again is a new event | it is none, for an hour ([`Config::replay_window`]) |
+//! | a webhook or a mail that comes again is a new event | it is none, for an hour ([`Config::replay_window`]): both are known by their signature, since anybody can write another id or another field around it |
+//! | a webhook's body is read, whoever sends it | only with a signature to check it by |
 //! | 200 whatever happens | 503 where the event can't be stored or too much comes at once, and 451 to mail, also where no name server answers: it may come again |
 //! | any domain that ends with `google.com` signs | those of a list, exactly ([`SmtpConfig::signing_domains`]) |
+//! | a mail's topmost fields are used, signed or not | those that are signed, unless [`SmtpConfig::unsigned_fields`] is on; and `From` has to be |
+//! | a mail of which no field tells anything is an event | it is ignored |
 //! | a signature's end is ignored | it is refused, unless [`SmtpConfig::refuse_expired`] is off |
 //! | a line of more than 4096 bytes breaks the connection | of more than 64 KiB, with a reply |
 //! | a mail ends with `.` after any end of line | only after CRLF, so that nobody sees another mail than other servers do |
@@ -48,8 +51,8 @@ mod webhook;
 pub use config::{Config, SmtpConfig, SmtpLimits, WebhookTls};
 pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
 pub use http::{router, routes, routes_within};
-pub use hub::{Hint, Hub, PublishError, Published};
-pub use serve::{Handles, run, serve};
+pub use hub::{Hint, Hub, OpenError, PublishError, Published, Replaced, TakeOver};
+pub use serve::{Handles, ServeError, run, serve};
 pub use smtp::MailPort;
 
 /// Marks a request, among its extensions, as one that came over TLS into this process. The layer of the port sets it.

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use crate::GerritEvent;
 
-/// The longest address, project or hash that an event carries, bytes.
-const LONGEST: usize = 2048;
+/// The longest address, project and hash that an event carries, bytes.
+const LONGEST_URL: usize = 512;
+const LONGEST_PROJECT: usize = 256;
+const LONGEST_HASH: usize = 64;
+/// What begins the names of the fields that are Gerrit's own.
+const OWN: &[u8] = b"X-Gerrit-";
 
 /// A field of a header, as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,22 @@ fn field_end(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// What Gerrit says of a change; none if a text is longer than an event may carry.
+/// The fields that a mail's signature covers, with those of Gerrit's that it does not cover and that are there only once.
+/// For signers that do not cover them: of two, one may be anybody's.
+pub(crate) fn with_unsigned<'a>(all: &[Field<'a>], mut signed: Vec<Field<'a>>) -> Vec<Field<'a>> {
+    for field in all {
+        let name = field.name.trim_ascii_end();
+        let own = name.get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN));
+        let same = |other: &&Field<'_>| other.name.trim_ascii_end().eq_ignore_ascii_case(name);
+        if own && all.iter().filter(same).count() == 1 && !signed.iter().any(|other| same(&other)) {
+            signed.push(*field);
+        }
+    }
+    signed
+}
+
+/// What Gerrit says of a change, by the first field of each name; none if it says nothing, or what an event can't carry: long
+/// texts, and such as are no plain ones.
 pub(crate) fn gerrit(fields: &[Field<'_>]) -> Option<GerritEvent> {
     let text = |name: &str| {
         let field = fields.iter().find(|field| field.is(name));
@@ -107,8 +126,10 @@ pub(crate) fn gerrit(fields: &[Field<'_>]) -> Option<GerritEvent> {
         commit_hash: text("X-Gerrit-Commit").unwrap_or_default().into_owned(),
         change_number: text("X-Gerrit-Change-Number").and_then(|text| text.parse().ok()).unwrap_or(0),
     };
-    let fits = [&event.url, &event.project, &event.commit_hash].into_iter().all(|text| text.len() <= LONGEST);
-    fits.then_some(event)
+    let texts =
+        [(&event.url, LONGEST_URL), (&event.project, LONGEST_PROJECT), (&event.commit_hash, LONGEST_HASH)];
+    let fits = texts.iter().all(|(text, most)| text.len() <= *most && !text.contains(char::is_control));
+    (fits && event != GerritEvent::default()).then_some(event)
 }
 
 #[cfg(test)]
@@ -131,9 +152,27 @@ mod tests {
         let older =
             event("List-Id: <gerrit-oauth2.go-review.googlesource.com>\r\nX-Gerrit-Change-Number: x\r\n\r\n");
         assert_eq!((&*older.project, older.change_number), ("oauth2", 0));
-        assert_eq!(event("List-Id: <gerrit-oauth2>\r\n\r\n").project, "");
-        let long = format!("X-Gerrit-Project: {}\r\n\r\n", "a".repeat(LONGEST + 1));
-        assert_eq!(gerrit(&fields(long.as_bytes(), 100).unwrap()), None);
+        let none = |header: &str| gerrit(&fields(header.as_bytes(), 100).unwrap()).is_none();
+        assert!(none("List-Id: <gerrit-oauth2>\r\nSubject: all\r\n\r\n"), "it says nothing");
+        for (name, most) in
+            [("Project", LONGEST_PROJECT), ("Commit", LONGEST_HASH), ("ChangeURL", LONGEST_URL)]
+        {
+            let of = |value: &str| format!("X-Gerrit-{name}: {value}\r\n\r\n");
+            assert!(!none(&of(&"a".repeat(most))) && none(&of(&"a".repeat(most + 1))), "{name}");
+            for bad in ["a\tb", "a\u{1b}[31m", "a\u{85}", "a\rb", "a\0"] {
+                assert!(none(&of(bad)), "{name}: {bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_signed_is_added_only_where_it_is_there_once() {
+        let text = "X-Gerrit-Project: other\r\nx-gerrit-commit : one\r\nX-Gerrit-Commit: two\r\n\
+                    X-Gerrit-Change-Number: 7\r\nSubject: all\r\nX-Gerrit-Project: go\r\n\r\n";
+        let all = fields(text.as_bytes(), 100).unwrap();
+        let event = gerrit(&with_unsigned(&all, vec![all[5]])).unwrap();
+        let expected = GerritEvent { project: "go".into(), change_number: 7, ..GerritEvent::default() };
+        assert_eq!(event, expected);
     }
 
     #[test]

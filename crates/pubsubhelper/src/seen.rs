@@ -3,40 +3,44 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 /// The most ids that are remembered.
 const MOST: usize = 10_000;
 
-/// Ids of deliveries, for a while.
+/// The longest id that is remembered, bytes.
+pub(crate) const LONGEST: usize = 128;
+
+/// Ids of deliveries, for a while. Times are those of a clock that never jumps: see [`Moment`](crate::kept::Moment).
 #[derive(Debug)]
 pub(crate) struct Seen {
-    window: Duration,
-    order: VecDeque<(Timestamp, String)>,
+    window: SignedDuration,
+    order: VecDeque<(SignedDuration, String)>,
     ids: HashSet<String>,
 }
 
 impl Seen {
     pub(crate) fn new(window: Duration) -> Seen {
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
         Seen { window, order: VecDeque::new(), ids: HashSet::new() }
     }
 
     /// Whether an id was noted within the window.
-    pub(crate) fn knows(&mut self, id: &str, now: Timestamp) -> bool {
+    pub(crate) fn knows(&mut self, id: &str, now: SignedDuration) -> bool {
         self.forget(now);
         self.ids.contains(id)
     }
 
     /// Notes an id.
-    pub(crate) fn note(&mut self, id: &str, now: Timestamp) {
+    pub(crate) fn note(&mut self, id: &str, now: SignedDuration) {
         if self.ids.insert(id.to_owned()) {
             self.order.push_back((now, id.to_owned()));
         }
         self.forget(now);
     }
 
-    fn forget(&mut self, now: Timestamp) {
-        let oldest = now.checked_sub(self.window).unwrap_or(Timestamp::MIN);
+    fn forget(&mut self, now: SignedDuration) {
+        let oldest = now.saturating_sub(self.window);
         while self.order.len() > MOST || self.order.front().is_some_and(|(time, _)| *time < oldest) {
             if let Some((_, id)) = self.order.pop_front() {
                 self.ids.remove(&id);
@@ -49,8 +53,8 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn second(n: i64) -> Timestamp {
-        Timestamp::from_second(n).unwrap()
+    fn second(n: i64) -> SignedDuration {
+        SignedDuration::from_secs(n)
     }
 
     #[test]

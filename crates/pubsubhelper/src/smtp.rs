@@ -47,7 +47,7 @@ pub(crate) async fn serve(hub: &Hub, port: MailPort, shutdown: CancellationToken
             accepted = port.listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match seats.take(peer.ip().to_canonical()) {
+            Ok((stream, peer)) => match seats.take(peer.ip()) {
                 Some(seat) => {
                     let (hub, port, shutdown) = (hub.clone(), Arc::clone(&port), shutdown.clone());
                     connections.spawn(async move {

@@ -8,6 +8,8 @@ use crate::{Conn, Micros, StoreError, Tx};
 
 /// The role of the service that owns all machines.
 pub const COORDINATOR: &str = "coordinator";
+/// The role of the one that stores hints.
+pub const PUBSUBHELPER: &str = "pubsubhelper";
 
 statements! {
     GET = "leadership.get", "SELECT epoch, holder, until_us FROM leadership WHERE role = $1";

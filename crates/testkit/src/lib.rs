@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod buckets;
+mod component;
 mod forwarder;
 pub mod gerrit;
 mod git;
+pub mod github;
 mod http;
 pub mod legacy;
 mod no_space;
@@ -24,6 +26,7 @@ mod watch;
 mod worker;
 
 pub use buckets::{Buckets, Cloud};
+pub use component::{component, component_file};
 pub use forwarder::{Forwarder, Way};
 pub use git::{File, GitRepo};
 pub use http::{Answer, request};

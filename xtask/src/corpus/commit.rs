@@ -49,7 +49,7 @@ pub fn make(random: &mut Random, parts: &Parts<'_>, file: Vec<GitDiffTreeFile>) 
     if parts.head.starts_with("encoding ISO-8859-1") {
         raw.extend_from_slice(b"\nGr\xfc\xdfe\n");
     }
-    GitCommit { sha1: hash(&raw), raw, diff_tree: Some(GitDiffTree { file }) }
+    GitCommit { sha1: hash(&raw), raw, diff_tree: Some(GitDiffTree { file }), ..GitCommit::default() }
 }
 
 /// What git calls a commit of these bytes.

@@ -169,6 +169,7 @@ fn tag(world: &mut World, index: usize, number: u64) -> Result<()> {
         sha1: world.random.hash(),
         raw: project.raw.clone(),
         diff_tree: Some(GitDiffTree::default()),
+        ..GitCommit::default()
     };
     let name = format!("refs/tags/go1.{number}");
     project.moved(&name, &tag.sha1);

@@ -122,15 +122,15 @@ fn dump_details(corpus: &Corpus, change: &Change, first: Option<Number>, line: &
     let Corpus { log, gerrit, .. } = corpus;
     let message = gerrit.message(log, change.commit);
     line.plain(change.created)
-        .str(change.status.map_or("", meta::Status::text).as_bytes())
-        .bool(change.private);
+        .str(change.status().map_or("", meta::Status::text).as_bytes())
+        .bool(change.private.is());
     line.str(gerrit.name(change.branch));
     let id = lines::value(message, b"Change-Id:", gerrit.rules());
     line.str(if id.len() == 41 && id[0] == b'I' { id } else { b"" });
     line.plain(first.and_then(|meta| account(gerrit, meta)).unwrap_or(-1));
     let first = gerrit.patch_sets(change).find(|patch_set| patch_set.version == 1);
     line.str(first.map_or(&[], |patch_set| gerrit.name(gerrit.commits().get(patch_set.commit).author)));
-    line.bool(change.wip);
+    line.bool(change.wip.is());
     line.list(gerrit.references(change).map(|reference| {
         let text = [gerrit.name(reference.owner), b"/", gerrit.name(reference.repo)].concat();
         format!("{}#{}", escaped(&text), reference.number)

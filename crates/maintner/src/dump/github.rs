@@ -24,7 +24,7 @@ pub(super) fn dump(corpus: &Corpus, lines: &mut Lines) {
     for milestone in github.milestones().iter() {
         let mut line = lines.line('M');
         line.plain(repo(github, milestone.repo)).plain(milestone.id).plain(milestone.number);
-        line.bool(milestone.closed).str(github.name(milestone.title));
+        line.bool(milestone.closed.is()).str(github.name(milestone.title));
     }
     for issue in github.issues().iter() {
         dump_issue(corpus, issue, lines);
@@ -44,14 +44,14 @@ fn dump_issue(corpus: &Corpus, issue: &Issue, lines: &mut Lines) {
     let Corpus { log, github, .. } = corpus;
     let repo = repo(github, issue.repo);
     let mut line = lines.line('I');
-    line.plain(&repo).plain(issue.number).bool(issue.not_exist);
-    if issue.not_exist {
+    line.plain(&repo).plain(issue.number).bool(issue.not_exist.is());
+    if issue.not_exist.is() {
         return;
     }
     // Of an instant of the creation alone the original can't tell 1970 from none.
     let created = if issue.created == Time::from_seconds(0) { Time::NONE } else { issue.created };
     line.plain(issue.id).time(created).time(issue.updated).time(issue.closed_at);
-    line.bool(issue.closed).bool(issue.locked).bool(issue.pull_request);
+    line.bool(issue.closed.is()).bool(issue.locked.is()).bool(issue.pull_request.is());
     line.id(user(github, issue.user)).id(user(github, issue.closed_by));
     match issue.milestone {
         MILESTONE_UNKNOWN => line.plain('?'),

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{
-    Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference, hash_numbers, hash_of,
-};
+use super::{Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference};
+use crate::check;
 use crate::column::NONE;
 use crate::commit::{CommitError, CommitText, Hash, Link, hash};
+use crate::flag::Flag;
 use crate::github::Number;
 use crate::log::Log;
 use crate::mutation::{GitCommit, GitRef, Message, MutationError, bytes, elements};
@@ -14,7 +14,6 @@ use crate::names::Name;
 use crate::references;
 use crate::rules::Rules;
 use crate::text::{Source, Text};
-use crate::wire::WireError;
 
 /// Whose plain `#N` are issues of golang/go.
 const GO: &[u8] = b"go.googlesource.com/go";
@@ -41,6 +40,9 @@ impl Gerrit {
     /// # Errors
     /// What is no message.
     pub fn apply_git(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
+        for repo in bytes(message, 1) {
+            check::fields(repo?)?;
+        }
         let mut commits = bytes(message, 2);
         if let Some(commit) = commits.next() {
             self.apply_commit(log, NONE, source, commit?)?;
@@ -56,7 +58,7 @@ impl Gerrit {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply(&mut self, log: &Log, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let mut name = &b""[..];
         for given in bytes(message, 1) {
             name = given?;
@@ -83,8 +85,10 @@ impl Gerrit {
         project: Number,
         source: Source<'_>,
         message: &[u8],
-    ) -> Result<(), WireError> {
+    ) -> Result<(), MutationError> {
         let given = GitCommit::of(message)?;
+        // They are read when somebody asks; that they can be is known now.
+        check::files(message)?;
         if self.take_commit(log, project, source.text(message), &given).is_err() {
             self.rejected += 1;
         }
@@ -140,7 +144,7 @@ impl Gerrit {
             commit.project = project;
         } else if commit.project != project && !self.has_also(project, number) {
             let also = self.also.push(Also { project, commit: number });
-            self.also_by_pair.insert(hash_numbers(project, number), also);
+            self.also_by_pair.insert(self.seed.pair(project, number), also);
         }
     }
 
@@ -159,13 +163,13 @@ impl Gerrit {
             parents: 0,
             parent_count: 0,
         });
-        self.commits_by_hash.insert(hash_of(hash), number);
+        self.commits_by_hash.insert(self.seed.bytes(hash), number);
         number
     }
 
     fn take_mercurial(&mut self, text: &[u8], commit: Hash) {
         let hash = self.names.add(text);
-        let key = hash_numbers(0, hash.number());
+        let key = self.seed.pair(0, hash.number());
         match self.mercurial_by_hash.find(key, |number| self.mercurial.get(number).hash == hash) {
             Some(number) => self.mercurial.get_mut(number).commit = commit,
             None => {
@@ -180,8 +184,8 @@ impl Gerrit {
             return number;
         }
         let name = self.names.add(name);
-        let number = self.projects.push(Project { name, label_changes: 0 });
-        self.projects_by_name.insert(hash_numbers(0, name.number()), number);
+        let number = self.projects.push(Project { name, label_changes: 0, pad: [0; 4] });
+        self.projects_by_name.insert(self.seed.pair(0, name.number()), number);
         number
     }
 
@@ -203,7 +207,7 @@ impl Gerrit {
                     Some(found) => self.refs.get_mut(found).commit = commit,
                     None => {
                         let found = self.refs.push(Ref { project, name, commit });
-                        self.refs_by_name.insert(hash_numbers(project, name.number()), found);
+                        self.refs_by_name.insert(self.seed.pair(project, name.number()), found);
                     }
                 }
             }
@@ -225,7 +229,7 @@ impl Gerrit {
                 let next = self.changes.get(number).patch_sets;
                 let patch_set = self.patch_sets.push(PatchSet { change: number, version, commit, next });
                 self.changes.get_mut(number).patch_sets = patch_set;
-                self.patch_sets_by_version.insert(hash_numbers(number, version.cast_unsigned()), patch_set);
+                self.patch_sets_by_version.insert(self.seed.pair(number, version.cast_unsigned()), patch_set);
             }
         }
         let change = self.changes.get_mut(number);
@@ -252,16 +256,17 @@ impl Gerrit {
             meta: NONE,
             read: NONE,
             created: 0,
-            status: None,
-            private: false,
-            wip: false,
+            status: 0,
+            private: Flag::NO,
+            wip: Flag::NO,
             branch: Name::EMPTY,
             references: 0,
             reference_count: 0,
             patch_sets: NONE,
-            dirty: false,
+            dirty: Flag::NO,
+            pad: [0; 4],
         });
-        self.changes_by_number.insert(hash_numbers(project, number.cast_unsigned()), found);
+        self.changes_by_number.insert(self.seed.pair(project, number.cast_unsigned()), found);
         found
     }
 
@@ -307,10 +312,10 @@ impl Gerrit {
     }
 
     fn mention(&mut self, owner: Name, repo: Name) {
-        let hash = hash_numbers(owner.number(), repo.number());
-        if self.mentioned_by_name.find(hash, |number| *self.mentioned.get(number) == (owner, repo)).is_none()
+        let hash = self.seed.pair(owner.number(), repo.number());
+        if self.mentioned_by_name.find(hash, |number| *self.mentioned.get(number) == [owner, repo]).is_none()
         {
-            let number = self.mentioned.push((owner, repo));
+            let number = self.mentioned.push([owner, repo]);
             self.mentioned_by_name.insert(hash, number);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::{Gerrit, meta};
 use crate::column::NONE;
+use crate::flag::Flag;
 use crate::github::Number;
 use crate::log::Log;
 
@@ -24,12 +25,13 @@ impl Gerrit {
     /// chain as it is now, so that it is the same however many records came between.
     pub fn finish(&mut self, log: &Log) {
         if std::mem::take(&mut self.rewritten) {
+            self.waiting.clear();
             (0..self.changes.next()).for_each(|number| self.soil(number));
         } else if std::mem::take(&mut self.filled) {
             std::mem::take(&mut self.waiting).into_iter().for_each(|number| self.soil(number));
         }
         for number in std::mem::take(&mut self.dirty) {
-            self.changes.get_mut(number).dirty = false;
+            self.changes.get_mut(number).dirty = Flag::NO;
             self.read(log, number);
         }
     }
@@ -37,8 +39,8 @@ impl Gerrit {
     /// A change is to be read.
     pub(super) fn soil(&mut self, number: Number) {
         let change = self.changes.get_mut(number);
-        if !change.dirty && change.meta != NONE {
-            change.dirty = true;
+        if !change.dirty.is() && change.meta != NONE {
+            change.dirty = Flag::YES;
             self.dirty.push(number);
         }
     }
@@ -49,15 +51,15 @@ impl Gerrit {
         let walked = self.walk(change.meta, |meta| self.look(log, meta, &mut found));
         let branch = self.names.add(found.branch);
         if found.places {
-            self.waiting.push(number);
+            self.waiting.insert(number);
         }
         self.projects.get_mut(change.project).label_changes += found.labels;
         let change = self.changes.get_mut(number);
-        change.private = found.private;
+        change.private = found.private.into();
         change.read = change.meta;
-        change.status = Some(found.status.unwrap_or(meta::Status::New));
+        change.set_status(found.status.or(Some(meta::Status::New)));
         change.created = found.first;
-        change.wip = found.wip.unwrap_or_default();
+        change.wip = found.wip.unwrap_or_default().into();
         change.branch = branch;
         // Of a chain that can't be walked, nothing else is believed.
         if walked.is_err() {

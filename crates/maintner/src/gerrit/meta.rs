@@ -20,6 +20,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in the order in which they are looked for.
+    pub const ALL: [Self; 4] = [Self::Merged, Self::Abandoned, Self::Draft, Self::New];
+
     /// As Gerrit writes it.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -37,9 +40,7 @@ impl Status {
 pub fn status(message: &[u8]) -> Option<Status> {
     const KEY: &[u8] = b"\nStatus: ";
     let value = &message[memmem::find(message, KEY)? + KEY.len()..];
-    [Status::Merged, Status::Abandoned, Status::Draft, Status::New]
-        .into_iter()
-        .find(|status| value.starts_with(status.text().as_bytes()))
+    Status::ALL.into_iter().find(|status| value.starts_with(status.text().as_bytes()))
 }
 
 /// The branch that a commit sets, without `refs/heads/`; empty where it sets none.

@@ -29,12 +29,12 @@ pub struct Walk<'a> {
 
 /// What a line `Label: ` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Line<'a> {
-    label: &'a [u8],
+pub(super) struct Line<'a> {
+    pub(super) label: &'a [u8],
     /// None takes the vote away.
-    vote: Option<i8>,
+    pub(super) vote: Option<i8>,
     /// Whose, where it is not the commit's author's.
-    whose: &'a [u8],
+    pub(super) whose: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
@@ -113,7 +113,7 @@ fn is_new_patch_set(footer: &[u8], rules: Rules) -> bool {
 }
 
 /// `NAME=VALUE [Person <email>]` or `-NAME [Person <email>]`.
-fn read(text: &[u8], rules: Rules) -> Option<Line<'_>> {
+pub(super) fn read(text: &[u8], rules: Rules) -> Option<Line<'_>> {
     let (token, person) = match memchr::memchr(b' ', text) {
         Some(space) => (&text[..space], &text[space + 1..]),
         None => (text, &b""[..]),

@@ -2,12 +2,14 @@
 
 use super::{
     Chained, Comment, Event, Github, Issue, Label, Link, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE, Number,
-    Repo, Review, Team, User, hash_id, hash_in,
+    Repo, Review, Team, User,
 };
+use crate::check;
 use crate::column::{Column, NONE};
+use crate::flag::Flag;
 use crate::github::Chain;
-use crate::index::Index;
-use crate::mutation::{self, Message, bytes, elements, numbers};
+use crate::index::{Index, Seed};
+use crate::mutation::{self, Message, MutationError, bytes, elements, numbers};
 use crate::names::Name;
 use crate::rules::Rules;
 use crate::text::{Source, Text};
@@ -27,6 +29,7 @@ fn set(into: &mut Time, stamp: Option<&mutation::Timestamp<'_>>) {
 
 /// Puts an element in the place of the one with its issue and id, or at the end of its issue's chain.
 fn replace<T: Chained>(
+    seed: Seed,
     column: &mut Column<T>,
     index: &mut Index,
     chain: &mut Chain,
@@ -34,7 +37,7 @@ fn replace<T: Chained>(
     of: impl Fn(&T) -> (Number, i64),
 ) {
     let key = of(&element);
-    let hash = hash_in(key.0, key.1);
+    let hash = seed.within(key.0, key.1);
     if let Some(found) = index.find(hash, |number| of(column.get(number)) == key) {
         let known = column.get_mut(found);
         element.set_next(known.next());
@@ -51,7 +54,7 @@ impl Github {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply(&mut self, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply(&mut self, message: &[u8]) -> Result<(), MutationError> {
         let (mut owner, mut name) = (&b""[..], &b""[..]);
         let mut fields = Fields::new(message);
         while let Some((number, value)) = fields.read()? {
@@ -61,7 +64,7 @@ impl Github {
                 _ => {}
             }
         }
-        let Some(repo) = self.make_repo(owner, name) else { return Ok(()) };
+        let Some(repo) = self.make_repo(owner, name) else { return check::github(message) };
         for label in elements::<mutation::Label<'_>>(message, 3) {
             self.apply_label(repo, &label?);
         }
@@ -80,19 +83,20 @@ impl Github {
     ///
     /// # Errors
     /// What is no message; what came before it stays applied.
-    pub fn apply_issue(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), WireError> {
+    pub fn apply_issue(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let change = mutation::Issue::of(message)?;
-        let Some(repo) = self.make_repo(change.owner, change.repo) else { return Ok(()) };
+        // What is not applied is a message nevertheless, or no reader may take the log.
+        let Some(repo) = self.make_repo(change.owner, change.repo) else { return check::issue(message) };
         if change.number == 0 {
             self.rejected += 1;
-            return Ok(());
+            return check::issue(message);
         }
         let (number, new) = self.make_issue(repo, &change);
         // Taken out, changed and put back: what it refers to lies in columns beside its own.
         let mut issue = *self.issues.get(number);
-        issue.not_exist = change.not_exist;
-        let mut done = Ok(());
-        if !issue.not_exist {
+        issue.not_exist = change.not_exist.into();
+        let mut done = if issue.not_exist.is() { check::issue(message) } else { Ok(()) };
+        if !issue.not_exist.is() {
             let late = self.rules == Rules::Ours
                 && (issue.created.is_none() || issue.created == Time::from_seconds(0));
             if new || late {
@@ -102,7 +106,8 @@ impl Github {
             done = self
                 .apply_assignees(&mut issue, &change)
                 .and_then(|()| self.apply_labels(&mut issue, &change))
-                .and_then(|()| self.apply_lists(number, &mut issue, source, &change));
+                .and_then(|()| self.apply_lists(number, &mut issue, source, &change))
+                .map_err(MutationError::from);
         }
         // After an error, too: what was taken out of its chains or put into them is there no more, or now.
         *self.issues.get_mut(number) = issue;
@@ -130,12 +135,12 @@ impl Github {
             issue.closed_by = self.apply_user(user);
         }
         if let Some(closed) = &change.closed {
-            issue.closed = closed.val;
+            issue.closed = closed.val.into();
         }
         if let Some(locked) = &change.locked {
-            issue.locked = locked.val;
+            issue.locked = locked.val.into();
         }
-        issue.pull_request |= change.pull_request;
+        issue.pull_request = (issue.pull_request.is() || change.pull_request).into();
         if !change.body.is_empty() {
             issue.body = source.text(change.body);
         }
@@ -246,7 +251,7 @@ impl Github {
             return;
         }
         let user = change.user.as_ref().map(|user| self.apply_user(user));
-        let hash = hash_in(number, change.id);
+        let hash = self.seed.within(number, change.id);
         let found = self.comments_by_id.find(hash, |found| {
             let comment = self.comments.get(found);
             comment.issue == number && comment.id == change.id
@@ -260,6 +265,7 @@ impl Github {
                 updated: Time::NONE,
                 body: Text::EMPTY,
                 next: NONE,
+                pad: [0; 4],
             });
             self.comments_by_id.insert(hash, at);
             issue.comments.append(&mut self.comments, at);
@@ -313,7 +319,7 @@ impl Github {
         };
         issue.event_max = issue.event_max.max(event.created);
         let of = |event: &Event| (event.issue, event.id);
-        replace(&mut self.events, &mut self.events_by_id, &mut issue.events, event, of);
+        replace(self.seed, &mut self.events, &mut self.events_by_id, &mut issue.events, event, of);
         Ok(())
     }
 
@@ -331,11 +337,17 @@ impl Github {
         }
         self.make_user(change.actor_id);
         let created = time(change.created.as_ref());
-        let review =
-            Review { id: change.id, issue: number, created, message: source.text(message), next: NONE };
+        let review = Review {
+            id: change.id,
+            issue: number,
+            created,
+            message: source.text(message),
+            next: NONE,
+            pad: [0; 4],
+        };
         issue.event_max = issue.event_max.max(review.created);
         let of = |review: &Review| (review.issue, review.id);
-        replace(&mut self.reviews, &mut self.reviews_by_id, &mut issue.reviews, review, of);
+        replace(self.seed, &mut self.reviews, &mut self.reviews_by_id, &mut issue.reviews, review, of);
         Ok(())
     }
 
@@ -348,7 +360,7 @@ impl Github {
         let (owner, name) = (self.names.add(owner), self.names.add(name));
         Some(self.repo_of(owner, name).unwrap_or_else(|| {
             let number = self.repos.push(Repo { owner, name });
-            self.repos_by_name.insert(hash_in(owner.number(), i64::from(name.number())), number);
+            self.repos_by_name.insert(self.seed.within(owner.number(), i64::from(name.number())), number);
             number
         }))
     }
@@ -361,10 +373,10 @@ impl Github {
             id: change.id,
             repo,
             number: change.number,
-            not_exist: false,
-            closed: false,
-            locked: false,
-            pull_request: false,
+            not_exist: Flag::NO,
+            closed: Flag::NO,
+            locked: Flag::NO,
+            pull_request: Flag::NO,
             user: NONE,
             closed_by: NONE,
             milestone: MILESTONE_UNKNOWN,
@@ -384,7 +396,7 @@ impl Github {
             labels: Chain::default(),
             assignees: Chain::default(),
         });
-        self.issues_by_number.insert(hash_in(repo, i64::from(change.number)), number);
+        self.issues_by_number.insert(self.seed.within(repo, i64::from(change.number)), number);
         (number, true)
     }
 
@@ -396,8 +408,8 @@ impl Github {
     }
 
     fn add_user(&mut self, id: i64, login: Name) -> Number {
-        let number = self.users.push(User { id, login });
-        self.users_by_id.insert(hash_id(id), number);
+        let number = self.users.push(User { id, login, pad: [0; 4] });
+        self.users_by_id.insert(self.seed.id(id), number);
         number
     }
 
@@ -414,14 +426,15 @@ impl Github {
 
     fn apply_team(&mut self, team: &mutation::Team<'_>) {
         let slug = self.names.add(team.slug);
-        let found = self.teams_by_id.find(hash_id(team.id), |number| self.teams.get(number).id == team.id);
+        let found =
+            self.teams_by_id.find(self.seed.id(team.id), |number| self.teams.get(number).id == team.id);
         if let Some(number) = found {
             if slug != Name::EMPTY && self.teams.get(number).slug != slug {
                 self.teams.get_mut(number).slug = slug;
             }
         } else {
-            let number = self.teams.push(Team { id: team.id, slug });
-            self.teams_by_id.insert(hash_id(team.id), number);
+            let number = self.teams.push(Team { id: team.id, slug, pad: [0; 4] });
+            self.teams_by_id.insert(self.seed.id(team.id), number);
         }
     }
 
@@ -431,7 +444,7 @@ impl Github {
             self.rejected += 1;
             return false;
         }
-        let hash = hash_in(repo, label.id);
+        let hash = self.seed.within(repo, label.id);
         let found = self.labels_by_id.find(hash, |number| {
             let known = self.labels.get(number);
             known.repo == repo && known.id == label.id
@@ -449,13 +462,20 @@ impl Github {
     }
 
     fn apply_milestone(&mut self, repo: Number, change: &mutation::Milestone<'_>) -> Number {
-        let hash = hash_in(repo, change.id);
+        let hash = self.seed.within(repo, change.id);
         let found = self.milestones_by_id.find(hash, |number| {
             let known = self.milestones.get(number);
             known.repo == repo && known.id == change.id
         });
         let number = found.unwrap_or_else(|| {
-            let new = Milestone { repo, id: change.id, title: Name::EMPTY, number: 0, closed: false };
+            let new = Milestone {
+                repo,
+                id: change.id,
+                title: Name::EMPTY,
+                number: 0,
+                closed: Flag::NO,
+                pad: [0; 3],
+            };
             let number = self.milestones.push(new);
             self.milestones_by_id.insert(hash, number);
             number
@@ -469,13 +489,13 @@ impl Github {
             milestone.number = crate::wire::int32(change.number.cast_unsigned());
         }
         if let Some(closed) = &change.closed {
-            milestone.closed = closed.val;
+            milestone.closed = closed.val.into();
         }
         number
     }
 
     fn link(&mut self, value: i64) -> Number {
-        let link = Link { value, next: NONE };
+        let link = Link { value, next: NONE, pad: [0; 4] };
         if self.free == NONE {
             return self.links.push(link);
         }

@@ -1,11 +1,13 @@
 //! What belongs to one issue, linked within the column of all of its kind: no list of its own for each of 70,000 issues.
 
-use crate::column::{Column, NONE};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::column::{Column, NONE, Plain};
 
 use super::Number;
 
 /// An element that knows the next one of its chain.
-pub(super) trait Chained: Copy {
+pub(super) trait Chained: Plain {
     fn next(&self) -> Number;
     fn set_next(&mut self, next: Number);
 }
@@ -26,7 +28,8 @@ macro_rules! chained {
 pub(super) use chained;
 
 /// A chain's ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Chain {
     first: Number,
     last: Number,
@@ -93,7 +96,8 @@ impl Chain {
 mod tests {
     use super::*;
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+    #[repr(C)]
     struct Bead {
         value: u32,
         next: Number,

@@ -201,25 +201,39 @@ impl<'a> Idx<'a> {
         self.rows.last().map(Entry::read)
     }
 
+    /// Without the records that end beyond a length of the segment.
+    #[must_use]
+    pub fn within(self, length: u64) -> Self {
+        let count = self.rows.partition_point(|row| Entry::read(row).end() <= length);
+        Self { rows: &self.rows[..count], torn: 0, ..self }
+    }
+
     /// Where the record begins by the rows before it, and where all end for the number of all.
     #[must_use]
     pub fn begin(&self, record: usize) -> u64 {
         record.checked_sub(1).and_then(|before| self.entry(before)).map_or(0, |entry| entry.end())
     }
 
-    /// Holds one record of a segment against its row, by place and checksum.
+    /// Whether one record of a segment is as its row says, by place and checksum.
+    #[must_use]
+    pub fn is(&self, segment: &[u8], record: usize) -> bool {
+        let Some(entry) = self.entry(record) else { return false };
+        let from = usize::try_from(entry.offset).unwrap_or(usize::MAX);
+        let bytes = segment.get(from..).and_then(|rest| rest.get(..entry.length as usize));
+        entry.offset == self.begin(record) && bytes.is_some_and(|bytes| crc32c::crc32c(bytes) == entry.crc)
+    }
+
+    /// Holds one record of a segment against its row, as [`is`](Self::is) does, and says what is wrong.
     ///
     /// # Errors
     /// What is wrong with either.
     pub fn holds(&self, segment: &[u8], record: usize) -> Result<(), Damage> {
-        let Some(entry) = self.entry(record) else { return Err(Damage::Unknown) };
-        let begin = self.begin(record);
-        let from = usize::try_from(begin).unwrap_or(usize::MAX);
-        let rest = segment.get(from..).unwrap_or_default();
-        let bytes = rest.get(..entry.length as usize);
-        if entry.offset == begin && bytes.is_some_and(|bytes| crc32c::crc32c(bytes) == entry.crc) {
+        if self.is(segment, record) {
             return Ok(());
         }
+        let Some(entry) = self.entry(record) else { return Err(Damage::Unknown) };
+        let begin = self.begin(record);
+        let rest = segment.get(usize::try_from(begin).unwrap_or(usize::MAX)..).unwrap_or_default();
         // Which of the two was changed? What is a record and has the checksum or the chain that was written down is good.
         let before = match record.checked_sub(1) {
             Some(before) => self.entry(before).map_or(self.before, |entry| entry.chain),
@@ -231,10 +245,10 @@ impl<'a> Idx<'a> {
                 return Err(Damage::Row);
             }
         }
-        match bytes {
-            None => Err(Damage::Cut { have: rest.len() as u64, want: entry.length }),
-            Some(_) => Err(Damage::Changed),
+        if rest.len() < entry.length as usize {
+            return Err(Damage::Cut { have: rest.len() as u64, want: entry.length });
         }
+        Err(Damage::Changed)
     }
 }
 

@@ -193,12 +193,12 @@ pub(super) fn resume(
 }
 
 /// Whether a file system that went down has left a hole in it. No text of a mutation has so many zeros.
-fn unwritten(payload: &[u8]) -> bool {
+pub(super) fn unwritten(payload: &[u8]) -> bool {
     memchr::memmem::find(payload, &[0; 512]).is_some()
 }
 
 /// Bytes of a file by offsets that are within it.
-fn whole(bytes: &[u8], from: u64, to: u64) -> &[u8] {
+pub(super) fn whole(bytes: &[u8], from: u64, to: u64) -> &[u8] {
     let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
     bytes.get(at(from)..at(to)).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! The log as it is written: what is shown, what stays, and who may write.
 
 mod crash;
+mod damage;
 mod disk;
 
 use std::path::Path;
@@ -23,7 +24,12 @@ pub fn record(nth: u32, length: usize) -> Vec<u8> {
     }
     record.push(rest.to_le_bytes()[0]);
     let mut random = fastrand::Rng::with_seed(u64::from(nth));
-    record.extend(std::iter::repeat_with(|| random.u8(1..)).take(length));
+    let block: Vec<u8> = std::iter::repeat_with(|| random.u8(1..)).take(length.min(61)).collect();
+    let from = record.len();
+    while record.len() - from < length {
+        let missing = length - (record.len() - from);
+        record.extend_from_slice(&block[..missing.min(block.len())]);
+    }
     record
 }
 

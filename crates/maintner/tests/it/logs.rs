@@ -81,7 +81,12 @@ pub fn commit(said: &Said<'_>) -> GitCommit {
             binary: *binary,
         })
         .collect();
-    GitCommit { sha1: sha(said.digit), raw: raw.into_bytes(), diff_tree: Some(GitDiffTree { file }) }
+    GitCommit {
+        sha1: sha(said.digit),
+        raw: raw.into_bytes(),
+        diff_tree: Some(GitDiffTree { file }),
+        ..GitCommit::default()
+    }
 }
 
 pub fn bytes(mutations: &[Mutation]) -> Vec<u8> {

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod checkpoint;
 mod decoded;
+mod github;
 mod growth;
 mod journal;
+mod leader;
 mod logs;
 mod original;
+mod poller;
 mod replay;
 mod rules;
+mod server;
 mod sink;

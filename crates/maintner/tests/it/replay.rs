@@ -2,7 +2,10 @@
 
 use maintner::corpus::{Corpus, Replay};
 use maintner::log::{Log, LogError};
+use maintner::reclog::header;
 use maintner::rules::Rules;
+use proptest::prelude::*;
+use prost::Message as _;
 
 use crate::logs::{bytes, dumped};
 use crate::original::change;
@@ -65,4 +68,33 @@ fn a_copy_stays_while_the_log_goes_on() {
     more.gerrit.finish(&more.log);
     assert_ne!(dumped(&more), before);
     assert_eq!(dumped(&copy), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    /// What loading takes is what `verify` and a writer take.
+    #[test]
+    fn a_record_is_loaded_if_it_is_a_mutation_in_all_its_parts(
+        which in any::<prop::sample::Index>(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()), gone in any::<bool>(),
+    ) {
+        let mut mutation = which.get(&change()).clone();
+        if let Some(issue) = mutation.github_issue.as_mut().filter(|_| gone) {
+            issue.not_exist = true;
+        }
+        let mut payload = mutation.encode_to_vec();
+        for (at, byte) in changes {
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        if let Some(cut) = cut {
+            payload.truncate(cut.index(payload.len()));
+        }
+        let mut log = header(0, payload.len()).into_bytes();
+        log.extend(&payload);
+        let want = maintner::check::check(&payload);
+        for replay in [Replay::Parallel, Replay::OneThread] {
+            prop_assert_eq!(load(&log, replay).is_ok(), want.is_ok(), "{:?} {:x?}", want, payload);
+        }
+    }
 }

@@ -26,14 +26,15 @@ const FIELDS: [(&str, &str); 4] = [
 ];
 const NAME: &str = "sel._domainkey.google.com";
 
-async fn check_at(header: &str, txt: &One, domains: &[&str], now: Option<i64>) -> Result<(), String> {
+async fn check_at(header: &str, txt: &One, domains: &[&str], now: Option<i64>) -> Result<[u8; 32], String> {
     let fields = mail::fields(header.as_bytes(), 100).unwrap();
     let domains: Vec<String> = domains.iter().map(|one| (*one).to_owned()).collect();
     let now = now.map(|now| Timestamp::from_second(now).unwrap());
-    verify(&fields, &Rule { domains: &domains, now }, txt).await.map_err(|error| error.to_string())
+    let signed = verify(&fields, &Rule { domains: &domains, now }, txt).await;
+    signed.map(|signed| signed.digest).map_err(|error| error.to_string())
 }
 
-async fn check(header: &str) -> Result<(), String> {
+async fn check(header: &str) -> Result<[u8; 32], String> {
     check_at(header, &One(NAME, vec![signer::record()]), &["google.com"], None).await
 }
 
@@ -70,6 +71,11 @@ async fn what_was_changed_added_or_signed_twice_does_not_count() {
         ("v=1;", "v=1; v=1;", "twice"),
         ("v=1;", "v=1; x;", "without a value"),
         ("v=1;", "v=1; x=soon;", "no time"),
+        ("h=From", "h=Fron", "does not cover From"),
+        ("s=sel", &*format!("s={}", "a".repeat(64)), "selector"),
+        ("s=sel", "s=.sel", "selector"),
+        ("d=google.com", &*format!("d={}google.com", "a.".repeat(122)), "no domain"),
+        ("d=google.com", "d=google.com.", "no domain"),
         ("d=google.com", "d=evilgoogle.com", "does not sign for us"),
         ("d=google.com", "d=mail.google.com", "does not sign for us"),
     ] {
@@ -120,6 +126,26 @@ async fn a_signature_may_have_an_end() {
         let said = check_at(&header, &txt, &["google.com"], now).await;
         assert_eq!(said.is_ok(), right, "{now:?}: {said:?}");
     }
+}
+
+/// A field on top may be anybody's; and a signature is the same, however its digits are folded.
+#[tokio::test]
+async fn what_is_signed_is_the_lowest_of_each_name_and_known_by_its_digest() {
+    let header = signer::header(&signer::sign(&FIELDS[..3], "relaxed", "google.com", ""), &FIELDS[..3]);
+    let on_top = format!("X-Gerrit-Change-Number: 8\r\nX-Other: 1\r\n{header}");
+    let fields = mail::fields(on_top.as_bytes(), 100).unwrap();
+    let domains = ["google.com".to_owned()];
+    let txt = One(NAME, vec![signer::record()]);
+    let signed = verify(&fields, &Rule { domains: &domains, now: None }, &txt).await.unwrap();
+    let values: Vec<_> = signed.fields.iter().map(|field| field.value()).collect();
+    assert_eq!(values, [&b" Ada <ada@google.com>"[..], b" Change in go[master]: all", b" 7"]);
+    let folded = header.replacen("; b=", "; b= \r\n\t", 1);
+    assert_ne!(folded, header);
+    for same in [header, on_top.clone(), folded] {
+        assert_eq!(check(&same).await.unwrap(), signed.digest, "{same}");
+    }
+    let other = signer::header(&signer::sign(&FIELDS, "relaxed", "google.com", ""), &FIELDS);
+    assert_ne!(check(&other).await.unwrap(), signed.digest);
 }
 
 /// RFC 6376, appendices A.2 and C.

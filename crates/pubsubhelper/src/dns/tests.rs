@@ -56,7 +56,12 @@ async fn ask(
     };
     let resolver = Resolver::new(vec![at]);
     tokio::select! {
-        texts = resolver.txt(NAME) => texts,
+        texts = resolver.txt(NAME) => {
+            // What was found is known now, and nobody asked; what was not is none.
+            let nobody = Resolver { servers: Vec::new(), ..resolver };
+            assert_eq!(nobody.txt(NAME).await.ok(), texts.as_ref().ok().cloned());
+            texts
+        }
         () = over_udp => unreachable!("it goes on for ever"),
         () = over_tcp => unreachable!("it goes on for ever"),
     }
@@ -95,6 +100,21 @@ async fn what_was_cut_off_is_asked_for_again() {
     assert_eq!(texts, [b"all of it".to_vec()]);
     let again = ask(cut, |question| answer(question, [0x83, 0x80], &[])).await.unwrap_err();
     assert!(matches!(again, DnsError::Malformed(_)), "{again}");
+}
+
+#[test]
+fn texts_are_true_for_as_long_as_the_shortest_step_to_them() {
+    let mut bytes = answer(&wire::question(7, NAME).unwrap(), OK, &["a"]);
+    let ttl = |bytes: &[u8]| wire::texts(bytes).unwrap().unwrap().ttl;
+    assert_eq!(ttl(&bytes), 9);
+    let alias = bytes.windows(4).position(|four| four == [0, 0, 0, 9]).unwrap();
+    bytes[alias..alias + 4].copy_from_slice(&[0, 1, 0, 2]);
+    assert_eq!(ttl(&bytes), 9);
+    let text = alias + 4 + bytes[alias + 4..].windows(4).position(|four| four == [0, 0, 0, 9]).unwrap();
+    bytes[text..text + 4].copy_from_slice(&[0, 2, 0, 0]);
+    assert_eq!(ttl(&bytes), 0x1_0002);
+    bytes[text] = 0x80;
+    assert_eq!(ttl(&bytes), 0);
 }
 
 #[tokio::test]

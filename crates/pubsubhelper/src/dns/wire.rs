@@ -51,8 +51,15 @@ fn question_end(message: &[u8]) -> Option<usize> {
     (end <= message.len()).then_some(end)
 }
 
+/// Texts, and for how many seconds they are true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Texts {
+    pub(super) texts: Vec<Vec<u8>>,
+    pub(super) ttl: u32,
+}
+
 /// The texts of an answer that [`answers`] let through; none if it was cut off.
-pub(super) fn texts(answer: &[u8]) -> Result<Option<Vec<Vec<u8>>>, DnsError> {
+pub(super) fn texts(answer: &[u8]) -> Result<Option<Texts>, DnsError> {
     const SHORT: DnsError = DnsError::Malformed("the answer can't be read");
     let at = |n: usize| answer.get(n).copied().ok_or(SHORT);
     if at(2)? & 0x02 != 0 {
@@ -65,19 +72,22 @@ pub(super) fn texts(answer: &[u8]) -> Result<Option<Vec<Vec<u8>>>, DnsError> {
     }
     let count = usize::from(u16::from_be_bytes([at(6)?, at(7)?]));
     let mut from = question_end(answer).ok_or(SHORT)?;
-    let mut found = Vec::new();
+    let mut found = Texts { texts: Vec::new(), ttl: u32::MAX };
     // Also those of the names that an alias leads to: the server puts all of the way into its answer.
     for _ in 0..count.min(MOST_RECORDS) {
         let fixed = skip_name(answer, from).ok_or(SHORT)?;
         let number = |n: usize| Ok::<_, DnsError>(u16::from_be_bytes([at(fixed + n)?, at(fixed + n + 1)?]));
         let (kind, class, length) = (number(0)?, number(2)?, usize::from(number(8)?));
         let data = answer.get(fixed + 10..fixed + 10 + length).ok_or(SHORT)?;
+        // The way there is true no longer than its shortest step. With the first bit set a time is none (RFC 2181, §8).
+        let ttl = u32::from(number(4)?) << 16 | u32::from(number(6)?);
+        found.ttl = found.ttl.min(if ttl > i32::MAX as u32 { 0 } else { ttl });
         if (kind, class) == (TXT, INTERNET) {
-            found.push(joined(data).ok_or(SHORT)?);
+            found.texts.push(joined(data).ok_or(SHORT)?);
         }
         from = fixed + 10 + length;
     }
-    if found.is_empty() { Err(DnsError::None) } else { Ok(Some(found)) }
+    if found.texts.is_empty() { Err(DnsError::None) } else { Ok(Some(found)) }
 }
 
 /// Where a name ends. What a pointer points to is of no interest here.

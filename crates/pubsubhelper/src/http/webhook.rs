@@ -7,19 +7,18 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{Extensions, HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{not_allowed, plain};
 use crate::config::WebhookTls;
-use crate::{Hint, Hub, OverTls, Published, webhook};
+use crate::webhook::{Ignored, Signature};
+use crate::{GithubEvent, Hint, Hub, OverTls, Published, webhook};
 
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest id of a delivery, bytes.
-const LONGEST_ID: usize = 128;
 /// The unit in which [`Room`] counts, bytes.
 const UNIT: usize = 1024;
 
@@ -32,6 +31,13 @@ impl Room {
     }
 }
 
+/// A body, with its room for as long as it is there.
+struct Held {
+    bytes: BytesMut,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
 enum Unread {
     TooLarge,
     NoRoom,
@@ -47,10 +53,14 @@ pub(super) async fn webhook(State(hub): State<Hub>, request: Request) -> Respons
         return plain(StatusCode::BAD_REQUEST, "HTTPS required");
     }
     let (head, body) = request.into_parts();
-    let said = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let read = read(body, hub.inner.config.webhook_bytes, &hub.inner.room);
+    // The header comes first: nothing is read for those who do not even claim to be GitHub.
+    let config = &hub.inner.config;
+    let (Some(secret), Ok(signature)) = (&config.webhook_secret, signature(&head.headers)) else {
+        return ignored(&Ignored::Signature);
+    };
+    let read = read(body, config.webhook_bytes, &hub.inner.room);
     let body = match tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(Unread::Broken)) {
-        Ok((body, _room)) => body,
+        Ok(body) => body,
         Err(Unread::NoRoom) => return plain(StatusCode::SERVICE_UNAVAILABLE, "too much at once"),
         Err(why) => {
             let why = if matches!(why, Unread::TooLarge) { "it is too large" } else { "it did not come" };
@@ -58,34 +68,35 @@ pub(super) async fn webhook(State(hub): State<Hub>, request: Request) -> Respons
             return StatusCode::OK.into_response();
         }
     };
-    let event = match &hub.inner.config.webhook_secret {
-        Some(secret) => {
-            let verified = webhook::verify(secret, said("x-hub-signature-256"), &body);
-            verified.and_then(|()| webhook::event(&body))
-        }
-        None => Err(webhook::Ignored::Signature),
-    };
-    let delivery = said("x-github-delivery").filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+    let verified = signature.verify(secret, &body.bytes);
+    let event = verified.and_then(|()| webhook::event(&body.bytes));
+    // Only the event is stored, which may take a while.
+    drop(body);
     match event {
-        Ok(event) => {
-            let delivery = delivery.map(|id| format!("github {id}"));
-            publish(&hub, event, delivery).await
-        }
-        // GitHub sends whatever it was set up to send.
-        Err(why @ webhook::Ignored::Other) => {
-            tracing::debug!(%why, delivery, "a webhook is ignored");
-            StatusCode::OK.into_response()
-        }
-        Err(why) => {
-            tracing::warn!(%why, delivery, "a webhook is ignored");
-            StatusCode::OK.into_response()
-        }
+        Ok(event) => publish(&hub, event, signature.delivery()).await,
+        Err(why) => ignored(&why),
     }
 }
 
+/// The one signature that is said.
+fn signature(headers: &HeaderMap) -> Result<Signature, Ignored> {
+    let mut said = headers.get_all("x-hub-signature-256").iter();
+    let (Some(one), None) = (said.next(), said.next()) else { return Err(Ignored::Signature) };
+    Signature::read(one.to_str().map_err(|_| Ignored::Signature)?)
+}
+
+fn ignored(why: &Ignored) -> Response {
+    match why {
+        // GitHub sends whatever it was set up to send.
+        Ignored::Other => tracing::debug!(%why, "a webhook is ignored"),
+        why => tracing::warn!(%why, "a webhook is ignored"),
+    }
+    StatusCode::OK.into_response()
+}
+
 /// An event that can't be stored is our fault: GitHub lists the delivery as failed then, and it can be asked for again.
-async fn publish(hub: &Hub, event: crate::GithubEvent, delivery: Option<String>) -> Response {
-    match hub.publish(Hint::Github(event), delivery).await {
+async fn publish(hub: &Hub, event: GithubEvent, delivery: String) -> Response {
+    match hub.publish(Hint::Github(event), Some(delivery)).await {
         Ok(Published::New(_)) => StatusCode::OK.into_response(),
         Ok(Published::Repeated) => {
             tracing::info!("a webhook was delivered again");
@@ -96,31 +107,28 @@ async fn publish(hub: &Hub, event: crate::GithubEvent, delivery: Option<String>)
 }
 
 /// Reads a body of at most so many bytes. One that says to be larger is not read at all.
-async fn read(
-    mut body: Body,
-    most: usize,
-    room: &Room,
-) -> Result<(Bytes, Option<tokio::sync::OwnedSemaphorePermit>), Unread> {
+async fn read(mut body: Body, most: usize, room: &Room) -> Result<Held, Unread> {
     use axum::body::HttpBody as _;
     if body.size_hint().lower() > most as u64 {
         return Err(Unread::TooLarge);
     }
-    let (mut whole, mut held) = (BytesMut::new(), None::<tokio::sync::OwnedSemaphorePermit>);
+    let mut held = Held { bytes: BytesMut::new(), room: None };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
-        if whole.len() + data.len() > most {
+        if held.bytes.len() + data.len() > most {
             return Err(Unread::TooLarge);
         }
-        whole.extend_from_slice(&data);
-        let has = held.as_ref().map_or(0, tokio::sync::OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(whole.len().div_ceil(UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
+        held.bytes.extend_from_slice(&data);
+        let has = held.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = held.bytes.len().div_ceil(UNIT).saturating_sub(has);
+        let more = u32::try_from(more).map_err(|_| Unread::NoRoom)?;
         let permit = Arc::clone(&room.0).try_acquire_many_owned(more).map_err(|_| Unread::NoRoom)?;
-        match &mut held {
-            Some(held) => held.merge(permit),
-            None => held = Some(permit),
+        match &mut held.room {
+            Some(room) => room.merge(permit),
+            None => held.room = Some(permit),
         }
     }
-    Ok((whole.freeze(), held))
+    Ok(held)
 }
 
 /// Whether nobody between GitHub and us could read or change it.
@@ -135,4 +143,23 @@ fn is_safe(rule: &WebhookTls, extensions: &Extensions, headers: &HeaderMap) -> b
     let last = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
     let last = last.and_then(|text| text.rsplit(',').next()).map(str::trim);
     trusted && last.is_some_and(|said| said.eq_ignore_ascii_case("https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_has_its_room_for_as_long_as_it_is_there() {
+        let room = Room::new(4 * UNIT);
+        let body = read(Body::from(vec![0; 2 * UNIT + 1]), 1 << 20, &room).await.unwrap();
+        assert_eq!(room.0.available_permits(), 1);
+        let other = read(Body::from(vec![0; UNIT + 1]), 1 << 20, &room).await;
+        assert!(matches!(other, Err(Unread::NoRoom)));
+        let Held { bytes, room: own } = body;
+        drop(bytes);
+        assert_eq!(room.0.available_permits(), 1);
+        drop(own);
+        assert_eq!(room.0.available_permits(), 4);
+    }
 }

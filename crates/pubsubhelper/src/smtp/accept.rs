@@ -23,8 +23,8 @@ pub(super) enum Ignored {
     Unsigned(#[from] Unsigned),
     #[error("the lookup of the signer's key takes too long")]
     Slow,
-    #[error("a field for the event is too long")]
-    TooLong,
+    #[error("nothing that is signed says what changed, or a field of it is too long or no plain text")]
+    Nothing,
 }
 
 impl Ignored {
@@ -38,13 +38,21 @@ impl Ignored {
     }
 }
 
-/// Makes an event of a mail, if Gerrit sent it. What it says of the change may not be signed: a false hint costs a look.
+/// A mail that counts.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) event: GerritEvent,
+    /// What the mail is known by when it comes again: its signature, around which anybody may write what they like.
+    pub(super) delivery: String,
+}
+
+/// Makes an event of a mail, if Gerrit sent it: of the fields that are signed.
 pub(super) async fn accept(
     mail: &Mail,
     config: &SmtpConfig,
     txt: &dyn Txt,
     now: Timestamp,
-) -> Result<GerritEvent, Ignored> {
+) -> Result<Accepted, Ignored> {
     let header = mail.header.as_ref().map_err(|why| *why)?;
     let host = mail.from.split_once('@').map(|(_, host)| host.to_lowercase()).unwrap_or_default();
     if host != config.sender_host {
@@ -57,6 +65,12 @@ pub(super) async fn accept(
     let fields = mail::fields(header, config.limits.fields)?;
     let rule = dkim::Rule { domains: &config.signing_domains, now: config.refuse_expired.then_some(now) };
     let verified = tokio::time::timeout(config.dns, dkim::verify(&fields, &rule, txt)).await;
-    verified.map_err(|_| Ignored::Slow)??;
-    mail::gerrit(&fields).ok_or(Ignored::TooLong)
+    let signed = verified.map_err(|_| Ignored::Slow)??;
+    let delivery = format!("mail {}", hex::encode(signed.digest));
+    let used = match config.unsigned_fields {
+        true => mail::with_unsigned(&fields, signed.fields),
+        false => signed.fields,
+    };
+    let event = mail::gerrit(&used).ok_or(Ignored::Nothing)?;
+    Ok(Accepted { event, delivery })
 }

@@ -7,9 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::MailPort;
-use super::accept::accept;
+use super::accept::{Accepted, accept};
 use super::session::{Mail, Session, Step, Terms};
-use crate::{Hint, Hub};
+use crate::{Hint, Hub, Published};
 
 /// How much is read at once, bytes.
 const CHUNK: usize = 16 << 10;
@@ -119,8 +119,8 @@ impl<'a> Connection<'a> {
 /// Whether the mail was looked at; if not, its sender is to bring it again.
 async fn deliver(hub: &Hub, port: &MailPort, mail: &Mail) -> bool {
     let config = &hub.inner.config.smtp;
-    let event = match accept(mail, config, &*port.txt, Timestamp::now()).await {
-        Ok(event) => event,
+    let Accepted { event, delivery } = match accept(mail, config, &*port.txt, Timestamp::now()).await {
+        Ok(accepted) => accepted,
         Err(why) if why.is_passing() => {
             tracing::warn!(%why, "a mail is put off");
             return false;
@@ -130,8 +130,12 @@ async fn deliver(hub: &Hub, port: &MailPort, mail: &Mail) -> bool {
             return true;
         }
     };
-    match hub.publish(Hint::Gerrit(event), None).await {
-        Ok(_) => true,
+    match hub.publish(Hint::Gerrit(event), Some(delivery)).await {
+        Ok(Published::New(_)) => true,
+        Ok(Published::Repeated) => {
+            tracing::info!("a mail was brought again");
+            true
+        }
         Err(error) => {
             tracing::warn!(%error, "a mail is put off");
             false

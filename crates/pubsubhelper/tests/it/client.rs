@@ -28,7 +28,17 @@ pub(crate) const FIELDS: [(&str, &str); 6] = [
 
 /// A mail of Gerrit's, signed by a domain.
 pub(crate) fn signed_by(domain: &str) -> String {
-    let signature = signer::sign(&FIELDS, "relaxed/relaxed", domain, "");
+    signed(domain, &FIELDS, "")
+}
+
+/// Another mail of Gerrit's that says the same.
+pub(crate) fn another(number: u32) -> String {
+    signed("google.com", &FIELDS, &format!(" t={number};"))
+}
+
+/// A mail of which only these fields are signed.
+pub(crate) fn signed(domain: &str, fields: &[(&str, &str)], more: &str) -> String {
+    let signature = signer::sign(fields, "relaxed/relaxed", domain, more);
     signer::header(&format!("Received: by 2002:a05\r\n{signature}"), &FIELDS) + "the body\r\n"
 }
 
@@ -79,7 +89,7 @@ impl Port {
         let shutdown = CancellationToken::new();
         let runs = tokio::spawn({
             let (hub, shutdown) = (world.hub.clone(), shutdown.clone());
-            async move { pubsubhelper::run(&hub, Some(port), shutdown).await }
+            async move { pubsubhelper::run(&hub, Some(port), shutdown).await.unwrap() }
         });
         Port { world, at, shutdown, runs }
     }

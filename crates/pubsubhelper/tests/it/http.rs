@@ -46,8 +46,13 @@ async fn a_webhook_becomes_an_event_once() {
     let on = World::sqlite(config()).await;
     taken(on.ask(hook("/github-webhook", SIGNATURE, "1", BODY)).await).await;
     taken(on.ask(hook("/hooks/github", SIGNATURE, "1", BODY)).await).await;
-    assert_eq!(count(&on), 1);
+    // Whoever saw it once can't make another of it by another id, which nobody signs.
     taken(on.ask(hook("/hooks/github", SIGNATURE, "2", BODY)).await).await;
+    taken(on.ask(hook("/hooks/github", &SIGNATURE.to_uppercase().replace("SHA", "sha"), "3", BODY)).await)
+        .await;
+    assert_eq!(count(&on), 1);
+    let other = BODY.replace("opened", "closed");
+    taken(on.ask(hook("/hooks/github", &sign(other.as_bytes()), "1", other)).await).await;
     assert_eq!(count(&on), 2);
     let answer = on.ask(get("/waitevent?after=2017-07-27T16:28:01Z")).await;
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json; charset=utf-8");
@@ -82,21 +87,42 @@ async fn what_github_cannot_mend_is_answered_with_200_and_ignored() {
 #[tokio::test]
 async fn a_webhook_of_25_mb_is_taken_and_a_larger_one_ignored() {
     let on = World::sqlite(config()).await;
-    let padded = |bytes: usize| {
+    let padded = |bytes: usize, with: &str| {
         let start = r#"{"issue":{"number":5},"repository":{"full_name":"a/b"},"padding":""#;
-        format!("{start}{}\"}}", "x".repeat(bytes - start.len() - 2))
+        format!("{start}{}\"}}", with.repeat(bytes - start.len() - 2))
     };
     let unsaid = |body: &str| Body::from_stream(Body::from(body.to_owned()).into_data_stream());
-    let fits = padded(25 << 20);
-    let signature = sign(fits.as_bytes());
-    taken(on.ask(hook("/github-webhook", &signature, "1", fits.clone())).await).await;
-    taken(on.ask(hook("/github-webhook", &signature, "2", unsaid(&fits))).await).await;
+    let fits = padded(25 << 20, "x");
+    taken(on.ask(hook("/github-webhook", &sign(fits.as_bytes()), "1", fits)).await).await;
+    let fits = padded(25 << 20, "y");
+    taken(on.ask(hook("/github-webhook", &sign(fits.as_bytes()), "2", unsaid(&fits))).await).await;
     assert_eq!(count(&on), 2);
-    let large = padded((25 << 20) + 1);
+    let large = padded((25 << 20) + 1, "x");
     let signature = sign(large.as_bytes());
     taken(on.ask(hook("/github-webhook", &signature, "3", large.clone())).await).await;
     taken(on.ask(hook("/github-webhook", &signature, "4", unsaid(&large))).await).await;
     assert_eq!(count(&on), 2);
+}
+
+/// Nothing is held for those who do not even say a signature.
+#[tokio::test]
+async fn without_a_signature_no_body_is_read() {
+    let on = World::sqlite(config()).await;
+    let nothing = World::sqlite(Config { webhook_secret: None, ..config() }).await;
+    let unread = || {
+        let never = futures::stream::poll_fn(|_| -> std::task::Poll<Option<std::io::Result<Vec<u8>>>> {
+            panic!("the body is read")
+        });
+        Body::from_stream(never)
+    };
+    for signature in ["", "sha256=00", &SIGNATURE.replace("sha256", "sha1"), &format!("{SIGNATURE}0")] {
+        taken(on.ask(hook("/hooks/github", signature, "1", unread())).await).await;
+    }
+    taken(on.ask(Request::post("/hooks/github").body(unread()).unwrap()).await).await;
+    let mut two = hook("/hooks/github", SIGNATURE, "1", unread());
+    two.headers_mut().append("x-hub-signature-256", SIGNATURE.parse().unwrap());
+    taken(on.ask(two).await).await;
+    taken(nothing.ask(hook("/hooks/github", SIGNATURE, "1", unread())).await).await;
 }
 
 /// A body that says that it will be large, and of which nothing comes.
@@ -159,7 +185,8 @@ async fn a_webhook_comes_over_tls_or_from_a_proxy_that_is_trusted() {
     assert_eq!(count(&on), 0);
     taken(on.ask(from("192.0.2.1", &["https"])).await).await;
     assert_eq!(count(&on), 1);
-    let mut direct = hook("/github-webhook", SIGNATURE, "2", BODY);
+    let other = BODY.replace("opened", "closed");
+    let mut direct = hook("/github-webhook", &sign(other.as_bytes()), "2", other);
     direct.extensions_mut().insert(OverTls);
     taken(on.ask(direct).await).await;
     assert_eq!(count(&on), 2);

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, FROM, Port, RCPT, mail_port, python, signed_by, smtp};
+use crate::client::{Client, FIELDS, FROM, Port, RCPT, another, mail_port, python, signed, signed_by, smtp};
 use crate::world::{LONG, World, config, get, hint, text};
 
 fn expected() -> GerritEvent {
@@ -82,6 +82,50 @@ async fn whatever_else_comes_is_queued_and_ignored() {
 }
 
 #[tokio::test]
+async fn a_signed_mail_makes_one_event_however_often_and_wrapped_it_comes() {
+    let port = Port::open(smtp()).await;
+    let mut client = port.client().await;
+    let good = signed_by("google.com");
+    for mail in [
+        good.clone(),
+        good.clone(),
+        format!("X-Other: new\r\n{good}"),
+        good.replace("the body", "another body"),
+        good.replace("; s=sel", ";  s=sel"),
+    ] {
+        assert_eq!(client.bring(&mail).await, QUEUED);
+    }
+    assert_eq!(events(&port), [Some(expected())]);
+    assert_eq!(client.bring(&another(1)).await, QUEUED);
+    assert_eq!(events(&port).len(), 2);
+    port.end().await;
+}
+
+/// Who holds a mail that is signed may put fields on top of those that are.
+#[tokio::test]
+async fn only_what_is_signed_is_believed() {
+    let port = Port::open(smtp()).await;
+    let mut client = port.client().await;
+    let on_top = "X-Gerrit-Project: evil\r\nX-Gerrit-Change-Number: 666\r\n";
+    assert_eq!(client.bring(&format!("{on_top}{}", signed_by("google.com"))).await, QUEUED);
+    assert_eq!(events(&port), [Some(expected())]);
+    // Without From, or with no field of Gerrit's, it signs nothing of use.
+    for covered in [&FIELDS[1..], &FIELDS[..2]] {
+        assert_eq!(client.bring(&signed("google.com", covered, "")).await, QUEUED);
+    }
+    assert_eq!(events(&port).len(), 1);
+    port.end().await;
+    // Where that is asked for, what is not signed is believed unless it is there twice.
+    let port = Port::open(SmtpConfig { unsigned_fields: true, ..smtp() }).await;
+    let mut client = port.client().await;
+    let loose = format!("{on_top}{}", signed("google.com", &FIELDS[..2], ""));
+    assert_eq!(client.bring(&loose).await, QUEUED);
+    let sure = GerritEvent { project: String::new(), change_number: 0, ..expected() };
+    assert_eq!(events(&port), [Some(sure)]);
+    port.end().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_stored_or_looked_up_is_to_come_again() {
     let port = Port::open(smtp()).await;
     let mut client = port.client().await;
@@ -100,14 +144,14 @@ async fn the_client_of_python_brings_mail() {
     let script = format!(
         r#"
 import smtplib, sys
-mail = sys.stdin.buffer.read()
+mail, dotted, third = sys.stdin.buffer.read().split(b"\0")
 with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=50) as client:
     print(client.ehlo()[0], sorted(client.esmtp_features.items()))
     print(client.sendmail("{FROM}", ["{RCPT}"], mail))
-    print(client.sendmail("{FROM}", ["{RCPT}"], mail + b"..\r\n.\r\n.dots\r\n"))
+    print(client.sendmail("{FROM}", ["{RCPT}"], dotted + b"..\r\n.\r\n.dots\r\n"))
     for recipients in (["{RCPT}", "{RCPT}"], ["other@helper.example"]):
         try:
-            print(client.sendmail("{FROM}", recipients, mail))
+            print(client.sendmail("{FROM}", recipients, third))
         except smtplib.SMTPRecipientsRefused as refused:
             print(refused.recipients)
     try:
@@ -116,7 +160,8 @@ with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=50) as client:
         print(refused.smtp_code)
 "#
     );
-    let said = python(&script, port.at, &signed_by("google.com")).await;
+    let mails = [another(1), another(2), another(3)].join("\0");
+    let said = python(&script, port.at, &mails).await;
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(
         lines,
@@ -136,8 +181,8 @@ with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=50) as client:
 #[tokio::test]
 async fn commands_that_come_together_are_answered_together() {
     let port = Port::open(smtp()).await;
-    let mail = signed_by("google.com");
-    let one = format!("MAIL FROM:<{FROM}>\r\nRCPT TO:<{RCPT}>\r\nDATA\r\n{mail}\r\n.\r\n");
+    let one = |n| format!("MAIL FROM:<{FROM}>\r\nRCPT TO:<{RCPT}>\r\nDATA\r\n{}\r\n.\r\n", another(n));
+    let all: String = (1..=3).map(one).collect();
     let script = "
 import socket, sys
 with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=50) as s:
@@ -145,7 +190,7 @@ with socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=50) as s:
     while data := s.recv(65536):
         sys.stdout.write(data.decode())
 ";
-    let said = python(script, port.at, &one.repeat(3)).await;
+    let said = python(script, port.at, &all).await;
     let codes: Vec<&str> = said.lines().map(|line| &line[..3]).collect();
     let each = ["250", "250", "354", "250"];
     let all = [&["220"][..], &["250"; 6], &each, &each, &each, &["221"]].concat();

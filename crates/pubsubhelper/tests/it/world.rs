@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use pubsubhelper::{Config, GithubEvent, Hint, Hub, WebhookTls};
+use pubsubhelper::{Config, GithubEvent, Hint, Hub, TakeOver, WebhookTls};
 use store::{DatabaseUrl, Db, Dialect};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ pub(crate) fn config() -> Config {
     Config {
         webhook_secret: Some("s3cr3t".into()),
         webhook_tls: WebhookTls::NotAsked,
+        take_over: TakeOver::AtOnce,
         // Whoever waits in a test waits for an event.
         long_poll: LONG,
         ..Config::default()
@@ -69,7 +70,7 @@ impl World {
         let shutdown = CancellationToken::new();
         let runs = tokio::spawn({
             let (hub, shutdown) = (hub.clone(), shutdown.clone());
-            async move { hub.run(shutdown).await }
+            async move { hub.run(shutdown).await.unwrap() }
         });
         let begins = async {
             while !hub.is_running() {

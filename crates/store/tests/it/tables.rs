@@ -665,11 +665,17 @@ pub(crate) async fn hints_stay_until_they_are_forgotten(on: Fixture) {
     let twice = pubsub_events::add(&mut tx, &row(3)).await.unwrap_err();
     assert!(matches!(twice, StoreError::Conflict(_)), "a time is of one event: {twice}");
     drop(tx);
-    let newest = pubsub_events::newest(&mut on.db.read().await.unwrap(), 3).await.unwrap();
+    let mut reader = on.db.read().await.unwrap();
+    let newest = pubsub_events::newest(&mut reader, i64::MAX, 3).await.unwrap();
     assert_eq!(newest, [row(2), row(3), row(4)], "in their order");
+    let before = pubsub_events::newest(&mut reader, row(3).time_ns, 3).await.unwrap();
+    assert_eq!(before, [row(1), row(2)]);
+    assert!(pubsub_events::has(&mut reader, row(3).time_ns).await.unwrap());
+    assert!(!pubsub_events::has(&mut reader, row(5).time_ns).await.unwrap());
+    drop(reader);
     let mut tx = on.db.begin().await.unwrap();
     pubsub_events::forget(&mut tx, row(3).time_ns).await.unwrap();
     tx.commit().await.unwrap();
-    let left = pubsub_events::newest(&mut on.db.read().await.unwrap(), 10).await.unwrap();
+    let left = pubsub_events::newest(&mut on.db.read().await.unwrap(), i64::MAX, 10).await.unwrap();
     assert_eq!(left, [row(3), row(4)]);
 }

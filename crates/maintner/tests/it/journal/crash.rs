@@ -91,7 +91,7 @@ async fn at_whatever_step_a_leader_dies_nothing_that_was_shown_changes() {
     assert_eq!(write(folder.path(), disk.clone()).await.0, RECORDS);
     let steps = disk.steps.load(std::sync::atomic::Ordering::Relaxed);
     assert!(steps > u64::from(RECORDS) * 4);
-    for step in (0..steps).step_by(if long() { 1 } else { 3 }) {
+    for step in (0..steps).step_by(if long() { 1 } else { 5 }) {
         let folder = tempfile::tempdir().unwrap();
         let (safe, seen) = write(folder.path(), Arc::new(Faulty::dying(step))).await;
         finish(folder.path(), safe, &seen).await;

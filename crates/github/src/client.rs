@@ -1,0 +1,360 @@
+//! Asking: one request at a time for each permit, within the budget, with conditions and tries.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+use transport::Service;
+
+use crate::budget::{Budget, Rate, Tempo, Verdict, date};
+use crate::cache::{Cache, Kept};
+use crate::error::Error;
+use crate::{Clock, link};
+
+/// The version of the API that is spoken.
+const VERSION: &str = "2022-11-28";
+/// So much of an answer that says no is read and told.
+const WORDS: usize = 300;
+/// Waits for the budget in one call; each has a limit of its own.
+const MOST_REFUSALS: u32 = 20;
+
+/// Limits of a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests under way at once. GitHub asks for few.
+    pub at_once: usize,
+    /// How quickly they follow one another.
+    pub tempo: Tempo,
+    /// Times that one request is tried where it may succeed later.
+    pub tries: u32,
+    /// The wait before the second of them, doubled each time.
+    pub backoff: Duration,
+    /// The longest that an answer's body may take.
+    pub body_time: Duration,
+    /// The largest body, bytes.
+    pub body: usize,
+    /// The longest that one call waits for the budget.
+    pub patience: Duration,
+    /// Bytes of answers that are kept, so that they need not be sent again.
+    pub kept: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            at_once: 4,
+            tempo: Tempo { gap: Duration::from_millis(100), burst: 10 },
+            tries: 5,
+            backoff: Duration::from_secs(1),
+            body_time: Duration::from_secs(60),
+            body: 32 << 20,
+            patience: Duration::from_secs(2 * 3600),
+            kept: 32 << 20,
+        }
+    }
+}
+
+/// What a client is made of.
+pub struct Options {
+    /// GitHub's API, `https://api.github.com`, or what stands for it. The time limit of an answer's head is its own.
+    pub service: Service,
+    /// By which GitHub knows who asks.
+    pub token: Option<SecretString>,
+    /// What asks, with an address for complaints if there is one.
+    pub user_agent: String,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Of the jitter of waits.
+    pub seed: u64,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// A client. Copies share budget and what is kept.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    service: Service,
+    token: Option<HeaderValue>,
+    user_agent: HeaderValue,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    permits: Semaphore,
+    budget: Mutex<Budget>,
+    cache: Mutex<Cache>,
+    random: Mutex<fastrand::Rng>,
+}
+
+/// An answer that is one.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    /// The path of the next page.
+    pub(crate) next: Option<String>,
+    /// The server's time.
+    pub(crate) date: Option<Timestamp>,
+    /// It is what was answered last time.
+    pub(crate) unchanged: bool,
+}
+
+/// One try.
+enum Tried {
+    Answer(Answer),
+    /// Worth another try.
+    Again(Error),
+    /// Within what the budget allows.
+    Refused,
+    Failed(Error),
+}
+
+/// Nothing that a panic could leave half done is behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("service", &self.inner.service)
+            .field("limits", &self.inner.limits)
+            .finish()
+    }
+}
+
+impl Client {
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// Where token or user agent can't be in a header; the token is not told.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let malformed = |what: &str| Error::Malformed {
+            path: "the client's configuration".into(),
+            message: format!("the {what} has characters that no header can have"),
+        };
+        let token = options.token.as_ref().filter(|token| !token.expose_secret().is_empty()).map(|token| {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))?;
+            value.set_sensitive(true);
+            Ok::<_, header::InvalidHeaderValue>(value)
+        });
+        let inner = Inner {
+            token: token.transpose().map_err(|_| malformed("token"))?,
+            user_agent: HeaderValue::try_from(options.user_agent).map_err(|_| malformed("user agent"))?,
+            service: options.service,
+            clock: options.clock,
+            permits: Semaphore::new(options.limits.at_once.clamp(1, 100)),
+            budget: Mutex::new(Budget::new(options.limits.tempo)),
+            cache: Mutex::new(Cache::new(options.limits.kept)),
+            random: Mutex::new(fastrand::Rng::with_seed(options.seed)),
+            limits: options.limits,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Returns what GitHub says of the budget.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        lock(&self.inner.budget).rate(self.inner.clock.now())
+    }
+
+    /// Returns the time of day by the client's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Gets a path, with all waits and tries that it needs.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Error> {
+        let until = self.now().checked_add(self.inner.limits.patience).unwrap_or(Timestamp::MAX);
+        let Ok(permit) = tokio::time::timeout(self.inner.limits.patience, self.inner.permits.acquire()).await
+        else {
+            return Err(Error::Limited { path: path.to_owned(), until });
+        };
+        // The semaphore is never closed.
+        let _permit = permit;
+        let (mut tries, mut refusals) = (0, 0);
+        loop {
+            self.wait(path, until).await?;
+            match self.try_once(path).await {
+                Tried::Answer(answer) => return Ok(answer),
+                Tried::Failed(error) => return Err(error),
+                Tried::Refused => {
+                    refusals += 1;
+                    if refusals > MOST_REFUSALS {
+                        return Err(Error::Limited { path: path.to_owned(), until: self.now() });
+                    }
+                }
+                Tried::Again(error) => {
+                    tries += 1;
+                    if tries >= self.inner.limits.tries {
+                        return Err(error);
+                    }
+                    tracing::debug!(path, tries, %error, "GitHub is asked again");
+                    let base = self.inner.limits.backoff * (1 << (tries - 1).min(6));
+                    tokio::time::sleep(base + self.jitter(base)).await;
+                }
+            }
+        }
+    }
+
+    /// Up to half as much again, so that not all who wait come at once.
+    fn jitter(&self, of: Duration) -> Duration {
+        of.mul_f64(lock(&self.inner.random).f64() / 2.0)
+    }
+
+    /// Waits for the budget; no longer than until then.
+    async fn wait(&self, path: &str, until: Timestamp) -> Result<(), Error> {
+        loop {
+            let now = self.now();
+            let Err(free) = lock(&self.inner.budget).take(now) else { return Ok(()) };
+            if free > until {
+                return Err(Error::Limited { path: path.to_owned(), until: free });
+            }
+            let wait = Duration::try_from(free.duration_since(now)).unwrap_or_default();
+            tokio::time::sleep(wait.max(Duration::from_millis(1)) + self.jitter(Duration::from_millis(100)))
+                .await;
+        }
+    }
+
+    fn request(&self, path: &str, etag: Option<&HeaderValue>) -> Result<Request<Body>, Error> {
+        let mut request = Request::get(path)
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .header(header::USER_AGENT, &self.inner.user_agent)
+            .header("x-github-api-version", VERSION);
+        if let Some(token) = &self.inner.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        request.body(Body::empty()).map_err(|error| malformed(path, error))
+    }
+
+    async fn try_once(&self, path: &str) -> Tried {
+        let kept = lock(&self.inner.cache).get(path);
+        let request = match self.request(path, kept.as_ref().map(|kept| &kept.etag)) {
+            Ok(request) => request,
+            Err(error) => return Tried::Failed(error),
+        };
+        let call = |source| Error::Call { path: path.to_owned(), source };
+        let response = match self.inner.service.send(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_transient() => return Tried::Again(call(error)),
+            Err(error) => return Tried::Failed(call(error)),
+        };
+        let (head, body) = response.into_parts();
+        let read = axum::body::to_bytes(body, self.inner.limits.body);
+        let body = match tokio::time::timeout(self.inner.limits.body_time, read).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(error)) => {
+                Err(format!("its body broke off or is larger than {} bytes: {error}", self.inner.limits.body))
+            }
+            Err(_) => Err(format!("its body took more than {} s", self.inner.limits.body_time.as_secs())),
+        };
+        let words = body.as_ref().map_or_else(|why| why.clone(), |body| words(body));
+        let verdict = lock(&self.inner.budget).saw(self.now(), head.status, &head.headers, &words);
+        if verdict == Verdict::Refused {
+            tracing::warn!(path, status = head.status.as_u16(), "GitHub's limit is reached");
+            return Tried::Refused;
+        }
+        let date = date(&head.headers);
+        match (head.status, body, kept) {
+            (StatusCode::NOT_MODIFIED, _, Some(kept)) => {
+                Tried::Answer(Answer { body: kept.body, next: kept.next, date, unchanged: true })
+            }
+            (StatusCode::OK, Ok(body), _) => match self.fresh(path, &head.headers, body, date) {
+                Ok(answer) => Tried::Answer(answer),
+                Err(error) => Tried::Failed(error),
+            },
+            (StatusCode::OK, Err(message), _) => {
+                Tried::Again(Error::Malformed { path: path.to_owned(), message })
+            }
+            (StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT, ..) => {
+                let location =
+                    head.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+                Tried::Failed(Error::Moved {
+                    path: path.to_owned(),
+                    location: location.chars().take(WORDS).collect(),
+                })
+            }
+            (status, ..) => {
+                let error = Error::Status { path: path.to_owned(), status, message: words };
+                if status.is_server_error() { Tried::Again(error) } else { Tried::Failed(error) }
+            }
+        }
+    }
+
+    fn fresh(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+        date: Option<Timestamp>,
+    ) -> Result<Answer, Error> {
+        let next = headers.get(header::LINK).and_then(|link| link.to_str().ok()).and_then(link::next);
+        // Wherever a link leads, it is this service that is asked, with this token.
+        let next = next
+            .map(|url| link::path(url).ok_or_else(|| malformed(path, "its next page is no path of repos")));
+        let next = next.transpose()?.map(str::to_owned);
+        if next.as_deref() == Some(path) {
+            return Err(malformed(path, "its next page is itself"));
+        }
+        let mut cache = lock(&self.inner.cache);
+        match headers.get(header::ETAG) {
+            Some(etag) => {
+                cache.keep(path, Kept { etag: etag.clone(), body: body.clone(), next: next.clone() })
+            }
+            None => cache.forget(path),
+        }
+        drop(cache);
+        Ok(Answer { body, next, date, unchanged: false })
+    }
+}
+
+pub(crate) fn malformed(path: &str, message: impl fmt::Display) -> Error {
+    Error::Malformed { path: path.to_owned(), message: message.to_string() }
+}
+
+/// What an answer that says no says, cut.
+fn words(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        message: String,
+    }
+    let text = serde_json::from_slice::<Said>(body).map_or_else(
+        |_| String::from_utf8_lossy(&body[..body.len().min(WORDS)]).into_owned(),
+        |said| said.message,
+    );
+    text.chars().take(WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_in_no_text() {
+        let options = |token: &str| Options {
+            service: Service::url("http://127.0.0.1:9"),
+            token: Some(token.into()),
+            user_agent: "test".into(),
+            clock: Arc::new(crate::SystemClock),
+            seed: 1,
+            limits: Limits::default(),
+        };
+        let client = Client::new(options("s3cr3t")).unwrap();
+        assert!(!format!("{client:?}").contains("s3cr3t"));
+        let request = client.request("/repos/o/r", None).unwrap();
+        assert!(!format!("{request:?}").contains("s3cr3t"));
+        let error = Client::new(options("s3cr3t\n")).unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("s3cr3t"), "{error}");
+    }
+}

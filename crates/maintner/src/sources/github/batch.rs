@@ -1,0 +1,70 @@
+//! Mutations on their way into the log.
+
+use std::time::Duration;
+
+use maintpb as pb;
+use prost::Message as _;
+use tokio::time::Instant;
+
+use crate::live::{Sink, SinkError};
+
+/// The most in one write.
+const MOST: usize = 250;
+/// Their most bytes, but for one that is larger.
+const BYTES: usize = 1 << 20;
+/// The longest that the first of them waits.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// What is to be written next.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pending: Vec<pb::Mutation>,
+    bytes: usize,
+    since: Option<Instant>,
+    /// How many were written or wait for it.
+    pub(super) count: u64,
+}
+
+impl Batch {
+    pub(super) async fn issue(
+        &mut self,
+        sink: &dyn Sink,
+        mutation: Option<pb::GithubIssueMutation>,
+    ) -> Result<(), SinkError> {
+        let Some(mutation) = mutation else { return Ok(()) };
+        self.push(sink, pb::Mutation { github_issue: Some(mutation), ..pb::Mutation::default() }).await
+    }
+
+    pub(super) async fn repo(
+        &mut self,
+        sink: &dyn Sink,
+        mutation: Option<pb::GithubMutation>,
+    ) -> Result<(), SinkError> {
+        let Some(mutation) = mutation else { return Ok(()) };
+        self.push(sink, pb::Mutation { github: Some(mutation), ..pb::Mutation::default() }).await
+    }
+
+    async fn push(&mut self, sink: &dyn Sink, mutation: pb::Mutation) -> Result<(), SinkError> {
+        let bytes = mutation.encoded_len();
+        if self.bytes + bytes > BYTES {
+            self.flush(sink).await?;
+        }
+        self.bytes += bytes;
+        self.count += 1;
+        self.pending.push(mutation);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.pending.len() >= MOST || since.elapsed() >= LONGEST {
+            self.flush(sink).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits.
+    pub(super) async fn flush(&mut self, sink: &dyn Sink) -> Result<(), SinkError> {
+        (self.bytes, self.since) = (0, None);
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        sink.add(std::mem::take(&mut self.pending)).await.map(drop)
+    }
+}

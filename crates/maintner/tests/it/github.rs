@@ -1,0 +1,6 @@
+//! A repo on GitHub, followed.
+
+mod described;
+mod differ;
+mod follow;
+mod world;

@@ -1,0 +1,292 @@
+//! Following from nothing, through restarts, and while everything goes wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maintner::live::Sink as _;
+use testkit::github::{Faults, GitHub, Gone, Options};
+
+use super::world::{Paused, agree, by, client, fresh, lines, poller, settle};
+use crate::logs::dumped;
+use crate::sink::Folder;
+
+async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// A server after some operations, all of them long ago.
+async fn grown(steps: usize, seed: u64, options: Options, clock: Paused) -> GitHub {
+    let github = GitHub::new(seed, options, clock.server());
+    for _ in 0..steps {
+        github.step();
+        sleep(7).await;
+    }
+    sleep(3600).await;
+    github
+}
+
+/// A seed of the environment's, for many runs; else those of each test.
+fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    std::env::var("BELLWETHER_SEEDS").ok().and_then(|text| text.parse().ok()).map_or(few, |most| 0..most)
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_read_once() {
+    let clock = Paused::new();
+    let github = grown(300, 1, Options { page: 10, ..Options::default() }, clock).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    settle(&mut poller).await;
+    let world = github.world();
+    let corpus = sink.corpus();
+    let there = corpus.github.issues().iter().filter(|issue| !issue.not_exist.is()).count();
+    assert_eq!(there, world.numbers().len());
+    let known = (corpus.github.comments().len(), corpus.github.events().len());
+    assert_eq!(known, world.sizes());
+    assert!(known.0 > 30 && known.1 > 50 && there > 20, "{known:?} {there}");
+    // Nothing has changed: what is asked is answered with that, and nothing is written.
+    let before = github.counts();
+    assert_eq!(poller.round().await.unwrap().mutations, 0);
+    let after = github.counts();
+    assert_eq!(after.requests - before.requests, after.unchanged - before.unchanged);
+    assert!(after.requests - before.requests < 20);
+    assert_eq!(dumped(&corpus).1, dumped(&sink.replayed()).1);
+    assert_eq!(poller.status().borrow().behind, 0);
+    assert_eq!(after.disobeyed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_where_it_was() {
+    let clock = Paused::new();
+    let github = grown(250, 2, Options { page: 10, ..Options::default() }, clock).await;
+    let whole = {
+        fresh(&github, clock).await;
+        github.counts().requests
+    };
+    let sink = Arc::new(Folder::new());
+    let (mut restarts, mut known) = (0, 0);
+    loop {
+        let mut poller = poller(&github, clock, &sink);
+        let cut = tokio::time::timeout(Duration::from_millis(2300), settle(&mut poller)).await;
+        let corpus = sink.corpus();
+        let size =
+            corpus.github.issues().len() + corpus.github.comments().len() + corpus.github.events().len();
+        assert!(size >= known, "nothing is lost");
+        known = size;
+        if cut.is_ok() {
+            break;
+        }
+        restarts += 1;
+        assert!(restarts < 40, "it does not get on");
+    }
+    assert!(restarts > 2, "{restarts}");
+    agree(&sink.corpus(), &fresh(&github, clock).await);
+    // A restart costs a look through the list and what was under way, not all of it again.
+    let asked = github.counts().requests - 2 * whole;
+    assert!(asked < whole + restarts * 30, "{asked} requests with {restarts} restarts, {whole} without");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_kept() {
+    let clock = Paused::new();
+    let faults = Faults { secondary: 3, abuse: 2, error: 3, ..Faults::default() };
+    let github = grown(200, 3, Options { limit: 40, page: 10, faults, ..Options::default() }, clock).await;
+    let sink = Arc::new(Folder::new());
+    settle(&mut poller(&github, clock, &sink)).await;
+    let counts = github.counts();
+    assert!(counts.refusals > 3 && counts.faults > 1 && counts.requests > 80, "{counts:?}");
+    assert_eq!(counts.disobeyed, 0, "{counts:?}");
+    agree(&sink.corpus(), &fresh(&github, clock).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_seen_and_what_comes_back_too() {
+    let clock = Paused::new();
+    let github = GitHub::new(4, Options::default(), clock.server());
+    for number in 1..=6 {
+        github.change(|world, now| {
+            world.open(now, 1, false, &format!("title {number}"), "");
+            world.comment(now, number, 2, "a comment");
+        });
+    }
+    sleep(100).await;
+    let sink = Arc::new(Folder::new());
+    let mut first = poller(&github, clock, &sink);
+    settle(&mut first).await;
+    let gone = |sink: &Folder| -> Vec<i32> {
+        let corpus = sink.corpus();
+        let mut gone: Vec<i32> = corpus
+            .github
+            .issues()
+            .iter()
+            .filter(|issue| issue.not_exist.is())
+            .map(|issue| issue.number)
+            .collect();
+        gone.sort_unstable();
+        gone
+    };
+    assert!(gone(&sink).is_empty());
+    for (number, how) in [(1, Gone::Deleted), (2, Gone::Transferred), (3, Gone::Hidden), (6, Gone::Deleted)] {
+        github.change(|world, _| world.remove(number, 1, how));
+    }
+    // No list says that something is not in it, until the whole is looked through.
+    settle(&mut first).await;
+    assert!(gone(&sink).is_empty());
+    sleep(3600).await;
+    settle(&mut first).await;
+    assert_eq!(gone(&sink), [1, 2, 3, 6]);
+    // It comes back as it was.
+    github.change(|world, _| world.show(3));
+    sleep(3600).await;
+    settle(&mut first).await;
+    assert_eq!(gone(&sink), [1, 2, 6]);
+    agree(&sink.corpus(), &fresh(&github, clock).await);
+    // One that changes and is gone before its comments are read.
+    github.change(|world, now| world.comment(now, 4, 2, "more"));
+    let corpus = sink.corpus();
+    let stale = maintner::sources::github::differ::gone(&corpus, &"golang/go".parse().unwrap(), 5).unwrap();
+    assert!(stale.not_exist);
+    github.change(|world, now| {
+        world.from_the_future(5, now + 5);
+        world.remove(4, 1, Gone::Hidden);
+    });
+    settle(&mut first).await;
+    sleep(3600).await;
+    settle(&mut first).await;
+    assert_eq!(gone(&sink), [1, 2, 4, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_is_yet_to_come_neither_blocks_nor_loops() {
+    let clock = Paused::new();
+    let github = GitHub::new(5, Options::default(), clock.server());
+    let year = 365 * 24 * 3600;
+    for number in 1..=8 {
+        github.change(|world, now| {
+            world.open(now, 1, number % 2 == 0, &format!("title {number}"), "");
+            world.comment(now, number, 2, "a comment");
+            if number < 4 {
+                world.from_the_future(number, now + year);
+            }
+        });
+    }
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    settle(&mut poller).await;
+    assert_eq!(sink.corpus().github.comments().len(), 8);
+    let before = github.counts().requests;
+    let round = poller.round().await.unwrap();
+    assert_eq!(
+        (round.mutations, round.more, round.again),
+        (0, false, None),
+        "nothing is written again and again"
+    );
+    let asked = github.counts().requests - before;
+    assert!(asked < 12, "{asked}");
+    // What happens to them, and to others, is seen at once.
+    github.change(|world, now| {
+        world.comment(now, 7, 3, "news");
+        world.comment(now, 2, 3, "news");
+        world.from_the_future(2, now + year);
+    });
+    sleep(20).await;
+    poller.round().await.unwrap();
+    assert_eq!(sink.corpus().github.comments().len(), 10);
+    agree(&sink.corpus(), &fresh(&github, clock).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_is_enough_and_one_is_kept() {
+    let clock = Paused::new();
+    let github = grown(60, 6, Options::default(), clock).await;
+    let sink = Arc::new(Folder::new());
+    let poller = poller(&github, clock, &sink);
+    let (hints, status) = (poller.hints(), poller.status());
+    // Before it has begun.
+    hints.wake();
+    let follower = tokio::spawn(poller.run());
+    sleep(120).await;
+    let rounds = status.borrow().rounds;
+    sleep(600).await;
+    assert_eq!(status.borrow().rounds, rounds, "it sleeps");
+    github.change(|world, now| world.open(now, 1, false, "news", ""));
+    hints.wake();
+    sleep(5).await;
+    let last = github.world().numbers().into_iter().max().unwrap();
+    let known = |number| {
+        let corpus = sink.corpus();
+        corpus.github.issue(0, number).is_some()
+    };
+    assert!(known(last));
+    // One that is lost is in the list of those that failed; without any, there is the clock.
+    sleep(120).await;
+    github.change(|world, now| world.open(now, 1, false, "more", ""));
+    for webhook in github.webhooks() {
+        github.delivered(&webhook, false);
+    }
+    sleep(70).await;
+    assert!(known(last + 1));
+    github.change(|world, now| world.open(now, 1, false, "still more", ""));
+    sleep(1000).await;
+    assert!(known(last + 2));
+    follower.abort();
+}
+
+/// Operations, hints of which three in ten are lost and others come twice or late, and answers as bad as they get.
+async fn storm(seed: u64) {
+    let clock = Paused::new();
+    let faults = Faults { error: 4, cut: 2, secondary: 1, abuse: 1, stale: 25, underway: 20, disorder: 30 };
+    let options = Options { limit: 2000, page: 7, lag: 8, faults };
+    let github = GitHub::new(seed, options, clock.server());
+    let mut random = fastrand::Rng::with_seed(seed);
+    let sink = Arc::new(Folder::new());
+    // It knows what GitHub has said, whoever asks by it.
+    let client = client(&github, clock);
+    let poller = by(client.clone(), &sink);
+    let mut hints = poller.hints();
+    let mut follower = tokio::spawn(poller.run());
+    for step in 0..120 {
+        for _ in 0..random.u32(1..4) {
+            github.step();
+        }
+        for webhook in github.webhooks() {
+            let lost = random.u32(..10) < 3;
+            github.delivered(&webhook, !lost);
+            if !lost {
+                hints.wake();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(1..60_000))).await;
+        // A late one, of what is known.
+        if random.u32(..10) < 3 {
+            hints.wake();
+        }
+        if step == 70 {
+            follower.abort();
+            let again = by(client.clone(), &sink);
+            hints = again.hints();
+            follower = tokio::spawn(again.run());
+        }
+    }
+    let counts = github.counts();
+    assert!(counts.stale > 20 && counts.faults > 10 && counts.refusals > 2, "{counts:?}");
+    assert_eq!(counts.disobeyed, 0, "seed {seed}: {counts:?}");
+    github.set(|options| options.faults = Faults::default());
+    // By itself, within the time of a look through the whole list.
+    sleep(3 * 3600).await;
+    follower.abort();
+    let fresh = fresh(&github, clock).await;
+    assert!(lines(&fresh).len() > 100, "seed {seed}");
+    // It is what is read of a test that fails.
+    println!("seed {seed}");
+    agree(&sink.corpus(), &fresh);
+    assert_eq!(dumped(&sink.corpus()).1, dumped(&sink.replayed()).1, "seed {seed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_end_it_is_as_if_nothing_had_gone_wrong() {
+    for seed in seeds(0..2) {
+        storm(seed).await;
+    }
+}

@@ -1,0 +1,291 @@
+//! Answers by the paths of GitHub's REST API.
+
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::world::{Gone, Issue, OTHER, OWNER, REPO, World};
+use super::{GitHub, Sample, State};
+
+/// Answers of one kind that are kept.
+const SAMPLES: usize = 100;
+const SECONDARY: &str =
+    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+
+pub(super) fn router(github: GitHub) -> Router {
+    Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap| {
+        let github = github.clone();
+        async move {
+            let now = (github.now)();
+            github.state().answer(&method, &uri, &headers, now)
+        }
+    })
+}
+
+/// What is answered, before limits and conditions.
+struct Said {
+    /// The path as the description has it.
+    path: &'static str,
+    status: StatusCode,
+    body: Value,
+    next: Option<String>,
+    location: Option<String>,
+}
+
+impl Said {
+    fn one(path: &'static str, body: Value) -> Self {
+        Self { path, status: StatusCode::OK, body, next: None, location: None }
+    }
+
+    fn no(path: &'static str, status: StatusCode, message: &str) -> Self {
+        let body = json!({"message": message, "documentation_url": "https://docs.github.com/rest", "status": status.as_str()});
+        Self { path, status, body, next: None, location: None }
+    }
+}
+
+/// What is asked for.
+struct Asked<'a> {
+    uri: &'a Uri,
+    query: HashMap<String, String>,
+    page: usize,
+}
+
+impl Asked<'_> {
+    fn number(&self, name: &str, otherwise: usize) -> usize {
+        self.query.get(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise).max(1)
+    }
+
+    /// The address of the same list with another value.
+    fn with(&self, name: &str, value: &str) -> String {
+        let mut query: Vec<_> = self.query.iter().filter(|(key, _)| *key != name).collect();
+        query.sort();
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(query).append_pair(name, value);
+        format!("https://api.github.com{}?{}", self.uri.path(), text.finish())
+    }
+
+    /// A page by its number.
+    fn paged(&self, path: &'static str, all: Vec<Value>) -> Said {
+        let size = self.number("per_page", 30).min(self.page);
+        let page = self.number("page", 1);
+        let next = (page * size < all.len()).then(|| self.with("page", &(page + 1).to_string()));
+        let items: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
+        Said { next, ..Said::one(path, Value::Array(items)) }
+    }
+}
+
+impl State {
+    fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, now: i64) -> Response {
+        self.counts.requests += 1;
+        if now >= self.window.reset {
+            (self.window.used, self.window.reset) = (0, now + 3600);
+        }
+        if now < self.window.held_until || self.window.used >= self.options.limit {
+            self.counts.disobeyed += 1;
+            return self.refuse(StatusCode::FORBIDDEN, "API rate limit exceeded", Some(1), now);
+        }
+        let faults = self.options.faults;
+        if self.percent(faults.secondary) {
+            self.window.held_until = now + 7;
+            return self.refuse(StatusCode::FORBIDDEN, SECONDARY, Some(7), now);
+        }
+        if self.percent(faults.abuse) {
+            self.window.held_until = now + 60;
+            let status =
+                if self.random.bool() { StatusCode::FORBIDDEN } else { StatusCode::TOO_MANY_REQUESTS };
+            return self.refuse(status, SECONDARY, None, now);
+        }
+        self.window.used += 1;
+        if self.percent(faults.error) {
+            self.counts.faults += 1;
+            let status = if self.random.bool() { 500 } else { 502 };
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            return self.head(status, now).body(Body::from("<html>Unicorn!</html>")).unwrap_or_default();
+        }
+        let query: HashMap<String, String> =
+            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let asked = Asked { uri, query, page: self.options.page };
+        let later = asked.query.contains_key("after") || asked.number("page", 1) > 1;
+        if later && self.percent(faults.underway) {
+            self.step(now);
+        }
+        let stale = self.percent(faults.stale);
+        let disorder = self.percent(faults.disorder);
+        let past = self.past(now).filter(|_| stale);
+        let late = past.is_some();
+        let mut said = past.unwrap_or(&self.world).say(method, &asked, &self.deliveries);
+        self.counts.stale += u64::from(late);
+        if disorder
+            && said.path.ends_with("/events")
+            && let Value::Array(all) = &mut said.body
+        {
+            self.random.shuffle(all);
+        }
+        self.send(said, headers, now)
+    }
+
+    /// The head that every answer has.
+    fn head(&self, status: StatusCode, now: i64) -> axum::http::response::Builder {
+        let date =
+            jiff::Timestamp::from_second(now).unwrap_or_default().strftime("%a, %d %b %Y %H:%M:%S GMT");
+        Response::builder()
+            .status(status)
+            .header(header::DATE, date.to_string())
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header("x-ratelimit-limit", self.options.limit)
+            .header("x-ratelimit-remaining", self.options.limit.saturating_sub(self.window.used))
+            .header("x-ratelimit-used", self.window.used)
+            .header("x-ratelimit-reset", self.window.reset)
+            .header("x-ratelimit-resource", "core")
+    }
+
+    fn refuse(&mut self, status: StatusCode, message: &str, after: Option<i64>, now: i64) -> Response {
+        self.counts.refusals += 1;
+        let said = Said::no("/", status, message);
+        self.keep(&said);
+        let mut head = self.head(status, now);
+        if let Some(seconds) = after {
+            head = head.header(header::RETRY_AFTER, seconds);
+        }
+        head.body(Body::from(said.body.to_string())).unwrap_or_default()
+    }
+
+    fn keep(&mut self, said: &Said) {
+        let Some((kinds, samples)) = &mut self.samples else { return };
+        let kept = kinds.entry((said.path, said.status.as_u16())).or_default();
+        *kept += 1;
+        if *kept <= SAMPLES {
+            samples.push(Sample { path: said.path, status: said.status.as_u16(), body: said.body.clone() });
+        }
+    }
+
+    fn send(&mut self, said: Said, headers: &HeaderMap, now: i64) -> Response {
+        self.keep(&said);
+        let body = said.body.to_string();
+        let digest = Sha256::digest(format!("{:?}{body}", said.next));
+        let etag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = format!("W/\"{etag}\"");
+        let known =
+            headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+        if known && said.status == StatusCode::OK {
+            self.window.used -= 1;
+            self.counts.unchanged += 1;
+            let head = self.head(StatusCode::NOT_MODIFIED, now).header(header::ETAG, etag);
+            return head.body(Body::empty()).unwrap_or_default();
+        }
+        let mut head = self.head(said.status, now);
+        if said.status == StatusCode::OK {
+            head = head.header(header::ETAG, etag);
+        }
+        if let Some(next) = said.next {
+            let link =
+                format!("<{next}>; rel=\"next\", <https://api.github.com/repositories/1>; rel=\"first\"");
+            head = head.header(header::LINK, link);
+        }
+        if let Some(location) = said.location {
+            head = head.header(header::LOCATION, location);
+        }
+        if self.percent(self.options.faults.cut) {
+            self.counts.faults += 1;
+            let half = body.as_bytes()[..body.len() / 2].to_vec();
+            let pieces = [Ok(half), Err(std::io::Error::other("the connection broke"))];
+            return head.body(Body::from_stream(futures::stream::iter(pieces))).unwrap_or_default();
+        }
+        head.body(Body::from(body)).unwrap_or_default()
+    }
+}
+
+impl World {
+    fn say(&self, method: &Method, asked: &Asked<'_>, deliveries: &[super::webhook::Delivery]) -> Said {
+        let path: Vec<&str> = asked.uri.path().trim_start_matches('/').split('/').collect();
+        let not_found = |path| Said::no(path, StatusCode::NOT_FOUND, "Not Found");
+        let ["repos", OWNER, REPO, rest @ ..] = path.as_slice() else { return not_found("/") };
+        if method != Method::GET {
+            return not_found("/");
+        }
+        match rest {
+            ["issues"] => self.list(asked),
+            ["labels"] => asked.paged(
+                "/repos/{owner}/{repo}/labels",
+                self.labels.keys().map(|id| self.label_json(*id)).collect(),
+            ),
+            ["milestones"] => {
+                let all = self.milestones.values().map(|milestone| self.milestone_json(milestone));
+                asked.paged("/repos/{owner}/{repo}/milestones", all.collect())
+            }
+            ["hooks", "1", "deliveries"] => {
+                let all = deliveries.iter().rev().map(super::webhook::Delivery::json);
+                asked.paged("/repos/{owner}/{repo}/hooks/{hook_id}/deliveries", all.collect())
+            }
+            ["issues", number] => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}";
+                self.of(path, number, |issue| Said::one(path, self.single_json(issue)))
+            }
+            ["issues", number, "comments"] => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}/comments";
+                let since = asked.query.get("since").and_then(|since| since.parse::<jiff::Timestamp>().ok());
+                let since = since.map_or(i64::MIN, jiff::Timestamp::as_second);
+                self.of(path, number, |issue| {
+                    let all = issue.comments.iter().filter(|comment| comment.updated >= since);
+                    asked.paged(path, all.map(|comment| self.one_comment(issue.number, comment)).collect())
+                })
+            }
+            ["issues", number, "events"] => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}/events";
+                self.of(path, number, |issue| {
+                    asked.paged(path, issue.events.iter().map(|event| self.event_json(event)).collect())
+                })
+            }
+            ["pulls", number, "reviews"] => {
+                let path = "/repos/{owner}/{repo}/pulls/{pull_number}/reviews";
+                self.of(path, number, |issue| {
+                    if !issue.pull {
+                        return not_found(path);
+                    }
+                    let all = issue.reviews.iter().map(|review| self.review_json(issue.number, review));
+                    asked.paged(path, all.collect())
+                })
+            }
+            _ => not_found("/"),
+        }
+    }
+
+    /// Those that changed last first, by a cursor.
+    fn list(&self, asked: &Asked<'_>) -> Said {
+        let mut all: Vec<&Issue> = self.issues.values().filter(|issue| issue.gone.is_none()).collect();
+        all.sort_by_key(|issue| std::cmp::Reverse((issue.updated, issue.number)));
+        let after = asked.query.get("after").and_then(|text| {
+            let (updated, number) = text.split_once(':')?;
+            Some((updated.parse::<i64>().ok()?, number.parse::<i32>().ok()?))
+        });
+        let size = asked.number("per_page", 30).min(asked.page);
+        let rest = all.iter().filter(|issue| after.is_none_or(|after| (issue.updated, issue.number) < after));
+        let items: Vec<&&Issue> = rest.take(size + 1).collect();
+        let next = items.get(size - 1).filter(|_| items.len() > size);
+        let next = next.map(|last| asked.with("after", &format!("{}:{}", last.updated, last.number)));
+        let body = items.into_iter().take(size).map(|issue| self.issue_json(issue, REPO)).collect();
+        Said { next, ..Said::one("/repos/{owner}/{repo}/issues", Value::Array(body)) }
+    }
+
+    /// Of an issue, if it is there.
+    fn of(&self, path: &'static str, number: &str, then: impl FnOnce(&Issue) -> Said) -> Said {
+        let Some(issue) = number.parse().ok().and_then(|number: i32| self.issues.get(&number)) else {
+            return Said::no(path, StatusCode::NOT_FOUND, "Not Found");
+        };
+        match issue.gone {
+            None => then(issue),
+            Some(Gone::Hidden) => Said::no(path, StatusCode::NOT_FOUND, "Not Found"),
+            Some(Gone::Deleted) => Said::no(path, StatusCode::GONE, "This issue was deleted"),
+            Some(Gone::Transferred) => {
+                let location = format!("https://api.github.com/repos/{OWNER}/{OTHER}/issues/{number}");
+                let said = Said::no(path, StatusCode::MOVED_PERMANENTLY, "Moved Permanently");
+                Said { location: Some(location), ..said }
+            }
+        }
+    }
+}

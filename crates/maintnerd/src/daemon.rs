@@ -186,7 +186,7 @@ impl Daemon {
     /// # Errors
     /// What the daemon can't go on after: the log takes no more, or a poller ended by itself.
     pub async fn run(&self, pollers: Vec<Poller>, shutdown: CancellationToken) -> Result<(), DaemonError> {
-        let Reading::Leader(leader, _) = &self.reading else {
+        let Reading::Leader(leader, logs) = &self.reading else {
             shutdown.cancelled().await;
             return Ok(());
         };
@@ -206,6 +206,7 @@ impl Daemon {
                 Err(why) => Err(DaemonError::Source(why.to_string())),
             },
         };
+        logs.end();
         // What they have begun to write is written.
         stop.cancel();
         while polling.join_next().await.is_some() {}

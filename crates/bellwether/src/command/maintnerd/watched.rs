@@ -16,7 +16,7 @@ use maintnerd::sources::{SourceState, Sources};
 use maintnerd::watch::{self, Wakers};
 use maintnerd::{Poller, hints};
 use secrecy::SecretString;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
@@ -101,9 +101,13 @@ fn from_stdin(
     stop: CancellationToken,
 ) -> BoxFuture<'static, Result<(), String>> {
     let mut state = SourceState { name: "standard input".into(), ..SourceState::default() };
+    let (tell, mut lines) = mpsc::channel(16);
+    // Nobody can end a read of standard input but who writes there; the runtime does not wait for it.
+    let reading = tokio::task::spawn_blocking(move || {
+        std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| tell.blocking_send(line)).is_ok()
+    });
     let reads = async move {
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        while let Some(line) = lines.recv().await {
             let bytes = hex::decode(line.trim()).map_err(|why| why.to_string());
             let mutation = bytes.and_then(|bytes| maintnerd::mutation(&bytes).map_err(|why| why.to_string()));
             let added = match mutation {
@@ -116,6 +120,7 @@ fn from_stdin(
             }
             sources.report(state.clone());
         }
+        let _ = reading.await;
         std::future::pending().await
     };
     async move {

@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "dashboard",
             "edge",
             "git",
+            "github",
             "gitmirror",
             "godata",
             "gomote",
@@ -67,8 +68,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("maintner", &["git", "github", "maintpb"]),
     // Fetches a log over HTTP, and makes a corpus of it.
     ("godata", &["maintner", "transport"]),
-    // A follower is a client of a leader.
-    ("maintnerd", &["godata", "maintner", "maintpb", "transport", "webui"]),
+    // A follower is a client of a leader; a leader has the clients that its sources ask by.
+    ("maintnerd", &["git", "github", "godata", "maintner", "maintpb", "transport", "webui"]),
     // The messages of the mutation log.
     ("maintpb", &[]),
     // Connections are everybody's.

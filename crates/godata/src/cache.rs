@@ -168,6 +168,10 @@ pub(crate) fn clean(folder: &Path, held: &[Held], split: bool) -> Result<(), God
         let name = path.file_name().and_then(|name| name.to_str());
         let Some((number, _)) = name.and_then(named) else { continue };
         let other = match usize::try_from(number).ok().and_then(|number| held.get(number)) {
+            Some(held) if split && held.path == path => {
+                shorten(&path, held.listed.size).map_err(|why| failed(&path, why))?;
+                false
+            }
             Some(held) => held.path != path,
             None => split,
         };
@@ -177,6 +181,16 @@ pub(crate) fn clean(folder: &Path, held: &[Held], split: bool) -> Result<(), God
         }
     }
     Ok(())
+}
+
+/// Has no more in a file than its first bytes. It may be mapped: another takes its place.
+fn shorten(path: &Path, size: u64) -> io::Result<()> {
+    if length(path).is_none_or(|length| length <= size) {
+        return Ok(());
+    }
+    let temporary = path.with_extension("tempseg");
+    io::copy(&mut File::open(path)?.take(size), &mut File::create(&temporary)?)?;
+    std::fs::rename(&temporary, path)
 }
 
 /// What can be used of a folder without a server: sealed segments from 0 on, then one that grew, up to its last whole record.

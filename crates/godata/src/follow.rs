@@ -53,7 +53,7 @@ pub async fn get(config: Config) -> Result<Godata, GodataError> {
     let mut source = Netsource::new(config.clone())?;
     let ((corpus, start), trouble) = first(&mut source, &config).await?;
     let live = Arc::new(Live::new(corpus));
-    let kept = Keeper::new(config.cache.join(checkpoint::NAME), &start, checkpoint::EVERY);
+    let kept = Keeper::new(config.cache.join(checkpoint::NAME), &start);
     let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(kept, live.subscribe())));
     let said = State { trouble, bytes: source.total(), segments: source.segments() as u64, rebuilt: 0 };
     let (state, watched) = watch::channel(said);
@@ -170,7 +170,7 @@ async fn checkpoints(keeper: Keeper, mut versions: watch::Receiver<Arc<Corpus>>)
     loop {
         let corpus = versions.borrow_and_update().clone();
         // The log has all that it would have; only the next start takes longer.
-        if let Err(why) = keeper.keep(corpus).await {
+        if let Err(why) = keeper.keep(corpus, checkpoint::EVERY).await {
             tracing::warn!("no checkpoint was written: {why}");
         }
         tokio::time::sleep(CHECKPOINTS).await;

@@ -35,6 +35,7 @@ pub mod gerrit;
 pub mod github;
 mod index;
 pub mod journal;
+pub mod leader;
 pub mod lines;
 pub mod live;
 pub mod log;

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use godata::{Godata, GodataError};
+use maintner::checkpoint::EVERY;
 use maintner::corpus::Corpus;
 use maintner::journal::Options;
+use maintner::leader::{LeadError, Leader};
 use maintner::live::Sink;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -18,7 +21,6 @@ use transport::{Routes, Service};
 use crate::api::try_work::TryWork;
 use crate::api::try_work::gerrit::GerritReviews;
 use crate::api::{self, Api, Home, View};
-use crate::leader::{Leader, LeaderError};
 use crate::logs::{self, Logs, LogsConfig};
 use crate::page::{self, Shown, Standing};
 use crate::recent::Recent;
@@ -51,20 +53,20 @@ pub enum Of {
 pub enum DaemonError {
     /// Its own log.
     #[error(transparent)]
-    Leader(#[from] LeaderError),
+    Leader(#[from] LeadError),
     /// Another's log.
     #[error(transparent)]
     Follower(#[from] GodataError),
-    /// The log takes no more.
-    #[error("the daemon can't go on: {0}")]
-    Failed(String),
     /// What polls a source ended, which it does not by itself.
     #[error("a source is not polled any more: {0}")]
     Source(String),
 }
 
-/// Polls a source until it is told to end: it writes into the sink what is new, and says how it stands.
-pub type Poller = Box<dyn FnOnce(Arc<dyn Sink>, Sources, CancellationToken) -> BoxFuture<'static, ()> + Send>;
+/// Polls a source until it is told to end, or the log takes no more: it writes into the sink what is new, and says how it
+/// stands.
+pub type Poller = Box<
+    dyn FnOnce(Arc<dyn Sink>, Sources, CancellationToken) -> BoxFuture<'static, Result<(), String>> + Send,
+>;
 
 enum Reading {
     Leader(Arc<Leader>, Logs),
@@ -89,7 +91,7 @@ impl Daemon {
         let reading = match of {
             Of::Own { folder, options } => {
                 let leader = Leader::open(&folder, options).await?;
-                let logs = Logs::new(folder, leader.committed(), config.logs);
+                let logs = Logs::new(folder, leader.journal().committed(), config.logs);
                 Reading::Leader(Arc::new(leader), logs)
             }
             Of::Others(config) => Reading::Follower(godata::get(*config).await?),
@@ -152,7 +154,8 @@ impl Daemon {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match &self.reading {
-            Reading::Leader(leader, _) => leader.trouble(),
+            // One that can't write ends.
+            Reading::Leader(..) => None,
             Reading::Follower(godata) => godata.state().borrow().trouble.clone(),
         }
     }
@@ -185,7 +188,7 @@ impl Daemon {
     /// # Errors
     /// What the daemon can't go on after: the log takes no more, or a poller ended by itself.
     pub async fn run(&self, pollers: Vec<Poller>, shutdown: CancellationToken) -> Result<(), DaemonError> {
-        let Reading::Leader(leader, _) = &self.reading else {
+        let Reading::Leader(leader, logs) = &self.reading else {
             shutdown.cancelled().await;
             return Ok(());
         };
@@ -197,16 +200,49 @@ impl Daemon {
         }
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            why = leader.failed() => Err(DaemonError::Failed(why)),
-            Some(ended) = polling.join_next() => {
-                let why = ended.err().map_or_else(|| "it ended".to_owned(), |why| why.to_string());
-                if shutdown.is_cancelled() { Ok(()) } else { Err(DaemonError::Source(why)) }
-            }
+            () = checkpoints(leader) => Ok(()),
+            Some(ended) = polling.join_next() => match ended {
+                Ok(Ok(())) if shutdown.is_cancelled() => Ok(()),
+                Ok(Ok(())) => Err(DaemonError::Source("it ended".into())),
+                Ok(Err(why)) => Err(DaemonError::Source(why)),
+                Err(why) => Err(DaemonError::Source(why.to_string())),
+            },
         };
+        logs.end();
         // What they have begun to write is written.
         stop.cancel();
         while polling.join_next().await.is_some() {}
+        checkpoint(leader, 1).await;
         ended
+    }
+}
+
+/// How often it is looked whether a checkpoint is due.
+const CHECKPOINTS: Duration = Duration::from_secs(10);
+
+/// Writes a checkpoint whenever the log has grown enough for one.
+async fn checkpoints(leader: &Leader) {
+    let mut versions = leader.live().subscribe();
+    if let Err(why) = leader.checkpoint().verify().await {
+        let path = leader.checkpoint().path().display();
+        tracing::error!("{path}: {why}: it is written anew; start this process again, which then reads the log");
+    }
+    loop {
+        // A version comes many times a second while much is new; a disk that is full stays so for a while.
+        tokio::time::sleep(CHECKPOINTS).await;
+        checkpoint(leader, EVERY).await;
+        if versions.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn checkpoint(leader: &Leader, every: u64) {
+    match leader.keep(every).await {
+        Ok(None) => {}
+        Ok(Some(bytes)) => tracing::info!(bytes, "a checkpoint was written"),
+        // The next start replays more; nothing is lost by it.
+        Err(why) => tracing::warn!("a checkpoint could not be written: {why}"),
     }
 }
 

@@ -6,12 +6,13 @@
 
 pub mod api;
 mod daemon;
-pub mod leader;
+pub mod hints;
 pub mod logs;
 pub mod measure;
 mod page;
 pub mod recent;
 pub mod sources;
+pub mod watch;
 
 pub use daemon::{Config, Daemon, DaemonError, Of, Poller};
 pub use page::Standing;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use transport::routes::any;
 use transport::{Role, Routes};
 
@@ -49,6 +50,7 @@ struct Inner {
     files: file::Files,
     index: index::Shown,
     waiting: Semaphore,
+    ending: CancellationToken,
     config: LogsConfig,
 }
 
@@ -63,8 +65,14 @@ impl Logs {
             files: file::Files::new(folder),
             index: index::Shown::new(sealed_at),
             waiting,
+            ending: CancellationToken::new(),
             config,
         }))
+    }
+
+    /// Lets nobody wait any longer: the server is ending.
+    pub fn end(&self) {
+        self.0.ending.cancel();
     }
 
     /// What is served now.

@@ -19,8 +19,8 @@ pub struct SourceState {
     pub whole_until: Option<Timestamp>,
     /// When it was looked at last with success.
     pub looked: Option<Timestamp>,
-    /// Mutations that came of it since this process began.
-    pub mutations: u64,
+    /// Mutations that came of it since this process began, where they are counted.
+    pub mutations: Option<u64>,
     /// What may still be asked of it.
     pub budget: Option<Budget>,
 }

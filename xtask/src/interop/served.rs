@@ -191,7 +191,7 @@ pub(super) fn of_theirs(program: &Path) -> Result<String> {
     let index = format!("http://{address}/logs");
     let ours = Ours::start(program, cache.path(), free_port()?, &["--follow", &index])?;
     ours.has(1)?;
-    // Two of these are more than a segment: the first is sealed, and is nowhere where it could be fetched anew.
+    // Two of these are more than a segment: what is sealed is nowhere where it could be fetched anew.
     for (count, number) in (2..).zip([2, 3, 4]) {
         add(&mut server, number, 9 << 20)?;
         ours.has(count)?;
@@ -204,7 +204,7 @@ pub(super) fn of_theirs(program: &Path) -> Result<String> {
     add(&mut server, 8, 40)?;
     ours.has(2)?;
     ensure!(digest(program, &cache)? != whole, "it says what it said before");
-    Ok("3 segments, one sealed while it was followed; what a leader lost is lost here too".into())
+    Ok("3 segments, two of them sealed while they were followed; what a leader lost is lost here too".into())
 }
 
 fn digest(program: &Path, cache: &tempfile::TempDir) -> Result<String> {

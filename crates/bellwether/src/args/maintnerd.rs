@@ -11,6 +11,7 @@ use super::Sources;
 #[command(after_help = "\
 Examples:
   bellwether maintnerd --data DIR                       writes the log in a folder, and serves it
+  bellwether maintnerd --watch-github golang/go --github-token-file FILE
   bellwether maintnerd --follow https://HOST/logs       answers from a log that another serves
 
 Clients of the original read http://ADDR/logs; its programs ask by gRPC on the same port.")]
@@ -34,6 +35,21 @@ pub struct Maintnerd {
     /// The Gerrit that is asked which changes wait to be tried, such as https://go-review.googlesource.com
     #[arg(long, value_name = "URL")]
     pub gerrit: Option<String>,
+    /// A repo of GitHub that is watched; several are separated by commas
+    #[arg(long, value_name = "OWNER/REPO", value_delimiter = ',', conflicts_with = "follow")]
+    pub watch_github: Vec<String>,
+    /// A project of a Gerrit that is watched, by git at https://HOST/PROJECT; several are separated by commas
+    #[arg(long, value_name = "HOST/PROJECT", value_delimiter = ',', conflicts_with = "follow")]
+    pub watch_gerrit: Vec<String>,
+    /// The file with GitHub's token, or with USER:TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub github_token_file: Option<PathBuf>,
+    /// GitHub's API
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
+    pub github_api: String,
+    /// The pubsubhelper whose hints are heard
+    #[arg(long, value_name = "URL", conflicts_with = "follow")]
+    pub pubsub: Option<String>,
     /// The project that releases are made of
     #[arg(long, value_name = "HOST/PROJECT", default_value = "go.googlesource.com/go")]
     pub home: String,

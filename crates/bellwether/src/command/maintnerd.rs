@@ -1,5 +1,8 @@
 //! `maintnerd`: the state of a project, served.
 
+mod watched;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,15 +11,10 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use maintner::journal::Options;
-use maintner::live::Sink;
+use maintner::journal::{Options, SEGMENT};
 use maintnerd::api::Home;
 use maintnerd::logs::LogsConfig;
-use maintnerd::sources::{SourceState, Sources};
-use maintnerd::{Config, Daemon, Of, Poller};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use maintnerd::{Config, Daemon, Of};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::{Routes, Service, Viewer};
@@ -38,16 +36,16 @@ pub async fn run(args: Maintnerd) -> Result<ExitCode> {
     };
     let token = args.token_file.as_deref().map(token).transpose()?;
     let (listener, address) = server::listen(&args.listen, Taken::Refuse).await?;
-    let door = door(&args, &data, address)?;
+    let (door, _configured) = door(&args, &data, address)?;
+    let pollers = watched::pollers(&args, &data)?;
     let config = Config {
         logs: LogsConfig { sealed_at: args.sealed_at.clone(), ..LogsConfig::default() },
         home: home(&args.home)?,
     };
     let of = match &args.follow {
         None => {
-            let mut options = Options::default();
-            options.segment = args.segment.unwrap_or(options.segment);
-            Of::Own { folder: data.clone(), options }
+            let segment = args.segment.unwrap_or(SEGMENT);
+            Of::Own { folder: data.clone(), options: Options { segment, ..Options::default() } }
         }
         Some(index) => Of::Others(Box::new(followed(index, args.or_kept, token.as_deref(), data.clone())?)),
     };
@@ -62,59 +60,37 @@ pub async fn run(args: Maintnerd) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     let mut signals = Signals::new()?;
-    let pollers: Vec<Poller> = if args.from_stdin { vec![Box::new(from_stdin)] } else { Vec::new() };
+    let mut running = std::pin::pin!(daemon.run(pollers, stop.clone()));
     let ended = tokio::select! {
-        () = signals.next() => Ok(()),
-        ended = daemon.run(pollers, stop.clone()) => ended,
+        ended = &mut running => ended,
+        () = signals.next() => {
+            // What was begun is written.
+            stop.cancel();
+            running.await
+        }
     };
     stop.cancel();
-    drop(daemon);
     let _ = serving.await;
     ended?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what comes on standard input, until the end of the daemon.
-fn from_stdin(sink: Arc<dyn Sink>, sources: Sources, stop: CancellationToken) -> BoxFuture<'static, ()> {
-    let mut state = SourceState { name: "standard input".into(), ..SourceState::default() };
-    let reads = async move {
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let bytes = hex::decode(line.trim()).map_err(|why| why.to_string());
-            let mutation = bytes.and_then(|bytes| maintnerd::mutation(&bytes).map_err(|why| why.to_string()));
-            let added = match mutation {
-                Ok(mutation) => sink.add(vec![mutation]).await.map_err(|why| why.to_string()),
-                Err(why) => Err(why),
-            };
-            match added {
-                Ok(_) => state.mutations += 1,
-                Err(why) => state.trouble = Some(why),
-            }
-            sources.report(state.clone());
-        }
-        std::future::pending().await
-    };
-    async move {
-        tokio::select! {
-            () = reads => {}
-            () = stop.cancelled() => {}
-        }
-    }
-    .boxed()
-}
-
-/// TLS and connections as the server file says, or none of it.
-fn door(args: &Maintnerd, data: &Path, address: std::net::SocketAddr) -> Result<Door> {
+/// TLS and connections as the server file says, or none of it; and what has to last as long.
+fn door(
+    args: &Maintnerd,
+    data: &Path,
+    address: SocketAddr,
+) -> Result<(Door, Option<watch::Sender<Arc<buildenv::Config>>>)> {
     let Some(config) = &args.sources.config else {
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "listening beyond this machine, without TLS: what is read can be read on the way");
         }
-        return Ok(Door::plain());
+        return Ok((Door::plain(), None));
     };
     let named = Named { repos: Vec::new(), config: Some(config.clone()), horizon: 1 };
     let composer = Composer::new(named.read()?, args.sources.environment.as_deref())?;
-    let (_keep, config) = watch::channel(Arc::clone(&composer.without_projects()?.config));
-    Door::open(&config, data, address)
+    let (keep, config) = watch::channel(Arc::clone(&composer.without_projects()?.config));
+    Ok((Door::open(&config, data, address)?, Some(keep)))
 }
 
 /// Everybody reads, or whoever shows the token.

@@ -15,20 +15,18 @@ pub const EVERY: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Keeper {
     path: PathBuf,
-    every: u64,
     covered: Mutex<Option<u64>>,
 }
 
 impl Keeper {
-    /// After a start by the checkpoint at a path, or for want of one; a new one is due when the log has grown by so many bytes,
-    /// and at once after a replay.
+    /// After a start by the checkpoint at a path, or for want of one.
     #[must_use]
-    pub fn new(path: PathBuf, start: &Start, every: u64) -> Self {
+    pub fn new(path: PathBuf, start: &Start) -> Self {
         let covered = match start {
             Start::Checkpoint { covered, .. } => Some(*covered),
             Start::Replay(_) => None,
         };
-        Self { path, every, covered: Mutex::new(covered) }
+        Self { path, covered: Mutex::new(covered) }
     }
 
     /// Where the checkpoint is.
@@ -37,16 +35,17 @@ impl Keeper {
         &self.path
     }
 
-    /// Writes the checkpoint if one is due. Says its length if it was.
+    /// Writes the checkpoint if the log has grown by so many bytes since the last one, or if there is none. Says its length if
+    /// it did.
     ///
     /// # Errors
     /// What can't be written. The old one stays, and another is written when it is asked again.
-    pub async fn keep(&self, corpus: Arc<Corpus>) -> Result<Option<u64>, Unfit> {
+    pub async fn keep(&self, corpus: Arc<Corpus>, every: u64) -> Result<Option<u64>, Unfit> {
         let mut covered = self.covered.lock().await;
         let length = corpus.log.len();
         // A log that was rewritten may be shorter.
         let due = match *covered {
-            Some(covered) => length < covered || length - covered >= self.every,
+            Some(covered) => length < covered || length - covered >= every,
             None => length > 0,
         };
         if !due {

@@ -7,6 +7,7 @@ mod decoded;
 mod github;
 mod growth;
 mod journal;
+mod leader;
 mod logs;
 mod original;
 mod poller;

@@ -59,18 +59,17 @@ fn of(tags: &[(String, String)], branches: &[(String, String)]) -> Option<[GoRel
 mod tests {
     use super::*;
 
-    fn found(tags: &[&str], branches: &[&str]) -> Option<Vec<(String, String, i32, i32, i32)>> {
+    fn found(tags: &[&str], branches: &[&str]) -> Option<Vec<String>> {
         let named = |names: &[&str]| -> Vec<(String, String)> {
             names.iter().map(|name| ((*name).to_owned(), format!("at {name}"))).collect()
         };
         let all = of(&named(tags), &named(branches))?;
         assert!(all.iter().all(|one| one.tag_commit == format!("at {}", one.tag_name)));
         assert!(all.iter().all(|one| one.branch_commit == format!("at {}", one.branch_name)));
-        Some(
-            all.into_iter()
-                .map(|one| (one.tag_name, one.branch_name, one.major, one.minor, one.patch))
-                .collect(),
-        )
+        let shown = |one: GoRelease| {
+            format!("{} {} {}.{}.{}", one.tag_name, one.branch_name, one.major, one.minor, one.patch)
+        };
+        Some(all.into_iter().map(shown).collect())
     }
 
     #[test]
@@ -91,11 +90,8 @@ mod tests {
             .map(|version| format!("release-branch.go{version}"))
             .collect();
         let branches: Vec<&str> = branches.iter().map(String::as_str).collect();
-        let want = vec![
-            ("go2".to_owned(), "release-branch.go2".to_owned(), 2, 0, 0),
-            ("go1.42.1".to_owned(), "release-branch.go1.42".to_owned(), 1, 42, 1),
-        ];
-        assert_eq!(found(&tags, &branches), Some(want));
+        let want = ["go2 release-branch.go2 2.0.0", "go1.42.1 release-branch.go1.42 1.42.1"];
+        assert_eq!(found(&tags, &branches).unwrap(), want);
         assert_eq!(found(&tags, &branches[..1]), None);
     }
 
@@ -103,6 +99,6 @@ mod tests {
     fn the_highest_patch_and_of_two_names_the_smaller() {
         let branches = ["release-branch.go1.2", "release-branch.go1.3"];
         let all = found(&["go1.2.9", "go1.2.10", "go1.3.0", "go1.3"], &branches).unwrap();
-        assert_eq!(all.iter().map(|one| one.0.as_str()).collect::<Vec<_>>(), ["go1.3", "go1.2.10"]);
+        assert_eq!(all, ["go1.3 release-branch.go1.3 1.3.0", "go1.2.10 release-branch.go1.2 1.2.10"]);
     }
 }

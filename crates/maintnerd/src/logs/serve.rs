@@ -63,7 +63,11 @@ impl Logs {
         };
         let mut committed = self.0.committed.clone();
         let changed = committed.wait_for(|now| Some(now.total) != known);
-        match tokio::time::timeout(self.0.config.wait, changed).await {
+        let waited = tokio::select! {
+            () = self.0.ending.cancelled() => return Err(Box::new(later("the server is ending"))),
+            waited = tokio::time::timeout(self.0.config.wait, changed) => waited,
+        };
+        match waited {
             Ok(Ok(now)) => Ok(now.clone()),
             Ok(Err(_)) => Err(Box::new(later("the server is ending"))),
             Err(_) => Err(Box::new(StatusCode::NOT_MODIFIED.into_response())),

@@ -67,7 +67,7 @@ async fn what_is_written_is_read_by_who_follows() {
     leader.sources().report(SourceState {
         name: "github.com/golang/go".into(),
         doing: "waiting <for> a hint".into(),
-        mutations: 42,
+        mutations: Some(42),
         ..SourceState::default()
     });
     let router = asked(&leader);
@@ -117,6 +117,7 @@ async fn sources_are_polled_until_the_end() {
             sources.report(SourceState { name: "one".into(), ..SourceState::default() });
             stop.cancelled().await;
             sink.add(vec![repo("at the end")]).await.unwrap();
+            Ok(())
         }
         .boxed()
     });
@@ -129,7 +130,7 @@ async fn sources_are_polled_until_the_end() {
     run.unwrap();
     assert_eq!((leader.corpus().records, leader.sources().all().len()), (2, 1));
     // One that ends by itself ends the daemon: nobody would see that nothing is polled.
-    let ends: Poller = Box::new(|_, _, _| async {}.boxed());
+    let ends: Poller = Box::new(|_, _, _| async { Err("why".into()) }.boxed());
     let ended = leader.run(vec![ends], CancellationToken::new()).await.unwrap_err();
-    assert!(matches!(ended, DaemonError::Source(_)), "{ended}");
+    assert!(matches!(&ended, DaemonError::Source(why) if why == "why"), "{ended}");
 }

@@ -1,0 +1,131 @@
+//! Hints that something happened, from a pubsubhelper. Source: spec/maintner.md §4.6, §6.3.
+//!
+//! A hint wakes a source, which looks for itself. One that is lost costs time: sources look without them too.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::FutureExt as _;
+use http::Request;
+use maintner::sources::gerrit::project_of_event;
+use serde::Deserialize;
+use transport::{CallError, Service};
+
+use crate::daemon::Poller;
+use crate::sources::SourceState;
+use crate::watch::Wakers;
+
+/// The helper answers after half a minute at the latest.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The pause after it did not.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The largest answer that is read, bytes.
+const LARGEST: usize = 64 << 10;
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Time")]
+    time: Option<String>,
+    #[serde(rename = "Gerrit")]
+    gerrit: Option<GerritEvent>,
+    #[serde(rename = "GitHub")]
+    github: Option<GithubEvent>,
+}
+
+#[derive(Deserialize)]
+struct GerritEvent {
+    #[serde(rename = "URL", default)]
+    url: String,
+    #[serde(rename = "Project", default)]
+    project: String,
+}
+
+#[derive(Deserialize)]
+struct GithubEvent {
+    #[serde(rename = "RepoOwner", default)]
+    owner: String,
+    #[serde(rename = "Repo", default)]
+    repo: String,
+}
+
+impl Event {
+    /// What it is about; none of one that only says that nothing happened.
+    fn topic(&self) -> Option<String> {
+        if let Some(github) = &self.github {
+            return Some(format!("github:{}/{}", github.owner, github.repo));
+        }
+        let gerrit = self.gerrit.as_ref()?;
+        project_of_event(&gerrit.url, &gerrit.project).map(|project| format!("gerrit:{project}"))
+    }
+}
+
+/// Asks a helper, and wakes the sources.
+#[must_use]
+pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
+    let (helper, wakers) = (helper.with_timeout(PATIENCE), wakers.clone());
+    let mut state = SourceState { name: format!("hints of {name}"), ..SourceState::default() };
+    Box::new(move |_, sources, stop| {
+        let asks = async move {
+            let mut after = String::new();
+            loop {
+                match wait(&helper, &after).await {
+                    Ok(event) => {
+                        // Whatever was told meanwhile was not heard.
+                        if state.trouble.take().is_some() {
+                            wakers.wake_all();
+                        }
+                        if let Some(topic) = event.topic() {
+                            let known = wakers.wake(&topic);
+                            state.doing = format!(
+                                "the last was {topic}{}",
+                                if known { "" } else { ", which is not watched" }
+                            );
+                        }
+                        state.looked = Some(jiff::Timestamp::now());
+                        after = event.time.unwrap_or_default();
+                        sources.report(state.clone());
+                    }
+                    Err(why) => {
+                        state.trouble = Some(why.to_string());
+                        sources.report(state.clone());
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            }
+        };
+        async move {
+            tokio::select! {
+                () = asks => Ok(()),
+                () = stop.cancelled() => Ok(()),
+            }
+        }
+        .boxed()
+    })
+}
+
+async fn wait(helper: &Service, after: &str) -> Result<Event, CallError> {
+    let path = format!("/waitevent?after={}", transport::segment(after));
+    let request = Request::get(&path).body(Body::empty());
+    let request = request.map_err(|why| CallError::BadRequest(format!("{path}: {why}")))?;
+    let response = helper.send_ok(request).await?;
+    let malformed = |message: String| CallError::Malformed { target: path.clone(), message };
+    let text = axum::body::to_bytes(response.into_body(), LARGEST).await;
+    let text = text.map_err(|why| malformed(why.to_string()))?;
+    serde_json::from_slice(&text).map_err(|why| malformed(why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_a_topic() {
+        let of = |text: &str| serde_json::from_str::<Event>(text).unwrap().topic();
+        let github = r#"{"Time": "2017-07-27T16:28:01.123456789Z", "GitHub": {"Action": "opened", "RepoOwner": "golang", "Repo": "go"}}"#;
+        assert_eq!(of(github).as_deref(), Some("github:golang/go"));
+        let gerrit = r#"{"Time": null, "Gerrit": {"URL": "https://go-review.googlesource.com/c/go/+/123", "Project": "go", "CommitHash": ""}}"#;
+        assert_eq!(of(gerrit).as_deref(), Some("gerrit:go.googlesource.com/go"));
+        assert_eq!(of(r#"{"Time": "x", "LongPollTimeout": true}"#), None);
+        assert_eq!(of(r#"{"Gerrit": {"URL": "", "Project": "go"}}"#), None);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maintner::checkpoint::{self, Keeper, Start};
-use maintner::corpus::Corpus;
+use maintner::corpus::{Corpus, Replay};
 use maintner::live::Live;
 use maintner::log::Log;
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ const CHECKPOINTS: Duration = Duration::from_secs(60);
 pub struct Godata {
     live: Arc<Live>,
     state: watch::Receiver<State>,
-    _follower: Option<AbortOnDropHandle<()>>,
+    _follower: AbortOnDropHandle<()>,
     _checkpoints: AbortOnDropHandle<()>,
 }
 
@@ -53,13 +53,19 @@ pub async fn get(config: Config) -> Result<Godata, GodataError> {
     let mut source = Netsource::new(config.clone())?;
     let ((corpus, start), trouble) = first(&mut source, &config).await?;
     let live = Arc::new(Live::new(corpus));
-    let kept = Keeper::new(config.cache.join(checkpoint::NAME), &start);
-    let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(kept, live.subscribe())));
+    let keeper = Arc::new(Keeper::new(config.cache.join(checkpoint::NAME), &start));
+    let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(keeper.clone(), live.subscribe())));
     let said = State { trouble, bytes: source.total(), segments: source.segments() as u64, rebuilt: 0 };
     let (state, watched) = watch::channel(said);
     let follows = config.updates == Follow::Follow && config.mode != Mode::Offline;
-    let follower =
-        follows.then(|| AbortOnDropHandle::new(tokio::spawn(follow(source, config, live.clone(), state))));
+    let view = live.clone();
+    let follower = async move {
+        check(&keeper, &view).await;
+        if follows {
+            follow(source, config, view, state).await;
+        }
+    };
+    let follower = AbortOnDropHandle::new(tokio::spawn(follower));
     Ok(Godata { live, state: watched, _follower: follower, _checkpoints: checkpoints })
 }
 
@@ -162,21 +168,31 @@ async fn load(held: &[Held], config: &Config) -> Result<(Corpus, Start), GodataE
     .await
 }
 
-/// Has the checkpoint checked that was started from, and writes one whenever it is due.
-async fn checkpoints(keeper: Keeper, mut versions: watch::Receiver<Arc<Corpus>>) {
-    if let Err(why) = keeper.verify().await {
-        tracing::error!("{}: {why}; get the corpus again", keeper.path().display());
+/// Has the checkpoint checked that was started from; makes the corpus anew where it was spoilt.
+async fn check(keeper: &Keeper, live: &Live) {
+    let Err(why) = keeper.verify().await else { return };
+    tracing::error!("{}: {why}; the corpus is made anew of the whole log", keeper.path().display());
+    let corpus = live.corpus();
+    let anew =
+        blocking(move || Ok(Corpus::load(corpus.log.clone(), corpus.gerrit.rules(), Replay::Parallel)?));
+    match anew.await {
+        Ok(corpus) => {
+            live.replace(corpus);
+            keeper.replayed().await;
+        }
+        Err(why) => tracing::error!("the corpus can't be made anew: {why}"),
     }
+}
+
+/// Writes a checkpoint whenever it is due.
+async fn checkpoints(keeper: Arc<Keeper>, versions: watch::Receiver<Arc<Corpus>>) {
     loop {
-        let corpus = versions.borrow_and_update().clone();
+        let corpus = versions.borrow().clone();
         // The log has all that it would have; only the next start takes longer.
         if let Err(why) = keeper.keep(corpus, checkpoint::EVERY).await {
             tracing::warn!("no checkpoint was written: {why}");
         }
         tokio::time::sleep(CHECKPOINTS).await;
-        if versions.changed().await.is_err() {
-            return;
-        }
     }
 }
 

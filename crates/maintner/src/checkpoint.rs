@@ -12,8 +12,11 @@ mod table;
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -36,6 +39,11 @@ const VERSION: u32 = 1;
 const LONGEST_TABLE: u64 = 16 << 20;
 /// Where sections begin, so that any element does at a multiple of its size.
 const ALIGNED: u64 = 64;
+
+/// How old a part of one is that nobody writes any more.
+const LEFT_OVER: Duration = Duration::from_secs(60 * 60);
+/// Files that this process began to write: two may be written at once.
+static WRITES: AtomicU64 = AtomicU64::new(0);
 
 /// How a checkpoint begins.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable)]
@@ -69,7 +77,14 @@ impl Corpus {
     /// # Errors
     /// As of a replay.
     pub fn start(log: &Log, rules: Rules, checkpoint: &Path) -> Result<(Self, Start), LogError> {
-        match read(checkpoint, log, rules) {
+        // What is in a section is believed before all of it was read; where it is so odd that it can't even be used, it goes.
+        let started = catch_unwind(AssertUnwindSafe(|| read(checkpoint, log, rules)));
+        let started = started.unwrap_or_else(|_| {
+            // Where it can't be removed, the next start finds the same.
+            let _ = std::fs::remove_file(checkpoint);
+            Err(Unfit::Spoilt("what it says"))
+        });
+        match started {
             Ok(started) => Ok(started),
             // What is bad in the tail is bad.
             Err(Unfit::Tail(why)) => Err(why),
@@ -88,7 +103,9 @@ impl Corpus {
 pub fn write(corpus: &Corpus, path: &Path) -> Result<u64, Unfit> {
     let failed = |why| Unfit::Io { path: path.to_path_buf(), why };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!("{name}.{}.new", std::process::id()));
+    remove_left_over(path);
+    let nth = WRITES.fetch_add(1, Ordering::Relaxed);
+    let new = path.with_file_name(format!("{name}.{}-{nth}.new", std::process::id()));
     let written = write_to(corpus, &new).map_err(failed);
     match written.and_then(|length| std::fs::rename(&new, path).map_err(failed).map(|()| length)) {
         Ok(length) => Ok(length),
@@ -100,8 +117,29 @@ pub fn write(corpus: &Corpus, path: &Path) -> Result<u64, Unfit> {
     }
 }
 
+/// Removes what writers left that were ended in the middle, an hour ago or more: none takes so long.
+fn remove_left_over(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let name = format!("{}.", name.to_string_lossy());
+    // What can't be looked at or removed takes room, and no more.
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        let changed = entry.metadata().and_then(|metadata| metadata.modified());
+        let old = changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFT_OVER));
+        if old && found.starts_with(&name) && found.ends_with(".new") {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn write_to(corpus: &Corpus, path: &Path) -> std::io::Result<u64> {
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // A log may have what is not for everybody.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
     let mut writer = kept::Writer::new(BufWriter::with_capacity(1 << 20, file), size_of::<Head>() as u64)?;
     let mut copy = corpus.clone();
     copy.section(&mut writer).map_err(std::io::Error::other)?;

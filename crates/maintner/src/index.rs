@@ -232,7 +232,11 @@ impl Shard {
 fn place(slots: &mut [Slot], slot: Slot) {
     let mask = slots.len() - 1;
     let mut at = slot.hash as usize & mask;
-    while slots[at].number != NONE {
+    // Of a file that was spoilt none may be free: then one goes that is wrong anyway.
+    for _ in 0..mask {
+        if slots[at].number == NONE {
+            break;
+        }
         at = (at + 1) & mask;
     }
     slots[at] = slot;

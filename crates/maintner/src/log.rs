@@ -186,8 +186,10 @@ impl Log {
     pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
         // A writer that seals a segment gives its file another name.
         for _ in 0..RENAMED {
-            match self.grown_of(&listed(folder)?, until) {
-                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => {}
+            match listed(folder).and_then(|paths| self.grown_of(&paths, until)) {
+                Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound && folder.is_dir() => {
+                }
+                Err(LogError::Gap { .. } | LogError::Rewritten { .. }) => {}
                 done => return done,
             }
         }
@@ -315,9 +317,16 @@ fn mutlogs(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        // What is a link to a file is a file here, as for the original.
-        if path.extension().is_some_and(|end| end == "mutlog") && path.is_file() {
-            found.push(path);
+        if path.extension().is_none_or(|end| end != "mutlog") {
+            continue;
+        }
+        // What is a link to a file is a file here, as for the original; one that leads nowhere is none. A file that is there no
+        // more has another name now: whoever lists has to look again.
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => found.push(path),
+            Ok(_) => {}
+            Err(why) if why.kind() == io::ErrorKind::NotFound && path.is_symlink() => {}
+            Err(why) => return Err(why),
         }
     }
     Ok(found)

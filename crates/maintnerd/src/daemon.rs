@@ -51,6 +51,9 @@ pub enum Of {
 /// Why a daemon does not begin, or go on.
 #[derive(Debug, Error)]
 pub enum DaemonError {
+    /// The corpus is not to be believed.
+    #[error("the daemon can't go on: {0}")]
+    Checkpoint(String),
     /// Its own log.
     #[error(transparent)]
     Leader(#[from] LeadError),
@@ -200,7 +203,7 @@ impl Daemon {
         }
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            () = checkpoints(leader) => Ok(()),
+            why = checkpoints(leader) => Err(DaemonError::Checkpoint(why)),
             Some(ended) = polling.join_next() => match ended {
                 Ok(Ok(())) if shutdown.is_cancelled() => Ok(()),
                 Ok(Ok(())) => Err(DaemonError::Source("it ended".into())),
@@ -220,12 +223,12 @@ impl Daemon {
 /// How often it is looked whether a checkpoint is due.
 const CHECKPOINTS: Duration = Duration::from_secs(10);
 
-/// Writes a checkpoint whenever the log has grown enough for one.
-async fn checkpoints(leader: &Leader) {
+/// Writes a checkpoint whenever the log has grown enough for one. Ends with why the corpus is not to be believed.
+async fn checkpoints(leader: &Leader) -> String {
     let mut versions = leader.live().subscribe();
     if let Err(why) = leader.checkpoint().verify().await {
         let path = leader.checkpoint().path().display();
-        tracing::error!("{path}: {why}: it is written anew; start this process again, which then reads the log");
+        return format!("{path}: {why}; it was removed: start again, which then reads the whole log");
     }
     loop {
         // A version comes many times a second while much is new; a disk that is full stays so for a while.

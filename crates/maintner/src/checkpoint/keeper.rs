@@ -15,18 +15,31 @@ pub const EVERY: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Keeper {
     path: PathBuf,
-    covered: Mutex<Option<u64>>,
+    known: Mutex<Known>,
+}
+
+/// What is known of the checkpoint that the corpus came from, or that was written of it.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    /// The corpus is of the whole log, and none was written of it.
+    None,
+    /// The corpus came from it, and nobody has read all of it yet.
+    Unread(u64),
+    /// It is as it was written, and covers so much of the log.
+    Good(u64),
+    /// The corpus came from one that was spoilt: nothing may be written of it.
+    Spoilt,
 }
 
 impl Keeper {
     /// After a start by the checkpoint at a path, or for want of one.
     #[must_use]
     pub fn new(path: PathBuf, start: &Start) -> Self {
-        let covered = match start {
-            Start::Checkpoint { covered, .. } => Some(*covered),
-            Start::Replay(_) => None,
+        let known = match start {
+            Start::Checkpoint { covered, .. } => Known::Unread(*covered),
+            Start::Replay(_) => Known::None,
         };
-        Self { path, covered: Mutex::new(covered) }
+        Self { path, known: Mutex::new(known) }
     }
 
     /// Where the checkpoint is.
@@ -36,17 +49,19 @@ impl Keeper {
     }
 
     /// Writes the checkpoint if the log has grown by so many bytes since the last one, or if there is none. Says its length if
-    /// it did.
+    /// it did. Of a corpus that came from a checkpoint nothing is written before [`verify`](Self::verify) has found that one
+    /// good: a mistake in it would be believed for ever.
     ///
     /// # Errors
     /// What can't be written. The old one stays, and another is written when it is asked again.
     pub async fn keep(&self, corpus: Arc<Corpus>, every: u64) -> Result<Option<u64>, Unfit> {
-        let mut covered = self.covered.lock().await;
+        let mut known = self.known.lock().await;
         let length = corpus.log.len();
-        // A log that was rewritten may be shorter.
-        let due = match *covered {
-            Some(covered) => length < covered || length - covered >= every,
-            None => length > 0,
+        let due = match *known {
+            Known::None => length > 0,
+            // A log that was rewritten may be shorter.
+            Known::Good(covered) => length < covered || length - covered >= every,
+            Known::Unread(_) | Known::Spoilt => false,
         };
         if !due {
             return Ok(None);
@@ -54,33 +69,34 @@ impl Keeper {
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || write(&corpus, &path)).await;
         let written = written.map_err(|_| Unfit::Stopped)??;
-        *covered = Some(length);
+        *known = Known::Good(length);
         Ok(Some(written))
     }
 
     /// Reads all of the checkpoint that was started from, and throws it away if it is spoilt, so that the next start replays the
-    /// log. What was made of it already may be wrong then.
+    /// log. What was made of it already may be wrong then, and has to be made anew: [`replayed`](Self::replayed).
     ///
     /// # Errors
     /// What is wrong with it.
     pub async fn verify(&self) -> Result<(), Unfit> {
-        let mut covered = self.covered.lock().await;
-        if covered.is_none() {
-            return Ok(());
-        }
+        let mut known = self.known.lock().await;
+        let Known::Unread(covered) = *known else { return Ok(()) };
         let path = self.path.clone();
         let found = tokio::task::spawn_blocking(move || {
             let found = verify(&path);
-            if let Err(Unfit::Spoilt(_)) = found {
+            if found.is_err() {
                 // Where it can't be removed, the next start finds the same.
                 let _ = std::fs::remove_file(&path);
             }
             found
         });
         let found = found.await.map_err(|_| Unfit::Stopped)?;
-        if found.is_err() {
-            *covered = None;
-        }
+        *known = if found.is_ok() { Known::Good(covered) } else { Known::Spoilt };
         found
+    }
+
+    /// The corpus was made anew of the whole log: checkpoints may be written again.
+    pub async fn replayed(&self) {
+        *self.known.lock().await = Known::None;
     }
 }

@@ -59,7 +59,11 @@ impl Chain {
         wanted: impl Fn(&T) -> bool,
     ) -> Option<Number> {
         let (mut before, mut at) = (NONE, self.first);
-        while at != NONE {
+        // A chain that comes back to itself, as only a spoilt file has it, ends.
+        for _ in 0..column.len() {
+            if at == NONE {
+                break;
+            }
             let element = column.get(at);
             let next = element.next();
             if wanted(element) {
@@ -81,14 +85,16 @@ impl Chain {
     /// Its elements, in the order in which they were appended.
     pub(super) fn walk<T: Chained>(self, column: &Column<T>) -> impl Iterator<Item = &T> {
         let mut at = self.first;
-        std::iter::from_fn(move || {
+        // As above.
+        let elements = std::iter::from_fn(move || {
             if at == NONE {
                 return None;
             }
             let element = column.get(at);
             at = element.next();
             Some(element)
-        })
+        });
+        elements.take(column.len())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use maintner::checkpoint::{self, Start, Unfit};
+use maintner::checkpoint::{self, Keeper, Start, Unfit};
 use maintner::corpus::{Corpus, Replay};
 use maintner::log::Log;
 use maintner::rules::Rules;
@@ -113,6 +113,32 @@ fn what_is_cut_or_changed_is_found() {
         assert!(checkpoint::verify(&path).is_err(), "changed at {at}");
         let _ = start(folder.path());
     }
+}
+
+/// A mistake in it is never written again with good sums.
+#[tokio::test]
+async fn of_a_spoilt_one_no_other_is_made() {
+    let log = change();
+    let folder = with_checkpoint(&log, 3);
+    let path = folder.path().join(checkpoint::NAME);
+    let (corpus, how) = start(folder.path());
+    let corpus = std::sync::Arc::new(corpus);
+    let keeper = Keeper::new(path.clone(), &how);
+    assert!(keeper.keep(corpus.clone(), 0).await.unwrap().is_none(), "nobody has read all of it yet");
+    // It is mapped: what takes its place is another file.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(keeper.verify().await.is_err());
+    assert!(keeper.keep(corpus.clone(), 0).await.unwrap().is_none() && !path.exists());
+    keeper.replayed().await;
+    assert!(keeper.keep(corpus.clone(), 0).await.unwrap().is_some());
+    let (_, how) = start(folder.path());
+    let keeper = Keeper::new(path, &how);
+    keeper.verify().await.unwrap();
+    assert!(keeper.keep(corpus, 0).await.unwrap().is_some());
 }
 
 #[test]

@@ -108,7 +108,13 @@ impl<'a> Walk<'a> {
             let Some(commit) = comments::commit_of(&file.path) else { continue };
             let old = self.blob(file.old).await?;
             let new = self.blob(file.new).await?;
-            if !take_comments(&mut found, &mut bytes, comments::changed(&commit, &old, &new)) {
+            if file.new.is_some() && new.is_none() {
+                // Not that its comments were deleted.
+                tracing::warn!(project = self.project, commit, "a file of comments can't be read");
+                continue;
+            }
+            let (old, new) = (old.as_deref(), new.as_deref());
+            if !take_comments(&mut found, &mut bytes, comments::changed(&commit, old, new)) {
                 tracing::warn!(
                     project = self.project,
                     commit,
@@ -120,10 +126,12 @@ impl<'a> Walk<'a> {
         Ok(found)
     }
 
-    async fn blob(&mut self, id: Option<ObjectId>) -> Result<Vec<u8>, PollError> {
-        let Some(id) = id else { return Ok(Vec::new()) };
+    /// A file, whole; `None` where there is none, or one that is not here or too long.
+    async fn blob(&mut self, id: Option<ObjectId>) -> Result<Option<Vec<u8>>, PollError> {
+        let Some(id) = id else { return Ok(None) };
         self.blobs.ask(&[id], Peel::Nothing).await?;
-        Ok(self.blobs.next(comments::LONGEST).await?.map(|object| object.bytes).unwrap_or_default())
+        let object = self.blobs.next(comments::LONGEST).await?;
+        Ok(object.filter(|object| object.size == object.bytes.len() as u64).map(|object| object.bytes))
     }
 
     async fn write(&mut self, id: ObjectId, commit: GitCommit) -> Result<(), PollError> {

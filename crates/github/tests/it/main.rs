@@ -216,7 +216,7 @@ fn tokio_stream() -> impl futures::Stream<Item = Result<Vec<u8>, std::convert::I
 async fn all_who_share_a_client_share_its_budget() {
     let clock = clock();
     let faults = Faults { secondary: 5, abuse: 2, error: 5, cut: 5, ..Faults::default() };
-    let github = server(clock, testkit::github::Options { limit: 30, page: 5, lag: 0, faults });
+    let github = server(clock, testkit::github::Options { limit: 30, page: 5, faults, ..Default::default() });
     let client =
         client(github.router(), clock, Limits { patience: Duration::from_secs(100 * 3600), ..limits() });
     let mut tasks = tokio::task::JoinSet::new();

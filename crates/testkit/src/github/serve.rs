@@ -101,6 +101,11 @@ impl State {
             return self.refuse(status, SECONDARY, None, now);
         }
         self.window.used += 1;
+        if self.options.moved.is_some_and(|moved| self.counts.requests > moved) {
+            let head = self.head(StatusCode::MOVED_PERMANENTLY, now);
+            let head = head.header(header::LOCATION, "https://api.github.com/repositories/1");
+            return head.body(Body::from(r#"{"message":"Moved Permanently"}"#)).unwrap_or_default();
+        }
         if self.percent(faults.error) {
             self.counts.faults += 1;
             let status = if self.random.bool() { 500 } else { 502 };

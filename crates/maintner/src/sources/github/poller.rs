@@ -125,6 +125,8 @@ pub struct Poller {
     /// The round before has left a part of its sweep to this one.
     sweeping: bool,
     skipped: u32,
+    /// Known issues that were gone in this round.
+    pub(super) gone: u32,
     status: watch::Sender<Status>,
     hints: Hints,
     /// The newest delivery of the webhook that was seen.
@@ -151,6 +153,7 @@ impl Poller {
             round: Round::default(),
             sweeping: false,
             skipped: 0,
+            gone: 0,
             status: watch::Sender::new(Status::default()),
             hints: Hints(Arc::new(Notify::new())),
             delivered: None,
@@ -241,7 +244,7 @@ impl Poller {
     /// # Errors
     /// The first that keeps it from going on. What was read before is written.
     pub async fn round(&mut self) -> Result<Round, Error> {
-        (self.round, self.skipped) = (Round::default(), 0);
+        (self.round, self.skipped, self.gone) = (Round::default(), 0, 0);
         let written = self.batch.count;
         // A sweep that goes on looks at nothing twice.
         if !self.sweeping {

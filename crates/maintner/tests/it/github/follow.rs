@@ -99,6 +99,35 @@ async fn the_budget_is_kept() {
     agree(&sink.corpus(), &fresh(&github, clock).await);
 }
 
+/// Each issue of a repo that is renamed in the middle of a round seems to be elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_repo_that_is_renamed_keeps_its_issues() {
+    let clock = Paused::new();
+    let github = GitHub::new(4, Options::default(), clock.server());
+    github.change(|world, now| {
+        for number in 1..=6 {
+            world.open(now, 1, false, &format!("title {number}"), "");
+        }
+    });
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    settle(&mut poller).await;
+    github.change(|world, now| (1..=6).for_each(|number| world.comment(now, number, 2, "more")));
+    sleep(60).await;
+    // Labels, milestones and the list are still there.
+    let asked = github.counts().requests;
+    github.set(|options| options.moved = Some(asked + 3));
+    let error = poller.round().await.unwrap_err();
+    assert!(error.to_string().contains("/labels"), "{error}");
+    let there =
+        |sink: &Folder| sink.corpus().github.issues().iter().filter(|one| !one.not_exist.is()).count();
+    assert_eq!(there(&sink), 6);
+    github.set(|options| options.moved = None);
+    settle(&mut poller).await;
+    assert_eq!((there(&sink), sink.corpus().github.comments().len()), (6, 6));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_is_seen_and_what_comes_back_too() {
     let clock = Paused::new();
@@ -237,7 +266,7 @@ async fn a_hint_is_enough_and_one_is_kept() {
 async fn storm(seed: u64) {
     let clock = Paused::new();
     let faults = Faults { error: 4, cut: 2, secondary: 1, abuse: 1, stale: 25, underway: 20, disorder: 30 };
-    let options = Options { limit: 2000, page: 7, lag: 8, faults };
+    let options = Options { limit: 2000, page: 7, lag: 8, faults, ..Options::default() };
     let github = GitHub::new(seed, options, clock.server());
     let mut random = fastrand::Rng::with_seed(seed);
     let sink = Arc::new(Folder::new());

@@ -22,6 +22,8 @@ use crate::time::Time;
 const EXPECTING: u32 = 6;
 /// The wait after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(30);
+/// The least time between a round and the next one that a hint asks for.
+const GAP: Duration = Duration::from_secs(1);
 /// How often GitHub is asked for webhooks that did not arrive.
 const DELIVERIES: Duration = Duration::from_secs(60);
 /// The same after it has refused.
@@ -191,7 +193,9 @@ impl Poller {
                 Err(Error::Sink(error)) => return error,
                 Err(Error::Github(error)) => {
                     tracing::warn!(repo = %self.options.repo, %error, "GitHub can't be followed for now");
-                    AFTER_ERROR.min(self.options.every)
+                    // A hint does not make it well; it is kept until then.
+                    tokio::time::sleep(AFTER_ERROR.min(self.options.every)).await;
+                    Duration::ZERO
                 }
             };
             if !wait.is_zero() && self.wait(wait).await {
@@ -200,9 +204,11 @@ impl Poller {
         }
     }
 
-    /// Waits, or less where there is a hint; says whether there was one.
+    /// Waits, or less where there is a hint, but never less than [`GAP`]; says whether there was one.
     async fn wait(&mut self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
+        // Those that come meanwhile are one.
+        tokio::time::sleep(GAP.min(wait)).await;
         let mut deliveries = DELIVERIES;
         loop {
             let next =

@@ -262,6 +262,38 @@ async fn a_hint_is_enough_and_one_is_kept() {
     follower.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn hints_make_no_more_than_a_round_a_second() {
+    let clock = Paused::new();
+    let github = grown(20, 8, Options::default(), clock).await;
+    let sink = Arc::new(Folder::new());
+    let poller = poller(&github, clock, &sink);
+    let (hints, status) = (poller.hints(), poller.status());
+    let follower = tokio::spawn(poller.run());
+    sleep(200).await;
+    let flood = async |seconds: u64| {
+        let before = status.borrow().rounds;
+        for _ in 0..seconds * 20 {
+            hints.wake();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        status.borrow().rounds - before
+    };
+    let rounds = flood(30).await;
+    assert!((10..=31).contains(&rounds), "{rounds}");
+    // And none at all where GitHub gives no answers.
+    sleep(200).await;
+    let asked = github.counts().requests;
+    github.set(|options| options.moved = Some(asked));
+    let rounds = flood(28).await;
+    assert_eq!(rounds, 1);
+    // The last of them is not lost.
+    github.set(|options| options.moved = None);
+    sleep(10).await;
+    assert!(status.borrow().error.is_none());
+    follower.abort();
+}
+
 /// Operations, hints of which three in ten are lost and others come twice or late, and answers as bad as they get.
 async fn storm(seed: u64) {
     let clock = Paused::new();

@@ -106,7 +106,7 @@ impl State {
             let head = head.header(header::LOCATION, "https://api.github.com/repositories/1");
             return head.body(Body::from(r#"{"message":"Moved Permanently"}"#)).unwrap_or_default();
         }
-        if self.percent(faults.error) {
+        if self.percent(faults.error) || self.is_broken(uri.path()) {
             self.counts.faults += 1;
             let status = if self.random.bool() { 500 } else { 502 };
             let status = StatusCode::from_u16(status).unwrap_or_default();
@@ -132,6 +132,13 @@ impl State {
             self.random.shuffle(all);
         }
         self.send(said, headers, now)
+    }
+
+    fn is_broken(&self, path: &str) -> bool {
+        let Some(first) = self.options.broken else { return false };
+        let issue =
+            path.strip_suffix("/comments").and_then(|path| path.rsplit('/').next()?.parse::<i32>().ok());
+        issue.is_some_and(|number| number >= first)
     }
 
     /// The head that every answer has.

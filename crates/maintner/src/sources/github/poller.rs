@@ -126,6 +126,8 @@ pub struct Poller {
     pub(super) round: Round,
     /// The round before has left a part of its sweep to this one.
     sweeping: bool,
+    /// A round of this sweep has failed: what it visited is looked at again when all others were.
+    failed: bool,
     skipped: u32,
     /// Known issues that were gone in this round.
     pub(super) gone: u32,
@@ -154,6 +156,7 @@ impl Poller {
             batch: Batch::default(),
             round: Round::default(),
             sweeping: false,
+            failed: false,
             skipped: 0,
             gone: 0,
             status: watch::Sender::new(Status::default()),
@@ -262,7 +265,13 @@ impl Poller {
             Ok(()) => done,
             Err(error) => Err(error),
         };
-        self.sweeping = done.is_ok() && self.round.more;
+        // What made a round fail is not looked at first in the next one, or nothing behind it would ever be read.
+        self.sweeping = done.is_err() || self.round.more;
+        if done.is_err() {
+            self.failed = true;
+        } else if !self.sweeping {
+            self.round.more = std::mem::take(&mut self.failed);
+        }
         self.round.mutations = self.batch.count - written;
         let (now, behind, skipped) = (self.client.now(), self.behind(), self.skipped);
         self.status.send_modify(|status| {

@@ -294,6 +294,30 @@ async fn hints_make_no_more_than_a_round_a_second() {
     follower.abort();
 }
 
+/// More issues of which GitHub says nothing than a round bears, all of them before the others.
+#[tokio::test(start_paused = true)]
+async fn those_that_fail_do_not_keep_others_away() {
+    let clock = Paused::new();
+    let github = GitHub::new(9, Options { broken: Some(6), ..Options::default() }, clock.server());
+    for number in 1..=30 {
+        github.change(|world, now| {
+            world.open(now, 1, false, &format!("title {number}"), "");
+            world.comment(now, number, 2, "a comment");
+        });
+        sleep(5).await;
+    }
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    poller.round().await.unwrap_err();
+    assert_eq!(sink.corpus().github.comments().len(), 0);
+    assert!(poller.round().await.unwrap().more, "those that failed are to be asked for again");
+    assert_eq!(sink.corpus().github.comments().len(), 5);
+    github.set(|options| options.broken = None);
+    settle(&mut poller).await;
+    assert_eq!(sink.corpus().github.comments().len(), 30);
+}
+
 /// Operations, hints of which three in ten are lost and others come twice or late, and answers as bad as they get.
 async fn storm(seed: u64) {
     let clock = Paused::new();

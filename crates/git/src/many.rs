@@ -17,6 +17,8 @@ const MOST: usize = 512;
 const LONGEST_LINE: u64 = 4096;
 /// What is sent behind the last commit; what is no name of an object, `git diff-tree` repeats.
 const MARK: &[u8] = b"that is all\n";
+/// Names of a commit's files have no more bytes than this; those beyond are left out.
+const MOST_PATHS: usize = 8 << 20;
 
 /// A program with both ends of its conversation. It does not count among the commands that may run at a time: who holds one
 /// and waits for a second would wait for others who do the same.
@@ -218,7 +220,7 @@ pub struct FileChange {
 pub struct Did {
     /// The files, by git's order. None of a merge, and none of a commit without a parent.
     pub files: Vec<FileChange>,
-    /// Whether there were more than was asked for.
+    /// Whether there were more than was asked for, or more than 8 MiB of names.
     pub more: bool,
 }
 
@@ -239,7 +241,7 @@ impl Changes {
         self.talk.step(async |talk| talk.write(&lines).await).await?;
         let mut all = vec![Did::default(); ids.len()];
         // Each has the limit of a command for itself: a commit may take long.
-        let (mut at, mut row) = (None, 0);
+        let (mut at, mut row) = (None, Row::default());
         loop {
             let line = self.talk.step(async |talk| talk.line(1 << 16).await).await?;
             if line == MARK.trim_ascii_end() {
@@ -247,7 +249,7 @@ impl Changes {
             }
             if let Some(id) = ObjectId::from_hex(&line) {
                 let from = at.map_or(0, |at| at + 1);
-                row = 0;
+                row = Row::default();
                 at = ids[from..].iter().position(|asked| *asked == id).map(|found| from + found);
                 if at.is_none() {
                     let detail = format!("{id} was not asked for");
@@ -260,12 +262,23 @@ impl Changes {
     }
 }
 
+/// How far the rows of a commit were read.
+#[derive(Debug, Default)]
+struct Row {
+    /// Files whose lines are counted.
+    counted: usize,
+    /// Bytes of names that were taken.
+    paths: usize,
+}
+
 /// Takes a row `:MODE MODE OLD NEW STATUS TAB PATH` or, later and in the same order, `ADDED TAB DELETED TAB PATH`.
-fn take_row(did: &mut Did, row: &mut usize, line: &[u8], most: usize) {
+fn take_row(did: &mut Did, row: &mut Row, line: &[u8], most: usize) {
     let text = String::from_utf8_lossy(line);
     if let Some(raw) = text.strip_prefix(':') {
         let Some((fields, path)) = raw.split_once('\t') else { return };
-        if did.files.len() >= most {
+        row.paths = row.paths.saturating_add(path.len());
+        // What is beyond either limit is a tail, however short its names.
+        if did.more || did.files.len() >= most || row.paths > MOST_PATHS {
             did.more = true;
             return;
         }
@@ -280,9 +293,9 @@ fn take_row(did: &mut Did, row: &mut usize, line: &[u8], most: usize) {
         return;
     };
     // These rows come in the order of the others, of which the last ones may be beyond the limit.
-    let Some(found) = did.files[*row..].iter().position(|file| file.path == path) else { return };
-    *row += found + 1;
-    let file = &mut did.files[*row - 1];
+    let Some(found) = did.files[row.counted..].iter().position(|file| file.path == path) else { return };
+    row.counted += found + 1;
+    let file = &mut did.files[row.counted - 1];
     file.binary = added == "-" || deleted == "-";
     (file.added, file.deleted) = (added.parse().unwrap_or(0), deleted.parse().unwrap_or(0));
 }

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 
 /// The longest that one answer can make everybody wait: GitHub's windows are an hour.
 const LONGEST_HOLD: Duration = Duration::from_secs(3700);
+/// A window ends with its last second.
+const SECOND: Duration = Duration::from_secs(1);
 /// A limit without a time: the first wait, doubled each time.
 const FIRST_HOLD: Duration = Duration::from_secs(60);
 
@@ -84,6 +86,7 @@ impl Budget {
 
     /// Takes one request out of the budget, or says when to ask for one again.
     pub(crate) fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        self.clamp(now);
         if let Some(until) = self.rate.held_until.filter(|until| *until > now) {
             return Err(until);
         }
@@ -103,6 +106,14 @@ impl Budget {
         self.due = later(due, self.tempo.gap);
         self.rate.remaining = self.rate.remaining.map(|left| left.saturating_sub(1));
         Ok(())
+    }
+
+    /// A clock that was set back must not make anybody wait for longer than these times can be ahead.
+    fn clamp(&mut self, now: Timestamp) {
+        self.due = self.due.min(later(now, self.tempo.gap.saturating_mul(self.tempo.burst.max(1))));
+        self.rate.held_until = self.rate.held_until.map(|until| until.min(later(now, LONGEST_HOLD)));
+        let longest = later(now, LONGEST_HOLD + SECOND);
+        self.rate.reset = self.rate.reset.map(|reset| reset.min(longest));
     }
 
     /// Learns from the head and the words of an answer.
@@ -160,7 +171,7 @@ impl Budget {
             let seconds = window.saturating_sub(date(headers).unwrap_or(now).as_second());
             let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_HOLD);
             // The second is to be over.
-            self.rate.reset = Some(later(now, wait + Duration::from_secs(1)));
+            self.rate.reset = Some(later(now, wait + SECOND));
         }
     }
 }
@@ -275,5 +286,22 @@ mod tests {
         assert_eq!(budget.take(at(0)), Err(at(2)));
         assert_eq!(budget.take(at(2)), Ok(()));
         assert_eq!(budget.take(at(2)), Err(at(4)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing_for_long() {
+        let day = 86_400;
+        let mut budget = Budget::new(Tempo { gap: Duration::from_secs(2), burst: 3 });
+        while budget.take(at(day)).is_ok() {}
+        assert_eq!(budget.take(at(0)), Err(at(2)));
+        let mut budget = Budget::new(FREE);
+        budget.saw(at(day), StatusCode::FORBIDDEN, &headers(&[("retry-after", "30")]), "");
+        assert_eq!(budget.take(at(0)), Err(at(3700)));
+        assert_eq!(budget.take(at(1000)), Err(at(3700)));
+        assert_eq!(budget.take(at(3700)), Ok(()));
+        let mut budget = Budget::new(FREE);
+        budget.saw(at(day), StatusCode::OK, &window(0, day + 100), "");
+        assert_eq!(budget.take(at(0)), Err(at(3701)));
+        assert_eq!(budget.take(at(3701)), Ok(()));
     }
 }

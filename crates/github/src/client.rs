@@ -267,9 +267,10 @@ impl Client {
         }
         let date = date(&head.headers);
         match (head.status, body, kept) {
-            (StatusCode::NOT_MODIFIED, _, Some(kept)) => {
-                Tried::Answer(Answer { body: kept.body, next: kept.next, date, unchanged: true })
-            }
+            (StatusCode::NOT_MODIFIED, _, Some(kept)) => match self.same(path, &head.headers, kept, date) {
+                Ok(answer) => Tried::Answer(answer),
+                Err(error) => Tried::Failed(error),
+            },
             (StatusCode::OK, Ok(body), _) => match self.fresh(path, &head.headers, body, date) {
                 Ok(answer) => Tried::Answer(answer),
                 Err(error) => Tried::Failed(error),
@@ -299,16 +300,11 @@ impl Client {
         body: Bytes,
         date: Option<Timestamp>,
     ) -> Result<Answer, Error> {
-        let next = headers.get(header::LINK).and_then(|link| link.to_str().ok()).and_then(link::next);
-        // Wherever a link leads, it is this service that is asked, with this token.
-        let next = next
-            .map(|url| link::path(url).ok_or_else(|| malformed(path, "its next page is no path of repos")));
-        let next = next.transpose()?.map(str::to_owned);
-        if next.as_deref() == Some(path) {
-            return Err(malformed(path, "its next page is itself"));
-        }
+        let next = next_page(path, headers)?;
+        // The ETag is the body's. Of a full page that was the last one it would say that nothing changed when there is another.
+        let keep = next.is_some() || !is_full(path, &body);
         let mut cache = lock(&self.inner.cache);
-        match headers.get(header::ETAG) {
+        match headers.get(header::ETAG).filter(|_| keep) {
             Some(etag) => {
                 cache.keep(path, Kept { etag: etag.clone(), body: body.clone(), next: next.clone() })
             }
@@ -317,6 +313,43 @@ impl Client {
         drop(cache);
         Ok(Answer { body, next, date, unchanged: false })
     }
+
+    /// What was kept, but for where the list goes on: that may have changed without the body.
+    fn same(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        mut kept: Kept,
+        date: Option<Timestamp>,
+    ) -> Result<Answer, Error> {
+        let next = next_page(path, headers)?;
+        if next.is_some() && next != kept.next {
+            kept.next = next;
+            lock(&self.inner.cache).keep(path, kept.clone());
+        }
+        Ok(Answer { body: kept.body, next: kept.next, date, unchanged: true })
+    }
+}
+
+/// The path of the next page by the header `Link`.
+fn next_page(path: &str, headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let next = headers.get(header::LINK).and_then(|link| link.to_str().ok()).and_then(link::next);
+    // Wherever a link leads, it is this service that is asked, with this token.
+    let next =
+        next.map(|url| link::path(url).ok_or_else(|| malformed(path, "its next page is no path of repos")));
+    let next = next.transpose()?.map(str::to_owned);
+    if next.as_deref() == Some(path) {
+        return Err(malformed(path, "its next page is itself"));
+    }
+    Ok(next)
+}
+
+/// Whether a page of a list has as many elements as were asked for.
+fn is_full(path: &str, body: &[u8]) -> bool {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("per_page=")?.parse::<usize>().ok());
+    let count = || serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(body).map_or(0, |all| all.len());
+    asked.is_some_and(|asked| count() >= asked)
 }
 
 pub(crate) fn malformed(path: &str, message: impl fmt::Display) -> Error {

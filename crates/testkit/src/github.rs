@@ -49,13 +49,17 @@ pub struct Options {
     pub page: usize,
     /// Seconds that an answer may be late.
     pub lag: i64,
+    /// Requests after which the repo has another name: each one later is sent elsewhere.
+    pub moved: Option<u64>,
+    /// Issues from this number on whose comments are never answered with.
+    pub broken: Option<i32>,
     /// What is bad.
     pub faults: Faults,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limit: 5000, page: 100, lag: 0, faults: Faults::default() }
+        Self { limit: 5000, page: 100, lag: 0, moved: None, broken: None, faults: Faults::default() }
     }
 }
 

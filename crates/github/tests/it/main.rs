@@ -107,6 +107,41 @@ async fn a_list_is_read_to_its_end_and_then_not_sent_again() {
     assert!(!client.issues(&repo(), None).await.unwrap().unchanged);
 }
 
+/// GitHub's ETag is that of the body: the last page of a list stays what it is when another comes behind it.
+#[tokio::test(start_paused = true)]
+async fn a_page_behind_one_that_did_not_change_is_found() {
+    let clock = clock();
+    let github = server(clock, testkit::github::Options { page: 10, ..Default::default() });
+    github.change(|world, now| (0..9).for_each(|_| world.comment(now, 3, 2, "more")));
+    let client = client(github.router(), clock, limits());
+    let page = client.comments(&repo(), 3, None, None).await.unwrap();
+    assert_eq!((page.items.len(), page.next), (10, None));
+    github.change(|world, now| world.comment(now, 3, 2, "the eleventh"));
+    let page = client.comments(&repo(), 3, None, None).await.unwrap();
+    assert!(page.unchanged && page.next.is_some());
+    assert_eq!(client.comments(&repo(), 3, None, page.next.as_ref()).await.unwrap().items.len(), 1);
+}
+
+/// Where "not modified" comes without a link, a full page is asked for anew.
+#[tokio::test(start_paused = true)]
+async fn a_full_page_without_a_next_one_is_not_kept() {
+    for (count, kept) in [(99, true), (100, false)] {
+        let seen = Arc::new(AtomicU32::new(0));
+        let conditional = seen.clone();
+        let router = Router::new().fallback(move |request: Request| {
+            conditional
+                .fetch_add(u32::from(request.headers().contains_key("if-none-match")), Ordering::SeqCst);
+            let body = serde_json::json!(vec![serde_json::json!({"id": 1, "name": "l"}); count]).to_string();
+            async move { Response::builder().header("etag", "\"e\"").body(Body::from(body)).unwrap() }
+        });
+        let client = client(router, clock(), limits());
+        for _ in 0..2 {
+            assert_eq!(client.labels(&repo(), None).await.unwrap().items.len(), count);
+        }
+        assert_eq!(seen.load(Ordering::SeqCst) == 1, kept, "{count}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_says_so_and_is_asked_for_once() {
     let clock = clock();
@@ -181,7 +216,7 @@ fn tokio_stream() -> impl futures::Stream<Item = Result<Vec<u8>, std::convert::I
 async fn all_who_share_a_client_share_its_budget() {
     let clock = clock();
     let faults = Faults { secondary: 5, abuse: 2, error: 5, cut: 5, ..Faults::default() };
-    let github = server(clock, testkit::github::Options { limit: 30, page: 5, lag: 0, faults });
+    let github = server(clock, testkit::github::Options { limit: 30, page: 5, faults, ..Default::default() });
     let client =
         client(github.router(), clock, Limits { patience: Duration::from_secs(100 * 3600), ..limits() });
     let mut tasks = tokio::task::JoinSet::new();

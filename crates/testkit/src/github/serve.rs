@@ -101,7 +101,12 @@ impl State {
             return self.refuse(status, SECONDARY, None, now);
         }
         self.window.used += 1;
-        if self.percent(faults.error) {
+        if self.options.moved.is_some_and(|moved| self.counts.requests > moved) {
+            let head = self.head(StatusCode::MOVED_PERMANENTLY, now);
+            let head = head.header(header::LOCATION, "https://api.github.com/repositories/1");
+            return head.body(Body::from(r#"{"message":"Moved Permanently"}"#)).unwrap_or_default();
+        }
+        if self.percent(faults.error) || self.is_broken(uri.path()) {
             self.counts.faults += 1;
             let status = if self.random.bool() { 500 } else { 502 };
             let status = StatusCode::from_u16(status).unwrap_or_default();
@@ -127,6 +132,13 @@ impl State {
             self.random.shuffle(all);
         }
         self.send(said, headers, now)
+    }
+
+    fn is_broken(&self, path: &str) -> bool {
+        let Some(first) = self.options.broken else { return false };
+        let issue =
+            path.strip_suffix("/comments").and_then(|path| path.rsplit('/').next()?.parse::<i32>().ok());
+        issue.is_some_and(|number| number >= first)
     }
 
     /// The head that every answer has.
@@ -171,7 +183,8 @@ impl State {
     fn send(&mut self, said: Said, headers: &HeaderMap, now: i64) -> Response {
         self.keep(&said);
         let body = said.body.to_string();
-        let digest = Sha256::digest(format!("{:?}{body}", said.next));
+        // Of the body alone, as GitHub's: a page that was the last one keeps it when another comes behind it.
+        let digest = Sha256::digest(&body);
         let etag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let etag = format!("W/\"{etag}\"");
         let known =
@@ -179,17 +192,18 @@ impl State {
         if known && said.status == StatusCode::OK {
             self.window.used -= 1;
             self.counts.unchanged += 1;
-            let head = self.head(StatusCode::NOT_MODIFIED, now).header(header::ETAG, etag);
+            let mut head = self.head(StatusCode::NOT_MODIFIED, now).header(header::ETAG, etag);
+            if let Some(next) = &said.next {
+                head = head.header(header::LINK, link(next));
+            }
             return head.body(Body::empty()).unwrap_or_default();
         }
         let mut head = self.head(said.status, now);
         if said.status == StatusCode::OK {
             head = head.header(header::ETAG, etag);
         }
-        if let Some(next) = said.next {
-            let link =
-                format!("<{next}>; rel=\"next\", <https://api.github.com/repositories/1>; rel=\"first\"");
-            head = head.header(header::LINK, link);
+        if let Some(next) = &said.next {
+            head = head.header(header::LINK, link(next));
         }
         if let Some(location) = said.location {
             head = head.header(header::LOCATION, location);
@@ -202,6 +216,10 @@ impl State {
         }
         head.body(Body::from(body)).unwrap_or_default()
     }
+}
+
+fn link(next: &str) -> String {
+    format!("<{next}>; rel=\"next\", <https://api.github.com/repositories/1>; rel=\"first\"")
 }
 
 impl World {

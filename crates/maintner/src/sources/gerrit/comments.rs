@@ -18,11 +18,13 @@ pub fn commit_of(path: &str) -> Option<String> {
     hex.then_some(name)
 }
 
-/// The comments that are other in a file than they were, in its order, and behind them those that are no more. A file that is
-/// no JSON has none.
+/// The comments that are other in a file than they were, in its order, and behind them those that are no more. Either is `None`
+/// where there was no file. Of a new one that can't be read nothing is said, since its comments may all be there; behind an
+/// old one all that are there are told.
 #[must_use]
-pub fn changed(commit: &str, old: &[u8], new: &[u8]) -> Vec<GerritComment> {
-    let (old, new) = (all(old), all(new));
+pub fn changed(commit: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Vec<GerritComment> {
+    let old = old.and_then(all).unwrap_or_default();
+    let Some(new) = new.map_or_else(|| Some(Vec::new()), all) else { return Vec::new() };
     let before: BTreeMap<&str, &Map<String, Value>> =
         old.iter().filter_map(|one| Some((uuid(one)?, one))).collect();
     let mut found = Vec::new();
@@ -51,14 +53,19 @@ pub fn changed(commit: &str, old: &[u8], new: &[u8]) -> Vec<GerritComment> {
     found
 }
 
-fn all(file: &[u8]) -> Vec<Map<String, Value>> {
-    let Ok(Value::Object(mut file)) = serde_json::from_slice(file) else { return Vec::new() };
-    let Some(Value::Array(comments)) = file.remove("comments") else { return Vec::new() };
+/// `None` of a file of another form.
+fn all(file: &[u8]) -> Option<Vec<Map<String, Value>>> {
+    let Ok(Value::Object(mut file)) = serde_json::from_slice(file) else { return None };
+    let comments = match file.remove("comments") {
+        Some(Value::Array(comments)) => comments,
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => return None,
+    };
     let objects = comments.into_iter().filter_map(|comment| match comment {
         Value::Object(comment) => Some(comment),
         _ => None,
     });
-    objects.collect()
+    Some(objects.collect())
 }
 
 fn uuid(comment: &Map<String, Value>) -> Option<&str> {
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_comment_is_read_with_what_is_not_known_of_it() {
-        let found = changed("c", b"", &file(&[ONE]));
+        let found = changed("c", None, Some(&file(&[ONE])));
         let [one] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((one.uuid.as_str(), one.file.as_str(), one.patch_set, one.line), ("a", "a.txt", 2, 3));
         assert_eq!((one.author, one.side, one.unresolved), (1_000_001, 1, true));
@@ -158,9 +165,9 @@ mod tests {
     fn what_is_as_before_is_not_told_again() {
         let other = r#"{"key":{"uuid":"b","filename":"b","patchSetId":1},"message":"x"}"#;
         let edited = other.replace('x', "y");
-        assert_eq!(changed("c", &file(&[ONE]), &file(&[ONE])), []);
+        assert_eq!(changed("c", Some(&file(&[ONE])), Some(&file(&[ONE]))), []);
         let uuids = |old: &[&str], new: &[&str]| {
-            let found = changed("c", &file(old), &file(new));
+            let found = changed("c", Some(&file(old)), Some(&file(new)));
             found
                 .iter()
                 .map(|one| format!("{}{}", one.uuid, if one.deleted { "-" } else { "" }))
@@ -169,6 +176,19 @@ mod tests {
         assert_eq!(uuids(&[ONE], &[ONE, other]), "b");
         assert_eq!(uuids(&[ONE, other], &[&edited, ONE]), "b");
         assert_eq!(uuids(&[ONE, other], &[other]), "a-");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_takes_nothing_away() {
+        let one = file(&[ONE]);
+        for odd in ["", "x", "[]", r#"{"comments":1}"#, r#"{"comments":[{"key":{"uuid":"a"#] {
+            assert_eq!(changed("c", Some(&one), Some(odd.as_bytes())), [], "{odd}");
+            assert_eq!(changed("c", Some(odd.as_bytes()), Some(&one)).len(), 1, "{odd}");
+        }
+        for none in [None, Some(b"{}".as_slice()), Some(br#"{"comments":[]}"#)] {
+            let gone = changed("c", Some(&one), none);
+            assert!(gone.len() == 1 && gone[0].deleted, "{none:?}");
+        }
     }
 
     #[test]
@@ -184,8 +204,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_file_is_read(old: Vec<u8>, new in r#"\{"comments":\[(\{"key":(\{"uuid":"a"(,"patchSetId":-?[0-9]{1,20})?\}|1)(,"lineNbr":[0-9.e]{1,9}|,"range":[0-9]|,"author":"x"|,"writtenOn":"[0-9TZ:-]{0,20}")*\},?){0,3}\]\}"#) {
-            let _ = changed("c", &old, new.as_bytes());
-            let _ = changed("c", new.as_bytes(), &old);
+            let _ = changed("c", Some(&old), Some(new.as_bytes()));
+            let _ = changed("c", Some(new.as_bytes()), Some(&old));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use git::{Did, Object, ObjectId};
 use maintpb::{GerritComment, GitCommit, GitDiffTree, GitDiffTreeFile};
+use prost::Message as _;
 
 use crate::commit::{CommitError, CommitText};
 
@@ -9,6 +10,12 @@ use crate::commit::{CommitError, CommitText};
 pub const LONGEST_OBJECT: usize = 8 << 20;
 /// Of a commit that changed more files, the first ones are written.
 pub const MOST_FILES: usize = 20_000;
+/// And no more of them than have this many bytes in their names.
+pub const MOST_PATHS: usize = 8 << 20;
+/// Of a commit's comments, the first ones of this many bytes are written.
+pub const MOST_COMMENTS: usize = 16 << 20;
+/// A record of more bytes is not written: the journal takes 64 MiB, and ends with one that has more.
+const LONGEST_RECORD: usize = 40 << 20;
 
 /// The commit under this name, which is that of a tag where the object is what the tag is of.
 ///
@@ -28,7 +35,12 @@ pub fn record(
         raw.extend_from_slice(format!("\n[cut here: {more} bytes more]\n").as_bytes());
     }
     let number = |lines: u64| i64::try_from(lines).unwrap_or(i64::MAX);
-    let file = did.files.iter().take(MOST_FILES).map(|file| GitDiffTreeFile {
+    let mut paths = 0_usize;
+    let fits = |file: &&git::FileChange| {
+        paths = paths.saturating_add(file.path.len());
+        paths <= MOST_PATHS
+    };
+    let file = did.files.iter().take(MOST_FILES).take_while(fits).map(|file| GitDiffTreeFile {
         file: file.path.clone(),
         added: number(file.added),
         deleted: number(file.deleted),
@@ -36,6 +48,31 @@ pub fn record(
     });
     let diff_tree = Some(GitDiffTree { file: file.collect() });
     Ok(GitCommit { sha1: name.to_string(), raw, diff_tree, comments })
+}
+
+/// Whether the journal takes a mutation of this length; the limits of its parts leave room, so that only what they forget is
+/// too long.
+#[must_use]
+pub const fn fits(encoded: usize) -> bool {
+    encoded <= LONGEST_RECORD
+}
+
+/// Takes the first of these comments for a record that has `bytes` of them; says whether there was room for all.
+pub fn take_comments(
+    into: &mut Vec<GerritComment>,
+    bytes: &mut usize,
+    from: impl IntoIterator<Item = GerritComment>,
+) -> bool {
+    for comment in from {
+        // Its tag and length as well.
+        let length = comment.encoded_len() + 8;
+        if *bytes + length > MOST_COMMENTS {
+            return false;
+        }
+        *bytes += length;
+        into.push(comment);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -56,5 +93,31 @@ mod tests {
         assert!(cut.raw.ends_with(b"\n\nbo\n[cut here: 7 bytes more]\n"));
         // Within the header nothing can be cut.
         assert!(record(name, object(&raw[..30], 70), &Did::default(), Vec::new()).is_err());
+    }
+
+    #[test]
+    fn no_commit_makes_a_record_that_the_journal_refuses() {
+        let path = |number: usize| format!("{number:05}{}", "x".repeat((60 << 10) - 5));
+        let file = |number| git::FileChange {
+            path: path(number),
+            added: 1,
+            deleted: 1,
+            binary: false,
+            old: None,
+            new: None,
+        };
+        let did = Did { files: (0..600).map(file).collect(), more: false };
+        let (mut comments, mut bytes) = (Vec::new(), 0);
+        let one = GerritComment { message: "y".repeat(1 << 20), ..GerritComment::default() };
+        assert!(take_comments(&mut comments, &mut bytes, vec![one.clone(); 10]));
+        assert!(!take_comments(&mut comments, &mut bytes, vec![one; 10]));
+        assert_eq!(comments.len(), 15);
+        let mut raw = b"author A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nsubject\n\n".to_vec();
+        raw.resize(LONGEST_OBJECT, b'z');
+        let name = ObjectId::from_bytes([2; 20]);
+        let commit = record(name, object(&raw, 1 << 40), &did, comments).unwrap();
+        let files = &commit.diff_tree.as_ref().unwrap().file;
+        assert_eq!((files.len(), files[0].file.as_str()), (136, path(0).as_str()));
+        assert!(fits(commit.encoded_len()) && !fits(64 << 20), "{}", commit.encoded_len());
     }
 }

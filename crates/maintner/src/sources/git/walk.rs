@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::PollError;
 use super::plan::has;
-use super::record::{LONGEST_OBJECT, MOST_FILES, record};
+use super::record::{LONGEST_OBJECT, MOST_FILES, fits, record, take_comments};
 use crate::live::Sink;
 use crate::sources::gerrit::comments;
 
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
                     Part::Meta => self.comments(&did).await?,
                 };
                 match record(*id, object, &did, comments) {
-                    Ok(commit) => self.write(commit).await?,
+                    Ok(commit) => self.write(*id, commit).await?,
                     Err(why) => {
                         tracing::warn!(project = self.project, commit = %id, %why, "a commit is left out");
                         self.refused.insert(*id);
@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
                 };
                 let did = self.changes.read(&[object.id], MOST_FILES).await?.pop().unwrap_or_default();
                 match record(*id, object, &did, Vec::new()) {
-                    Ok(commit) => self.write(commit).await?,
+                    Ok(commit) => self.write(*id, commit).await?,
                     Err(_) => drop(self.refused.insert(*id)),
                 }
             }
@@ -103,29 +103,50 @@ impl<'a> Walk<'a> {
     }
 
     async fn comments(&mut self, did: &git::Did) -> Result<Vec<GerritComment>, PollError> {
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         for file in &did.files {
             let Some(commit) = comments::commit_of(&file.path) else { continue };
             let old = self.blob(file.old).await?;
             let new = self.blob(file.new).await?;
-            found.extend(comments::changed(&commit, &old, &new));
+            if file.new.is_some() && new.is_none() {
+                // Not that its comments were deleted.
+                tracing::warn!(project = self.project, commit, "a file of comments can't be read");
+                continue;
+            }
+            let (old, new) = (old.as_deref(), new.as_deref());
+            if !take_comments(&mut found, &mut bytes, comments::changed(&commit, old, new)) {
+                tracing::warn!(
+                    project = self.project,
+                    commit,
+                    "a commit has more comments than a record can have"
+                );
+                break;
+            }
         }
         Ok(found)
     }
 
-    async fn blob(&mut self, id: Option<ObjectId>) -> Result<Vec<u8>, PollError> {
-        let Some(id) = id else { return Ok(Vec::new()) };
+    /// A file, whole; `None` where there is none, or one that is not here or too long.
+    async fn blob(&mut self, id: Option<ObjectId>) -> Result<Option<Vec<u8>>, PollError> {
+        let Some(id) = id else { return Ok(None) };
         self.blobs.ask(&[id], Peel::Nothing).await?;
-        Ok(self.blobs.next(comments::LONGEST).await?.map(|object| object.bytes).unwrap_or_default())
+        let object = self.blobs.next(comments::LONGEST).await?;
+        Ok(object.filter(|object| object.size == object.bytes.len() as u64).map(|object| object.bytes))
     }
 
-    async fn write(&mut self, commit: GitCommit) -> Result<(), PollError> {
+    async fn write(&mut self, id: ObjectId, commit: GitCommit) -> Result<(), PollError> {
         let mutation = of(GerritMutation {
             project: self.project.to_owned(),
             commits: vec![commit],
             ..GerritMutation::default()
         });
-        self.bytes += mutation.encoded_len();
+        let length = mutation.encoded_len();
+        if !fits(length) {
+            tracing::warn!(project = self.project, commit = %id, length, "a commit is too long for the log");
+            self.refused.insert(id);
+            return Ok(());
+        }
+        self.bytes += length;
         self.pending.push(mutation);
         if self.pending.len() >= BATCH || self.bytes >= BYTES {
             self.flush().await?;

@@ -45,6 +45,7 @@ impl Detail {
 struct Part {
     mutation: pb::GithubIssueMutation,
     next: Option<Cursor>,
+    /// The server's time of the answer.
     date: Option<Timestamp>,
     unread: usize,
 }
@@ -80,16 +81,17 @@ impl Poller {
 
     async fn detail(&mut self, corpus: &Corpus, detail: Detail, number: i32) -> Result<(), Error> {
         let Some((at, issue)) = find(corpus, &self.options.repo, number) else { return Ok(()) };
-        let mut cursor = None;
+        let (mut cursor, mut first) = (None, None);
         for _ in 0..MOST_PAGES {
             let mut part = self.part(corpus, detail, (at, issue), cursor.as_ref()).await?;
+            // What changes while later pages are read may be on this one.
+            let first = *first.get_or_insert_with(|| part.date.unwrap_or_else(|| self.client.now()));
             self.unread(part.unread);
             let blank = differ::blank(&self.options.repo, number);
             let news = part.mutation != blank;
             let last = part.next.is_none();
             if last {
-                let date = part.date.unwrap_or_else(|| self.client.now());
-                let date = date.checked_sub(self.options.lag).unwrap_or(Timestamp::MIN);
+                let date = first.checked_sub(self.options.lag).unwrap_or(Timestamp::MIN);
                 let whole = instant(date) > issue.updated;
                 // Of an issue whose time is yet to come nothing can be said to be whole: there is no use in writing it each time.
                 if whole || news {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::differ::{self, find, repo_in};
 use super::poller::{Error, Poller};
+use crate::corpus::Corpus;
 
 /// Pages of the whole list in one round.
 const PAGES: usize = 20;
@@ -16,6 +17,8 @@ const PAGES: usize = 20;
 const MOST_PAGES: usize = 10_000;
 /// Issues that are looked at one by one in one round.
 const SINGLE: usize = 100;
+/// Known issues that are gone, in one round, for each question whether the repo is there.
+const ASK_REPO: u32 = 20;
 
 /// How far the lists were read. It is not kept: a restart begins with the whole list.
 #[derive(Debug, Default)]
@@ -189,9 +192,9 @@ impl Poller {
                 self.write(differ::issue(&corpus, &self.options.repo, &one.item)).await?;
             }
             // Answered with another, as one that was transferred may be.
-            Ok(_) => self.write(differ::gone(&corpus, &self.options.repo, number)).await?,
+            Ok(_) => self.gone(&corpus, number).await?,
             Err(error) if error.is_gone() => {
-                self.write(differ::gone(&corpus, &self.options.repo, number)).await?;
+                self.gone(&corpus, number).await?;
             }
             Err(error) => {
                 self.skip(error)?;
@@ -199,6 +202,19 @@ impl Poller {
             }
         }
         Ok(true)
+    }
+
+    /// Writes that an issue is gone. Of a repo that was renamed or hidden each of them seems to be, so before the first known one
+    /// of a round, and every few, the repo itself has to answer.
+    async fn gone(&mut self, corpus: &Corpus, number: i32) -> Result<(), Error> {
+        let mutation = differ::gone(corpus, &self.options.repo, number);
+        if mutation.is_some() && find(corpus, &self.options.repo, number).is_some() {
+            if self.gone % ASK_REPO == 0 {
+                self.client.labels(&self.options.repo, None).await?;
+            }
+            self.gone += 1;
+        }
+        self.write(mutation).await
     }
 
     /// Looks at those that are in no list: numbers without an issue, and issues that the whole list did not have.

@@ -22,6 +22,8 @@ use crate::time::Time;
 const EXPECTING: u32 = 6;
 /// The wait after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(30);
+/// The least time between a round and the next one that a hint asks for.
+const GAP: Duration = Duration::from_secs(1);
 /// How often GitHub is asked for webhooks that did not arrive.
 const DELIVERIES: Duration = Duration::from_secs(60);
 /// The same after it has refused.
@@ -124,7 +126,11 @@ pub struct Poller {
     pub(super) round: Round,
     /// The round before has left a part of its sweep to this one.
     sweeping: bool,
+    /// A round of this sweep has failed: what it visited is looked at again when all others were.
+    failed: bool,
     skipped: u32,
+    /// Known issues that were gone in this round.
+    pub(super) gone: u32,
     status: watch::Sender<Status>,
     hints: Hints,
     /// The newest delivery of the webhook that was seen.
@@ -150,7 +156,9 @@ impl Poller {
             batch: Batch::default(),
             round: Round::default(),
             sweeping: false,
+            failed: false,
             skipped: 0,
+            gone: 0,
             status: watch::Sender::new(Status::default()),
             hints: Hints(Arc::new(Notify::new())),
             delivered: None,
@@ -188,7 +196,9 @@ impl Poller {
                 Err(Error::Sink(error)) => return error,
                 Err(Error::Github(error)) => {
                     tracing::warn!(repo = %self.options.repo, %error, "GitHub can't be followed for now");
-                    AFTER_ERROR.min(self.options.every)
+                    // A hint does not make it well; it is kept until then.
+                    tokio::time::sleep(AFTER_ERROR.min(self.options.every)).await;
+                    Duration::ZERO
                 }
             };
             if !wait.is_zero() && self.wait(wait).await {
@@ -197,9 +207,11 @@ impl Poller {
         }
     }
 
-    /// Waits, or less where there is a hint; says whether there was one.
+    /// Waits, or less where there is a hint, but never less than [`GAP`]; says whether there was one.
     async fn wait(&mut self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
+        // Those that come meanwhile are one.
+        tokio::time::sleep(GAP.min(wait)).await;
         let mut deliveries = DELIVERIES;
         loop {
             let next =
@@ -241,7 +253,7 @@ impl Poller {
     /// # Errors
     /// The first that keeps it from going on. What was read before is written.
     pub async fn round(&mut self) -> Result<Round, Error> {
-        (self.round, self.skipped) = (Round::default(), 0);
+        (self.round, self.skipped, self.gone) = (Round::default(), 0, 0);
         let written = self.batch.count;
         // A sweep that goes on looks at nothing twice.
         if !self.sweeping {
@@ -253,7 +265,13 @@ impl Poller {
             Ok(()) => done,
             Err(error) => Err(error),
         };
-        self.sweeping = done.is_ok() && self.round.more;
+        // What made a round fail is not looked at first in the next one, or nothing behind it would ever be read.
+        self.sweeping = done.is_err() || self.round.more;
+        if done.is_err() {
+            self.failed = true;
+        } else if !self.sweeping {
+            self.round.more = std::mem::take(&mut self.failed);
+        }
         self.round.mutations = self.batch.count - written;
         let (now, behind, skipped) = (self.client.now(), self.behind(), self.skipped);
         self.status.send_modify(|status| {

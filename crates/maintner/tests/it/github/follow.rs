@@ -99,6 +99,35 @@ async fn the_budget_is_kept() {
     agree(&sink.corpus(), &fresh(&github, clock).await);
 }
 
+/// Each issue of a repo that is renamed in the middle of a round seems to be elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_repo_that_is_renamed_keeps_its_issues() {
+    let clock = Paused::new();
+    let github = GitHub::new(4, Options::default(), clock.server());
+    github.change(|world, now| {
+        for number in 1..=6 {
+            world.open(now, 1, false, &format!("title {number}"), "");
+        }
+    });
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    settle(&mut poller).await;
+    github.change(|world, now| (1..=6).for_each(|number| world.comment(now, number, 2, "more")));
+    sleep(60).await;
+    // Labels, milestones and the list are still there.
+    let asked = github.counts().requests;
+    github.set(|options| options.moved = Some(asked + 3));
+    let error = poller.round().await.unwrap_err();
+    assert!(error.to_string().contains("/labels"), "{error}");
+    let there =
+        |sink: &Folder| sink.corpus().github.issues().iter().filter(|one| !one.not_exist.is()).count();
+    assert_eq!(there(&sink), 6);
+    github.set(|options| options.moved = None);
+    settle(&mut poller).await;
+    assert_eq!((there(&sink), sink.corpus().github.comments().len()), (6, 6));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_is_seen_and_what_comes_back_too() {
     let clock = Paused::new();
@@ -233,11 +262,67 @@ async fn a_hint_is_enough_and_one_is_kept() {
     follower.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn hints_make_no_more_than_a_round_a_second() {
+    let clock = Paused::new();
+    let github = grown(20, 8, Options::default(), clock).await;
+    let sink = Arc::new(Folder::new());
+    let poller = poller(&github, clock, &sink);
+    let (hints, status) = (poller.hints(), poller.status());
+    let follower = tokio::spawn(poller.run());
+    sleep(200).await;
+    let flood = async |seconds: u64| {
+        let before = status.borrow().rounds;
+        for _ in 0..seconds * 20 {
+            hints.wake();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        status.borrow().rounds - before
+    };
+    let rounds = flood(30).await;
+    assert!((10..=31).contains(&rounds), "{rounds}");
+    // And none at all where GitHub gives no answers.
+    sleep(200).await;
+    let asked = github.counts().requests;
+    github.set(|options| options.moved = Some(asked));
+    let rounds = flood(28).await;
+    assert_eq!(rounds, 1);
+    // The last of them is not lost.
+    github.set(|options| options.moved = None);
+    sleep(10).await;
+    assert!(status.borrow().error.is_none());
+    follower.abort();
+}
+
+/// More issues of which GitHub says nothing than a round bears, all of them before the others.
+#[tokio::test(start_paused = true)]
+async fn those_that_fail_do_not_keep_others_away() {
+    let clock = Paused::new();
+    let github = GitHub::new(9, Options { broken: Some(6), ..Options::default() }, clock.server());
+    for number in 1..=30 {
+        github.change(|world, now| {
+            world.open(now, 1, false, &format!("title {number}"), "");
+            world.comment(now, number, 2, "a comment");
+        });
+        sleep(5).await;
+    }
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    poller.round().await.unwrap_err();
+    assert_eq!(sink.corpus().github.comments().len(), 0);
+    assert!(poller.round().await.unwrap().more, "those that failed are to be asked for again");
+    assert_eq!(sink.corpus().github.comments().len(), 5);
+    github.set(|options| options.broken = None);
+    settle(&mut poller).await;
+    assert_eq!(sink.corpus().github.comments().len(), 30);
+}
+
 /// Operations, hints of which three in ten are lost and others come twice or late, and answers as bad as they get.
 async fn storm(seed: u64) {
     let clock = Paused::new();
     let faults = Faults { error: 4, cut: 2, secondary: 1, abuse: 1, stale: 25, underway: 20, disorder: 30 };
-    let options = Options { limit: 2000, page: 7, lag: 8, faults };
+    let options = Options { limit: 2000, page: 7, lag: 8, faults, ..Options::default() };
     let github = GitHub::new(seed, options, clock.server());
     let mut random = fastrand::Rng::with_seed(seed);
     let sink = Arc::new(Folder::new());

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, replace};
 use super::folder::Safety;
 use super::growing::Growing;
-use super::idx::{self, Chain, Damaged, Entry, Idx, IdxError, ROW};
+use super::idx::{self, Chain, Damage, Damaged, Entry, Idx, IdxError, ROW};
 use super::lead::{Lead, LeadError};
-use super::{Cut, OpenError, Opened, Segment, idx_name};
+use super::{Cut, OpenError, Opened, Segment, growing_name, idx_name};
 use crate::check::check;
 use crate::log::{self, LONGEST_RECORD, LogError};
 use crate::reclog::Records;
@@ -56,6 +56,15 @@ pub(super) fn find_of(folder: &Path, disk: &dyn Disk, safety: Safety) -> Result<
             }
             Some((_, None)) => grown(folder, &path, &mut found, disk, safety)?,
             None => return Err(OpenError::Days { path }),
+        }
+    }
+    if safety == Safety::Synced {
+        let next = u32::try_from(found.sealed.len()).unwrap_or(u32::MAX);
+        if let Some((number, records, _)) =
+            idx::lost(folder, next).map_err(|why| failed(folder, why))?.into_iter().next()
+        {
+            let why = Damaged { record: 0, offset: 0, what: Damage::Missing { records } };
+            return Err(OpenError::Damaged { path: folder.join(growing_name(number)), why });
         }
     }
     Ok(found)
@@ -234,7 +243,6 @@ fn failed(path: &Path, why: io::Error) -> OpenError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::idx::Damage;
     use super::*;
 
     /// A segment of some records, its index, and where each record ends.

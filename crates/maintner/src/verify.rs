@@ -7,7 +7,7 @@ use sha2::{Digest, Sha224};
 use thiserror::Error;
 
 use crate::check::check;
-use crate::journal::idx::{Chain, Damage, Damaged, Idx, IdxError, hold};
+use crate::journal::idx::{Chain, Damage, Damaged, Idx, IdxError, hold, lost};
 use crate::log::{self, Log, LogError, LogFile};
 
 /// Why a log is not whole. All before the place that is named was good.
@@ -115,6 +115,18 @@ pub fn verify(log: &Log) -> Result<Verified, VerifyError> {
         verified.unvouched += records - vouched.min(records);
         verified.records += records;
         verified.files += 1;
+    }
+    // One that was begun after the log was opened has its file.
+    if let Some(folder) = log.files().first().and_then(|file| file.path().parent())
+        && log.files().iter().all(|file| beside(file.path()).is_some())
+        && let next = u32::try_from(log.files().len()).unwrap_or(u32::MAX)
+        && let Some((number, records, _)) = lost(folder, next)
+            .map_err(|why| VerifyError::Io { path: folder.to_path_buf(), why })?
+            .into_iter()
+            .next()
+    {
+        let why = Damaged { record: 0, offset: 0, what: Damage::Missing { records } };
+        return Err(VerifyError::Record { path: folder.join(format!("{number:04}.growing.mutlog")), why });
     }
     Ok(verified)
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::disk::Disk;
 use super::idx;
 use super::lead::Lead;
+use super::open::unwritten;
 use super::storage::{Piece, Storage, StorageError};
 use super::{Segment, growing_name, idx_name};
 
@@ -38,11 +39,13 @@ pub(super) struct Folder {
     lead: Lead,
     safety: Safety,
     open: Option<Open>,
+    /// The rows of the last piece are written: it could not be told from a hole without them.
+    settled: bool,
 }
 
 impl Folder {
     pub fn new(path: PathBuf, disk: Arc<dyn Disk>, lead: Lead, safety: Safety) -> Self {
-        Self { path, disk, lead, safety, open: None }
+        Self { path, disk, lead, safety, open: None, settled: false }
     }
 
     /// Writes a piece, and makes it safe.
@@ -66,12 +69,19 @@ impl Folder {
             if opened {
                 self.sync_folder()?;
             }
+            if unwritten(&piece.bytes) {
+                self.settle(piece)?;
+                self.settled = true;
+            }
         }
         Ok(())
     }
 
     /// Writes the rows of a piece.
     pub fn settle(&mut self, piece: &Piece) -> Result<(), StorageError> {
+        if std::mem::take(&mut self.settled) {
+            return Ok(());
+        }
         let Some(open) = &self.open else { return Err(StorageError::Stopped) };
         let failed = |what| move |why| failed(&open.idx_path, what, why);
         self.disk.write(&open.idx, &piece.rows).map_err(failed("writing"))?;

@@ -16,9 +16,13 @@
 //!
 //! A row is written when its record is safe, so that the last rows may be missing of a segment that grows.
 
+use std::io;
+use std::path::Path;
+
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::log;
 use crate::reclog::Records;
 
 /// Bytes of a row.
@@ -252,6 +256,43 @@ impl<'a> Idx<'a> {
     }
 }
 
+/// The indexes in a folder from a number on that have records, where no file of their segments is: a row is written when the
+/// file and its name are safe. Each with how many records and bytes it had.
+pub(crate) fn lost(folder: &Path, from: u32) -> io::Result<Vec<(u32, usize, u64)>> {
+    let mut lost = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let number =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".idx"));
+        let Some(number) = number.and_then(|number| number.parse().ok()).filter(|number| *number >= from)
+        else {
+            continue;
+        };
+        let rows = match std::fs::read(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => continue,
+            rows => rows?,
+        };
+        if let Ok(idx) = Idx::read(&rows, number).map(|idx| (idx.len(), idx.begin(idx.len())))
+            && idx.0 > 0
+        {
+            lost.push((number, idx.0, idx.1));
+        }
+    }
+    // A file that is given another name meanwhile may be missed once.
+    for _ in 0..3 {
+        if lost.is_empty() {
+            break;
+        }
+        for path in log::segments_and_days(folder)? {
+            if let Some((number, _)) = log::named(&path) {
+                lost.retain(|lost| u64::from(lost.0) != number);
+            }
+        }
+    }
+    lost.sort_unstable();
+    Ok(lost)
+}
+
 /// What is wrong with a record that an index vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Damage {
@@ -262,6 +303,12 @@ pub enum Damage {
         have: u64,
         /// Bytes that it had.
         want: u32,
+    },
+    /// The segment's file is not there.
+    #[error("the file is missing, and the .idx beside it has {records} records of it")]
+    Missing {
+        /// By the index.
+        records: usize,
     },
     /// Other bytes than were written.
     #[error("its bytes are not those that were written: its checksum differs")]

@@ -275,7 +275,7 @@ fn copy(
 
 /// Finds what is in the copy. Its indexes are made again where they are of other segments.
 fn find(folder: &Path, disk: &dyn super::Disk) -> Result<open::Found, OpenError> {
-    match open::find(folder, disk) {
+    match open::find_of(folder, disk, Safety::Copied) {
         Err(OpenError::Length { .. } | OpenError::Damaged { .. } | OpenError::Idx { .. }) => {
             for path in
                 log::segments(folder).map_err(|why| OpenError::Io { path: folder.to_path_buf(), why })?
@@ -284,7 +284,7 @@ fn find(folder: &Path, disk: &dyn super::Disk) -> Result<open::Found, OpenError>
                     remove(&folder.join(format!("{number:04}.idx")))?;
                 }
             }
-            open::find(folder, disk)
+            open::find_of(folder, disk, Safety::Copied)
         }
         found => found,
     }

@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, replace};
+use super::folder::Safety;
 use super::growing::Growing;
-use super::idx::{self, Chain, Damaged, Entry, Idx, IdxError, ROW};
+use super::idx::{self, Chain, Damage, Damaged, Entry, Idx, IdxError, ROW};
 use super::lead::{Lead, LeadError};
-use super::{Cut, OpenError, Opened, Segment, idx_name};
+use super::{Cut, OpenError, Opened, Segment, growing_name, idx_name};
 use crate::check::check;
 use crate::log::{self, LONGEST_RECORD, LogError};
 use crate::reclog::Records;
@@ -29,8 +30,13 @@ pub(super) fn lead(folder: &Path, disk: &dyn Disk, holder: &str) -> Result<Lead,
     })
 }
 
-/// Finds what is in the folder that is led.
+/// Finds what is in the folder that is led, whose bytes are safe there and nowhere else.
 pub(super) fn find(folder: &Path, disk: &dyn Disk) -> Result<Found, OpenError> {
+    find_of(folder, disk, Safety::Synced)
+}
+
+/// Finds what is in the folder that is led.
+pub(super) fn find_of(folder: &Path, disk: &dyn Disk, safety: Safety) -> Result<Found, OpenError> {
     let files = match log::listed(folder) {
         Ok(files) => files,
         Err(LogError::Nothing { .. }) => Vec::new(),
@@ -48,8 +54,17 @@ pub(super) fn find(folder: &Path, disk: &dyn Disk) -> Result<Found, OpenError> {
                 found.sealed.push(segment);
                 found.growing = Growing::new(number + 1, chain);
             }
-            Some((_, None)) => grown(folder, &path, &mut found, disk)?,
+            Some((_, None)) => grown(folder, &path, &mut found, disk, safety)?,
             None => return Err(OpenError::Days { path }),
+        }
+    }
+    if safety == Safety::Synced {
+        let next = u32::try_from(found.sealed.len()).unwrap_or(u32::MAX);
+        if let Some((number, records, _)) =
+            idx::lost(folder, next).map_err(|why| failed(folder, why))?.into_iter().next()
+        {
+            let why = Damaged { record: 0, offset: 0, what: Damage::Missing { records } };
+            return Err(OpenError::Damaged { path: folder.join(growing_name(number)), why });
         }
     }
     Ok(found)
@@ -95,7 +110,13 @@ fn sealed(
 }
 
 /// The growing segment: all that its index vouches for, and the whole records behind.
-fn grown(folder: &Path, path: &Path, found: &mut Found, disk: &dyn Disk) -> Result<(), OpenError> {
+fn grown(
+    folder: &Path,
+    path: &Path,
+    found: &mut Found,
+    disk: &dyn Disk,
+    safety: Safety,
+) -> Result<(), OpenError> {
     let number = found.growing.number;
     let bytes = fs::read(path).map_err(|why| failed(path, why))?;
     let idx_path = folder.join(idx_name(number));
@@ -115,7 +136,7 @@ fn grown(folder: &Path, path: &Path, found: &mut Found, disk: &dyn Disk) -> Resu
         Some(Err(IdxError::Short)) => None,
         Some(Err(why)) => return Err(OpenError::Idx { path: idx_path, why }),
     };
-    let resumed = resume(&bytes, idx.as_ref(), number, before)
+    let resumed = resume(&bytes, idx.as_ref(), number, before, safety)
         .map_err(|why| OpenError::Damaged { path: path.to_path_buf(), why })?;
     let kept = &bytes[..resumed.kept];
     if let Some(why) = resumed.cut {
@@ -161,6 +182,7 @@ pub(super) fn resume(
     idx: Option<&Idx<'_>>,
     number: u32,
     before: Chain,
+    safety: Safety,
 ) -> Result<Resumed, Damaged> {
     let mut growing = Growing::new(number, before);
     let mut rows = Vec::new();
@@ -177,7 +199,10 @@ pub(super) fn resume(
         let fault = match &record {
             Err(broken) => Some(broken.what.to_string()),
             Ok(record) if record.payload.len() > LONGEST_RECORD => Some("it is too long".to_owned()),
-            Ok(record) if unwritten(record.payload) => Some("its bytes were never written".to_owned()),
+            // A copy was written from bytes that are certain.
+            Ok(record) if safety == Safety::Synced && unwritten(record.payload) => {
+                Some("its bytes were never written".to_owned())
+            }
             Ok(record) => check(record.payload).err().map(|why| why.to_string()),
         };
         match (record, fault) {
@@ -192,9 +217,10 @@ pub(super) fn resume(
     Ok(Resumed { growing, rows, kept, cut })
 }
 
-/// Whether a file system that went down has left a hole in it. No text of a mutation has so many zeros.
-pub(super) fn unwritten(payload: &[u8]) -> bool {
-    memchr::memmem::find(payload, &[0; 512]).is_some()
+/// Whether a file system that went down may have left a hole in it. A mutation that has so many zeros by itself is told from
+/// such a hole by its row, which is safe before it is shown.
+pub(super) fn unwritten(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, &[0; 512]).is_some()
 }
 
 /// Bytes of a file by offsets that are within it.
@@ -217,7 +243,6 @@ fn failed(path: &Path, why: io::Error) -> OpenError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::idx::Damage;
     use super::*;
 
     /// A segment of some records, its index, and where each record ends.
@@ -240,7 +265,7 @@ mod tests {
         let idx = Idx::read(&rows[..(vouched + 1) * ROW], 0).unwrap();
         for at in 0..=bytes.len() {
             let whole = ends.iter().filter(|end| **end <= at).count();
-            match resume(&bytes[..at], Some(&idx), 0, Chain::default()) {
+            match resume(&bytes[..at], Some(&idx), 0, Chain::default(), Safety::Synced) {
                 Err(damaged) => {
                     assert!(whole < vouched, "cut at {at}");
                     assert_eq!(damaged.record, whole);
@@ -265,15 +290,17 @@ mod tests {
         assert_eq!((torn.len(), torn.torn), (2, 5));
         let mut zeros = bytes[..ends[1]].to_vec();
         zeros.resize(bytes.len(), 0);
-        let resumed = resume(&zeros, Some(&idx), 0, Chain::default()).unwrap();
+        let resumed = resume(&zeros, Some(&idx), 0, Chain::default(), Safety::Synced).unwrap();
         assert_eq!((resumed.kept, resumed.cut.is_some()), (ends[1], true));
         // A hole in a record whose header and end were written.
         let mut payload = vec![0x7a, 0xff, 0x7f];
         payload.resize(3 + 0x3fff, b'x');
         let mut growing = Growing::new(0, Chain::default());
         let mut hole = growing.plan(&[payload], u64::MAX).remove(0).bytes;
-        assert!(resume(&hole, None, 0, Chain::default()).unwrap().cut.is_none());
+        let kept = |bytes: &[u8], safety| resume(bytes, None, 0, Chain::default(), safety).unwrap().kept;
+        assert_eq!(kept(&hole, Safety::Synced), hole.len());
         hole[4096..8192].fill(0);
-        assert_eq!(resume(&hole, None, 0, Chain::default()).unwrap().kept, 0);
+        assert_eq!(kept(&hole, Safety::Synced), 0);
+        assert_eq!(kept(&hole, Safety::Copied), hole.len());
     }
 }

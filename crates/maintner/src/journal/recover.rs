@@ -109,7 +109,8 @@ pub fn recover(folder: &Path, to: Option<&Path>) -> Result<Recovered, OpenError>
 /// Reads everything, and changes nothing.
 fn look(folder: &Path, recovered: &mut Recovered) -> Result<Vec<Looked>, OpenError> {
     let files = log::segments_and_days(folder).map_err(|why| failed(folder, why))?;
-    if files.is_empty() {
+    let lost = idx::lost(folder, 0).map_err(|why| failed(folder, why))?;
+    if files.is_empty() && lost.is_empty() {
         return Err(log::LogError::Nothing { path: folder.to_path_buf() }.into());
     }
     let any =
@@ -148,6 +149,15 @@ fn look(folder: &Path, recovered: &mut Recovered) -> Result<Vec<Looked>, OpenErr
             recovered.dropped.push(Dropped { path: file.path.clone(), offset, bytes, why: why.clone() });
         }
         looked.push(file);
+    }
+    // Beside day files an index is none of theirs.
+    if looked.iter().all(|file| file.number.is_some()) {
+        for (number, records, bytes) in lost {
+            let why = format!("it is missing, and the .idx beside it has {records} records of it");
+            let path = folder.join(growing_name(number));
+            recovered.dropped.push(Dropped { path, offset: 0, bytes, why });
+        }
+        recovered.dropped.sort_by_key(|dropped| number(&dropped.path));
     }
     Ok(looked)
 }
@@ -267,6 +277,14 @@ fn copy(looked: &[Looked], to: &Path, recovered: &mut Recovered) -> Result<(), O
 fn mend(looked: &[Looked], folder: &Path, recovered: &mut Recovered) -> Result<(), OpenError> {
     // A segment that is written anew has an index, and then all have.
     let anew = looked.iter().any(Looked::changed);
+    if looked.iter().all(|file| file.number.is_some()) {
+        // Of segments that are missing.
+        for (number, ..) in idx::lost(folder, 0).map_err(|why| failed(folder, why))?.into_iter().rev() {
+            let path = folder.join(idx_name(number));
+            recovered.aside.push(aside(&path)?);
+            fs::remove_file(&path).map_err(|why| failed(&path, why))?;
+        }
+    }
     for file in looked.iter().rev() {
         let idx_path = file.number.map(|number| folder.join(idx_name(number)));
         let changed = file.changed();

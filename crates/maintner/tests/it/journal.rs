@@ -172,6 +172,30 @@ async fn a_folder_of_day_files_is_not_written_to() {
     assert!(why.to_string().contains("day files are read and not written"), "{why}");
 }
 
+/// A record that could be a hole which a file system left is shown when its row is there.
+#[tokio::test]
+async fn many_zeros_are_kept_when_they_were_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let zeros = [&[0xfa, 0x0f, 0x80, 0x08][..], &[0; 1024]].concat();
+    // The disk goes at the step of each of its two syncs, and behind them.
+    for dies_at in 0..12 {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Faulty::dying(dies_at));
+        let Ok(journal) = Journal::open(folder.path(), options(&disk)).await else { continue };
+        let shown = journal.append(vec![zeros.clone()]).await.is_ok();
+        let _ = journal.close().await;
+        let journal = Journal::open(folder.path(), Options::default()).await.unwrap();
+        assert!(!shown || journal.committed().borrow().total > 0, "lost, dying at step {dies_at}");
+    }
+    let journal = Journal::open(folder.path(), Options::default()).await.unwrap();
+    journal.append(vec![zeros.clone()]).await.unwrap();
+    journal.append(vec![record(0, 9)]).await.unwrap();
+    journal.close().await.unwrap();
+    let journal = Journal::open(folder.path(), Options::default()).await.unwrap();
+    assert_eq!(journal.opened(), &maintner::journal::Opened::default());
+    assert_eq!(payloads(folder.path()), [zeros, record(0, 9)]);
+}
+
 /// A folder as a client of the original has it, which knows of no index.
 #[tokio::test]
 async fn segments_without_an_index_are_given_one() {

@@ -272,6 +272,34 @@ async fn all_up_to_the_first_bad_record_is_kept() {
 }
 
 #[tokio::test]
+async fn a_last_segment_that_is_missing_is_found_and_reported() {
+    for (gone, kept) in
+        [(&["0003."][..], 3), (&["0002.", "0003."], 2), (&["0000.", "0001.", "0002.", "0003."], 0)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        four(folder.path()).await;
+        for prefix in gone {
+            std::fs::remove_file(named(folder.path(), prefix)).unwrap();
+        }
+        let said = Journal::open(folder.path(), Options::default()).await.unwrap_err().to_string();
+        let name = format!("{}growing.mutlog", gone[0]);
+        for part in [&*name, "the file is missing", "bellwether log recover"] {
+            assert!(said.contains(part), "{said}");
+        }
+        if kept > 0 {
+            assert!(matches!(found(folder.path()), (0, Damage::Missing { .. })));
+        }
+        let recovered = recover(folder.path(), None).unwrap();
+        assert_eq!((recovered.dropped.len(), recovered.aside.len()), (gone.len(), gone.len()));
+        assert!(recovered.dropped[0].path.ends_with(&name) && recovered.dropped[0].bytes > 0);
+        let journal = Journal::open(folder.path(), Options::default()).await.unwrap();
+        assert_eq!(journal.committed().borrow().segments.len(), kept);
+        journal.close().await.unwrap();
+        assert!(recover(folder.path(), None).is_ok_and(|again| again.dropped.is_empty()) || kept == 0);
+    }
+}
+
+#[tokio::test]
 async fn of_a_whole_log_nothing_is_changed_and_a_leader_is_not_disturbed() {
     let folder = tempfile::tempdir().unwrap();
     four(folder.path()).await;

@@ -209,7 +209,7 @@ impl Poller {
     async fn gone(&mut self, corpus: &Corpus, number: i32) -> Result<(), Error> {
         let mutation = differ::gone(corpus, &self.options.repo, number);
         if mutation.is_some() && find(corpus, &self.options.repo, number).is_some() {
-            if self.gone % ASK_REPO == 0 {
+            if self.gone.is_multiple_of(ASK_REPO) {
                 self.client.labels(&self.options.repo, None).await?;
             }
             self.gone += 1;

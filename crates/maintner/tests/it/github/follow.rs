@@ -318,6 +318,30 @@ async fn those_that_fail_do_not_keep_others_away() {
     assert_eq!(sink.corpus().github.comments().len(), 30);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_edited_between_two_pages_is_not_lost() {
+    let clock = Paused::new();
+    // The first page of comments uses the budget up (a list that did not change is free); the second one is an hour later.
+    let github = GitHub::new(9, Options { limit: 4, page: 10, ..Options::default() }, clock.server());
+    github.change(|world, now| {
+        world.open(now, 1, false, "title", "");
+        (0..15).for_each(|_| world.comment(now, 1, 2, "a comment"));
+    });
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    let edited = async {
+        sleep(600).await;
+        github.set(|options| options.limit = 5000);
+        github.change(|world, now| world.edit_comment(now, 1, 0, "edited"));
+        assert_eq!(github.counts().requests, 5);
+    };
+    let (round, ()) = tokio::join!(poller.round(), edited);
+    round.unwrap();
+    settle(&mut poller).await;
+    agree(&sink.corpus(), &fresh(&github, clock).await);
+}
+
 /// Operations, hints of which three in ten are lost and others come twice or late, and answers as bad as they get.
 async fn storm(seed: u64) {
     let clock = Paused::new();

@@ -212,6 +212,16 @@ impl<'a> Idx<'a> {
         Self { rows: &self.rows[..count], torn: 0, ..self }
     }
 
+    /// Whether a row says of its record what it should, or is one that was not written as a whole: it has zeros that no row has,
+    /// or the checksum or the chain of the record and not the other.
+    #[must_use]
+    pub(crate) fn may_be(&self, record: usize, should: &Entry) -> bool {
+        let Some(row) = self.rows.get(record) else { return false };
+        let is = Entry::read(row);
+        let unwritten = row.as_chunks::<16>().0.iter().any(|part| part.iter().all(|byte| *byte == 0));
+        unwritten || is.crc == should.crc || is.chain == should.chain
+    }
+
     /// Where the record begins by the rows before it, and where all end for the number of all.
     #[must_use]
     pub fn begin(&self, record: usize) -> u64 {

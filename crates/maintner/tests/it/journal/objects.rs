@@ -204,6 +204,10 @@ async fn what_is_damaged_in_the_copy_gets_nowhere() {
     let other = tempfile::tempdir().unwrap();
     open(&store, other.path(), "").await.unwrap().close().await.unwrap();
     assert_eq!(payloads(other.path()), all(30));
+    // A copy is not believed for its size.
+    spoil(0);
+    open(&store, folder.path(), "").await.unwrap().close().await.unwrap();
+    assert_eq!(payloads(folder.path()), all(30));
 }
 
 #[tokio::test]

@@ -213,13 +213,16 @@ impl<'a> Idx<'a> {
     }
 
     /// Whether a row says of its record what it should, or is one that was not written as a whole: it has zeros that no row has,
-    /// or the checksum or the chain of the record and not the other.
+    /// or the chain of the record, or, where the record follows others that hold, its checksum.
     #[must_use]
-    pub(crate) fn may_be(&self, record: usize, should: &Entry) -> bool {
+    pub(crate) fn may_be(&self, record: usize, should: &Entry, follows: bool) -> bool {
         let Some(row) = self.rows.get(record) else { return false };
-        let is = Entry::read(row);
-        let unwritten = row.as_chunks::<16>().0.iter().any(|part| part.iter().all(|byte| *byte == 0));
-        unwritten || is.crc == should.crc || is.chain == should.chain
+        let (is, should_row) = (Entry::read(row), should.row());
+        let parts = row
+            .chunks(8)
+            .zip(should_row.chunks(8))
+            .all(|(is, should)| is == should || is.iter().all(|byte| *byte == 0));
+        parts || is.chain == should.chain || (follows && is.crc == should.crc)
     }
 
     /// Where the record begins by the rows before it, and where all end for the number of all.

@@ -218,7 +218,8 @@ pub(super) fn resume(
     // Rows that a file system left unwritten are made again from records that were safe before them. A record that is not
     // there, or that is not what a whole row says, is damaged itself.
     if let (Some(idx), Some(why)) = (idx, damaged) {
-        let all = (vouched..idx.len()).all(|nth| rows.get(nth).is_some_and(|should| idx.may_be(nth, should)));
+        let all = (vouched..idx.len())
+            .all(|nth| rows.get(nth).is_some_and(|should| idx.may_be(nth, should, nth == vouched)));
         if !all {
             return Err(why);
         }

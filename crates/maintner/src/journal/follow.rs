@@ -65,6 +65,8 @@ pub struct Follow {
     folder: PathBuf,
     position: Option<u64>,
     first: bool,
+    /// There was less than was shown, when it was looked at last: a file may have been given another name meanwhile.
+    shorter: bool,
 }
 
 /// A file of the log, and where in the log it is.
@@ -80,7 +82,7 @@ impl Follow {
     /// looked at first.
     #[must_use]
     pub fn new(folder: &Path, from: Option<u64>) -> Self {
-        Self { folder: folder.to_path_buf(), position: from, first: true }
+        Self { folder: folder.to_path_buf(), position: from, first: true, shorter: false }
     }
 
     /// Visits the records that have come since, each with its position in the log. Of a journal these are what its index
@@ -89,15 +91,17 @@ impl Follow {
     /// # Errors
     /// What can't be read. Those before were visited.
     pub fn poll(&mut self, mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>) -> Result<(), FollowError> {
-        let parts = self.parts()?;
+        let Some(parts) = self.parts()? else { return Ok(()) };
         let total = parts.last().map_or(0, |part| part.base + part.length);
         let position = self.position.unwrap_or(total);
         if position > total {
-            return Err(match self.first {
-                true => FollowError::From { from: position, total },
-                false => FollowError::Shorter { total, shown: position },
-            });
+            return match (self.first, std::mem::replace(&mut self.shorter, true)) {
+                (true, _) => Err(FollowError::From { from: position, total }),
+                (false, false) => Ok(()),
+                (false, true) => Err(FollowError::Shorter { total, shown: position }),
+            };
         }
+        self.shorter = false;
         self.position = Some(position);
         for part in parts {
             if !self.part(&part, &mut visit)? {
@@ -148,19 +152,20 @@ impl Follow {
         Ok(true)
     }
 
-    fn parts(&self) -> Result<Vec<Part>, FollowError> {
+    /// The files as they are now; none where one was given another name meanwhile, which the next look finds.
+    fn parts(&self) -> Result<Option<Vec<Part>>, FollowError> {
         let mut base = 0;
         let mut parts = Vec::new();
         for path in log::listed(&self.folder)? {
             let length = match length(&path) {
                 Ok(length) => length,
-                Err(why) if why.kind() == io::ErrorKind::NotFound => break,
+                Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(why) => return Err(FollowError::Io { path, why }),
             };
             parts.push(Part { path, base, length });
             base += length;
         }
-        Ok(parts)
+        Ok(Some(parts))
     }
 }
 
@@ -208,6 +213,7 @@ mod tests {
         // An index that is there says what may be seen.
         put("0001.growing.mutlog", "REC@0+1=dREC@9+1=e");
         std::fs::write(dir.path().join("0001.idx"), super::super::idx::head(1, &Default::default())).unwrap();
+        assert_eq!(seen(&mut all).unwrap(), [], "a second look tells");
         assert!(matches!(seen(&mut all), Err(FollowError::Shorter { total: 19, shown: 28 })));
         assert_eq!(seen(&mut Follow::new(dir.path(), Some(9))).unwrap(), [(9, b"bc".to_vec())]);
     }

@@ -212,6 +212,19 @@ impl<'a> Idx<'a> {
         Self { rows: &self.rows[..count], torn: 0, ..self }
     }
 
+    /// Whether a row says of its record what it should, or is one that was not written as a whole: it has zeros that no row has,
+    /// or the chain of the record, or, where the record follows others that hold, its checksum.
+    #[must_use]
+    pub(crate) fn may_be(&self, record: usize, should: &Entry, follows: bool) -> bool {
+        let Some(row) = self.rows.get(record) else { return false };
+        let (is, should_row) = (Entry::read(row), should.row());
+        let parts = row
+            .chunks(8)
+            .zip(should_row.chunks(8))
+            .all(|(is, should)| is == should || is.iter().all(|byte| *byte == 0));
+        parts || is.chain == should.chain || (follows && is.crc == should.crc)
+    }
+
     /// Where the record begins by the rows before it, and where all end for the number of all.
     #[must_use]
     pub fn begin(&self, record: usize) -> u64 {

@@ -125,14 +125,8 @@ fn grown(
     let idx = match rows.as_deref().map(|rows| Idx::read(rows, number)) {
         None => None,
         Some(Ok(idx)) => Some(idx),
-        // A file system that went down may leave its first row unwritten: then there is no other.
-        Some(Err(_))
-            if rows
-                .as_deref()
-                .is_some_and(|rows| rows.len() <= ROW && rows.iter().all(|byte| *byte == 0)) =>
-        {
-            None
-        }
+        // A file system that went down may leave all of it unwritten.
+        Some(Err(_)) if rows.as_deref().is_some_and(|rows| rows.iter().all(|byte| *byte == 0)) => None,
         Some(Err(IdxError::Short)) => None,
         Some(Err(why)) => return Err(OpenError::Idx { path: idx_path, why }),
     };
@@ -150,7 +144,7 @@ fn grown(
         disk.sync(&file).map_err(|why| failed(path, why))?;
         disk.sync_folder(folder).map_err(|why| failed(folder, why))?;
     }
-    let vouched = idx.map_or(0, |idx| idx.len());
+    let vouched = resumed.vouched;
     let whole_rows = idx.map_or(0, |idx| (idx.len() + 1) * ROW);
     if resumed.rows.len() != vouched || rows.as_deref().map(<[u8]>::len) != Some(whole_rows) {
         let mut all = idx::head(number, &before).to_vec();
@@ -168,11 +162,14 @@ pub(super) struct Resumed {
     pub growing: Growing,
     pub rows: Vec<Entry>,
     pub kept: usize,
+    /// How many of the rows were in the index, and are kept.
+    pub vouched: usize,
     /// Why what is behind is not kept, where there is something.
     pub cut: Option<String>,
 }
 
-/// What is kept of a growing segment: all that its index vouches for must be there, and the whole records behind are kept.
+/// What is kept of a growing segment: all that its index vouches for must be there, and the whole records behind are kept. Of
+/// an index whose last rows are damaged, those before count.
 /// What is behind those was never shown: it is shown when its bytes are safe.
 ///
 /// # Errors
@@ -186,13 +183,17 @@ pub(super) fn resume(
 ) -> Result<Resumed, Damaged> {
     let mut growing = Growing::new(number, before);
     let mut rows = Vec::new();
+    let mut damaged = None;
     if let Some(idx) = idx {
-        idx::hold(bytes, idx, before)?;
-        for record in 0..idx.len() {
+        damaged = idx::hold(bytes, idx, before).err();
+        if let Some(why) = damaged.filter(|_| idx.before != before) {
+            return Err(why);
+        }
+        for record in 0..damaged.map_or(idx.len(), |why| why.record) {
             rows.push(growing.take(whole(bytes, idx.begin(record), idx.begin(record + 1))));
         }
     }
-    let tail = growing.size;
+    let (tail, vouched) = (growing.size, rows.len());
     let rest = whole(bytes, tail, bytes.len() as u64);
     let mut cut = None;
     for record in Records::new(rest, tail) {
@@ -214,7 +215,16 @@ pub(super) fn resume(
         }
     }
     let kept = usize::try_from(growing.size).unwrap_or(usize::MAX).min(bytes.len());
-    Ok(Resumed { growing, rows, kept, cut })
+    // Rows that a file system left unwritten are made again from records that were safe before them. A record that is not
+    // there, or that is not what a whole row says, is damaged itself.
+    if let (Some(idx), Some(why)) = (idx, damaged) {
+        let all = (vouched..idx.len())
+            .all(|nth| rows.get(nth).is_some_and(|should| idx.may_be(nth, should, nth == vouched)));
+        if !all {
+            return Err(why);
+        }
+    }
+    Ok(Resumed { growing, rows, kept, vouched, cut })
 }
 
 /// Whether a file system that went down may have left a hole in it. A mutation that has so many zeros by itself is told from
@@ -292,6 +302,23 @@ mod tests {
         zeros.resize(bytes.len(), 0);
         let resumed = resume(&zeros, Some(&idx), 0, Chain::default(), Safety::Synced).unwrap();
         assert_eq!((resumed.kept, resumed.cut.is_some()), (ends[1], true));
+        // Rows that were written in part, or not, before others: from a sector's begin on, or up to its end.
+        for (from, to) in [(160, 192), (144, 192), (96, 160), (170, 180)] {
+            let mut torn = rows.clone();
+            torn[from..to].fill(0);
+            let torn = Idx::read(&torn, 0).unwrap();
+            let kept = resume(&bytes, Some(&torn), 0, Chain::default(), Safety::Synced).unwrap();
+            assert_eq!((kept.rows.len(), kept.kept), (4, bytes.len()));
+            assert!(kept.vouched >= from / ROW - 1 && kept.vouched < 4, "{}", kept.vouched);
+            // A record that is damaged is found all the same.
+            for at in [ends[2] + 20, ends[0] + 20] {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1;
+                let changed = resume(&changed, Some(&torn), 0, Chain::default(), Safety::Synced);
+                assert!(changed.is_err() || at > ends[2], "byte {at}, rows {from}..{to}");
+            }
+            resume(&bytes[..ends[2]], Some(&torn), 0, Chain::default(), Safety::Synced).unwrap_err();
+        }
         // A hole in a record whose header and end were written.
         let mut payload = vec![0x7a, 0xff, 0x7f];
         payload.resize(3 + 0x3fff, b'x');

@@ -47,6 +47,13 @@ impl From<StorageError> for OpenError {
     }
 }
 
+impl Segment {
+    /// Whether these are its bytes.
+    pub(super) fn has(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.size && <[u8; 28]>::from(Sha224::digest(bytes)) == self.sha224
+    }
+}
+
 impl Calls {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &str, limits: Limits) -> Self {
         let prefix = prefix.trim_matches('/');
@@ -104,7 +111,7 @@ impl Calls {
         let wrong = |why: &str| OpenError::Store { object: name.clone(), why: why.to_owned() };
         let bytes = self.get(&name, segment.size, self.limits.transfer).await?;
         let bytes = bytes.ok_or_else(|| wrong("it is missing"))?;
-        if bytes.len() as u64 != segment.size || <[u8; 28]>::from(Sha224::digest(&bytes)) != segment.sha224 {
+        if !segment.has(&bytes) {
             return Err(wrong("its bytes are not those that were sealed"));
         }
         Ok(bytes)

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::calls::{Calls, Put};
 use super::seals::Seals;
+use super::tail::Tail;
 use crate::journal::Segment;
 use crate::journal::storage::StorageError;
 
@@ -50,7 +51,14 @@ impl Merger {
                 .await
                 .map_err(|_| StorageError::Stopped)?
         };
-        let bytes = bytes.map_err(|why| StorageError::Io { path, what: "reading", why })?;
+        // The folder is a copy, and what is in the store counts.
+        let bytes = match bytes {
+            Ok(bytes) if full.segment.has(&bytes) => bytes,
+            _ => {
+                tracing::warn!(file = %path.display(), "it is not what was sealed: the tails are read again");
+                self.of_tails(full).await?
+            }
+        };
         self.calls.put_segment(&full.segment, bytes).await?;
         let mut seals = self.seals.clone();
         seals.segments.push(full.segment);
@@ -81,5 +89,26 @@ impl Merger {
         drop(removed);
         self.seals = seals;
         Ok(())
+    }
+
+    /// The segment's bytes by its tails.
+    async fn of_tails(&self, full: &Full) -> Result<Vec<u8>, StorageError> {
+        let mut all = Vec::new();
+        for number in self.seals.next..full.next {
+            if let Some(Tail::Group { number: of, bytes, .. }) = self.calls.get_tail(number).await?
+                && of == full.segment.number
+            {
+                all.extend(bytes);
+            }
+        }
+        if full.segment.has(&all) {
+            return Ok(all);
+        }
+        let why = "neither the file nor the tails have the bytes that were sealed".to_owned();
+        Err(StorageError::Object {
+            object: self.calls.segment_name(&full.segment),
+            what: "uploading it",
+            why,
+        })
     }
 }

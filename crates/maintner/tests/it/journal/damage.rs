@@ -300,6 +300,21 @@ async fn a_last_segment_that_is_missing_is_found_and_reported() {
 }
 
 #[tokio::test]
+async fn an_index_that_was_not_written_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    four(folder.path()).await;
+    let path = folder.path().join("0003.idx");
+    let rows = std::fs::read(&path).unwrap();
+    for from in [0, 48, rows.len() - 40] {
+        let mut torn = rows.clone();
+        torn[from..].fill(0);
+        std::fs::write(&path, &torn).unwrap();
+        Journal::open(folder.path(), Options::default()).await.unwrap().close().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), rows, "from {from} on");
+    }
+}
+
+#[tokio::test]
 async fn of_a_whole_log_nothing_is_changed_and_a_leader_is_not_disturbed() {
     let folder = tempfile::tempdir().unwrap();
     four(folder.path()).await;

@@ -184,6 +184,33 @@ async fn while_a_segment_can_not_be_uploaded_others_are_written() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_in_the_copy_gets_nowhere() {
+    let store = Arc::new(Stormy::default());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&store, folder.path(), "").await.unwrap();
+    store.set(Weather { no_segments: true, ..Weather::default() });
+    append(&journal, 0..30).await;
+    // The first waits to be uploaded since it was sealed; another one is changed before it is read.
+    let spoil = |number: u32| {
+        let log = Log::open(folder.path()).unwrap();
+        let path = log.files()[number as usize].path().to_path_buf();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    spoil(1);
+    store.set(Weather::default());
+    journal.close().await.unwrap();
+    let other = tempfile::tempdir().unwrap();
+    open(&store, other.path(), "").await.unwrap().close().await.unwrap();
+    assert_eq!(payloads(other.path()), all(30));
+    // A copy is not believed for its size.
+    spoil(0);
+    open(&store, folder.path(), "").await.unwrap().close().await.unwrap();
+    assert_eq!(payloads(folder.path()), all(30));
+}
+
+#[tokio::test]
 async fn what_is_damaged_in_the_store_is_named() {
     let store = Arc::new(Stormy::default());
     let folder = tempfile::tempdir().unwrap();

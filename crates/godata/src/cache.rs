@@ -166,9 +166,10 @@ pub(crate) fn clean(folder: &Path, held: &[Held], split: bool) -> Result<(), God
     for entry in std::fs::read_dir(folder).map_err(|why| failed(folder, why))? {
         let path = entry.map_err(|why| failed(folder, why))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let Some((number, _)) = name.and_then(named) else { continue };
+        let Some((number, sum)) = name.and_then(named) else { continue };
         let other = match usize::try_from(number).ok().and_then(|number| held.get(number)) {
-            Some(held) if split && held.path == path => {
+            // One that is sealed and longer is of who is farther, unless the log was split.
+            Some(held) if held.path == path && (split || sum.is_none()) => {
                 shorten(&path, held.listed.size).map_err(|why| failed(&path, why))?;
                 false
             }
@@ -292,6 +293,23 @@ mod tests {
         assert_eq!(there(()), [true, false, false, true, true, true], "another process may be farther");
         clean(dir.path(), &log, true).unwrap();
         assert_eq!(there(()), [true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn what_is_longer_than_its_segment_is_shortened() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["0000.growing.mutlog".to_owned(), format!("0001.{}.mutlog", "a".repeat(56))];
+        names.iter().for_each(|name| std::fs::write(dir.path().join(name), "xyz").unwrap());
+        let held = |number: u32| Held {
+            listed: Listed { number, size: 1, sum: [0; 28], url: String::new() },
+            path: dir.path().join(&names[number as usize]),
+        };
+        let log = [held(0), held(1)];
+        let lengths = |()| log.each_ref().map(|held| length(&held.path).unwrap());
+        clean(dir.path(), &log, false).unwrap();
+        assert_eq!(lengths(()), [1, 3], "what is sealed may be of a process that is farther");
+        clean(dir.path(), &log, true).unwrap();
+        assert_eq!(lengths(()), [1, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -295,7 +295,7 @@ impl Netsource {
 
     /// Has the log of what is held, as it goes on from what is mapped already.
     pub(crate) fn log(before: &Log, held: &[Held]) -> Result<Log, LogError> {
-        let paths: Vec<PathBuf> = held.iter().map(|held| held.path.clone()).collect();
+        let paths: Vec<_> = held.iter().map(|held| (held.path.clone(), held.listed.size)).collect();
         before.grown_of(&paths, held.iter().map(|held| held.listed.size).sum())
     }
 

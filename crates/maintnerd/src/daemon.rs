@@ -225,7 +225,9 @@ async fn checkpoints(leader: &Leader) {
     let mut versions = leader.live().subscribe();
     if let Err(why) = leader.checkpoint().verify().await {
         let path = leader.checkpoint().path().display();
-        tracing::error!("{path}: {why}: it is written anew; start this process again, which then reads the log");
+        tracing::error!(
+            "{path}: {why}: it is written anew; start this process again, which then reads the log"
+        );
     }
     loop {
         // A version comes many times a second while much is new; a disk that is full stays so for a while.

@@ -57,6 +57,15 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
+/// A new file of the cache, in the place of one that was left.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    options().create_new(true).open(path)
+}
+
 /// That no other process of ours fills the folder, until it is dropped.
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
@@ -190,7 +199,7 @@ fn shorten(path: &Path, size: u64) -> io::Result<()> {
         return Ok(());
     }
     let temporary = path.with_extension("tempseg");
-    io::copy(&mut File::open(path)?.take(size), &mut File::create(&temporary)?)?;
+    io::copy(&mut File::open(path)?.take(size), &mut create(&temporary)?)?;
     std::fs::rename(&temporary, path)
 }
 
@@ -307,6 +316,12 @@ mod tests {
         let log = [held(0), held(1)];
         let lengths = |()| log.each_ref().map(|held| length(&held.path).unwrap());
         clean(dir.path(), &log, false).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&log[0].path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "a copy is for the owner alone");
+        }
         assert_eq!(lengths(()), [1, 3], "what is sealed may be of a process that is farther");
         clean(dir.path(), &log, true).unwrap();
         assert_eq!(lengths(()), [1, 1]);

@@ -70,18 +70,23 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
 impl Lock {
-    /// Waits for those who have it.
+    /// Waits for those who have it, for as long as they bring something in: a whole log may take hours.
     pub(crate) async fn take(folder: &Path, longest: Duration) -> Result<Self, GodataError> {
         let path = folder.join(LOCK);
         let file = options().open(&path).map_err(|why| failed(&path, why))?;
-        let until = tokio::time::Instant::now() + longest;
+        let (mut until, mut had) = (tokio::time::Instant::now() + longest, bytes(folder));
         let mut pause = TRIES[0];
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::WouldBlock) if tokio::time::Instant::now() < until => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(GodataError::Locked { path, seconds: longest.as_secs() });
+                    let has = bytes(folder);
+                    if has == had {
+                        return Err(GodataError::Locked { path, seconds: longest.as_secs() });
+                    }
+                    tracing::info!(cache = %folder.display(), "another process is filling this cache, which is waited for");
+                    (until, had) = (tokio::time::Instant::now() + longest, has);
                 }
                 Err(TryLockError::Error(why)) => return Err(failed(&path, why)),
             }
@@ -89,6 +94,16 @@ impl Lock {
             pause = (pause * 2).min(TRIES[1]);
         }
     }
+}
+
+/// The bytes of all segments in a folder, by which it is seen that somebody fills it.
+fn bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "mutlog"))
+        .filter_map(|path| length(&path))
+        .sum()
 }
 
 /// The length of a file, if it is one.
@@ -333,6 +348,17 @@ mod tests {
         let first = Lock::take(dir.path(), Duration::ZERO).await.unwrap();
         let refused = Lock::take(dir.path(), Duration::from_secs(3)).await.err().unwrap();
         assert!(refused.to_string().contains("for more than 3 s"), "{refused}");
+        let fills = async {
+            for _ in 0..4 {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let mut file = options().open(growing(dir.path(), 0)).unwrap();
+                io::Write::write_all(&mut file, b"x").unwrap();
+            }
+        };
+        let began = tokio::time::Instant::now();
+        let refused = tokio::join!(Lock::take(dir.path(), Duration::from_secs(3)), fills).0.err().unwrap();
+        assert!(matches!(refused, GodataError::Locked { .. }), "{refused}");
+        assert!(began.elapsed() > Duration::from_secs(9), "who brings something in is waited for");
         let waiting = async { Lock::take(dir.path(), Duration::from_secs(60)).await.map(drop) };
         let ends = async {
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -57,22 +57,36 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
+/// A new file of the cache, in the place of one that was left.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    options().create_new(true).open(path)
+}
+
 /// That no other process of ours fills the folder, until it is dropped.
 pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
 impl Lock {
-    /// Waits for those who have it.
+    /// Waits for those who have it, for as long as they bring something in: a whole log may take hours.
     pub(crate) async fn take(folder: &Path, longest: Duration) -> Result<Self, GodataError> {
         let path = folder.join(LOCK);
         let file = options().open(&path).map_err(|why| failed(&path, why))?;
-        let until = tokio::time::Instant::now() + longest;
+        let (mut until, mut had) = (tokio::time::Instant::now() + longest, bytes(folder));
         let mut pause = TRIES[0];
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::WouldBlock) if tokio::time::Instant::now() < until => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(GodataError::Locked { path, seconds: longest.as_secs() });
+                    let has = bytes(folder);
+                    if has == had {
+                        return Err(GodataError::Locked { path, seconds: longest.as_secs() });
+                    }
+                    tracing::info!(cache = %folder.display(), "another process is filling this cache, which is waited for");
+                    (until, had) = (tokio::time::Instant::now() + longest, has);
                 }
                 Err(TryLockError::Error(why)) => return Err(failed(&path, why)),
             }
@@ -80,6 +94,16 @@ impl Lock {
             pause = (pause * 2).min(TRIES[1]);
         }
     }
+}
+
+/// The bytes of all segments in a folder, by which it is seen that somebody fills it.
+fn bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "mutlog"))
+        .filter_map(|path| length(&path))
+        .sum()
 }
 
 /// The length of a file, if it is one.
@@ -166,9 +190,10 @@ pub(crate) fn clean(folder: &Path, held: &[Held], split: bool) -> Result<(), God
     for entry in std::fs::read_dir(folder).map_err(|why| failed(folder, why))? {
         let path = entry.map_err(|why| failed(folder, why))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let Some((number, _)) = name.and_then(named) else { continue };
+        let Some((number, sum)) = name.and_then(named) else { continue };
         let other = match usize::try_from(number).ok().and_then(|number| held.get(number)) {
-            Some(held) if split && held.path == path => {
+            // One that is sealed and longer is of who is farther, unless the log was split.
+            Some(held) if held.path == path && (split || sum.is_none()) => {
                 shorten(&path, held.listed.size).map_err(|why| failed(&path, why))?;
                 false
             }
@@ -189,7 +214,7 @@ fn shorten(path: &Path, size: u64) -> io::Result<()> {
         return Ok(());
     }
     let temporary = path.with_extension("tempseg");
-    io::copy(&mut File::open(path)?.take(size), &mut File::create(&temporary)?)?;
+    io::copy(&mut File::open(path)?.take(size), &mut create(&temporary)?)?;
     std::fs::rename(&temporary, path)
 }
 
@@ -294,12 +319,46 @@ mod tests {
         assert_eq!(there(()), [true, false, false, true, false, true]);
     }
 
+    #[test]
+    fn what_is_longer_than_its_segment_is_shortened() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["0000.growing.mutlog".to_owned(), format!("0001.{}.mutlog", "a".repeat(56))];
+        names.iter().for_each(|name| std::fs::write(dir.path().join(name), "xyz").unwrap());
+        let held = |number: u32| Held {
+            listed: Listed { number, size: 1, sum: [0; 28], url: String::new() },
+            path: dir.path().join(&names[number as usize]),
+        };
+        let log = [held(0), held(1)];
+        let lengths = |()| log.each_ref().map(|held| length(&held.path).unwrap());
+        clean(dir.path(), &log, false).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&log[0].path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "a copy is for the owner alone");
+        }
+        assert_eq!(lengths(()), [1, 3], "what is sealed may be of a process that is farther");
+        clean(dir.path(), &log, true).unwrap();
+        assert_eq!(lengths(()), [1, 1]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_fills_it_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let first = Lock::take(dir.path(), Duration::ZERO).await.unwrap();
         let refused = Lock::take(dir.path(), Duration::from_secs(3)).await.err().unwrap();
         assert!(refused.to_string().contains("for more than 3 s"), "{refused}");
+        let fills = async {
+            for _ in 0..4 {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let mut file = options().open(growing(dir.path(), 0)).unwrap();
+                io::Write::write_all(&mut file, b"x").unwrap();
+            }
+        };
+        let began = tokio::time::Instant::now();
+        let refused = tokio::join!(Lock::take(dir.path(), Duration::from_secs(3)), fills).0.err().unwrap();
+        assert!(matches!(refused, GodataError::Locked { .. }), "{refused}");
+        assert!(began.elapsed() > Duration::from_secs(9), "who brings something in is waited for");
         let waiting = async { Lock::take(dir.path(), Duration::from_secs(60)).await.map(drop) };
         let ends = async {
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -136,7 +136,7 @@ pub struct Waits {
     pub change: Duration,
     /// Until a segment's answer begins, and until more of any answer comes. 30 seconds.
     pub silence: Duration,
-    /// Until another process that fills the same cache is done. 10 minutes.
+    /// Until another process that fills the same cache is done, or brings in more. 10 minutes.
     pub lock: Duration,
     /// How long apart two questions are at least to a server that does not wait as it is asked to. 1 second.
     pub apart: Duration,

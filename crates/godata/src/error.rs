@@ -25,11 +25,11 @@ pub enum GodataError {
         why: io::Error,
     },
     /// Another process has the cache for itself.
-    #[error("{}: another process has been filling this cache for more than {seconds} s: wait for it, end it, or use another cache", path.display())]
+    #[error("{}: another process has this cache for itself and has brought nothing in for more than {seconds} s: end it, or use another cache", path.display())]
     Locked {
         /// The file that is locked.
         path: PathBuf,
-        /// How long was waited.
+        /// How long was waited since it last brought something in.
         seconds: u64,
     },
     /// Nothing was kept that could be used without the server.

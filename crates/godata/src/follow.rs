@@ -1,12 +1,14 @@
 //! The corpus of a log that is fetched, and how it stays the newest.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use maintner::checkpoint::{self, Keeper, Start};
 use maintner::corpus::{Corpus, Replay};
 use maintner::live::Live;
-use maintner::log::Log;
+use maintner::log::{Log, LogError};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,6 +19,9 @@ use crate::sync::{Netsource, Round, blocking};
 
 /// How often it is looked whether a checkpoint is due.
 const CHECKPOINTS: Duration = Duration::from_secs(60);
+
+/// How often it is looked anew for a file that got another name.
+const TRIES: u32 = 5;
 
 /// A corpus that is kept up to date as long as this is there. See [`get`].
 #[derive(Debug)]
@@ -126,11 +131,15 @@ async fn first(
     };
     let mut mended = false;
     loop {
-        let held = match source.round(listed.clone()).await? {
-            Round::Same => Vec::new(),
-            Round::Grown(held) | Round::Split(held) => held,
+        let (held, log) = match source.round(listed.clone(), Log::default()).await? {
+            Round::Same => (Vec::new(), Ok(Log::default())),
+            Round::Grown(held, log) | Round::Split(held, log) => (held, log),
         };
-        match load(&held, config).await {
+        let loaded = match log {
+            Ok(log) => load(log, config).await,
+            Err(why) => Err(why.into()),
+        };
+        match loaded {
             Ok(loaded) => {
                 source.has(held);
                 return Ok((loaded, None));
@@ -149,23 +158,31 @@ async fn first(
 
 async fn offline(source: &mut Netsource, config: &Config) -> Result<(Corpus, Start), GodataError> {
     let folder = config.cache.clone();
-    let held = blocking(move || {
-        let held = cache::offline(&folder)?;
-        if held.is_empty() { Err(GodataError::NothingKept { path: folder }) } else { Ok(held) }
-    })
-    .await?;
-    let loaded = load(&held, config).await?;
+    let (held, log) = blocking(move || kept(&folder)).await?;
+    let loaded = load(log, config).await?;
     source.has(held);
     Ok(loaded)
 }
 
-async fn load(held: &[Held], config: &Config) -> Result<(Corpus, Start), GodataError> {
-    let (held, rules, kept) = (held.to_vec(), config.rules, config.cache.join(checkpoint::NAME));
-    blocking(move || {
-        let log = Netsource::log(&Log::default(), &held)?;
-        Ok(Corpus::start(&log, rules, &kept)?)
-    })
-    .await
+/// What is kept, mapped. It needs no lock, which a cache that is only to be read can't have.
+fn kept(folder: &Path) -> Result<(Vec<Held>, Log), GodataError> {
+    for tries_left in (0..TRIES).rev() {
+        let held = cache::offline(folder)?;
+        if held.is_empty() {
+            break;
+        }
+        match Netsource::log(&Log::default(), &held) {
+            // Another process has sealed it, which gives it another name.
+            Err(LogError::Io { why, .. }) if tries_left > 0 && why.kind() == io::ErrorKind::NotFound => {}
+            log => return Ok((held, log?)),
+        }
+    }
+    Err(GodataError::NothingKept { path: folder.to_path_buf() })
+}
+
+async fn load(log: Log, config: &Config) -> Result<(Corpus, Start), GodataError> {
+    let (rules, kept) = (config.rules, config.cache.join(checkpoint::NAME));
+    blocking(move || Ok(Corpus::start(&log, rules, &kept)?)).await
 }
 
 /// Has the checkpoint checked that was started from; makes the corpus anew where it was spoilt.
@@ -248,22 +265,18 @@ async fn step(
     live: &Arc<Live>,
     config: &Config,
 ) -> Result<Step, GodataError> {
-    match source.round(listed).await? {
+    match source.round(listed, live.corpus().log.clone()).await? {
         Round::Same => Ok(Step::Nothing),
-        Round::Grown(held) => {
-            let (live, paths) = (live.clone(), held.clone());
-            blocking(move || {
-                let log = Netsource::log(&live.corpus().log, &paths)?;
-                Ok(live.advance(log).map(drop)?)
-            })
-            .await?;
+        Round::Grown(held, log) => {
+            let (live, log) = (live.clone(), log?);
+            blocking(move || Ok(live.advance(log).map(drop)?)).await?;
             source.has(held);
             Ok(Step::Grown)
         }
         // The view there is stays until all of the other log is read.
-        Round::Split(held) => {
+        Round::Split(held, log) => {
             tracing::warn!("the server's log was rewritten; the corpus is made anew");
-            let (corpus, _) = load(&held, config).await?;
+            let (corpus, _) = load(log?, config).await?;
             live.replace(corpus);
             source.has(held);
             Ok(Step::Rebuilt)

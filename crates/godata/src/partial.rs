@@ -91,7 +91,7 @@ impl Partial {
                 return std::fs::rename(&self.path, to);
             }
             let temporary = to.with_extension("tempseg");
-            let mut copy = File::create(&temporary)?;
+            let mut copy = cache::create(&temporary)?;
             let mut from = File::open(&self.path)?.take(size);
             io::copy(&mut from, &mut copy)?;
             copy.sync_data()?;

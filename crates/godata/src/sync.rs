@@ -1,5 +1,6 @@
 //! One round: the index, then the segments that are not here. Source: spec/maintner.md §2.5.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,14 +30,14 @@ pub(crate) struct Netsource {
     mark: Option<(u32, u64, Sum)>,
 }
 
-/// What a round brought.
+/// What a round brought. The files are mapped while the cache is locked: another process may give them other names later.
 pub(crate) enum Round {
     /// What was known.
     Same,
     /// All that was known, and more.
-    Grown(Vec<Held>),
+    Grown(Vec<Held>, Result<Log, LogError>),
     /// Another log.
-    Split(Vec<Held>),
+    Split(Vec<Held>, Result<Log, LogError>),
 }
 
 impl Netsource {
@@ -85,8 +86,8 @@ impl Netsource {
         self.fetcher.index(Some(self.total())).await
     }
 
-    /// Brings in the segments of an index.
-    pub(crate) async fn round(&mut self, listed: Vec<Listed>) -> Result<Round, GodataError> {
+    /// Brings in the segments of an index, which go on from a log unless they are of another one.
+    pub(crate) async fn round(&mut self, listed: Vec<Listed>, before: Log) -> Result<Round, GodataError> {
         let same = |held: &Held, listed: &Listed| {
             (held.listed.number, held.listed.size, held.listed.sum)
                 == (listed.number, listed.size, listed.sum)
@@ -127,8 +128,14 @@ impl Netsource {
             let (folder, held) = (self.config.cache.clone(), held.clone());
             blocking(move || cache::clean(&folder, &held, split)).await?;
         }
+        let (held, log) = blocking(move || {
+            let before = if split { Log::default() } else { before };
+            let log = Self::log(&before, &held);
+            Ok((held, log))
+        })
+        .await?;
         drop(lock);
-        if split { Ok(Round::Split(held)) } else { Ok(Round::Grown(held)) }
+        Ok(if split { Round::Split(held, log) } else { Round::Grown(held, log) })
     }
 
     fn say(&self, progress: Progress) {
@@ -295,7 +302,7 @@ impl Netsource {
 
     /// Has the log of what is held, as it goes on from what is mapped already.
     pub(crate) fn log(before: &Log, held: &[Held]) -> Result<Log, LogError> {
-        let paths: Vec<PathBuf> = held.iter().map(|held| held.path.clone()).collect();
+        let paths: Vec<_> = held.iter().map(|held| (held.path.clone(), held.listed.size)).collect();
         before.grown_of(&paths, held.iter().map(|held| held.listed.size).sum())
     }
 
@@ -308,8 +315,13 @@ impl Netsource {
             let mut mended = false;
             for Held { listed, path } in held.iter() {
                 if cache::sum(path, listed.size).ok() != Some(listed.sum) {
-                    std::fs::remove_file(path).map_err(|why| cache::failed(path, why))?;
-                    mended = true;
+                    match std::fs::remove_file(path) {
+                        // Another process has mended it, or given it its name.
+                        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                            return Err(cache::failed(path, why));
+                        }
+                        _ => mended = true,
+                    }
                 }
             }
             Ok(mended)

@@ -186,31 +186,32 @@ impl Log {
     pub fn grown(&self, folder: &Path, until: u64) -> Result<Self, LogError> {
         // A writer that seals a segment gives its file another name.
         for _ in 0..RENAMED {
-            match listed(folder).and_then(|paths| self.grown_of(&paths, until)) {
+            match whole(folder).and_then(|paths| self.grown_of(&paths, until)) {
                 Err(LogError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound && folder.is_dir() => {
                 }
                 Err(LogError::Gap { .. } | LogError::Rewritten { .. }) => {}
                 done => return done,
             }
         }
-        self.grown_of(&listed(folder)?, until)
+        self.grown_of(&whole(folder)?, until)
     }
 
-    /// The same of files that are named, the first one first, whatever else is beside them.
+    /// The same of files that are named, the first one first, whatever else is beside them. Of each, no more is of the log
+    /// than so many bytes: what a file has beyond them may be of another log.
     ///
     /// # Errors
     /// As [`grown`](Self::grown).
-    pub fn grown_of(&self, paths: &[PathBuf], until: u64) -> Result<Self, LogError> {
+    pub fn grown_of(&self, paths: &[(PathBuf, u64)], until: u64) -> Result<Self, LogError> {
         let mut log = Self::default();
         let mut files: Vec<Arc<LogFile>> = Vec::new();
-        for path in paths {
+        for (path, size) in paths {
             if log.length >= until {
                 break;
             }
             let file = match self.files.get(files.len()) {
                 // Followed by another one, so it is whole.
                 Some(known) if files.len() + 1 < self.files.len() => known.clone(),
-                _ => Arc::new(LogFile::open(path.clone(), log.length, until - log.length)?),
+                _ => Arc::new(LogFile::open(path.clone(), log.length, (until - log.length).min(*size))?),
             };
             log.length += file.bytes.len() as u64;
             if log.length >= Text::FARTHEST {
@@ -219,7 +220,12 @@ impl Log {
             files.push(file);
         }
         if log.length < self.length {
-            let path = files.last().map(|file| &file.path).or(paths.last()).cloned().unwrap_or_default();
+            let path = files
+                .last()
+                .map(|file| &file.path)
+                .or(paths.last().map(|(path, _)| path))
+                .cloned()
+                .unwrap_or_default();
             return Err(LogError::Rewritten { path });
         }
         log.files = Arc::new(files);
@@ -283,6 +289,11 @@ pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
         Some(missing) => Err(LogError::Gap { path: folder.to_path_buf(), missing }),
         None => Ok(all),
     }
+}
+
+/// The same, each as long as it is.
+fn whole(folder: &Path) -> Result<Vec<(PathBuf, u64)>, LogError> {
+    Ok(listed(folder)?.into_iter().map(|path| (path, u64::MAX)).collect())
 }
 
 /// The day files of a folder, or else its segments, by number: gaps and parts of segments amid others included.
@@ -383,6 +394,16 @@ mod tests {
         let (a, b) = (format!("0000.{}.mutlog", "a".repeat(56)), format!("0001.{}.mutlog", "b".repeat(56)));
         let segments = folder(&[&b, &a, "0001.growing.mutlog", "0002.growing.mutlog"]);
         assert_eq!(names(&segments), [&a[..24], &b[..24], "0002.growing.mutlog"]);
+    }
+
+    #[test]
+    fn what_a_file_has_beyond_its_size_is_not_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["one", "two"].map(|name| dir.path().join(name));
+        paths.iter().for_each(|path| std::fs::write(path, "REC@0+1=xREC@9+1=y").unwrap());
+        let log = Log::default().grown_of(&paths.map(|path| (path, 9)), 18).unwrap();
+        let files: Vec<_> = log.files().iter().map(|file| (file.base(), file.bytes().len())).collect();
+        assert_eq!(files, [(0, 9), (9, 9)]);
     }
 
     #[test]

@@ -68,8 +68,8 @@ pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
         let asks = async move {
             let mut after = String::new();
             loop {
-                match wait(&helper, &after).await {
-                    Ok(event) => {
+                match wait(&helper, &after, PATIENCE).await {
+                    Ok((event, time)) => {
                         // Whatever was told meanwhile was not heard.
                         if state.trouble.take().is_some() {
                             wakers.wake_all();
@@ -82,7 +82,7 @@ pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
                             );
                         }
                         state.looked = Some(jiff::Timestamp::now());
-                        after = event.time.unwrap_or_default();
+                        after = time;
                         sources.report(state.clone());
                     }
                     Err(why) => {
@@ -103,12 +103,30 @@ pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
     })
 }
 
-async fn wait(helper: &Service, after: &str) -> Result<Event, CallError> {
+/// The next event and its time, which is that to ask with for the one after it.
+async fn wait(helper: &Service, after: &str, longest: Duration) -> Result<(Event, String), CallError> {
     let path = format!("/waitevent?after={}", transport::segment(after));
-    let request = Request::get(&path).body(Body::empty());
+    let event = tokio::time::timeout(longest, asked(helper, &path)).await;
+    let event =
+        event.map_err(|_| CallError::Timeout { target: path.clone(), seconds: longest.as_secs() })??;
+    match &event.time {
+        Some(time) if !time.is_empty() && time != after => {
+            let time = time.clone();
+            Ok((event, time))
+        }
+        // Asked with it again, the helper might say the same at once, and so on.
+        time => {
+            let message = format!("an event after {after:?} has the time {time:?}");
+            Err(CallError::Malformed { target: path, message })
+        }
+    }
+}
+
+async fn asked(helper: &Service, path: &str) -> Result<Event, CallError> {
+    let request = Request::get(path).body(Body::empty());
     let request = request.map_err(|why| CallError::BadRequest(format!("{path}: {why}")))?;
     let response = helper.send_ok(request).await?;
-    let malformed = |message: String| CallError::Malformed { target: path.clone(), message };
+    let malformed = |message: String| CallError::Malformed { target: path.to_owned(), message };
     let text = axum::body::to_bytes(response.into_body(), LARGEST).await;
     let text = text.map_err(|why| malformed(why.to_string()))?;
     serde_json::from_slice(&text).map_err(|why| malformed(why.to_string()))
@@ -117,6 +135,29 @@ async fn wait(helper: &Service, after: &str) -> Result<Event, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answers(body: impl Fn() -> Body + Send + Sync + Clone + 'static) -> Service {
+        let answer = move || std::future::ready(body());
+        Service::in_process(axum::Router::new().route("/waitevent", axum::routing::get(answer)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_that_leads_to_no_end_is_in_trouble() {
+        let longest = Duration::from_secs(60);
+        let stands = answers(|| Body::from(r#"{"Time": "2017-07-27T16:28:01Z"}"#));
+        let (_, time) = wait(&stands, "", longest).await.unwrap();
+        let trouble = wait(&stands, &time, longest).await.err().unwrap();
+        assert!(matches!(trouble, CallError::Malformed { .. }), "{trouble}");
+        let timeless = answers(|| Body::from(r#"{"Time": null, "GitHub": {}}"#));
+        let trouble = wait(&timeless, "", longest).await.err().unwrap();
+        assert!(matches!(trouble, CallError::Malformed { .. }), "{trouble}");
+        let large = answers(|| Body::from(vec![b' '; LARGEST + 1]));
+        let trouble = wait(&large, "", longest).await.err().unwrap();
+        assert!(matches!(trouble, CallError::Malformed { .. }), "{trouble}");
+        let hangs = answers(|| Body::from_stream(futures::stream::pending::<Result<Vec<u8>, CallError>>()));
+        let trouble = wait(&hangs, "", longest).await.err().unwrap();
+        assert!(matches!(trouble, CallError::Timeout { .. }), "{trouble}");
+    }
 
     #[test]
     fn an_event_has_a_topic() {

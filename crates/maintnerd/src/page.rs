@@ -84,7 +84,9 @@ async fn twin(State(shown): State<Shown>) -> Response {
 async fn healthz(State(shown): State<Shown>) -> Response {
     match shown.daemon.trouble() {
         None => "ok\n".into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        // Everybody may read this, and the reason names the address of the leader.
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "the leader is not followed; /maintner says why\n")
+            .into_response(),
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Maintnerd {
     #[arg(long, requires = "follow")]
     pub or_kept: bool,
     /// Where copies of the sealed segments are, such as https://storage.googleapis.com/BUCKET, from which the original's
-    /// clients fetch with less work
+    /// clients fetch with less work; a segment has to be there as soon as it is sealed
     #[arg(long, value_name = "URL", conflicts_with = "follow")]
     pub sealed_at: Option<String>,
     /// The Gerrit that is asked which changes wait to be tried, such as https://go-review.googlesource.com

@@ -5,7 +5,7 @@
 pub mod gerrit;
 mod item;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use maintner::corpus::Corpus;
 use maintpb::api::GoFindTryWorkResponse;
 use thiserror::Error;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use transport::CallError;
 
 pub use self::item::{Comment, Posted, Waiting};
@@ -35,6 +36,9 @@ pub enum TryWorkError {
     /// Gerrit took too long.
     #[error("Gerrit did not answer within {} s", LIMIT.as_secs())]
     Late,
+    /// The question ended before it was answered.
+    #[error("the question to Gerrit broke off; ask again")]
+    Ended,
     /// The main project is not in the corpus.
     #[error("there is no project {0} in the corpus")]
     NoHome(String),
@@ -103,8 +107,17 @@ impl TryWork {
                 Some(asking) => asking.clone(),
                 None => {
                     kept.polled = Some(Instant::now());
-                    let (this, home) = (self.clone(), home.clone());
-                    let asking = async move { this.ask(&corpus, &home, votes).await }.boxed().shared();
+                    let asks = Asks {
+                        reviews: self.reviews.clone(),
+                        kept: Cleared(Arc::downgrade(&self.kept)),
+                        corpus,
+                        home: home.clone(),
+                        votes,
+                    };
+                    // A task of its own, which goes on when those who wait go away, and ends with the last who could ask.
+                    let asking = async move { AbortOnDropHandle::new(tokio::spawn(asks.answer())).await };
+                    let asking =
+                        asking.map(|found| found.unwrap_or(Err(TryWorkError::Ended))).boxed().shared();
                     kept.asking = Some(asking.clone());
                     asking
                 }
@@ -112,14 +125,36 @@ impl TryWork {
         };
         asking.await.map(|found| GoFindTryWorkResponse::clone(&found))
     }
+}
 
-    async fn ask(&self, corpus: &Corpus, home: &Home, votes: u64) -> Found {
-        let asked = tokio::time::timeout(LIMIT, self.asked(corpus, home)).await;
+/// That something is being asked, until this is dropped, be it by a panic.
+struct Cleared(Weak<Mutex<Kept>>);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        let Some(kept) = self.0.upgrade() else { return };
+        let asked = kept.lock().unwrap_or_else(PoisonError::into_inner).asking.take();
+        // Not under the lock: what is dropped with it is not known here.
+        drop(asked);
+    }
+}
+
+/// One question. It does not keep alive those for whom it is.
+struct Asks {
+    reviews: Arc<dyn Reviews>,
+    kept: Cleared,
+    corpus: Arc<Corpus>,
+    home: Home,
+    votes: u64,
+}
+
+impl Asks {
+    async fn answer(self) -> Found {
+        let asked = tokio::time::timeout(LIMIT, self.asked(&self.corpus, &self.home)).await;
         let found = asked.unwrap_or(Err(TryWorkError::Late)).map(Arc::new);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.asking = None;
-        if let Ok(found) = &found {
-            kept.last = Some((found.clone(), votes));
+        if let (Ok(found), Some(kept)) = (&found, self.kept.0.upgrade()) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.last = Some((found.clone(), self.votes));
         }
         found
     }

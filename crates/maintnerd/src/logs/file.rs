@@ -72,7 +72,8 @@ impl Files {
         if let Some(bytes) = part(&known, segment, range) {
             return Ok(Some(bytes));
         }
-        let paths: Vec<PathBuf> = committed.segments.iter().map(|one| self.folder.join(one.name())).collect();
+        let sized = |one: &Segment| (self.folder.join(one.name()), one.size);
+        let paths: Vec<_> = committed.segments.iter().map(sized).collect();
         let grown = known.grown_of(&paths, committed.total)?;
         let bytes = part(&grown, segment, range);
         let mut mapped = now();

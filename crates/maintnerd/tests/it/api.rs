@@ -1,12 +1,15 @@
 //! The questions over gRPC, by the rules of the specification.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use maintnerd::api::try_work::{Comment, Posted, Reviews, TryWork, Waiting};
+use futures::FutureExt as _;
+use maintnerd::api::try_work::{Comment, Posted, Reviews, TryWork, TryWorkError, Waiting};
 use maintnerd::api::{Home, View};
 use maintpb::api::maintner_service_client::MaintnerServiceClient;
 use maintpb::api::*;
+use tokio::sync::Notify;
 use tonic::Code;
 use transport::{CallError, Service};
 
@@ -269,4 +272,39 @@ async fn what_waits_is_asked_once_for_all() {
         (item.go_commit.len(), item.go_version[0].minor, item.try_message[0].message.as_str()),
         (3, 12, "x")
     );
+}
+
+/// Panics at first; then waits until it is let.
+#[derive(Default)]
+struct Falters(AtomicUsize, Notify);
+
+#[async_trait]
+impl Reviews for Falters {
+    async fn waiting(&self) -> Result<Vec<Waiting>, CallError> {
+        let asked = self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(asked > 0, "the first question fails by design");
+        self.1.notified().await;
+        Ok(Vec::new())
+    }
+
+    async fn comments(&self, _: &str, _: i32) -> Result<Vec<Comment>, CallError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_broke_off_or_was_left_spoils_no_other() {
+    let log = tempfile::tempdir().unwrap();
+    let daemon = leads(log.path()).await;
+    let falters = Arc::new(Falters::default());
+    let view: View = Arc::new(move || daemon.corpus());
+    let (try_work, home) = (TryWork::new(falters.clone()), Home::default());
+    let broke = try_work.find(&view, &home).await.unwrap_err();
+    assert!(matches!(broke, TryWorkError::Ended), "{broke}");
+    assert!(try_work.find(&view, &home).now_or_never().is_none());
+    // There is nothing in the corpus; by that it is seen that the second question was answered, which nobody waited for.
+    let lets = async { falters.1.notify_one() };
+    let answered = tokio::join!(try_work.find(&view, &home), lets).0.unwrap_err();
+    assert!(matches!(answered, TryWorkError::NoHome(_)), "{answered}");
+    assert_eq!(falters.0.load(Ordering::SeqCst), 2);
 }

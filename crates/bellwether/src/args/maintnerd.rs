@@ -28,11 +28,11 @@ pub struct Maintnerd {
     /// With --follow: answers from what was fetched before where the other server can't be reached
     #[arg(long, requires = "follow")]
     pub or_kept: bool,
-    /// Where copies of the sealed segments are, such as https://storage.googleapis.com/BUCKET, from which the original's
+    /// Where copies of the sealed segments are, such as `https://storage.googleapis.com/BUCKET`, from which the original's
     /// clients fetch with less work; a segment has to be there as soon as it is sealed
     #[arg(long, value_name = "URL", conflicts_with = "follow")]
     pub sealed_at: Option<String>,
-    /// The Gerrit that is asked which changes wait to be tried, such as https://go-review.googlesource.com
+    /// The Gerrit that is asked which changes wait to be tried, such as `https://go-review.googlesource.com`
     #[arg(long, value_name = "URL")]
     pub gerrit: Option<String>,
     /// A repo of GitHub that is watched; several are separated by commas

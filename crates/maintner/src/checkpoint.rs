@@ -1,6 +1,6 @@
 //! A corpus in a file that maps into memory, so that a start is the checkpoint plus the tail of the log.
 //!
-//! The file is little-endian and as the corpus lies in memory: 64 bytes of [`Head`], then sections one behind the other, each at
+//! The file is little-endian and as the corpus lies in memory: a head of 64 bytes, then sections one behind the other, each at
 //! a multiple of 64, then a table in JSON: what version it is, of which log, and each section's place and CRC-32C. At a start
 //! only head and table are read, and the ends of the log's files, by which it is known again; a page of a section is read when
 //! somebody asks for what is in it. [`verify`] reads everything: a daemon does that when it has started, and throws a spoilt

@@ -24,7 +24,7 @@ pub fn tested() -> Result<PathBuf> {
 
 /// An example of a crate, built as the tests are.
 pub fn example(name: &str) -> Result<PathBuf> {
-    program(name, &["test", "--no-run", "--workspace", "--all-features", "--example", name])
+    program(name, &["build", "--workspace", "--all-features", "--example", name])
 }
 
 fn made(arguments: &[&str]) -> Result<PathBuf> {

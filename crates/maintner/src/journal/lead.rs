@@ -30,7 +30,7 @@ pub(super) enum LeadError {
 /// Leading, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lead {
-    _lock: File,
+    lock: File,
     path: PathBuf,
     fence: u64,
 }
@@ -54,7 +54,7 @@ impl Lead {
         let fence = before + 1;
         let holder: String = holder.chars().filter(|c| !c.is_control()).take(200).collect();
         replace(disk, &path, format!("{fence} {holder}\n").as_bytes()).map_err(failed)?;
-        Ok(Self { _lock: file, path, fence })
+        Ok(Self { lock: file, path, fence })
     }
 
     /// Who leads instead, where another took over.
@@ -66,6 +66,14 @@ impl Lead {
     /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for Lead {
+    /// Unlocks in words: where the program is starting another at this moment, that one has a copy of the open file until
+    /// it becomes what it should, and closing ours alone would leave the folder locked for as long.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 
@@ -86,4 +94,24 @@ fn read(path: &Path) -> io::Result<(u64, String)> {
         )
     })?;
     Ok((fence, holder.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::System;
+    use super::*;
+
+    /// What a process that is just being started has of ours.
+    #[test]
+    fn a_copy_of_the_open_file_holds_no_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let lead = Lead::take(folder.path(), &System, "first").unwrap();
+        let copy = lead.lock.try_clone().unwrap();
+        assert!(
+            matches!(Lead::take(folder.path(), &System, "second"), Err(LeadError::Held { holder }) if holder == "first")
+        );
+        drop(lead);
+        assert_eq!(Lead::take(folder.path(), &System, "second").unwrap().lost().unwrap(), None);
+        drop(copy);
+    }
 }

@@ -17,15 +17,20 @@ use crate::metadata;
 use crate::process::{self, End, Line};
 use crate::setup;
 use report::Report;
+use run::Run;
 
 /// The whole build may take this long, from nothing.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Binaries that run beside the others on what these leave of the processors, which is a third: a real Gerrit that is followed
+/// takes two minutes of it.
+const BESIDE: [&str; 1] = ["maintner::gerrit"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Also run what takes long: all seeds of the random tests, the soak, the fixture with Go built by make.bash,
-    /// a real Gerrit, and each fuzz target for a minute
+    /// the script of a real Gerrit by itself, and each fuzz target for a minute
     #[arg(long)]
     long: bool,
     /// Only the tests whose name contains this
@@ -53,8 +58,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let built = began.elapsed();
     println!("built {} test binaries in {:.0} s", binaries.len(), built.as_secs_f64());
     let mut report = Report::default();
-    for binary in &binaries {
-        report.add(run::binary(binary, args)?);
+    let (beside, others): (Vec<&Binary>, Vec<&Binary>) =
+        binaries.iter().partition(|binary| BESIDE.contains(&binary.name.as_str()));
+    let ran = std::thread::scope(|scope| {
+        let beside: Vec<_> =
+            beside.into_iter().map(|binary| scope.spawn(|| run::binary(binary, args, Run::Beside))).collect();
+        let others: Result<Vec<_>> =
+            others.into_iter().map(|binary| run::binary(binary, args, Run::Alone)).collect();
+        let beside = beside
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let beside: Result<Vec<_>> = beside.collect();
+        others.and_then(|mut others| {
+            others.extend(beside?);
+            Ok(others)
+        })
+    })?;
+    for ran in ran {
+        report.add(ran);
     }
     if args.filter.is_none() {
         report.add(run::doc_tests(args)?);

@@ -27,7 +27,8 @@ impl Report {
                 "12 minutes of each soak (10 rounds of random deaths and 4 of calm ran): --long".into(),
             );
             self.left_out.push("the fixture with Go built by make.bash, about 15 minutes: --long".into());
-            self.left_out.push("eight changes on a real Gerrit: --long".into());
+            self.left_out
+                .push("the script of a real Gerrit by itself (maintner followed one): --long".into());
             self.left_out
                 .push("a minute of each fuzz target (its seeds and 256 random inputs ran): --long".into());
         }

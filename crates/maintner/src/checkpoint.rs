@@ -34,7 +34,7 @@ pub const NAME: &str = "corpus.checkpoint";
 
 const MAGIC: [u8; 8] = *b"BWCORPUS";
 /// A corpus of another version is made anew: to be raised with any change of what is in a section or of what it means.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The longest table that is read.
 const LONGEST_TABLE: u64 = 16 << 20;
 /// Where sections begin, so that any element does at a multiple of its size.

@@ -67,10 +67,7 @@ impl<'a> Signature<'a> {
         let value = trim(value);
         let (rest, zone) = last_word(value).ok_or(CommitError::Person)?;
         let (person, seconds) = last_word(rest).ok_or(CommitError::Person)?;
-        let seconds = std::str::from_utf8(seconds)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or(CommitError::Person)?;
+        let seconds = number(seconds).ok_or(CommitError::Person)?;
         // The original reads the digits at fixed places.
         if zone.len() < 5 {
             return Err(CommitError::Person);
@@ -99,6 +96,16 @@ pub fn email(person: &[u8]) -> &[u8] {
         (Some(open), Some(close)) if open < close => &person[open + 1..close],
         _ => &[],
     }
+}
+
+/// A number as it is parsed, which is one of ten digits as a rule.
+fn number(text: &[u8]) -> Option<i64> {
+    if let 1..=18 = text.len()
+        && text.iter().all(u8::is_ascii_digit)
+    {
+        return Some(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')));
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn last_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -148,7 +155,11 @@ impl<'a> CommitText<'a> {
     pub fn read(raw: &'a [u8], mut link: impl FnMut(Link<'a>)) -> Result<Self, CommitError> {
         let end = header(raw).ok_or(CommitError::Header)?;
         let mut commit = Self { message: &raw[end + 2..], ..Self::default() };
-        for line in raw[..end].split(|byte| *byte == b'\n') {
+        let mut rest = &raw[..=end];
+        // The header's last line ends with the first of the two line ends that it is before.
+        while let Some(length) = memchr::memchr(b'\n', rest) {
+            let line = &rest[..length];
+            rest = &rest[length + 1..];
             if let Some(digits) = line.strip_prefix(b"parent ") {
                 link(Link::Parent(hash(digits).ok_or(CommitError::Hash)?));
             } else if let Some(value) = line.strip_prefix(b"author ") {

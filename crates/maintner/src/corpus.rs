@@ -140,6 +140,9 @@ fn each<'a>(
     for file in log.files() {
         // A file is within memory, so its positions are; one that lies before the position has no record behind it.
         let start = usize::try_from(from.saturating_sub(file.base())).unwrap_or(usize::MAX);
+        if start == 0 {
+            file.expect();
+        }
         let done = file.records_from(start, |source| {
             apply(source, &Mutation::of(source.bytes)?)?;
             before += 1;

@@ -25,6 +25,7 @@ use crate::names::{Name, Names};
 use crate::rules::Rules;
 use crate::text::Text;
 
+use derive::Said;
 pub use meta::Status;
 
 /// A commit, or the place of one that others name as their parent and that did not come yet.
@@ -45,6 +46,7 @@ pub struct Commit {
     pub committer: Name,
     parents: u32,
     parent_count: u32,
+    said: Said,
 }
 
 impl Commit {
@@ -132,11 +134,7 @@ impl Change {
     }
 
     fn set_status(&mut self, status: Option<Status>) {
-        self.status = Status::ALL
-            .iter()
-            .zip(1..)
-            .find_map(|(known, at)| (Some(*known) == status).then_some(at))
-            .unwrap_or(0);
+        self.status = status.map_or(0, Status::code);
     }
 }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod chain;
 mod kept;
+mod list;
 mod lookup;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -20,6 +21,8 @@ use crate::time::Time;
 
 pub use chain::Chain;
 use chain::{Chained, chained};
+pub use list::List;
+use list::{Listed, listed};
 
 /// The number of an element in its column, [`NONE`] for none.
 pub type Number = u32;
@@ -126,9 +129,9 @@ pub struct Issue {
     pub reviews_synced: Time,
     /// The latest event or review.
     pub event_max: Time,
-    comments: Chain,
-    events: Chain,
-    reviews: Chain,
+    comments: List,
+    events: List,
+    reviews: List,
     labels: Chain,
     assignees: Chain,
     /// It is gone, and nothing else of it is to be shown.
@@ -139,6 +142,7 @@ pub struct Issue {
     pub locked: Flag,
     /// Whether it is a pull request.
     pub pull_request: Flag,
+    pad: [u8; 4],
 }
 
 /// A comment.
@@ -205,6 +209,7 @@ struct Link {
 }
 
 chained!(Comment, Event, Review, Link);
+listed!(Comment, Event, Review);
 
 /// Everything known of GitHub, at one instant. A copy is cheap and stays as it is.
 #[derive(Debug, Clone)]
@@ -225,6 +230,7 @@ pub struct Github {
     issues: Column<Issue>,
     issues_by_number: Index,
     comments: Column<Comment>,
+    /// Those of long lists; so are the tables of events and reviews.
     comments_by_id: Index,
     events: Column<Event>,
     events_by_id: Index,
@@ -235,6 +241,8 @@ pub struct Github {
     free: Number,
     /// Elements that could not be taken, such as labels of id 0.
     rejected: u64,
+    /// The repo that was asked for last: most records are of the one before.
+    last: Option<(Repo, Number)>,
 }
 
 impl Github {
@@ -266,6 +274,7 @@ impl Github {
             links: Column::default(),
             free: NONE,
             rejected: 0,
+            last: None,
         }
     }
 

@@ -11,6 +11,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::ahead;
 use crate::column::NONE;
 use crate::mapped::Part;
 use crate::section::{Sections, Unfit};
@@ -119,6 +120,16 @@ impl Index {
     pub fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = low(hash);
         self.shards[shard(hash, self.shards.len())].find(hash, same)
+    }
+
+    /// Asks for the memory where a hash is going to be looked for.
+    #[inline]
+    pub fn soon(&self, hash: u64) {
+        let hash = low(hash);
+        let slots = self.shards[shard(hash, self.shards.len())].slots.all();
+        if let Some(mask) = slots.len().checked_sub(1) {
+            ahead::ask(&slots[hash as usize & mask..]);
+        }
     }
 
     /// Adds a number under a hash. That its key is not there is the caller's to know.

@@ -21,6 +21,7 @@
 //! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
 //! commit message is a reference, by both.
 
+mod ahead;
 pub mod check;
 pub mod checkpoint;
 pub mod column;

@@ -1,6 +1,6 @@
 //! Lines of the form `Key: value` in messages, found as the original finds them. Source: spec/maintner.md §3.2.
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::rules::Rules;
 
@@ -18,18 +18,56 @@ pub fn trim(text: &[u8]) -> &[u8] {
     }
 }
 
+/// What a line begins with: its bytes, or a search for them that was made before.
+pub trait Prefix: Copy {
+    /// Where it is first.
+    fn find(self, text: &[u8]) -> Option<usize>;
+    /// Its length in bytes.
+    fn length(self) -> usize;
+}
+
+impl Prefix for &[u8] {
+    fn find(self, text: &[u8]) -> Option<usize> {
+        memchr::memmem::find(text, self)
+    }
+
+    fn length(self) -> usize {
+        self.len()
+    }
+}
+
+impl<const N: usize> Prefix for &[u8; N] {
+    fn find(self, text: &[u8]) -> Option<usize> {
+        memchr::memmem::find(text, self)
+    }
+
+    fn length(self) -> usize {
+        N
+    }
+}
+
+impl Prefix for &Finder<'_> {
+    fn find(self, text: &[u8]) -> Option<usize> {
+        Finder::find(self, text)
+    }
+
+    fn length(self) -> usize {
+        self.needle().len()
+    }
+}
+
 /// The value of the first line that begins with `prefix`, trimmed, and what follows that line.
 #[must_use]
-pub fn value_and_rest<'a>(text: &'a [u8], prefix: &[u8], rules: Rules) -> Option<(&'a [u8], &'a [u8])> {
+pub fn value_and_rest(text: &[u8], prefix: impl Prefix, rules: Rules) -> Option<(&[u8], &[u8])> {
     let mut from = 0;
     loop {
-        let at = from + memmem::find(&text[from..], prefix)?;
+        let at = from + prefix.find(&text[from..])?;
         let begins = match rules {
             Rules::Ours => at == 0 || matches!(text[at - 1], b'\n' | b'\r'),
             // Having passed over one in the middle of a line, it takes the place behind it for the begin of a line.
             Rules::Original => at == from || matches!(text[at - 1], b'\n' | b'\r'),
         };
-        let after = at + prefix.len();
+        let after = at + prefix.length();
         if begins {
             let end = memchr::memchr(b'\n', &text[after..]).map_or(text.len(), |end| after + end);
             return Some((trim(&text[after..end]), text.get(end + 1..).unwrap_or_default()));
@@ -40,7 +78,7 @@ pub fn value_and_rest<'a>(text: &'a [u8], prefix: &[u8], rules: Rules) -> Option
 
 /// The value of the first line that begins with `prefix`, trimmed; empty where there is none.
 #[must_use]
-pub fn value<'a>(text: &'a [u8], prefix: &[u8], rules: Rules) -> &'a [u8] {
+pub fn value(text: &[u8], prefix: impl Prefix, rules: Rules) -> &[u8] {
     value_and_rest(text, prefix, rules).map_or(&[], |(value, _)| value)
 }
 

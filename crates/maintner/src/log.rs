@@ -122,6 +122,11 @@ impl LogFile {
         segment(name).map(|(_, rest)| rest).filter(|rest| *rest != "growing")
     }
 
+    /// Says that all of it is going to be read.
+    pub(crate) fn expect(&self) {
+        self.bytes.populate();
+    }
+
     /// Where its first byte is in the log.
     #[must_use]
     pub const fn base(&self) -> u64 {

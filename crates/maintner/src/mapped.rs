@@ -31,6 +31,15 @@ impl Mapped {
         let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file)? };
         Ok(Self(Some(map)))
     }
+
+    /// Has all of it in memory, since all of it is going to be read: at once that costs less than page by page. A wish, no
+    /// more; a system that can't does not.
+    pub fn populate(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &self.0 {
+            let _ = map.advise(memmap2::Advice::PopulateRead);
+        }
+    }
 }
 
 impl Deref for Mapped {

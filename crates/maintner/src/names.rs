@@ -10,7 +10,7 @@ use crate::mapped::Part;
 use crate::section::{Sections, Unfit};
 
 /// A text of [`Names`]; equal texts of one table are equal names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable)]
 #[repr(transparent)]
 pub struct Name(u32);
 

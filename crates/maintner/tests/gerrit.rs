@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
 #[path = "it/sink.rs"]
+#[expect(dead_code, reason = "the other tests have a use for all of it")]
 mod sink;
 
 use std::collections::BTreeMap;
@@ -14,12 +15,13 @@ use git::{Git, GitConfig, RemoteUrl};
 use maintner::corpus::Corpus;
 use maintner::dump::Dump;
 use maintner::gerrit::Status;
-use maintner::live::Sink as _;
+use maintner::live::{Sink as _, SinkError};
 use maintner::sources::git::{Follow, Hint, Options, Poller, Remote};
 use maintner::time::Time;
 use serde_json::{Map, Value, json};
 use sink::Folder;
 use testkit::gerrit::{FOLLOWER_LOGIN, Gerrit, Options as Script, dump, run};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const PROJECTS: [&str; 3] = ["core", "infra/tools", "website"];
@@ -124,16 +126,9 @@ fn differences(rest: &Value, corpus: &Corpus) -> (Vec<String>, usize, usize) {
     (found, fields, elements)
 }
 
-/// Starts what follows each project, and waits until all have been there once.
-fn follow(
-    pollers: Vec<Poller>,
-    stop: &CancellationToken,
-) -> (
-    Vec<tokio::task::JoinHandle<Result<(), maintner::live::SinkError>>>,
-    Vec<tokio::sync::watch::Receiver<maintner::sources::git::State>>,
-) {
-    let states = pollers.iter().map(Poller::state).collect();
-    (pollers.into_iter().map(|poller| tokio::spawn(poller.run(stop.clone()))).collect(), states)
+/// Starts what follows each project.
+fn follow(pollers: Vec<Poller>, stop: &CancellationToken) -> Vec<JoinHandle<Result<(), SinkError>>> {
+    pollers.into_iter().map(|poller| tokio::spawn(poller.run(stop.clone()))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,7 +168,8 @@ async fn the_corpus_says_what_gerrit_says() {
         }
     });
     begun.await.unwrap();
-    let (tasks, mut states) = follow(pollers, &stop);
+    let mut states: Vec<_> = pollers.iter().map(Poller::state).collect();
+    let tasks = follow(pollers, &stop);
     let made = script.await.unwrap().unwrap();
     println!("the script took {:.1} s, {:.1} s of CPU", made.took.as_secs_f64(), cpu());
     let before: Vec<u64> = states.iter().map(|state| state.borrow().polls).collect();

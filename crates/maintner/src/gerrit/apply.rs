@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::derive::Said;
 use super::{Also, Change, Commit, Gerrit, Mercurial, PatchSet, Project, Ref, Reference};
 use crate::check;
 use crate::column::NONE;
@@ -103,6 +104,7 @@ impl Gerrit {
         given: &GitCommit<'_>,
     ) -> Result<(), CommitError> {
         let hash = hash(given.sha1).ok_or(CommitError::Hash)?;
+        self.commits_by_hash.soon(self.seed.bytes(&hash));
         let parents = self.parents.next();
         let mut parent_count = 0;
         let read = CommitText::read(given.raw, |link| match link {
@@ -113,7 +115,13 @@ impl Gerrit {
             }
             Link::Mercurial(mercurial) => self.take_mercurial(mercurial, hash),
         })?;
-        let (author, committer) = (self.names.add(read.author.person), self.names.add(read.committer.person));
+        let author = self.names.add(read.author.person);
+        let committer = if read.committer.person == read.author.person {
+            author
+        } else {
+            self.names.add(read.committer.person)
+        };
+        let said = self.said(read.message);
         let number = self.place(&hash);
         let before = self.commits.get(number).message;
         if before == Text::NONE {
@@ -131,6 +139,7 @@ impl Gerrit {
             time: read.committer.seconds,
             parents,
             parent_count,
+            said,
         };
         if project != NONE {
             self.take_into(project, number);
@@ -162,6 +171,7 @@ impl Gerrit {
             time: 0,
             parents: 0,
             parent_count: 0,
+            said: Said::default(),
         });
         self.commits_by_hash.insert(self.seed.bytes(hash), number);
         number

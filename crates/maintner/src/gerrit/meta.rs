@@ -1,7 +1,9 @@
 //! What one commit of a change's meta ref says: a subject, a text for people, and at its end lines `Key: value`, the footer.
 //! Source: spec/maintner.md §4.4.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder, FinderRev};
 
 use crate::lines::{trim, value, value_and_rest};
 use crate::rules::Rules;
@@ -23,6 +25,16 @@ impl Status {
     /// All of them, in the order in which they are looked for.
     pub const ALL: [Self; 4] = [Self::Merged, Self::Abandoned, Self::Draft, Self::New];
 
+    /// One more than its place in [`ALL`](Self::ALL): 0 is left for none.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Merged => 1,
+            Self::Abandoned => 2,
+            Self::Draft => 3,
+            Self::New => 4,
+        }
+    }
+
     /// As Gerrit writes it.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -35,25 +47,45 @@ impl Status {
     }
 }
 
+/// A text that is looked for in each of some hundred thousand commits: what the search needs is made once.
+macro_rules! wanted {
+    ($name:ident, $text:literal) => {
+        static $name: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new($text));
+    };
+}
+
+wanted!(PATCH_SET, b"\nPatch-set: ");
+wanted!(STATUS, b"\nStatus: ");
+wanted!(BRANCH, b"Branch:");
+wanted!(WIP, b"Work-in-progress:");
+wanted!(PRIVATE, b"\nPrivate: true");
+wanted!(LABEL, b"\nLabel: ");
+static EMPTY_LINE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\n\n"));
+
+/// Whether a commit is likely to be one of a meta ref; nothing depends on it but where it is read.
+#[must_use]
+pub fn looks_like_one(message: &[u8]) -> bool {
+    PATCH_SET.find(message).is_some()
+}
+
 /// The status that a commit sets.
 #[must_use]
 pub fn status(message: &[u8]) -> Option<Status> {
-    const KEY: &[u8] = b"\nStatus: ";
-    let value = &message[memmem::find(message, KEY)? + KEY.len()..];
+    let value = &message[STATUS.find(message)? + STATUS.needle().len()..];
     Status::ALL.into_iter().find(|status| value.starts_with(status.text().as_bytes()))
 }
 
 /// The branch that a commit sets, without `refs/heads/`; empty where it sets none.
 #[must_use]
 pub fn branch(message: &[u8], rules: Rules) -> &[u8] {
-    let branch = value(message, b"Branch:", rules);
+    let branch = value(message, &*BRANCH, rules);
     branch.strip_prefix(b"refs/heads/").unwrap_or(branch)
 }
 
 /// Whether a commit says that the change is work in progress, or that it is not.
 #[must_use]
 pub fn wip(message: &[u8], rules: Rules) -> Option<bool> {
-    match value(message, b"Work-in-progress:", rules) {
+    match value(message, &*WIP, rules) {
         b"true" => Some(true),
         b"false" => Some(false),
         _ => None,
@@ -63,6 +95,10 @@ pub fn wip(message: &[u8], rules: Rules) -> Option<bool> {
 /// Whether a commit makes the change private.
 #[must_use]
 pub fn is_private(message: &[u8], rules: Rules) -> bool {
+    // Nearly none does, wherever the line may be.
+    if PRIVATE.find(message).is_none() {
+        return false;
+    }
     match rules {
         Rules::Original => memmem::find(message, b"\nPrivate: true\n").is_some(),
         Rules::Ours => lines(footer(message)).any(|line| line == b"Private: true"),
@@ -72,13 +108,13 @@ pub fn is_private(message: &[u8], rules: Rules) -> bool {
 /// Whether a commit has votes, or looks as if it had.
 #[must_use]
 pub fn has_labels(message: &[u8]) -> bool {
-    memmem::find(message, b"\nLabel: ").is_some()
+    LABEL.find(message).is_some()
 }
 
 /// The text after the last empty line.
 #[must_use]
 pub fn footer(message: &[u8]) -> &[u8] {
-    memmem::rfind(message, b"\n\n").map_or(&[], |at| &message[at + 2..])
+    EMPTY_LINE.rfind(message).map_or(&[], |at| &message[at + 2..])
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,8 +1,8 @@
 //! What a mutation does to GitHub's part of the corpus. Source: spec/maintner.md §1.4.
 
 use super::{
-    Chained, Comment, Event, Github, Issue, Label, Link, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE, Number,
-    Repo, Review, Team, User,
+    Comment, Event, Github, Issue, Label, Link, List, Listed, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE,
+    Number, Repo, Review, Team, User,
 };
 use crate::check;
 use crate::column::{Column, NONE};
@@ -27,25 +27,20 @@ fn set(into: &mut Time, stamp: Option<&mutation::Timestamp<'_>>) {
     }
 }
 
-/// Puts an element in the place of the one with its issue and id, or at the end of its issue's chain.
-fn replace<T: Chained>(
+/// Puts an element in the place of the one with its issue and id, or into its issue's list.
+fn replace<T: Listed>(
     seed: Seed,
     column: &mut Column<T>,
-    index: &mut Index,
-    chain: &mut Chain,
+    table: &mut Index,
+    list: &mut List,
     mut element: T,
-    of: impl Fn(&T) -> (Number, i64),
 ) {
-    let key = of(&element);
-    let hash = seed.within(key.0, key.1);
-    if let Some(found) = index.find(hash, |number| of(column.get(number)) == key) {
+    if let Some(found) = list.find(seed, column, table, element.key()) {
         let known = column.get_mut(found);
         element.set_next(known.next());
         *known = element;
     } else {
-        let number = column.push(element);
-        index.insert(hash, number);
-        chain.append(column, number);
+        list.add(seed, column, table, element);
     }
 }
 
@@ -251,13 +246,10 @@ impl Github {
             return;
         }
         let user = change.user.as_ref().map(|user| self.apply_user(user));
-        let hash = self.seed.within(number, change.id);
-        let found = self.comments_by_id.find(hash, |found| {
-            let comment = self.comments.get(found);
-            comment.issue == number && comment.id == change.id
-        });
+        let (seed, table) = (self.seed, &mut self.comments_by_id);
+        let found = issue.comments.find(seed, &self.comments, table, (number, change.id));
         let at = found.unwrap_or_else(|| {
-            let at = self.comments.push(Comment {
+            let new = Comment {
                 id: change.id,
                 issue: number,
                 user: NONE,
@@ -266,10 +258,8 @@ impl Github {
                 body: Text::EMPTY,
                 next: NONE,
                 pad: [0; 4],
-            });
-            self.comments_by_id.insert(hash, at);
-            issue.comments.append(&mut self.comments, at);
-            at
+            };
+            issue.comments.add(seed, &mut self.comments, table, new)
         });
         let comment = self.comments.get_mut(at);
         if let Some(user) = user {
@@ -318,8 +308,7 @@ impl Github {
             next: NONE,
         };
         issue.event_max = issue.event_max.max(event.created);
-        let of = |event: &Event| (event.issue, event.id);
-        replace(self.seed, &mut self.events, &mut self.events_by_id, &mut issue.events, event, of);
+        replace(self.seed, &mut self.events, &mut self.events_by_id, &mut issue.events, event);
         Ok(())
     }
 
@@ -346,8 +335,7 @@ impl Github {
             pad: [0; 4],
         };
         issue.event_max = issue.event_max.max(review.created);
-        let of = |review: &Review| (review.issue, review.id);
-        replace(self.seed, &mut self.reviews, &mut self.reviews_by_id, &mut issue.reviews, review, of);
+        replace(self.seed, &mut self.reviews, &mut self.reviews_by_id, &mut issue.reviews, review);
         Ok(())
     }
 
@@ -357,12 +345,20 @@ impl Github {
             self.rejected += 1;
             return None;
         }
+        if let Some((last, number)) = self.last
+            && self.names.text(last.name) == name
+            && self.names.text(last.owner) == owner
+        {
+            return Some(number);
+        }
         let (owner, name) = (self.names.add(owner), self.names.add(name));
-        Some(self.repo_of(owner, name).unwrap_or_else(|| {
+        let number = self.repo_of(owner, name).unwrap_or_else(|| {
             let number = self.repos.push(Repo { owner, name });
             self.repos_by_name.insert(self.seed.within(owner.number(), i64::from(name.number())), number);
             number
-        }))
+        });
+        self.last = Some((Repo { owner, name }, number));
+        Some(number)
     }
 
     fn make_issue(&mut self, repo: Number, change: &mutation::Issue<'_>) -> (Number, bool) {
@@ -390,11 +386,12 @@ impl Github {
             event_max: Time::NONE,
             title: Text::EMPTY,
             body: Text::EMPTY,
-            comments: Chain::default(),
-            events: Chain::default(),
-            reviews: Chain::default(),
+            comments: List::default(),
+            events: List::default(),
+            reviews: List::default(),
             labels: Chain::default(),
             assignees: Chain::default(),
+            pad: [0; 4],
         });
         self.issues_by_number.insert(self.seed.within(repo, i64::from(change.number)), number);
         (number, true)

@@ -52,6 +52,25 @@ impl Chain {
         self.last = number;
     }
 
+    /// Puts an element that is in the column and in no chain before all others.
+    pub(super) fn prepend<T: Chained>(&mut self, column: &mut Column<T>, number: Number) {
+        if self.last == NONE {
+            self.last = number;
+        }
+        column.get_mut(number).set_next(self.first);
+        self.first = number;
+    }
+
+    /// Its first element, [`NONE`] if it is empty.
+    pub(super) const fn first(self) -> Number {
+        self.first
+    }
+
+    /// Its last element, [`NONE`] if it is empty.
+    pub(super) const fn last(self) -> Number {
+        self.last
+    }
+
     /// Takes out the first element of which `wanted` is true, and says which.
     pub(super) fn take<T: Chained>(
         &mut self,

@@ -6,30 +6,23 @@ impl Github {
     /// A comment of an issue.
     #[must_use]
     pub fn comment(&self, issue: Number, id: i64) -> Option<&Comment> {
-        let found = self.comments_by_id.find(self.seed.within(issue, id), |number| {
-            let comment = self.comments.get(number);
-            comment.issue == issue && comment.id == id
-        });
+        let list = self.issues.get(issue).comments;
+        let found = list.find(self.seed, &self.comments, &self.comments_by_id, (issue, id));
         found.map(|number| self.comments.get(number))
     }
 
     /// Whether an event of an issue is known.
     #[must_use]
     pub fn has_event(&self, issue: Number, id: i64) -> bool {
-        let found = self.events_by_id.find(self.seed.within(issue, id), |number| {
-            let event = self.events.get(number);
-            event.issue == issue && event.id == id
-        });
-        found.is_some()
+        let list = self.issues.get(issue).events;
+        list.find(self.seed, &self.events, &self.events_by_id, (issue, id)).is_some()
     }
 
     /// A review of a pull request.
     #[must_use]
     pub fn review(&self, issue: Number, id: i64) -> Option<&Review> {
-        let found = self.reviews_by_id.find(self.seed.within(issue, id), |number| {
-            let review = self.reviews.get(number);
-            review.issue == issue && review.id == id
-        });
+        let list = self.issues.get(issue).reviews;
+        let found = list.find(self.seed, &self.reviews, &self.reviews_by_id, (issue, id));
         found.map(|number| self.reviews.get(number))
     }
 

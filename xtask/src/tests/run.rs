@@ -77,7 +77,7 @@ pub(super) fn binary(binary: &Binary, args: &Args, how: Run) -> Result<Ran> {
         Run::Alone => Command::new(&binary.executable),
         Run::Beside => {
             let mut nice = Command::new("nice");
-            nice.args(["-n", "10"]).arg(&binary.executable);
+            nice.args(["-n", "5"]).arg(&binary.executable);
             nice
         }
     };

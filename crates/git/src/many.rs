@@ -1,6 +1,7 @@
 //! Two programs that stay and answer for many objects, one after the other: what an object says, and what a commit did to
 //! files. A process for each of a hundred thousand commits would take an hour.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -224,39 +225,84 @@ pub struct Did {
     pub more: bool,
 }
 
-/// `git diff-tree --stdin`, which is asked for commits and says what each did to files. Dropping it ends it.
+/// `git diff-tree --stdin`, which is asked for commits and says what each did to files, one after the other: all that a few hundred
+/// commits did may be more than fits in memory. Dropping it ends it.
 pub struct Changes {
     talk: Talk,
+    /// Those whose answers were not taken yet.
+    asked: VecDeque<ObjectId>,
+    /// The line behind the last answer: the next commit, or the end.
+    ahead: Option<Ahead>,
+}
+
+/// What begins or ends an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    Commit(ObjectId),
+    End,
 }
 
 impl Changes {
-    /// What these commits did, at most 512 of them; of each no more than `most` files. One that is not here did nothing.
+    /// Asks for these commits, at most 512; [`Changes::next`] gives what they did in this order, and has to be called for each before
+    /// the next question.
     ///
     /// # Errors
-    /// Git has ended, or says something that is not understood.
-    pub async fn read(&mut self, ids: &[ObjectId], most: usize) -> Result<Vec<Did>, Error> {
+    /// Git has ended.
+    pub async fn ask(&mut self, ids: &[ObjectId]) -> Result<(), Error> {
         few("diff-tree", ids)?;
+        if !self.asked.is_empty() {
+            let detail = format!("{} answers were not taken", self.asked.len());
+            return Err(Error::Unexpected { what: "diff-tree".into(), detail });
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
         let mut lines: Vec<u8> = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
         lines.extend(MARK);
         self.talk.step(async |talk| talk.write(&lines).await).await?;
-        let mut all = vec![Did::default(); ids.len()];
-        // Each has the limit of a command for itself: a commit may take long.
-        let (mut at, mut row) = (None, Row::default());
+        self.asked.extend(ids);
+        Ok(())
+    }
+
+    /// What the next of the commits did that were asked for: no more than `most` files of it, and 8 MiB of names. One that is not here
+    /// did nothing, and so did one for which nobody asked.
+    ///
+    /// # Errors
+    /// Git has ended, or says something that is not understood.
+    pub async fn next(&mut self, most: usize) -> Result<Did, Error> {
+        let Some(id) = self.asked.pop_front() else { return Ok(Did::default()) };
+        let ahead = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => self.rows(&mut Did::default(), 0).await?,
+        };
+        let mut did = Did::default();
+        let ahead = match ahead {
+            Ahead::Commit(commit) if commit == id => self.rows(&mut did, most).await?,
+            // It is not here, and this is one of the others.
+            other => other,
+        };
+        match ahead {
+            Ahead::End if self.asked.is_empty() => {}
+            Ahead::Commit(commit) if !self.asked.contains(&commit) => {
+                let detail = format!("{commit} was not asked for");
+                return Err(Error::Unexpected { what: "diff-tree".into(), detail });
+            }
+            ahead => self.ahead = Some(ahead),
+        }
+        Ok(did)
+    }
+
+    /// Takes rows up to what is ahead then. Each has the limit of a command for itself: a commit may take long.
+    async fn rows(&mut self, did: &mut Did, most: usize) -> Result<Ahead, Error> {
+        let mut row = Row::default();
         loop {
             let line = self.talk.step(async |talk| talk.line(1 << 16).await).await?;
             if line == MARK.trim_ascii_end() {
-                return Ok(all);
+                return Ok(Ahead::End);
             }
-            if let Some(id) = ObjectId::from_hex(&line) {
-                let from = at.map_or(0, |at| at + 1);
-                row = Row::default();
-                at = ids[from..].iter().position(|asked| *asked == id).map(|found| from + found);
-                if at.is_none() {
-                    let detail = format!("{id} was not asked for");
-                    return Err(Error::Unexpected { what: "diff-tree".into(), detail });
-                }
-            } else if let Some(at) = at {
-                take_row(&mut all[at], &mut row, &line, most);
+            match ObjectId::from_hex(&line) {
+                Some(id) => return Ok(Ahead::Commit(id)),
+                None => take_row(did, &mut row, &line, most),
             }
         }
     }
@@ -315,6 +361,7 @@ impl Repository {
     /// Git can't be started.
     pub async fn changes(&self) -> Result<Changes, Error> {
         let args = ["--stdin", "--always", "--raw", "--numstat", "--no-abbrev", "--no-renames"];
-        Ok(Changes { talk: Talk::start(self, "diff-tree", &args).await? })
+        let talk = Talk::start(self, "diff-tree", &args).await?;
+        Ok(Changes { talk, asked: VecDeque::new(), ahead: None })
     }
 }

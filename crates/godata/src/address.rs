@@ -59,6 +59,19 @@ impl Address {
         Self { origin: self.origin.clone(), path: format!("{}{sign}{name}={value}", self.path) }
     }
 
+    /// The host without its port, and the port.
+    pub(crate) fn host(&self) -> (&str, u16) {
+        let (usual, rest) = match self.origin.split_once("://") {
+            Some(("https", rest)) => (443, rest),
+            Some((_, rest)) => (80, rest),
+            None => (80, self.origin.as_str()),
+        };
+        // The colons of an address in brackets are its own.
+        let port = rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let (host, port) = port.map_or((rest, usual), |(host, port)| (host, port.parse().unwrap_or(usual)));
+        (host.trim_start_matches('[').trim_end_matches(']'), port)
+    }
+
     /// Whether what is asked for there can be read underway, and can't here.
     pub(crate) fn is_weaker_than(&self, other: &Self) -> bool {
         self.origin.starts_with("http:") && other.origin.starts_with("https:")
@@ -94,6 +107,14 @@ mod tests {
             ("/a\nb", None),
         ] {
             assert_eq!(index.join(text).map(|to| to.to_string()).as_deref(), want, "{text}");
+        }
+        for (text, host) in [
+            ("/x", ("example.org", 8443)),
+            ("http://b/", ("b", 80)),
+            ("https://[::1]/", ("::1", 443)),
+            ("http://[::1]:9/", ("::1", 9)),
+        ] {
+            assert_eq!(index.join(text).unwrap().host(), host);
         }
         let plain = index.join("http://b/").unwrap();
         assert!(

@@ -35,6 +35,9 @@ pub struct Config {
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
+/// The origin of what is reached otherwise than by its address.
+pub(crate) const OTHERWISE: &str = "http://server.invalid";
+
 impl Config {
     /// The usual, of an index, with segments in [`default_cache`](crate::default_cache) or where it is told.
     #[must_use]
@@ -57,7 +60,7 @@ impl Config {
     /// The usual, of a server that is reached otherwise than by its address, as one in this process is.
     #[must_use]
     pub fn through(service: Service, cache: impl Into<PathBuf>) -> Self {
-        Self { service: Some(service), ..Self::at("http://server.invalid/logs", cache) }
+        Self { service: Some(service), ..Self::at(&format!("{OTHERWISE}/logs"), cache) }
     }
 }
 

@@ -38,6 +38,16 @@ pub enum GodataError {
         /// The cache.
         path: PathBuf,
     },
+    /// The index, or somebody whom it led to, names an address that is not asked.
+    #[error("{url} is not asked, which {index} led to: {why}")]
+    Led {
+        /// The address.
+        url: String,
+        /// Where the index is.
+        index: String,
+        /// Why not.
+        why: String,
+    },
     /// The server could not be asked, or said no.
     #[error("{url}: {why}")]
     Call {

@@ -8,10 +8,11 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use tokio::sync::OnceCell;
 use transport::{CallError, Service};
 
 use crate::address::Address;
-use crate::config::{Config, Limits, Waits};
+use crate::config::{Config, Limits, OTHERWISE, Waits};
 use crate::error::GodataError;
 use crate::index::{self, Listed};
 
@@ -23,6 +24,8 @@ const HOSTS: usize = 16;
 /// Who is asked, and what is known of them.
 pub(crate) struct Fetcher {
     index: Address,
+    /// Whether the index is on this machine or in a private network; none as long as nobody wanted to know.
+    inner: OnceCell<bool>,
     services: Mutex<BTreeMap<String, Service>>,
     waits: Waits,
     limits: Limits,
@@ -43,7 +46,8 @@ impl Fetcher {
         let index = Address::parse(&config.index)
             .ok_or_else(|| GodataError::Address { url: config.index.clone() })?;
         let services = config.service.iter().map(|service| (index.origin.clone(), service.clone())).collect();
-        Ok(Self { index, services: Mutex::new(services), waits: config.waits, limits: config.limits })
+        let services = Mutex::new(services);
+        Ok(Self { index, inner: OnceCell::new(), services, waits: config.waits, limits: config.limits })
     }
 
     /// Where the index is.
@@ -127,8 +131,12 @@ impl Fetcher {
             let request = request
                 .body(Body::empty())
                 .map_err(|why| failed(CallError::BadRequest(format!("{}: {why}", address.path))))?;
-            let service = self.service(&address.origin).with_timeout(timeout);
-            let response = service.send(request).await.map_err(failed)?;
+            let service = self.service(&address).await?.with_timeout(timeout);
+            let response = service.send(request).await.map_err(|why| match why {
+                // What a name leads to is known only now.
+                CallError::BadRequest(why) => self.led(&address, why),
+                why => failed(why),
+            })?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok((url, response));
             }
@@ -142,16 +150,46 @@ impl Fetcher {
         Err(answer(&address.to_string(), format!("it was sent on more than {REDIRECTS} times"), false))
     }
 
-    fn service(&self, origin: &str) -> Service {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = services.get(origin) {
-            return known.clone();
+    /// Whom to ask at an address that the index may lead to: what could be read underway is not read where the index can't be,
+    /// and an index that is everybody's leads to nothing that only we can reach.
+    async fn service(&self, address: &Address) -> Result<Service, GodataError> {
+        if address.is_weaker_than(&self.index) {
+            let why = "the index is at an https address, and so is all that it may lead to".to_owned();
+            return Err(self.led(address, why));
         }
-        let service = Service::url(origin);
+        let services = || self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = services().get(&address.origin) {
+            return Ok(known.clone());
+        }
+        let service = if address.origin == self.index.origin || self.is_inner().await {
+            Service::url(&address.origin)
+        } else {
+            let public = Service::public_url(&address.origin);
+            public.map_err(|why| self.led(address, why.to_string()))?
+        };
+        let mut services = services();
         if services.len() < HOSTS {
-            services.insert(origin.to_owned(), service.clone());
+            services.insert(address.origin.clone(), service.clone());
         }
-        service
+        Ok(service)
+    }
+
+    /// Whether the index is where only we may be.
+    async fn is_inner(&self) -> bool {
+        let known = self.inner.get_or_try_init(|| async {
+            if self.index.origin == OTHERWISE {
+                return Ok(true);
+            }
+            let found = tokio::time::timeout(self.waits.silence, tokio::net::lookup_host(self.index.host()));
+            let mut found = found.await.map_err(|_| ())?.map_err(|_| ())?;
+            Ok::<_, ()>(found.any(|found| transport::is_inner(found.ip())))
+        });
+        // Where nobody knows, it is not.
+        known.await.copied().unwrap_or(false)
+    }
+
+    fn led(&self, address: &Address, why: String) -> GodataError {
+        GodataError::Led { url: address.to_string(), index: self.index.to_string(), why }
     }
 }
 
@@ -201,4 +239,52 @@ fn refused(url: String, status: StatusCode) -> GodataError {
 
 pub(crate) fn answer(url: &str, what: String, again: bool) -> GodataError {
     GodataError::Answer { url: url.to_owned(), what, again }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(index: &str, inner: bool, to: &str) -> Option<String> {
+        let fetcher = Fetcher::new(&Config::at(index, "unused")).unwrap();
+        fetcher.inner.set(inner).unwrap();
+        let address = fetcher.index.join(to).unwrap();
+        fetcher.service(&address).await.err().map(|why| why.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_index_leads_only_where_everybody_may_go_or_it_is_itself() {
+        let index = "https://example.org/logs";
+        for fine in
+            ["/logs/1", "https://storage.googleapis.com/b/x", "https://1.1.1.1/x", "//other.example/x"]
+        {
+            assert_eq!(refused(index, false, fine).await, None, "{fine}");
+        }
+        for (bad, why) in [
+            ("http://example.org/logs/1", "index is at an https address"),
+            ("http://storage.googleapis.com/b/x", "index is at an https address"),
+            ("https://127.0.0.1/x", "private network"),
+            ("https://[::1]:8443/x", "private network"),
+            ("https://169.254.169.254/latest/meta-data", "private network"),
+            ("https://10.1.2.3/x", "private network"),
+        ] {
+            let said = refused(index, false, bad).await.unwrap();
+            assert!(said.contains(why) && said.contains(index), "{bad}: {said}");
+        }
+        // One of a private network may name others of it, and never what is read underway in its stead.
+        assert_eq!(refused(index, true, "https://10.1.2.3/x").await, None);
+        assert!(refused(index, true, "http://10.1.2.3/x").await.is_some());
+        assert_eq!(refused("http://10.0.0.1/logs", true, "http://10.1.2.3/x").await, None);
+        assert_eq!(refused("http://127.0.0.1:1/logs", false, "/logs/1").await, None);
+    }
+
+    #[tokio::test]
+    async fn whether_an_index_is_inner_is_looked_up() {
+        for (index, inner) in
+            [("http://127.0.0.1:1/logs", true), ("http://1.1.1.1/logs", false), ("http://[::1]/", true)]
+        {
+            let fetcher = Fetcher::new(&Config::at(index, "unused")).unwrap();
+            assert_eq!(fetcher.is_inner().await, inner, "{index}");
+        }
+    }
 }

@@ -23,6 +23,9 @@
 //! A log whose server rewrote what was seen (the original's `ErrSplit`, after which a corpus is dead) is found by the digests of
 //! what both have in common; the corpus is made anew aside, and whoever reads sees the old one until the new one is whole.
 //!
+//! Segments may be at other hosts than the index, as the original's are. But an index at an https address leads to none that can be
+//! read or changed underway, and one that is everybody's to none that only this machine or its network reaches, by whatever name.
+//!
 //! Source: spec/maintner.md §2.5, §2.6. There is no server by default: the address is always said.
 
 #![forbid(unsafe_code)]

@@ -343,6 +343,21 @@ impl Gerrit {
         first.chain(self.also.iter().filter(move |also| also.project == project).map(|also| also.commit))
     }
 
+    /// The commits of each project, by its number: for whoever wants those of all, since [`commits_of`](Self::commits_of) looks at
+    /// every commit for each.
+    #[must_use]
+    pub fn commits_by_project(&self) -> Vec<Vec<Number>> {
+        let mut all = vec![Vec::new(); self.projects.len()];
+        let first = self.commits.numbered().map(|(number, commit)| (commit.project, number));
+        for (project, commit) in first.chain(self.also.iter().map(|also| (also.project, also.commit))) {
+            // A place is of none.
+            if let Some(own) = all.get_mut(project as usize) {
+                own.push(commit);
+            }
+        }
+        all
+    }
+
     /// The project `SERVER/PROJECT`.
     #[must_use]
     pub fn project(&self, name: &[u8]) -> Option<Number> {

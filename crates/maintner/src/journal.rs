@@ -280,6 +280,8 @@ pub struct Journal {
     committed: watch::Receiver<Arc<Committed>>,
     opened: Opened,
     folder: PathBuf,
+    /// How many segments have an object of their own, of a journal in an object store.
+    stored: Option<watch::Receiver<usize>>,
     /// Ends when it was closed, or with what went wrong.
     writer: JoinHandle<Result<(), Arc<StorageError>>>,
 }
@@ -321,7 +323,7 @@ impl Journal {
             unsettled: None,
         };
         let writer = tokio::spawn(writer.run());
-        Self { requests, committed, opened: found.opened, folder: folder.to_path_buf(), writer }
+        Self { requests, committed, opened: found.opened, folder: folder.to_path_buf(), stored: None, writer }
     }
 
     /// Appends serialized mutations, and says the length of the log with them when they are safe and shown.
@@ -359,6 +361,12 @@ impl Journal {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How many segments, from the first on, lie in the object store under their own names; none of a journal in a folder.
+    #[must_use]
+    pub fn stored(&self) -> Option<watch::Receiver<usize>> {
+        self.stored.clone()
     }
 
     /// Waits until all is written that was taken, and leads no more.

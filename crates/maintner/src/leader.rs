@@ -48,12 +48,32 @@ impl Leader {
     /// # Errors
     /// That another one leads, and what is wrong with the log.
     pub async fn open(folder: &Path, options: Options) -> Result<Self, LeadError> {
-        let journal = Journal::open(folder, options).await?;
+        Self::of(Journal::open(folder, options).await?).await
+    }
+
+    /// Leads the log below a prefix of an object store; the folder is its copy, and has the checkpoint.
+    ///
+    /// # Errors
+    /// That the store does not answer, and what is wrong with the log.
+    #[cfg(feature = "objects")]
+    pub async fn open_objects(
+        store: Arc<dyn object_store::ObjectStore>,
+        prefix: &str,
+        folder: &Path,
+        options: Options,
+        limits: crate::journal::objects::Limits,
+    ) -> Result<Self, LeadError> {
+        Self::of(Journal::open_objects(store, prefix, folder, options, limits).await?).await
+    }
+
+    async fn of(journal: Journal) -> Result<Self, LeadError> {
+        let folder = journal.folder();
         let (place, until) = (folder.to_path_buf(), journal.committed().borrow().total);
+        let checkpoint = folder.join(checkpoint::NAME);
         let (corpus, start) = tokio::task::spawn_blocking(move || begin(&place, until))
             .await
             .map_err(|_| LeadError::Stopped)??;
-        let checkpoint = Keeper::new(folder.join(checkpoint::NAME), &start);
+        let checkpoint = Keeper::new(checkpoint, &start);
         Ok(Self { journal, live: Live::new(corpus), start, making: Mutex::new(()), checkpoint })
     }
 

@@ -96,7 +96,8 @@ fn said(corpus: &Corpus) -> BTreeMap<u64, Value> {
         all.insert(number, json!({
             "number": number, "change_id": text(view.change_id), "project": project, "branch": text(view.branch),
             "status": status, "owner": view.owner, "subject": view.subject, "created": time(view.created),
-            "updated": time(view.updated), "private": view.private, "wip": view.wip, "hashtags": hashtags,
+            "updated": time(view.updated), "submitted": view.submitted.map(|(_, at)| time(at)),
+            "submitter": view.submitted.map(|(who, _)| who), "private": view.private, "wip": view.wip, "hashtags": hashtags,
             "topic": or_null(text(view.topic)), "patch_sets": patch_sets.collect::<Vec<_>>(),
             "votes": votes.collect::<Map<String, Value>>(), "reviewers": view.reviewers, "cc": view.cc,
             "messages": messages.collect::<Vec<_>>(), "comments": comments,

@@ -44,6 +44,16 @@ pub enum Of {
         /// How it is written.
         options: Options,
     },
+    /// The log in an object store, which is led from now on: whoever led it before is refused.
+    #[cfg(feature = "objects")]
+    Stored {
+        /// The store. The log lies below its root; a bucket of the original is taken over.
+        store: Arc<dyn object_store::ObjectStore>,
+        /// Where its copy lies, and what is not of the log.
+        folder: PathBuf,
+        /// How it is written.
+        options: Options,
+    },
     /// Another's log. Nothing is polled, and the log is not served.
     Others(Box<godata::Config>),
 }
@@ -94,7 +104,14 @@ impl Daemon {
         let reading = match of {
             Of::Own { folder, options } => {
                 let leader = Leader::open(&folder, options).await?;
-                let logs = Logs::new(folder, leader.journal().committed(), config.logs);
+                let logs = Logs::of(leader.journal(), config.logs);
+                Reading::Leader(Arc::new(leader), logs)
+            }
+            #[cfg(feature = "objects")]
+            Of::Stored { store, folder, options } => {
+                let limits = maintner::journal::objects::Limits::default();
+                let leader = Leader::open_objects(store, "", &folder, options, limits).await?;
+                let logs = Logs::of(leader.journal(), config.logs);
                 Reading::Leader(Arc::new(leader), logs)
             }
             Of::Others(config) => Reading::Follower(godata::get(*config).await?),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use transport::routes::any;
 use transport::{Role, Routes};
 
-use maintner::journal::Committed;
+use maintner::journal::{Committed, Journal};
 
 /// How the log is served.
 #[derive(Debug, Clone)]
@@ -30,7 +30,8 @@ pub struct LogsConfig {
     pub wait: Duration,
     /// How many may wait at once; more are told to come again. 10,000.
     pub waiting: usize,
-    /// Where copies of the sealed segments are, as `https://storage.googleapis.com/BUCKET/PREFIX`; none for here.
+    /// Where copies of the sealed segments are, as `https://storage.googleapis.com/BUCKET/PREFIX`; none for here. Those of a log
+    /// in an object store are named there when they have come there.
     pub sealed_at: Option<String>,
 }
 
@@ -47,6 +48,8 @@ pub struct Logs(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     committed: watch::Receiver<Arc<Committed>>,
+    /// How many segments are in the bucket, where that is known.
+    stored: Option<watch::Receiver<usize>>,
     files: file::Files,
     index: index::Shown,
     waiting: Semaphore,
@@ -58,10 +61,26 @@ impl Logs {
     /// Serves what is committed of the log in a folder. When the writer is gone, whoever waits is told to come again.
     #[must_use]
     pub fn new(folder: PathBuf, committed: watch::Receiver<Arc<Committed>>, config: LogsConfig) -> Self {
+        Self::begin(folder, committed, None, config)
+    }
+
+    /// Serves a journal.
+    #[must_use]
+    pub fn of(journal: &Journal, config: LogsConfig) -> Self {
+        Self::begin(journal.folder().to_path_buf(), journal.committed(), journal.stored(), config)
+    }
+
+    fn begin(
+        folder: PathBuf,
+        committed: watch::Receiver<Arc<Committed>>,
+        stored: Option<watch::Receiver<usize>>,
+        config: LogsConfig,
+    ) -> Self {
         let waiting = Semaphore::new(config.waiting.min(Semaphore::MAX_PERMITS));
         let sealed_at = config.sealed_at.clone();
         Self(Arc::new(Inner {
             committed,
+            stored,
             files: file::Files::new(folder),
             index: index::Shown::new(sealed_at),
             waiting,
@@ -79,6 +98,11 @@ impl Logs {
     #[must_use]
     pub fn committed(&self) -> Arc<Committed> {
         self.0.committed.borrow().clone()
+    }
+
+    /// How many segments may be named where copies are.
+    fn copied(&self) -> usize {
+        self.0.stored.as_ref().map_or(usize::MAX, |stored| *stored.borrow())
     }
 
     /// How many wait for more.

@@ -95,7 +95,7 @@ pub fn git(
                     0 => format!("up to date, refs: {}", state.refs),
                     waiting => format!("refs that are to be fetched: {waiting}"),
                 },
-                trouble: state.error.clone(),
+                trouble: state.error.clone().or_else(|| state.broken.clone()),
                 whole_until: whole,
                 looked: whole,
                 mutations: None,

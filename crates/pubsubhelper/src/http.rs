@@ -1,6 +1,7 @@
 //! The long poll, the list, the webhook, and a page for people.
 
 mod page;
+mod room;
 mod webhook;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use transport::routes::{any, get};
 use transport::{Role, Routes};
 
-pub(crate) use webhook::Room;
+pub(crate) use room::Room;
 
 use crate::{BadTime, Event, Hub, parse_time};
 

@@ -18,7 +18,7 @@
 //! | whoever's wait ends as an event comes may miss it | they are told a time before it |
 //! | within an hour any number is kept | 200,000 ([`Config::most_events`]), of 64 MiB together ([`Config::most_bytes`]); texts of an event have limits and no control characters |
 //! | a webhook comes over TLS into this process | or from a proxy that is trusted ([`WebhookTls`]) |
-//! | a webhook is at most 5 MiB | 25 MiB ([`Config::webhook_bytes`]), and all at once four times that |
+//! | a webhook is at most 5 MiB | 25 MiB ([`Config::webhook_bytes`]), and all at once four times that: beyond it, what began first gives way |
 //! | a webhook or a mail that comes again is a new event | it is none, for an hour ([`Config::replay_window`]): both are known by their signature, since anybody can write another id or another field around it |
 //! | a webhook's body is read, whoever sends it | only with a signature to check it by |
 //! | 200 whatever happens | 503 where the event can't be stored or too much comes at once, and 451 to mail, also where no name server answers: it may come again |

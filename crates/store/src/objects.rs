@@ -150,6 +150,12 @@ impl Objects {
         Self { store, part: 1024 * 1024, limits: ObjectLimits::default() }
     }
 
+    /// The store itself, for whoever keeps other things there than objects that never change.
+    #[must_use]
+    pub fn into_store(self) -> Arc<dyn ObjectStore> {
+        self.store
+    }
+
     /// Sets how long is waited.
     #[must_use]
     pub fn with_limits(self, limits: ObjectLimits) -> Self {

@@ -1,5 +1,6 @@
 //! Connections to services at URLs, with TLS where that is built in.
 
+pub(crate) mod names;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -8,13 +9,16 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use names::{Names, Whom};
+
 #[cfg(not(feature = "tls"))]
 use crate::CallError;
 
+type Plain = HttpConnector<Names>;
 #[cfg(not(feature = "tls"))]
-type Connector = HttpConnector;
+type Connector = Plain;
 #[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Connector = hyper_rustls::HttpsConnector<Plain>;
 
 /// What requests are sent by.
 pub(crate) type Client = legacy::Client<Connector, Body>;
@@ -33,11 +37,19 @@ fn with(connector: Connector, version: Version) -> Client {
 }
 
 #[cfg(feature = "tls")]
-pub(crate) use tls::{client, client_trusting, possible};
+pub(crate) use tls::{client_of, client_trusting, possible};
+
+fn plain(whom: Whom) -> Plain {
+    HttpConnector::new_with_resolver(Names::of(whom))
+}
+
+pub(crate) fn client(version: Version) -> Client {
+    client_of(version, Whom::All)
+}
 
 #[cfg(not(feature = "tls"))]
-pub(crate) fn client(version: Version) -> Client {
-    with(HttpConnector::new(), version)
+pub(crate) fn client_of(version: Version, whom: Whom) -> Client {
+    with(plain(whom), version)
 }
 
 #[cfg(not(feature = "tls"))]

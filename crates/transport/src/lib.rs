@@ -18,6 +18,7 @@ mod standing;
 mod viewer;
 
 pub use call::{ApiError, CallError};
+pub use connect::names::is_inner;
 pub use escape::segment;
 pub use routes::Routes;
 pub use service::{Service, Upgraded};

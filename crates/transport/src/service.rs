@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
-use crate::connect::{self, Client};
+use crate::connect::{self, Client, names};
 use crate::{ApiError, CallError, Viewer};
 
 /// The limit of a call that has none of its own: head of the answer, and whole body where the call reads it.
@@ -58,6 +58,16 @@ impl Service {
     /// at an https address is known by the well-known authorities.
     pub fn url(base: &str) -> Self {
         Self::by(base, connect::client(connect::Version::One))
+    }
+
+    /// The same, unless it is at an address of this machine or of a private network, whatever its name: for an address that a
+    /// stranger said, who is not to ask in our name what they can't reach themselves.
+    ///
+    /// # Errors
+    /// When the host is such an address. One whose name leads to it is found as it is asked: [`CallError::BadRequest`] says so.
+    pub fn public_url(base: &str) -> Result<Self, CallError> {
+        names::public(base).map_err(|inner| CallError::BadRequest(inner.to_string()))?;
+        Ok(Self::by(base, connect::client_of(connect::Version::One, names::Whom::Public)))
     }
 
     /// The same by HTTP/2 and nothing else, as gRPC is called; with certificates that are trusted as with
@@ -138,10 +148,11 @@ impl Service {
                         .parse()
                         .map_err(|error| CallError::BadRequest(format!("{uri:?} is not a URI: {error}")))?;
                     connect::possible(base)?;
-                    let response = client.request(request).await.map_err(|error| CallError::Unreachable {
-                        target: base.to_string(),
-                        source: error.into(),
-                    })?;
+                    let response =
+                        client.request(request).await.map_err(|error| match names::inner(&error) {
+                            Some(inner) => CallError::BadRequest(inner.to_string()),
+                            None => CallError::Unreachable { target: base.to_string(), source: error.into() },
+                        })?;
                     Ok(response.map(Body::new))
                 }
             }
@@ -342,5 +353,18 @@ mod tests {
         let (error, ()) = tokio::join!(asked, async { drop(listener.accept().await.unwrap()) });
         let error = error.unwrap_err();
         assert!(matches!(error, CallError::Unreachable { .. }) && !error.is_connect(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_public_url_leads_to_no_inner_address() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let refused = Service::public_url(&format!("http://127.0.0.1:{port}")).err().unwrap();
+        assert!(refused.to_string().contains("private network") && !refused.is_transient(), "{refused}");
+        let named = Service::public_url(&format!("http://localhost:{port}")).unwrap();
+        let why = named.send(Request::get("/").body(Body::empty()).unwrap()).await.err().unwrap();
+        assert!(why.to_string().contains("localhost is ") && !why.is_transient(), "{why}");
+        let nobody = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+        assert!(nobody.is_err(), "somebody connected");
     }
 }

@@ -12,6 +12,7 @@ use super::Sources;
 Examples:
   bellwether maintnerd --data DIR                       writes the log in a folder, and serves it
   bellwether maintnerd --watch-github golang/go --github-token-file FILE
+  bellwether maintnerd --data DIR --store gs://BUCKET   writes it in a bucket; DIR has a copy
   bellwether maintnerd --follow https://HOST/logs       answers from a log that another serves
 
 Clients of the original read http://ADDR/logs; its programs ask by gRPC on the same port.")]
@@ -19,6 +20,11 @@ pub struct Maintnerd {
     /// Where the log lies, or with --follow what was fetched of it [default: maintnerd in the state directory]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Where the log lies in place of DIR, which has a copy then: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `file:DIR`. A bucket
+    /// with a log of the original is gone on with. How a bucket is reached is said by the variables `AWS_...` and `GOOGLE_...`, or
+    /// by `object_store` in the server file
+    #[arg(long, value_name = "URL", conflicts_with = "follow")]
+    pub store: Option<String>,
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6343")]
     pub listen: String,

@@ -36,23 +36,32 @@ pub async fn run(args: Maintnerd) -> Result<ExitCode> {
     };
     let token = args.token_file.as_deref().map(token).transpose()?;
     let (listener, address) = server::listen(&args.listen, Taken::Refuse).await?;
-    let (door, _configured) = door(&args, &data, address)?;
+    let (door, configured) = door(&args, &data, address)?;
     let pollers = watched::pollers(&args, &data)?;
     let config = Config {
         logs: LogsConfig { sealed_at: args.sealed_at.clone(), ..LogsConfig::default() },
         home: home(&args.home)?,
     };
+    let segment = args.segment.unwrap_or(SEGMENT);
+    let (folder, options) = (data.clone(), Options { segment, ..Options::default() });
+    let stored = match &args.store {
+        Some(url) => Some(stored(url, configured.as_ref(), &data).await?),
+        None => None,
+    };
     let of = match &args.follow {
-        None => {
-            let segment = args.segment.unwrap_or(SEGMENT);
-            Of::Own { folder: data.clone(), options: Options { segment, ..Options::default() } }
-        }
+        None => match stored {
+            Some(objects) => Of::Stored { store: objects.into_store(), folder, options },
+            None => Of::Own { folder, options },
+        },
         Some(index) => Of::Others(Box::new(followed(index, args.or_kept, token.as_deref(), data.clone())?)),
     };
     let daemon = Daemon::start(of, config, args.gerrit.as_deref().map(Service::url)).await?;
     let standing = daemon.standing();
     eprintln!("bellwether {} · maintnerd, {} · http://{address}", env!("CARGO_PKG_VERSION"), standing.role);
     eprintln!("  log       {}, {} mutations in {} bytes", data.display(), standing.records, standing.bytes);
+    if let Some(url) = &args.store {
+        eprintln!("  store     {url}");
+    }
     if let Some(told) = &door.told {
         eprintln!("  tls       https://{address}, certificate {told}");
     }
@@ -91,6 +100,26 @@ fn door(
     let composer = Composer::new(named.read()?, args.sources.environment.as_deref())?;
     let (keep, config) = watch::channel(Arc::clone(&composer.without_projects()?.config));
     Ok((Door::open(&config, data, address)?, Some(keep)))
+}
+
+/// The object store of a URL, which does what a log needs of it.
+async fn stored(
+    url: &str,
+    configured: Option<&watch::Sender<Arc<buildenv::Config>>>,
+    data: &Path,
+) -> Result<store::Objects> {
+    let at = url.parse().with_context(|| format!("--store {url:?}"))?;
+    let options = match configured {
+        Some(config) => data::cloud(config.borrow().environment(), data)?,
+        None => store::CloudOptions::default(),
+    };
+    let objects =
+        store::Objects::open_with(&at, data, &options).with_context(|| format!("--store {url:?}"))?;
+    if !url.starts_with("file:") {
+        let name = store::EventId::generate(store::Micros::now());
+        objects.probe(&name.to_string()).await.with_context(|| format!("--store {url:?}"))?;
+    }
+    Ok(objects)
 }
 
 /// Everybody reads, or whoever shows the token.

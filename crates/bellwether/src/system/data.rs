@@ -156,6 +156,13 @@ pub fn builder_key(config: &buildenv::Config, data: &Path) -> Result<Option<Stri
 
 /// Opens the object store of an environment.
 pub fn objects(environment: &buildenv::Environment, data: &Path) -> Result<store::Objects> {
+    let url = environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
+    let options = cloud(environment, data)?;
+    store::Objects::open_with(&url, data, &options).context("opening the object store")
+}
+
+/// How the buckets of an environment are reached.
+pub fn cloud(environment: &buildenv::Environment, data: &Path) -> Result<store::CloudOptions> {
     let at = &environment.object_store;
     let key = match &at.key {
         None => None,
@@ -173,16 +180,14 @@ pub fn objects(environment: &buildenv::Environment, data: &Path) -> Result<store
             Some(store::AccessKey { id: id.clone(), secret: secret.trim().to_owned() })
         }
     };
-    let options = store::CloudOptions {
+    Ok(store::CloudOptions {
         endpoint: at.endpoint.clone(),
         region: at.region.clone(),
         allow_http: at.allow_http,
         key,
         service_account: at.service_account_file.as_ref().map(|file| data.join(file)),
         authorities: at.authorities_file.as_ref().map(|file| data.join(file)),
-    };
-    let url = environment.objects.parse().with_context(|| format!("objects {:?}", environment.objects))?;
-    store::Objects::open_with(&url, data, &options).context("opening the object store")
+    })
 }
 
 /// Looks whether a bucket is fit for use; a directory shows that by itself.

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use git::{Error, ObjectId, Peel, Want};
+use git::{Changes, Did, Error, ObjectId, Peel, Want};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::Fixture;
+
+async fn read(changes: &mut Changes, ids: &[ObjectId], most: usize) -> Vec<Did> {
+    changes.ask(ids).await.unwrap();
+    let mut all = Vec::new();
+    for _ in ids {
+        all.push(changes.next(most).await.unwrap());
+    }
+    all
+}
 
 const ABSENT: ObjectId = ObjectId::from_bytes([0xab; 20]);
 
@@ -51,7 +60,7 @@ async fn what_commits_did_is_told_for_each() {
     let empty = fixture.commit("empty");
     let mirror = fixture.mirror().await;
     let mut changes = mirror.changes().await.unwrap();
-    let all = changes.read(&[root, change, empty, change], 100).await.unwrap();
+    let all = read(&mut changes, &[root, change, empty, change], 100).await;
     assert_eq!((all[0].files.len(), all[2].files.len(), &all[3]), (0, 0, &all[1]));
     let files: Vec<(&str, u64, u64, bool)> =
         all[1].files.iter().map(|file| (file.path.as_str(), file.added, file.deleted, file.binary)).collect();
@@ -61,11 +70,18 @@ async fn what_commits_did_is_told_for_each() {
     let blob: ObjectId = fixture.run(&["rev-parse", "HEAD:z.bin"]).parse().unwrap();
     let binary = all[1].files.iter().find(|file| file.binary).unwrap();
     assert_eq!((binary.old, binary.new), (None, Some(blob)));
-    let few = changes.read(&[change], 2).await.unwrap();
+    let few = read(&mut changes, &[change], 2).await;
     assert_eq!((few[0].files.len(), few[0].more), (2, true));
     // One that is not here did nothing.
-    let all = changes.read(&[ABSENT, change], 100).await.unwrap();
+    let all = read(&mut changes, &[ABSENT, change], 100).await;
     assert_eq!((all[0].files.len(), all[1].files.len()), (0, 3));
+    let all = read(&mut changes, &[change, ABSENT, empty, ABSENT], 100).await;
+    assert_eq!(all.iter().map(|did| did.files.len()).collect::<Vec<_>>(), [3, 0, 0, 0]);
+    // An answer that was not taken is not one to the next question.
+    changes.ask(&[change, root]).await.unwrap();
+    assert_eq!(changes.next(100).await.unwrap().files.len(), 3);
+    assert!(matches!(changes.ask(&[change]).await, Err(Error::Unexpected { .. })));
+    assert_eq!(changes.next(100).await.unwrap(), Did::default());
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ pub(super) fn dump(corpus: &Corpus, lines: &mut Lines) {
     for mercurial in gerrit.mercurial().iter() {
         lines.line('H').str(gerrit.name(mercurial.hash)).hash(Some(&mercurial.commit));
     }
-    for number in 0..gerrit.projects().next() {
-        dump_project(gerrit, number, lines);
+    for (number, commits) in (0..gerrit.projects().next()).zip(gerrit.commits_by_project()) {
+        dump_project(gerrit, number, &commits, lines);
     }
     for found in gerrit.refs().iter().filter(|found| found.commit != NONE) {
         let mut line = lines.line('F');
@@ -64,11 +64,11 @@ fn dump_commit(corpus: &Corpus, commit: &Commit, lines: &mut Lines) {
     line.plain(digested.text());
 }
 
-fn dump_project(gerrit: &Gerrit, number: Number, lines: &mut Lines) {
+fn dump_project(gerrit: &Gerrit, number: Number, own_commits: &[Number], lines: &mut Lines) {
     let commits = gerrit.commits();
     let mut own: Vec<&Hash> = Vec::new();
     let mut needed: Vec<&Hash> = Vec::new();
-    for commit in gerrit.commits_of(number) {
+    for commit in own_commits.iter().copied() {
         own.push(&commits.get(commit).hash);
         let missing =
             gerrit.parents(commits.get(commit)).filter(|parent| !gerrit.has_commit(number, *parent));

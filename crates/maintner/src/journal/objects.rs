@@ -9,10 +9,13 @@
 //! the first tail that is not there, which is where the leader before it would write next: its write is refused, and it knows
 //! why. Claims are never removed, so that this holds however late that leader wakes up.
 //!
-//! Nothing depends on listing, which stores may answer late: all names but those of segments can be counted, and those are in
+//! A prefix with segments and nothing else is the bucket of a leader of the original, which is taken over (module `adopt`).
+//!
+//! But for that, nothing depends on listing, which stores may answer late: all names but those of segments can be counted, and those are in
 //! the lists. A local folder holds the whole log as a copy, for readers; it is made anew where it is not what the store has.
 //! Segments are uploaded beside what goes on, and only after that their tails are removed.
 
+mod adopt;
 mod calls;
 mod merge;
 mod seals;
@@ -28,7 +31,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use object_store::ObjectStore;
 use sha2::{Digest as _, Sha224};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::calls::{Calls, Put};
@@ -38,12 +42,12 @@ use self::tail::Tail;
 use super::disk::replace;
 use super::folder::{Folder, Local, Safety};
 use super::storage::{Piece, Storage, StorageError};
-use super::{Cut, GATHER, Journal, OpenError, Options, Segment, growing_name, holder, idx_name, open};
+use super::{Cut, Disk, GATHER, Journal, OpenError, Options, Segment, growing_name, holder, idx_name, open};
 use crate::log;
 
 /// Tails that are fetched at a time.
 const AT_ONCE: usize = 32;
-/// Segments that wait to be uploaded. When there are more, appends wait.
+/// Segments that wait to be uploaded. When there are more, appends wait, for [`Limits::behind`].
 const BEHIND: usize = 4;
 /// How long closing waits for uploads; whoever opens the journal next goes on with them.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -59,6 +63,9 @@ pub struct Limits {
     pub tries: u32,
     /// Pause before the second; each further one is twice as long, at most 10 s.
     pub pause: Duration,
+    /// How long an append waits while too many full segments wait to be uploaded. After that the journal takes no more: whoever
+    /// opens it next has to read all that was not uploaded.
+    pub behind: Duration,
 }
 
 impl Default for Limits {
@@ -68,6 +75,7 @@ impl Default for Limits {
             transfer: Duration::from_secs(300),
             tries: 8,
             pause: Duration::from_millis(200),
+            behind: Duration::from_secs(600),
         }
     }
 }
@@ -94,6 +102,16 @@ impl Journal {
         })
         .await?;
         let mut seals = Seals::last(&calls).await?;
+        if seals.segments.is_empty()
+            && calls.get_tail(0).await?.is_none()
+            && let Some(original) = adopt::found(&calls).await?
+        {
+            // All of it is fetched and read before it is ours.
+            tracing::info!(segments = original.segments.len(), "a bucket of the original is taken over");
+            fill(&calls, folder, &options.disk, original.segments.clone(), Vec::new()).await?;
+            adopt::keep(&calls, &original).await?;
+            seals = original;
+        }
         let led = loop {
             let led = lead_store(&calls, &seals, &who).await?;
             // A leader before may have removed tails that were to be read, of a segment that it merged meanwhile. The claim
@@ -104,23 +122,8 @@ impl Journal {
             }
             seals = now;
         };
-        let (path, disk) = (folder.to_path_buf(), options.disk.clone());
-        let kept = blocking({
-            let (segments, tails) = (seals.segments.clone(), led.segments.clone());
-            let (path, disk) = (path.clone(), disk.clone());
-            move || copy(&path, &segments, &tails, &*disk)
-        })
-        .await?;
-        for segment in &kept.missing {
-            let bytes = calls.get_segment(segment).await?;
-            let (path, disk) = (path.join(segment.name()), disk.clone());
-            blocking(move || replace(&*disk, &path, &bytes).map_err(|why| OpenError::Io { path, why }))
-                .await?;
-        }
-        let mut found = blocking(move || find(&path, &*disk)).await?;
-        if let Some(Cut { path, why, .. }) = found.opened.cut.take() {
-            return Err(OpenError::Store { object: path.display().to_string(), why });
-        }
+        let (sealed, tails) = (seals.segments.clone(), led.segments.clone());
+        let found = fill(&calls, folder, &options.disk, sealed, tails).await?;
         let known = seals.segments.len();
         let (full, waiting) = mpsc::channel(BEHIND + led.segments.len());
         for (nth, segment) in found.sealed.iter().enumerate().skip(known) {
@@ -128,7 +131,10 @@ impl Journal {
             // There is room for all of them.
             let _ = full.try_send(Full { segment: *segment, next });
         }
-        let merger = Merger { calls: calls.clone(), folder: folder.to_path_buf(), seals, claims: led.claims };
+        let (trouble, merging) = watch::channel(None);
+        let (stored, stored_now) = watch::channel(known);
+        let (place, claims) = (folder.to_path_buf(), led.claims);
+        let merger = Merger { calls: calls.clone(), folder: place, seals, claims, trouble, stored };
         let local = Folder::new(folder.to_path_buf(), options.disk, lead, Safety::Copied);
         let storage = Objects {
             calls,
@@ -137,9 +143,39 @@ impl Journal {
             next: led.next,
             local: Local::new(local),
             full: Some(full),
+            behind: limits.behind,
+            merging,
             merger: tokio::spawn(merger.run(waiting)),
         };
-        Ok(Self::begin(folder, found, Box::new(storage), options.segment, GATHER))
+        let mut journal = Self::begin(folder, found, Box::new(storage), options.segment, GATHER);
+        journal.stored = Some(stored_now);
+        Ok(journal)
+    }
+}
+
+/// Makes the folder a copy of what the store has, and finds what is in it.
+async fn fill(
+    calls: &Calls,
+    folder: &Path,
+    disk: &Arc<dyn Disk>,
+    sealed: Vec<Segment>,
+    tails: Vec<Tailed>,
+) -> Result<open::Found, OpenError> {
+    let kept = blocking({
+        let (path, disk) = (folder.to_path_buf(), disk.clone());
+        move || copy(&path, &sealed, &tails, &*disk)
+    })
+    .await?;
+    for segment in &kept.missing {
+        let bytes = calls.get_segment(segment).await?;
+        let (path, disk) = (folder.join(segment.name()), disk.clone());
+        blocking(move || replace(&*disk, &path, &bytes).map_err(|why| OpenError::Io { path, why })).await?;
+    }
+    let (path, disk) = (folder.to_path_buf(), disk.clone());
+    let mut found = blocking(move || find(&path, &*disk)).await?;
+    match found.opened.cut.take() {
+        Some(Cut { path, why, .. }) => Err(OpenError::Store { object: path.display().to_string(), why }),
+        None => Ok(found),
     }
 }
 
@@ -229,12 +265,7 @@ struct Kept {
 }
 
 /// Makes the folder a copy of what the store has, as far as that needs no fetching.
-fn copy(
-    folder: &Path,
-    sealed: &[Segment],
-    tails: &[Tailed],
-    disk: &dyn super::Disk,
-) -> Result<Kept, OpenError> {
+fn copy(folder: &Path, sealed: &[Segment], tails: &[Tailed], disk: &dyn Disk) -> Result<Kept, OpenError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |why| OpenError::Io { path, why }
@@ -283,7 +314,7 @@ fn copy(
 }
 
 /// Finds what is in the copy. Its indexes are made again where they are of other segments.
-fn find(folder: &Path, disk: &dyn super::Disk) -> Result<open::Found, OpenError> {
+fn find(folder: &Path, disk: &dyn Disk) -> Result<open::Found, OpenError> {
     match open::find_of(folder, disk, Safety::Copied) {
         Err(OpenError::Length { .. } | OpenError::Damaged { .. } | OpenError::Idx { .. }) => {
             for path in
@@ -316,12 +347,35 @@ struct Objects {
     next: u64,
     local: Local,
     full: Option<mpsc::Sender<Full>>,
+    behind: Duration,
+    /// Why the segment can't be uploaded that is.
+    merging: watch::Receiver<Option<String>>,
     merger: JoinHandle<()>,
+}
+
+impl Objects {
+    /// A place among the segments that wait to be uploaded, for the one that a piece seals.
+    async fn place(&self, piece: &Piece) -> Result<Option<(OwnedPermit<Full>, Segment)>, StorageError> {
+        let (Some(segment), Some(full)) = (piece.seal, &self.full) else { return Ok(None) };
+        let why = match tokio::time::timeout(self.behind, full.clone().reserve_owned()).await {
+            Ok(Ok(place)) => return Ok(Some((place, segment))),
+            Ok(Err(_)) => return Err(StorageError::Stopped),
+            Err(_) => self.merging.borrow().clone().unwrap_or_else(|| "the store is too slow".to_owned()),
+        };
+        let (object, behind) = (self.calls.segment_name(&segment), self.behind);
+        let why = format!(
+            "{BEHIND} segments before it could not be uploaded for {behind:?}: {why}; when the store takes them again, open \
+             the log again, which goes on with them"
+        );
+        Err(StorageError::Object { object, what: "uploading it", why })
+    }
 }
 
 #[async_trait]
 impl Storage for Objects {
     async fn commit(&mut self, piece: &Arc<Piece>) -> Result<(), StorageError> {
+        // Before anything is written: what is safe is shown, and does not wait for what has time.
+        let place = self.place(piece).await?;
         let name = self.calls.tail_name(self.next);
         let group = Tail::Group {
             number: piece.number,
@@ -341,8 +395,8 @@ impl Storage for Objects {
         let first = self.next;
         self.next += 1;
         self.local.commit(piece).await?;
-        if let (Some(segment), Some(full)) = (piece.seal, &self.full) {
-            full.send(Full { segment, next: first }).await.map_err(|_| StorageError::Stopped)?;
+        if let Some((place, segment)) = place {
+            place.send(Full { segment, next: first });
         }
         Ok(())
     }

@@ -11,9 +11,12 @@
 //! name comes and take refs of all kinds into it. So its programs see the branches and tags of such a repository; it has no
 //! changes, since `refs/changes/` is not followed there.
 //!
+//! What is damaged at the remote, and all that is made of it, is left out and tried again ever more seldom; the rest is followed.
+//!
 //! An annotated tag's name is that of the tag object, under which the log has the commit that it is of, and `NAME^{}` beside it,
 //! as the original writes it.
 
+mod broken;
 pub mod plan;
 pub mod record;
 mod state;
@@ -34,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::live::{Sink, SinkError};
 use crate::sources::gerrit::names::Kind;
 use crate::time::Time;
+use broken::Broken;
 pub use plan::Follow;
 use plan::{Moved, has, heads, needed};
 pub use state::{Hint, Hints, State};
@@ -148,8 +152,8 @@ pub struct Poller {
     refused: HashSet<ObjectId>,
     /// Whether it was looked for commits that a leader before this one left out.
     complete: bool,
-    /// Whether the repository was made anew since the last good poll.
-    renewed: bool,
+    /// What the remote can't give, and whether the repository was made anew for it.
+    broken: Broken,
 }
 
 impl Poller {
@@ -157,8 +161,8 @@ impl Poller {
     #[must_use]
     pub fn new(git: Git, remote: Remote, options: Options, sink: Arc<dyn Sink>) -> Self {
         let (hint, state) = (Hint::default(), watch::Sender::new(State::default()));
-        let refused = HashSet::new();
-        Self { git, remote, options, sink, hint, state, refused, complete: false, renewed: false }
+        let (refused, broken) = (HashSet::new(), Broken::new(options.every));
+        Self { git, remote, options, sink, hint, state, refused, complete: false, broken }
     }
 
     /// What wakes it.
@@ -221,11 +225,10 @@ impl Poller {
     /// Where it is not; what was written until then stays.
     pub async fn poll(&mut self) -> Result<Polled, PollError> {
         let began = (self.options.now)();
+        self.broken.begin();
         let mut polled = self.attempt().await;
         // Ours or the remote's: only by another copy it can be told.
-        if matches!(polled, Err(PollError::Git(git::Error::Corrupt { .. })))
-            && !std::mem::replace(&mut self.renewed, true)
-        {
+        if matches!(polled, Err(PollError::Git(git::Error::Corrupt { .. }))) && self.broken.renews() {
             tracing::warn!(project = self.remote.project, "its repository is damaged and is fetched anew");
             let folder = self.options.folder.join(self.remote.folder());
             // What can't be removed shows again.
@@ -235,18 +238,24 @@ impl Poller {
         self.state.send_modify(|state| {
             state.polls += 1;
             state.refused = self.refused.len();
+            state.broken = self.broken.told();
             match &polled {
                 Ok(done) => {
                     state.error = None;
                     state.waiting = done.missed;
-                    if done.missed == 0 {
+                    if done.missed == 0 && state.broken.is_none() {
                         state.whole = began;
                     }
                 }
                 Err(why) => (state.failed, state.error) = (began, Some(why.to_string())),
             }
         });
-        self.renewed &= polled.is_err();
+        if polled.is_ok() {
+            self.broken.good();
+        }
+        if let Some(why) = self.broken.told() {
+            tracing::warn!(project = self.remote.project, why, "the remote is damaged");
+        }
         polled
     }
 
@@ -254,8 +263,7 @@ impl Poller {
         let folder = self.options.folder.join(self.remote.folder());
         let repository = self.git.init_bare(&folder).await?;
         if !self.complete {
-            self.complete_history(&repository).await?;
-            self.complete = true;
+            self.complete = self.complete_history(&repository).await?;
         }
         let rows = self.git.list_rows(&self.remote.url, self.git.limits().listing).await?;
         let corpus = self.sink.corpus();
@@ -268,8 +276,11 @@ impl Poller {
             (state.refs, state.waiting, state.gone) = (plan.followed, plan.moved.len(), plan.gone.len());
         });
         let mut polled = Polled::default();
-        let wanted: Vec<&Moved> =
-            plan.moved.iter().filter(|moved| !self.refused.contains(&moved.to)).collect();
+        if self.complete {
+            self.broken.keep(&plan.moved.iter().map(|moved| moved.to).collect());
+        }
+        let wanted = |moved: &&Moved| !self.refused.contains(&moved.to) && !self.broken.rests(&moved.to);
+        let wanted: Vec<&Moved> = plan.moved.iter().filter(wanted).collect();
         for some in wanted.chunks(FETCH) {
             let (done, missed) = self.take(&repository, some).await?;
             polled.moved += done;
@@ -293,6 +304,7 @@ impl Poller {
         let wants = moved.iter().map(|moved| Want { id: moved.to, keep: keep(moved) }).collect();
         let old: Vec<ObjectId> = moved.iter().filter_map(|moved| moved.from).take(HAVE).collect();
         self.fetch(repository, wants, &old).await?;
+        let moved: Vec<&Moved> = moved.iter().filter(|moved| !self.broken.has(&moved.to)).copied().collect();
         let tips = |meta: bool| -> Vec<ObjectId> {
             let part = moved.iter().filter(|moved| matches!(moved.kind, Kind::Meta(_)) == meta);
             part.map(|moved| moved.to).collect()
@@ -313,7 +325,7 @@ impl Poller {
         let here = repository.missing(&tags).await?;
         let tags: Vec<ObjectId> = tags.into_iter().filter(|tag| !here.contains(tag)).collect();
         walk.tags(&tags).await?;
-        self.write_refs(moved).await
+        self.write_refs(&moved).await
     }
 
     /// Those of some commits whose history the corpus has.
@@ -339,7 +351,7 @@ impl Poller {
 
     /// Fetches what is not here. What the remote does not give is left out: it moved on, and is listed anew the next time.
     async fn fetch(
-        &self,
+        &mut self,
         repository: &Repository,
         wants: Vec<Want>,
         old: &[ObjectId],
@@ -357,10 +369,20 @@ impl Poller {
                 continue;
             }
             match repository.fetch_objects(url, &wants, &have, limit, &CancellationToken::new()).await {
-                Ok(()) => {}
+                Ok(()) => self.broken.came(&wants.iter().map(|want| want.id).collect::<Vec<_>>()),
                 Err(git::Error::NoSuchRevision { .. }) if wants.len() > 1 => {
                     parts.push(wants.split_off(wants.len() / 2));
                     parts.push(wants);
+                }
+                // The remote's, since our copy is new: what is damaged there must not keep out all else.
+                Err(why @ git::Error::Corrupt { .. }) if self.broken.is_looked_for() => {
+                    match wants.as_slice() {
+                        [one] => self.broken.note(one.id, why.to_string()),
+                        _ => {
+                            parts.push(wants.split_off(wants.len() / 2));
+                            parts.push(wants);
+                        }
+                    }
                 }
                 Err(git::Error::NoSuchRevision { .. }) => refused.extend(wants.iter().map(|want| want.id)),
                 Err(why) => return Err(why.into()),
@@ -369,14 +391,16 @@ impl Poller {
         Ok(refused)
     }
 
-    /// Fetches commits that the log names and does not have, with all before them.
-    async fn complete_history(&mut self, repository: &Repository) -> Result<(), PollError> {
-        let needed = needed(&self.sink.corpus(), &self.remote.project);
+    /// Fetches commits that the log names and does not have, with all before them; says whether these are all.
+    async fn complete_history(&mut self, repository: &Repository) -> Result<bool, PollError> {
+        let mut needed = needed(&self.sink.corpus(), &self.remote.project);
+        needed.retain(|id| !self.broken.rests(id));
         for some in needed.chunks(FETCH) {
             let wants = some.iter().map(|id| Want { id: *id, keep: None }).collect();
             let refused = self.fetch(repository, wants, &[]).await?;
             self.refused.extend(refused);
-            let there: Vec<ObjectId> = some.iter().filter(|id| !self.refused.contains(id)).copied().collect();
+            let there = |id: &&ObjectId| !self.refused.contains(*id) && !self.broken.has(id);
+            let there: Vec<ObjectId> = some.iter().filter(there).copied().collect();
             // Nothing is left out: what is known may be what came after the gap.
             let ids = repository.between(&there, &[]).await?;
             let mut walk =
@@ -384,7 +408,7 @@ impl Poller {
             // Of which part they are is not known any more; a file of code that looks like one of comments is none.
             walk.commits(&ids, Part::Meta).await?;
         }
-        Ok(())
+        Ok(self.broken.told().is_none())
     }
 }
 

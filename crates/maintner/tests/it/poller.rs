@@ -371,3 +371,54 @@ async fn a_server_that_shows_nothing_is_not_believed_and_a_damaged_folder_is_mad
     assert!(poller.state().borrow().error.as_deref().is_some_and(|why| why.contains("shows no ref")));
     assert!(at(&sink.corpus(), "refs/heads/main").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_at_the_remote_keeps_nothing_else_out() {
+    let mut server = Server::new();
+    let first = server.push("main", "", "first", "a");
+    // A file that only one branch has, and a change.
+    let bad = server.push("bad", "refs/heads/main^0", "its file is damaged", "b");
+    server.change(1);
+    let blob = server.git(&["rev-parse", "refs/heads/bad:b"], b"");
+    for pack in std::fs::read_dir(server.path().join("objects/pack")).unwrap() {
+        let path = pack.unwrap().path();
+        if path.extension().is_some_and(|it| it == "pack") {
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            std::fs::remove_file(path.with_extension("idx")).unwrap();
+            server.git(&["unpack-objects", "-q"], &bytes);
+        }
+    }
+    let object = server.path().join("objects").join(&blob[..2]).join(&blob[2..]);
+    let whole = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, b"damaged").unwrap();
+
+    let sink = Arc::new(Folder::new());
+    let mut poller = server.poller("a", sink.clone(), Follow::Gerrit);
+    assert_eq!(poller.poll().await.unwrap().missed, 0);
+    let corpus = sink.corpus();
+    assert_eq!((at(&corpus, "refs/heads/main"), at(&corpus, "refs/heads/bad")), (Some(first), None));
+    assert_eq!(view(&corpus, 1).owner, Some(1));
+    let state = poller.state().borrow().clone();
+    assert!(
+        state.broken.is_some_and(|what| what.contains(&bad) && what.contains("corrupt")),
+        "{:?}",
+        state.error
+    );
+    // What comes meanwhile is followed.
+    let second = server.push("main", "refs/heads/main^0", "second", "a");
+    poller.poll().await.unwrap();
+    assert_eq!(at(&sink.corpus(), "refs/heads/main"), Some(second));
+
+    std::fs::write(&object, whole).unwrap();
+    let mended = async {
+        while poller.state().borrow().broken.is_some() {
+            poller.poll().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), mended).await.unwrap();
+    assert_eq!(at(&sink.corpus(), "refs/heads/bad"), Some(bad));
+    assert_eq!(lines(&sink.corpus()), lines(&fresh(&server).await));
+}

@@ -16,11 +16,19 @@ struct Element {
     url: String,
 }
 
+/// An index, and what it is of.
+#[derive(Debug)]
+struct Newest {
+    of: Arc<Committed>,
+    copied: usize,
+    text: Bytes,
+}
+
 /// The newest index, and how it is written.
 #[derive(Debug)]
 pub(super) struct Shown {
     sealed_at: Option<String>,
-    newest: Mutex<Option<(Arc<Committed>, Bytes)>>,
+    newest: Mutex<Option<Newest>>,
 }
 
 impl Shown {
@@ -29,41 +37,42 @@ impl Shown {
         Self { sealed_at, newest: Mutex::new(None) }
     }
 
-    /// The list from a segment on, with the bytes of those that are listed.
-    pub(super) fn list(&self, committed: &Arc<Committed>, from: u64) -> (Bytes, u64) {
+    /// The list from a segment on, with the bytes of those that are listed. So many have been copied.
+    pub(super) fn list(&self, committed: &Arc<Committed>, from: u64, copied: usize) -> (Bytes, u64) {
         let listed = || committed.segments.iter().filter(move |segment| u64::from(segment.number) >= from);
         let bytes = listed().map(|segment| segment.size).sum();
         if from > 0 {
-            return (self.written(listed()), bytes);
+            return (self.written(listed(), copied), bytes);
         }
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, text)) = newest.as_ref()
-            && Arc::ptr_eq(of, committed)
+        if let Some(known) = newest.as_ref()
+            && Arc::ptr_eq(&known.of, committed)
+            && known.copied == copied
         {
-            return (text.clone(), bytes);
+            return (known.text.clone(), bytes);
         }
-        let text = self.written(listed());
-        *newest = Some((committed.clone(), text.clone()));
+        let text = self.written(listed(), copied);
+        *newest = Some(Newest { of: committed.clone(), copied, text: text.clone() });
         (text, bytes)
     }
 
     /// Where a segment is.
-    pub(super) fn url(&self, segment: &Segment) -> String {
+    pub(super) fn url(&self, segment: &Segment, copied: usize) -> String {
         let (number, name) = (segment.number, segment.name());
         match &self.sealed_at {
             _ if !segment.sealed => format!("/logs/{number}"),
-            Some(base) => format!("{base}/{name}"),
-            None => format!("/logs/{number}/{name}"),
+            Some(base) if (number as usize) < copied => format!("{base}/{name}"),
+            _ => format!("/logs/{number}/{name}"),
         }
     }
 
-    fn written<'a>(&self, segments: impl Iterator<Item = &'a Segment>) -> Bytes {
+    fn written<'a>(&self, segments: impl Iterator<Item = &'a Segment>, copied: usize) -> Bytes {
         let list: Vec<Element> = segments
             .map(|segment| Element {
                 number: segment.number,
                 size: segment.size,
                 sha224: hex::encode(segment.sha224),
-                url: self.url(segment),
+                url: self.url(segment, copied),
             })
             .collect();
         let mut text = Vec::new();

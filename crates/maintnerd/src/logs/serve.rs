@@ -43,7 +43,7 @@ pub(super) async fn index(State(logs): State<Logs>, method: Method, RawQuery(que
         Err(response) => return *response,
     };
     let from = if from > u64::from(current(&committed)) { 0 } else { from };
-    let (text, bytes) = logs.0.index.list(&committed, from);
+    let (text, bytes) = logs.0.index.list(&committed, from, logs.copied());
     let head = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::HeaderName::from_static("x-sum-segment-size"), HeaderValue::from(bytes)),
@@ -105,7 +105,7 @@ pub(super) async fn segment(
         // The one that is next has nothing yet.
         (None, None) => bytes_of(&logs, &committed, None, &method, &headers).await,
         (Some(segment), None) if segment.sealed => {
-            let location = HeaderValue::try_from(logs.0.index.url(segment));
+            let location = HeaderValue::try_from(logs.0.index.url(segment, logs.copied()));
             let head = location.map(|to| [(header::LOCATION, to)]);
             head.map_or_else(|_| refused("bad path"), |head| (StatusCode::FOUND, head).into_response())
         }

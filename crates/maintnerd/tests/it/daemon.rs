@@ -134,3 +134,47 @@ async fn sources_are_polled_until_the_end() {
     let ended = leader.run(vec![ends], CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&ended, DaemonError::Source(why) if why == "why"), "{ended}");
 }
+
+/// A folder as an object store: the daemon's own folder may be lost.
+#[cfg(feature = "objects")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_an_object_store_is_led_from_anywhere() {
+    use std::sync::Arc;
+    let (bucket, one, other) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let start = |folder: &std::path::Path, options: Options| {
+        let store = object_store::local::LocalFileSystem::new_with_prefix(bucket.path()).unwrap();
+        let of = Of::Stored { store: Arc::new(store), folder: folder.to_path_buf(), options };
+        let sealed_at = Some("https://storage.googleapis.com/its".to_owned());
+        let logs = maintnerd::logs::LogsConfig { sealed_at, ..Default::default() };
+        Daemon::start(of, Config { logs, ..Config::default() }, None)
+    };
+    let first = start(one.path(), Options { segment: 150, ..Options::default() }).await.unwrap();
+    let sink = first.sink().unwrap();
+    for nth in 0..20 {
+        sink.add(vec![repo(&format!("r{nth}"))]).await.unwrap();
+    }
+    // A sealed one is named there when it has come there, and until then here.
+    let router = asked(&first);
+    let sealed = tokio::time::timeout(LONG, async {
+        loop {
+            let index: serde_json::Value = serde_json::from_str(&text(&router, "/logs").await).unwrap();
+            let index = index.as_array().unwrap().clone();
+            let urls: Vec<&str> = index.iter().map(|one| one["url"].as_str().unwrap()).collect();
+            let there = urls.iter().filter_map(|url| url.strip_prefix("https://storage.googleapis.com/its/"));
+            assert!(there.clone().all(|name| bucket.path().join(name).exists()), "{urls:?}");
+            if there.count() == urls.len() - 1 {
+                return urls.len() - 1;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(sealed.await.unwrap() >= 2);
+    // Another leads, with nothing but the store.
+    let second = start(other.path(), Options::default()).await.unwrap();
+    assert_eq!(Dump::of(&second.corpus()).digest(), Dump::of(&first.corpus()).digest());
+    assert_eq!(text(&asked(&second), "/logs").await, text(&router, "/logs").await);
+    let why = sink.add(vec![repo("late")]).await.unwrap_err().to_string();
+    assert!(why.contains("another leader took over"), "{why}");
+    assert_eq!(second.sink().unwrap().add(vec![repo("next")]).await.unwrap().records, 21);
+}

@@ -1,7 +1,6 @@
 //! GitHub's webhook.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::BytesMut;
 use http::{Extensions, HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::room::{NoRoom, Place, Room};
 use super::{not_allowed, plain};
 use crate::config::WebhookTls;
 use crate::webhook::{Ignored, Signature};
@@ -19,22 +18,11 @@ use crate::{GithubEvent, Hint, Hub, OverTls, Published, webhook};
 
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The unit in which [`Room`] counts, bytes.
-const UNIT: usize = 1024;
-
-/// The memory for bodies of all webhooks together: whoever sends them is not known before they are whole.
-pub(crate) struct Room(Arc<Semaphore>);
-
-impl Room {
-    pub(crate) fn new(bytes: usize) -> Room {
-        Room(Arc::new(Semaphore::new((bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS))))
-    }
-}
 
 /// A body, with its room for as long as it is there.
 struct Held {
     bytes: BytesMut,
-    room: Option<OwnedSemaphorePermit>,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -112,23 +100,20 @@ async fn read(mut body: Body, most: usize, room: &Room) -> Result<Held, Unread> 
     if body.size_hint().lower() > most as u64 {
         return Err(Unread::TooLarge);
     }
-    let mut held = Held { bytes: BytesMut::new(), room: None };
-    while let Some(frame) = body.frame().await {
+    let mut held = Held { bytes: BytesMut::new(), place: room.place() };
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = held.place.yields() => return Err(Unread::NoRoom),
+        };
+        let Some(frame) = frame else { return Ok(held) };
         let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
         if held.bytes.len() + data.len() > most {
             return Err(Unread::TooLarge);
         }
+        held.place.grow(data.len()).await.map_err(|NoRoom| Unread::NoRoom)?;
         held.bytes.extend_from_slice(&data);
-        let has = held.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = held.bytes.len().div_ceil(UNIT).saturating_sub(has);
-        let more = u32::try_from(more).map_err(|_| Unread::NoRoom)?;
-        let permit = Arc::clone(&room.0).try_acquire_many_owned(more).map_err(|_| Unread::NoRoom)?;
-        match &mut held.room {
-            Some(room) => room.merge(permit),
-            None => held.room = Some(permit),
-        }
     }
-    Ok(held)
 }
 
 /// Whether nobody between GitHub and us could read or change it.
@@ -151,15 +136,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_has_its_room_for_as_long_as_it_is_there() {
-        let room = Room::new(4 * UNIT);
-        let body = read(Body::from(vec![0; 2 * UNIT + 1]), 1 << 20, &room).await.unwrap();
-        assert_eq!(room.0.available_permits(), 1);
-        let other = read(Body::from(vec![0; UNIT + 1]), 1 << 20, &room).await;
-        assert!(matches!(other, Err(Unread::NoRoom)));
-        let Held { bytes, room: own } = body;
+        let room = Room::new(40);
+        let body = read(Body::from(vec![0; 30]), 1 << 20, &room).await.unwrap();
+        assert_eq!(room.used(), 30);
+        let Held { bytes, place } = body;
         drop(bytes);
-        assert_eq!(room.0.available_permits(), 1);
-        drop(own);
-        assert_eq!(room.0.available_permits(), 4);
+        assert_eq!(room.used(), 30);
+        drop(place);
+        let large = read(Body::from(vec![0; 41]), 1 << 20, &room).await;
+        assert!(matches!(large, Err(Unread::NoRoom)));
+        assert_eq!(room.used(), 0);
     }
 }

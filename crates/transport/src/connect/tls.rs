@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::{Client, Version, with};
+use super::names::Whom;
+use super::{Client, Version, plain, with};
 use crate::CallError;
 
 fn well_known() -> RootCertStore {
@@ -23,8 +23,8 @@ fn config(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn by(config: ClientConfig, version: Version) -> Client {
-    let mut http = HttpConnector::new();
+fn by(config: ClientConfig, version: Version, whom: Whom) -> Client {
+    let mut http = plain(whom);
     http.enforce_http(false);
     let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
     let connector = match version {
@@ -34,9 +34,9 @@ fn by(config: ClientConfig, version: Version) -> Client {
     with(connector, version)
 }
 
-pub(crate) fn client(version: Version) -> Client {
+pub(crate) fn client_of(version: Version, whom: Whom) -> Client {
     static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
-    by(CONFIG.get_or_init(|| config(well_known())).clone(), version)
+    by(CONFIG.get_or_init(|| config(well_known())).clone(), version, whom)
 }
 
 pub(crate) fn client_trusting(certificates: &[u8], version: Version) -> Result<Client, CallError> {
@@ -45,7 +45,7 @@ pub(crate) fn client_trusting(certificates: &[u8], version: Version) -> Result<C
     if roots.add_parsable_certificates(found).0 == 0 {
         return Err(CallError::BadRequest("there is no certificate in PEM among those to be trusted".into()));
     }
-    Ok(by(config(roots), version))
+    Ok(by(config(roots), version, Whom::All))
 }
 
 /// Whether an address can be reached at all by what is built in.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use sha2::{Digest as _, Sha224};
@@ -18,6 +19,19 @@ use crate::log::LONGEST_RECORD;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A list of segments is never longer; it would be one of 100,000.
 const LONGEST_LIST: u64 = 16 << 20;
+
+/// More segments than anybody has: 16 TiB of them.
+const MOST_LISTED: usize = 1 << 20;
+
+/// An object that was listed.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    /// Its name below the prefix.
+    pub name: String,
+    pub size: u64,
+    /// When, microseconds of Unix time.
+    pub made: i64,
+}
 
 /// What became of an object that was to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +85,11 @@ impl Calls {
 
     pub fn segment_name(&self, segment: &Segment) -> String {
         format!("{}{}", self.prefix, segment.name())
+    }
+
+    /// The whole name of something below the prefix.
+    pub fn named(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// Waits before what failed for good is tried from its begin.
@@ -134,6 +153,34 @@ impl Calls {
         self.get(&self.seals_name(number), LONGEST_LIST, self.limits.call).await
     }
 
+    /// What lies just below the prefix, at most [`MOST_LISTED`] of it.
+    pub async fn list(&self) -> Result<Vec<Listed>, StorageError> {
+        let list = |path: Path| async move {
+            let prefix = (!self.prefix.is_empty()).then_some(path);
+            // As a stream, since a store with many other things is not to fill the memory; those further below are skipped.
+            let mut found = self.store.list(prefix.as_ref());
+            let mut listed = Vec::new();
+            while let Some(object) = found.next().await {
+                let object = object?;
+                let name = object.location.as_ref().strip_prefix(&self.prefix);
+                let Some(name) = name.filter(|name| name.ends_with(".mutlog") && !name.contains('/')) else {
+                    continue;
+                };
+                if listed.len() == MOST_LISTED {
+                    break;
+                }
+                let made = object.last_modified.timestamp_micros();
+                listed.push(Listed { name: name.to_owned(), size: object.size, made });
+            }
+            Ok(listed)
+        };
+        let all = format!("{}*.mutlog", self.prefix);
+        let below = self.prefix.trim_end_matches('/');
+        self.again_at(below, &all, "listing", self.limits.transfer, list)
+            .await
+            .map_err(|failed| failed.told(&all, "listing"))
+    }
+
     pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
         let delete = |path| async move { self.store.delete(&path).await };
         match self.again(name, "removing it", self.limits.call, delete).await {
@@ -172,7 +219,21 @@ impl Calls {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let path = Path::from(name);
+        self.again_at(name, name, what, limit, call).await
+    }
+
+    async fn again_at<T, F>(
+        &self,
+        path: &str,
+        name: &str,
+        what: &'static str,
+        limit: Duration,
+        call: impl Fn(Path) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let path = Path::from(path);
         let mut pause = self.limits.pause;
         let mut tried = 1;
         loop {

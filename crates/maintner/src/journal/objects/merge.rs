@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use futures::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::calls::{Calls, Put};
 use super::seals::Seals;
@@ -30,6 +30,10 @@ pub(super) struct Merger {
     pub seals: Seals,
     /// Tails that stay.
     pub claims: BTreeSet<u64>,
+    /// Why it does not go on.
+    pub trouble: watch::Sender<Option<String>>,
+    /// How many segments have their objects.
+    pub stored: watch::Sender<usize>,
 }
 
 impl Merger {
@@ -38,8 +42,11 @@ impl Merger {
         while let Some(next) = full.recv().await {
             while let Err(why) = self.merge(&next).await {
                 tracing::error!(error = %why, segment = next.segment.number, "a full segment can't be uploaded");
+                self.trouble.send_replace(Some(why.to_string()));
                 self.calls.rest().await;
             }
+            self.trouble.send_replace(None);
+            self.stored.send_replace(self.seals.segments.len());
         }
     }
 

@@ -27,6 +27,8 @@ pub struct State {
     pub gone: usize,
     /// Commits that can't be had, or that no log can take.
     pub refused: usize,
+    /// What the remote has damaged and can't give, in words; all else is followed.
+    pub broken: Option<String>,
 }
 
 impl State {

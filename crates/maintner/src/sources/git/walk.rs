@@ -59,9 +59,10 @@ impl<'a> Walk<'a> {
         let new: Vec<ObjectId> = ids.iter().filter(new).copied().collect();
         drop(corpus);
         for some in new.chunks(BATCH) {
-            let all = self.changes.read(some, MOST_FILES).await?;
+            self.changes.ask(some).await?;
             self.objects.ask(some, Peel::Nothing).await?;
-            for (id, did) in some.iter().zip(all) {
+            for id in some {
+                let did = self.changes.next(MOST_FILES).await?;
                 let Some(object) = self.objects.next(LONGEST_OBJECT).await? else {
                     self.refused.insert(*id);
                     continue;
@@ -92,7 +93,8 @@ impl<'a> Walk<'a> {
                     self.refused.insert(*id);
                     continue;
                 };
-                let did = self.changes.read(&[object.id], MOST_FILES).await?.pop().unwrap_or_default();
+                self.changes.ask(&[object.id]).await?;
+                let did = self.changes.next(MOST_FILES).await?;
                 match record(*id, object, &did, Vec::new()) {
                     Ok(commit) => self.write(*id, commit).await?,
                     Err(_) => drop(self.refused.insert(*id)),

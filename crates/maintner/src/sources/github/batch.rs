@@ -1,5 +1,6 @@
 //! Mutations on their way into the log.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use maintpb as pb;
@@ -57,6 +58,22 @@ impl Batch {
             self.flush(sink).await?;
         }
         Ok(())
+    }
+
+    /// Waits for something, and if that takes its time writes what waits: an answer may be slow, and where the budget of requests
+    /// is empty there is none for up to an hour.
+    pub(super) async fn beside<T>(
+        &mut self,
+        sink: &dyn Sink,
+        awaited: impl Future<Output = T>,
+    ) -> Result<T, SinkError> {
+        let mut awaited = pin!(awaited);
+        if let Ok(done) = tokio::time::timeout(LONGEST, &mut awaited).await {
+            return Ok(done);
+        }
+        // Side by side: the answer is taken as it comes.
+        let (flushed, done) = tokio::join!(self.flush(sink), awaited);
+        flushed.map(|()| done)
     }
 
     /// Writes what waits.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use ::github::{Cursor, Error as Why};
+use ::github::{Client, Cursor, Error as Why, Repo};
 use jiff::Timestamp;
 use maintpb as pb;
+use tokio::time::Instant;
 
 use super::differ::{self, find, instant, repo_in, stamp};
-use super::poller::{Error, Poller};
+use super::poller::{Error, Poller, Visit};
 use crate::corpus::Corpus;
 use crate::github::{Issue, Number};
 use crate::time::Time;
@@ -55,7 +56,13 @@ impl Poller {
     pub(super) async fn details(&mut self, detail: Detail) -> Result<(), Error> {
         let corpus = self.sink.corpus();
         let Some(repo) = repo_in(&corpus.github, &self.options.repo) else { return Ok(()) };
-        let visited = |issue: &Issue| self.visited.get(&(detail, issue.number)) == Some(&issue.updated);
+        let moment = Instant::now();
+        let visited = |issue: &Issue| {
+            let visit = self.visited.get(&(detail, issue.number));
+            visit.is_some_and(|visit| {
+                visit.updated == issue.updated && visit.again.is_none_or(|again| moment < again)
+            })
+        };
         let behind = corpus.github.issues_in(repo).filter(|issue| detail.is_behind(issue) && !visited(issue));
         let now = instant(self.client.now());
         // Whoever comes from the future waits until all others are read.
@@ -65,7 +72,7 @@ impl Poller {
         behind.sort_unstable();
         self.round.more |= behind.len() > SLICE;
         for (_, std::cmp::Reverse(updated), number) in behind.into_iter().take(SLICE) {
-            self.visited.insert((detail, number), updated);
+            self.visited.insert((detail, number), Visit { updated, again: None });
             if let Err(error) = self.detail(&corpus, detail, number).await {
                 let Error::Github(error) = error else { return Err(error) };
                 if error.is_gone() {
@@ -83,7 +90,8 @@ impl Poller {
         let Some((at, issue)) = find(corpus, &self.options.repo, number) else { return Ok(()) };
         let (mut cursor, mut first) = (None, None);
         for _ in 0..MOST_PAGES {
-            let mut part = self.part(corpus, detail, (at, issue), cursor.as_ref()).await?;
+            let asked = part(&self.client, &self.options.repo, corpus, detail, (at, issue), cursor.as_ref());
+            let mut part = self.batch.beside(&*self.sink, asked).await??;
             // What changes while later pages are read may be on this one.
             let first = *first.get_or_insert_with(|| part.date.unwrap_or_else(|| self.client.now()));
             self.unread(part.unread);
@@ -98,7 +106,8 @@ impl Poller {
                     status(detail, date, &mut part.mutation);
                 }
                 if !whole {
-                    self.again(date, issue.updated);
+                    let again = self.again(date, issue.updated).map(|left| Instant::now() + left);
+                    self.visited.insert((detail, number), Visit { updated: issue.updated, again });
                 }
             }
             if part.mutation != blank {
@@ -116,52 +125,53 @@ impl Poller {
     }
 
     /// Looks again when the issue's time is past, if that is soon.
-    fn again(&mut self, date: Timestamp, updated: Time) {
+    fn again(&mut self, date: Timestamp, updated: Time) -> Option<Duration> {
         let left = updated.seconds().unwrap_or(0).saturating_sub(date.as_second());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0) + 1);
-        if left <= self.options.lag * 2 + Duration::from_secs(5) {
-            let left = left.max(Duration::from_secs(1));
-            self.round.again = Some(self.round.again.map_or(left, |known| known.min(left)));
+        if left > self.options.lag * 2 + Duration::from_secs(5) {
+            return None;
         }
+        let left = left.max(Duration::from_secs(1));
+        self.round.again = Some(self.round.again.map_or(left, |known| known.min(left)));
+        Some(left)
     }
+}
 
-    async fn part(
-        &self,
-        corpus: &Corpus,
-        detail: Detail,
-        (at, issue): (Number, &Issue),
-        cursor: Option<&Cursor>,
-    ) -> Result<Part, Error> {
-        let (repo, number) = (&self.options.repo, issue.number);
-        let mut mutation = differ::blank(repo, number);
-        let (next, date, unread) = match detail {
-            Detail::Comments => {
-                // All that changed before is known, whatever the times say that are known.
-                let since =
-                    issue.comments_synced.seconds().and_then(|second| Timestamp::from_second(second).ok());
-                let page = self.client.comments(repo, number, since, cursor).await?;
-                mutation.comment = page
-                    .items
-                    .iter()
-                    .filter_map(|comment| differ::comment(corpus, Some(at), comment))
-                    .collect();
-                (page.next, page.date, page.unread)
-            }
-            Detail::Events => {
-                let page = self.client.events(repo, number, cursor).await?;
-                mutation.event =
-                    page.items.iter().filter_map(|event| differ::event(corpus, Some(at), event)).collect();
-                (page.next, page.date, page.unread)
-            }
-            Detail::Reviews => {
-                let page = self.client.reviews(repo, number, cursor).await?;
-                mutation.review =
-                    page.items.iter().filter_map(|review| differ::review(corpus, Some(at), review)).collect();
-                (page.next, page.date, page.unread)
-            }
-        };
-        Ok(Part { mutation, next, date, unread })
-    }
+/// A page of what belongs to an issue.
+async fn part(
+    client: &Client,
+    repo: &Repo,
+    corpus: &Corpus,
+    detail: Detail,
+    (at, issue): (Number, &Issue),
+    cursor: Option<&Cursor>,
+) -> Result<Part, Why> {
+    let number = issue.number;
+    let mut mutation = differ::blank(repo, number);
+    let (next, date, unread) = match detail {
+        Detail::Comments => {
+            // All that changed before is known, whatever the times say that are known.
+            let since =
+                issue.comments_synced.seconds().and_then(|second| Timestamp::from_second(second).ok());
+            let page = client.comments(repo, number, since, cursor).await?;
+            mutation.comment =
+                page.items.iter().filter_map(|comment| differ::comment(corpus, Some(at), comment)).collect();
+            (page.next, page.date, page.unread)
+        }
+        Detail::Events => {
+            let page = client.events(repo, number, cursor).await?;
+            mutation.event =
+                page.items.iter().filter_map(|event| differ::event(corpus, Some(at), event)).collect();
+            (page.next, page.date, page.unread)
+        }
+        Detail::Reviews => {
+            let page = client.reviews(repo, number, cursor).await?;
+            mutation.review =
+                page.items.iter().filter_map(|review| differ::review(corpus, Some(at), review)).collect();
+            (page.next, page.date, page.unread)
+        }
+    };
+    Ok(Part { mutation, next, date, unread })
 }
 
 fn status(detail: Detail, date: Timestamp, mutation: &mut pb::GithubIssueMutation) {

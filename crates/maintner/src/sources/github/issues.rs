@@ -17,8 +17,8 @@ const PAGES: usize = 20;
 const MOST_PAGES: usize = 10_000;
 /// Issues that are looked at one by one in one round.
 const SINGLE: usize = 100;
-/// Known issues that are gone, in one round, for each question whether the repo is there.
-const ASK_REPO: u32 = 20;
+/// Known issues that are gone, for each question whether the repo is there.
+const ASK_REPO: usize = 20;
 
 /// How far the lists were read. It is not kept: a restart begins with the whole list.
 #[derive(Debug, Default)]
@@ -45,7 +45,10 @@ impl Poller {
     pub(super) async fn labels(&mut self) -> Result<(), Error> {
         let (mut all, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES {
-            let page = self.client.labels(&self.options.repo, cursor.as_ref()).await?;
+            let page = self
+                .batch
+                .beside(&*self.sink, self.client.labels(&self.options.repo, cursor.as_ref()))
+                .await??;
             self.unread(page.unread);
             all.extend(page.items);
             cursor = page.next;
@@ -60,7 +63,10 @@ impl Poller {
     pub(super) async fn milestones(&mut self) -> Result<(), Error> {
         let (mut all, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES {
-            let page = self.client.milestones(&self.options.repo, cursor.as_ref()).await?;
+            let page = self
+                .batch
+                .beside(&*self.sink, self.client.milestones(&self.options.repo, cursor.as_ref()))
+                .await??;
             self.unread(page.unread);
             all.extend(page.items);
             cursor = page.next;
@@ -76,7 +82,10 @@ impl Poller {
     pub(super) async fn changed(&mut self) -> Result<(), Error> {
         let (mut cursor, mut seen, mut from) = (None, HashSet::new(), None);
         for _ in 0..MOST_PAGES {
-            let page = self.client.issues(&self.options.repo, cursor.as_ref()).await?;
+            let page = self
+                .batch
+                .beside(&*self.sink, self.client.issues(&self.options.repo, cursor.as_ref()))
+                .await??;
             // An answer may be old, and an issue may say that it changed tomorrow.
             from.get_or_insert_with(|| {
                 let date = page.date.unwrap_or_else(|| self.client.now());
@@ -116,7 +125,11 @@ impl Poller {
         }
         for _ in 0..PAGES {
             let Some(mut walk) = self.listing.walk.take() else { return Ok(()) };
-            let page = match self.client.issues(&self.options.repo, walk.cursor.as_ref()).await {
+            let page = match self
+                .batch
+                .beside(&*self.sink, self.client.issues(&self.options.repo, walk.cursor.as_ref()))
+                .await?
+            {
                 Ok(page) => page,
                 // A cursor that is no good any more: from the beginning, next time.
                 Err(error @ ::github::Error::Status { status, .. }) if status.is_client_error() => {
@@ -185,7 +198,8 @@ impl Poller {
 
     /// Asks for one issue, and writes what it is, or that it is gone. Whether there is an answer.
     pub(super) async fn single(&mut self, number: i32) -> Result<bool, Error> {
-        let answer = self.client.issue(&self.options.repo, number).await;
+        let asked = self.client.issue(&self.options.repo, number);
+        let answer = self.batch.beside(&*self.sink, asked).await?;
         let corpus = self.sink.corpus();
         match answer {
             Ok(one) if one.item.number == number => {
@@ -204,17 +218,36 @@ impl Poller {
         Ok(true)
     }
 
-    /// Writes that an issue is gone. Of a repo that was renamed or hidden each of them seems to be, so before the first known one
-    /// of a round, and every few, the repo itself has to answer.
+    /// Takes it that an issue is gone. Of a repo that was renamed or hidden each of them seems to be, so of known ones it is
+    /// written only when the repo itself has answered after them.
     async fn gone(&mut self, corpus: &Corpus, number: i32) -> Result<(), Error> {
         let mutation = differ::gone(corpus, &self.options.repo, number);
-        if mutation.is_some() && find(corpus, &self.options.repo, number).is_some() {
-            if self.gone.is_multiple_of(ASK_REPO) {
-                self.client.labels(&self.options.repo, None).await?;
-            }
-            self.gone += 1;
+        if mutation.is_none() || find(corpus, &self.options.repo, number).is_none() {
+            return self.write(mutation).await;
         }
-        self.write(mutation).await
+        if !self.gone.contains(&number) {
+            self.gone.push(number);
+        }
+        if self.gone.len() >= ASK_REPO { self.confirm_gone().await } else { Ok(()) }
+    }
+
+    /// Writes of those that were gone that they are, if the repo is there.
+    pub(super) async fn confirm_gone(&mut self) -> Result<(), Error> {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let asked = self.client.labels(&self.options.repo, None);
+        if let Err(error) = self.batch.beside(&*self.sink, asked).await? {
+            // They are looked at once more, even if no list says anything of them.
+            self.listing.suspects.extend(gone);
+            return Err(error.into());
+        }
+        let corpus = self.sink.corpus();
+        for number in gone {
+            self.write(differ::gone(&corpus, &self.options.repo, number)).await?;
+        }
+        Ok(())
     }
 
     /// Looks at those that are in no list: numbers without an issue, and issues that the whole list did not have.
@@ -231,6 +264,7 @@ impl Poller {
                 self.listing.hopeless.insert(number);
             }
         }
+        self.confirm_gone().await?;
         self.flush().await?;
         self.round.more |= !self.listing.suspects.is_empty() || !self.gaps().is_empty();
         Ok(())

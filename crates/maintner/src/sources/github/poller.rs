@@ -114,14 +114,23 @@ impl Hints {
     }
 }
 
+/// One look at something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit {
+    /// The issue's time then.
+    pub(super) updated: Time,
+    /// From when on there may be more with the same time: the answer was as old as the change.
+    pub(super) again: Option<Instant>,
+}
+
 /// Follows a repo.
 pub struct Poller {
     pub(super) client: Client,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) options: Options,
     pub(super) listing: Listing,
-    /// What was already read in this sweep, with the issue's time then.
-    pub(super) visited: HashMap<(Detail, i32), Time>,
+    /// What was already read in this sweep.
+    pub(super) visited: HashMap<(Detail, i32), Visit>,
     pub(super) batch: Batch,
     pub(super) round: Round,
     /// The round before has left a part of its sweep to this one.
@@ -129,8 +138,8 @@ pub struct Poller {
     /// A round of this sweep has failed: what it visited is looked at again when all others were.
     failed: bool,
     skipped: u32,
-    /// Known issues that were gone in this round.
-    pub(super) gone: u32,
+    /// Known issues that were gone when they were asked for, and of which the log does not know yet.
+    pub(super) gone: Vec<i32>,
     status: watch::Sender<Status>,
     hints: Hints,
     /// The newest delivery of the webhook that was seen.
@@ -158,7 +167,7 @@ impl Poller {
             sweeping: false,
             failed: false,
             skipped: 0,
-            gone: 0,
+            gone: Vec::new(),
             status: watch::Sender::new(Status::default()),
             hints: Hints(Arc::new(Notify::new())),
             delivered: None,
@@ -253,7 +262,8 @@ impl Poller {
     /// # Errors
     /// The first that keeps it from going on. What was read before is written.
     pub async fn round(&mut self) -> Result<Round, Error> {
-        (self.round, self.skipped, self.gone) = (Round::default(), 0, 0);
+        (self.round, self.skipped) = (Round::default(), 0);
+        self.gone.clear();
         let written = self.batch.count;
         // A sweep that goes on looks at nothing twice.
         if !self.sweeping {
@@ -294,14 +304,17 @@ impl Poller {
         self.labels().await?;
         self.milestones().await?;
         self.changed().await?;
+        self.confirm_gone().await?;
         // The walk through the list begins with what was just read.
         self.flush().await?;
         self.whole_list().await?;
+        self.confirm_gone().await?;
         self.missing().await?;
         for detail in [Detail::Comments, Detail::Events, Detail::Reviews] {
             // What is known now, those that are gone included, is what it begins with.
             self.flush().await?;
             self.details(detail).await?;
+            self.confirm_gone().await?;
         }
         Ok(())
     }

@@ -128,6 +128,68 @@ async fn a_repo_that_is_renamed_keeps_its_issues() {
     assert_eq!((there(&sink), sink.corpus().github.comments().len()), (6, 6));
 }
 
+/// One issue is gone and the repo is there; then the repo is renamed, and all others seem to be gone too.
+#[tokio::test(start_paused = true)]
+async fn no_issue_is_taken_for_gone_by_an_answer_about_the_repo_before_it() {
+    let clock = Paused::new();
+    let github = GitHub::new(4, Options::default(), clock.server());
+    github.change(|world, now| {
+        for number in 1..=12 {
+            world.open(now, 1, false, &format!("title {number}"), "");
+        }
+    });
+    sleep(60).await;
+    let there =
+        |sink: &Folder| sink.corpus().github.issues().iter().filter(|one| !one.not_exist.is()).count();
+    for after in 3..16 {
+        let sink = Arc::new(Folder::new());
+        let mut poller = poller(&github, clock, &sink);
+        settle(&mut poller).await;
+        github.change(|world, now| (1..=12).for_each(|number| world.comment(now, number, 2, "more")));
+        sleep(60).await;
+        // The list says that they changed, and it is all that is had of it.
+        let moves = |after| {
+            let asked = github.counts().requests;
+            github.set(|options| options.moved = Some(asked + after));
+        };
+        moves(3);
+        poller.round().await.unwrap_err();
+        github.change(|world, _| world.remove(1, 1, Gone::Hidden));
+        moves(after);
+        for _ in 0..3 {
+            let _ = poller.round().await;
+        }
+        assert!(there(&sink) >= 11, "renamed after {after} requests, {} are left", there(&sink));
+        github.set(|options| options.moved = None);
+        github.change(|world, _| world.show(1));
+        settle(&mut poller).await;
+        sleep(3600).await;
+        settle(&mut poller).await;
+        assert_eq!(there(&sink), 12);
+    }
+}
+
+/// What was read is not kept back by an answer that does not come.
+#[tokio::test(start_paused = true)]
+async fn while_the_budget_is_empty_what_was_read_is_written() {
+    let clock = Paused::new();
+    let github = GitHub::new(4, Options { limit: 12, ..Options::default() }, clock.server());
+    github.change(|world, now| {
+        for number in 1..=30 {
+            world.open(now, 1, false, &format!("title {number}"), "");
+            world.comment(now, number, 2, "a comment");
+        }
+    });
+    sleep(60).await;
+    let sink = Arc::new(Folder::new());
+    let mut poller = poller(&github, clock, &sink);
+    let cut = tokio::time::timeout(Duration::from_secs(120), poller.round()).await;
+    assert!(cut.is_err(), "the budget was enough");
+    // Labels, milestones, two of the list, and comments for all the rest.
+    let known = sink.corpus().github.comments().len();
+    assert!(known >= 6, "{known} comments are written");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_is_seen_and_what_comes_back_too() {
     let clock = Paused::new();

@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use maintner::journal::objects::Limits;
-use maintner::journal::{Journal, OpenError, Options};
+use maintner::journal::{Journal, OpenError, Options, Segment};
 use maintner::log::Log;
 use maintner::verify::verify;
+use object_store::local::LocalFileSystem;
+use sha2::Digest as _;
 
 use self::store::{Stormy, Weather};
 use super::disk::Faulty;
@@ -21,6 +23,7 @@ const LIMITS: Limits = Limits {
     transfer: Duration::from_millis(200),
     tries: 6,
     pause: Duration::from_millis(1),
+    behind: Duration::from_secs(20),
 };
 
 async fn open(store: &Arc<Stormy>, folder: &Path, holder: &str) -> Result<Journal, OpenError> {
@@ -181,6 +184,109 @@ async fn while_a_segment_can_not_be_uploaded_others_are_written() {
     append(&journal, 30..31).await;
     journal.close().await.unwrap();
     assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+}
+
+/// A log by the original: segments under their names, the last one short, and an older one of the same number that it had no
+/// time to remove.
+#[tokio::test]
+async fn a_bucket_of_the_original_is_gone_on_with() {
+    let (made, bucket) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = Journal::open(made.path(), Options { segment: 900, ..Options::default() }).await.unwrap();
+    journal.append(all(30)).await.unwrap();
+    journal.close().await.unwrap();
+    let below = bucket.path().join("logs");
+    std::fs::create_dir_all(below.join("deeper")).unwrap();
+    std::fs::write(below.join("readme"), "not of the log").unwrap();
+    let log = Log::open(made.path()).unwrap();
+    let put = |bytes: &[u8], number: usize| {
+        let sha224 = <[u8; 28]>::from(sha2::Sha224::digest(bytes));
+        let segment = Segment { number: u32::try_from(number).unwrap(), size: 0, sha224, sealed: true };
+        let path = below.join(segment.name());
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(below.join("deeper").join(segment.name()), bytes).unwrap();
+        path
+    };
+    let older = put(&[], 3);
+    let past = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    std::fs::File::options().write(true).open(&older).unwrap().set_modified(past).unwrap();
+    let first = put(log.files()[0].bytes(), 0);
+    for (number, file) in log.files().iter().enumerate().skip(1) {
+        put(file.bytes(), number);
+    }
+    let store = Arc::new(LocalFileSystem::new_with_prefix(bucket.path()).unwrap());
+    let open = |folder: &tempfile::TempDir| {
+        let (store, folder) = (store.clone(), folder.path().to_path_buf());
+        let options = Options { segment: 900, ..Options::default() };
+        async move { Journal::open_objects(store, "logs", &folder, options, LIMITS).await }
+    };
+    // What is not whole is not taken, and nothing is written there.
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hidden = bucket.path().join("hidden");
+    std::fs::rename(&first, &hidden).unwrap();
+    let why = open(&one).await.unwrap_err().to_string();
+    assert!(why.contains("logs/0000.*.mutlog: it is missing"), "{why}");
+    assert!(!below.join("sealed").exists() && !below.join("tail").exists());
+    std::fs::write(&first, &log.files()[1].bytes()[..log.files()[0].bytes().len()]).unwrap();
+    let why = open(&one).await.unwrap_err().to_string();
+    assert!(why.contains("its bytes are not those"), "{why}");
+    assert!(!below.join("sealed").exists() && !below.join("tail").exists());
+    std::fs::rename(&hidden, &first).unwrap();
+
+    let journal = open(&one).await.unwrap();
+    let shown = journal.committed().borrow().clone();
+    assert_eq!((shown.segments.len(), shown.total), (4, log.len()));
+    assert!(
+        shown
+            .segments
+            .iter()
+            .zip(log.files())
+            .all(|(segment, file)| segment.size == file.bytes().len() as u64)
+    );
+    append(&journal, 30..45).await;
+    journal.close().await.unwrap();
+    // All of its objects are there still, and the next leader has all of it.
+    let journal = open(&other).await.unwrap();
+    append(&journal, 45..46).await;
+    assert_eq!(journal.committed().borrow().segments[..4], shown.segments);
+    journal.close().await.unwrap();
+    assert_eq!(payloads(other.path()), all(46));
+    verify(&Log::open(other.path()).unwrap()).unwrap();
+    assert!(older.exists() && first.exists());
+}
+
+/// A store that takes tails and never a segment: there must not be more and more of what the next leader has to read.
+#[tokio::test]
+async fn when_too_many_segments_wait_to_be_uploaded_the_log_says_why_it_takes_no_more() {
+    let store = Arc::new(Stormy::default());
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let limits = Limits { behind: Duration::from_millis(100), ..LIMITS };
+    let wanted = Options { segment: 900, ..options(&Arc::new(Faulty::default())) };
+    let journal =
+        Journal::open_objects(store.clone(), "logs/of/it", folder.path(), wanted, limits).await.unwrap();
+    store.set(Weather { no_segments: true, ..Weather::default() });
+    let mut taken = 0;
+    let appends = async {
+        loop {
+            match journal.append((taken..taken + 4).map(nth).collect()).await {
+                Ok(_) => taken += 4,
+                Err(why) => return why.to_string(),
+            }
+        }
+    };
+    let why = tokio::time::timeout(Duration::from_secs(60), appends)
+        .await
+        .expect("it takes more for ever, or hangs");
+    assert!(why.contains("could not be uploaded for 100ms") && why.contains("it rains"), "{why}");
+    assert!(taken >= 40, "{taken} records");
+    // What it took is shown and safe, and the next one goes on.
+    let shown = journal.committed().borrow().total;
+    journal.close().await.unwrap_err();
+    store.set(Weather::default());
+    let next = open(&store, other.path(), "").await.unwrap();
+    assert_eq!(next.committed().borrow().total, shown);
+    next.close().await.unwrap();
+    let there = payloads(other.path());
+    assert!(there.len() >= taken as usize && there == all(u32::try_from(there.len()).unwrap()));
 }
 
 #[tokio::test]

@@ -93,6 +93,10 @@ pub struct StatsLog {
 pub struct DigestLog {
     #[command(flatten)]
     pub log: Replayed,
+    /// Not by all of the log, but by the checkpoint in this file and what is behind it. Where there is no such file, one of the
+    /// first half of the log is written there before
+    #[arg(long, value_name = "FILE", conflicts_with = "one_thread")]
+    pub checkpoint: Option<PathBuf>,
     /// By the rules of the original, mistakes included: for comparing with it
     #[arg(long)]
     pub original: bool,

@@ -12,6 +12,7 @@ mod index;
 mod range;
 mod serve;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,13 @@ impl Logs {
     #[must_use]
     pub fn committed(&self) -> Arc<Committed> {
         self.0.committed.borrow().clone()
+    }
+
+    /// The file in which bytes of an answer lie, and from where on in it, for a server that can send from files; none of bytes
+    /// that are not a sealed segment's.
+    #[must_use]
+    pub fn lies(&self, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
+        self.0.files.lies(&self.committed(), bytes)
     }
 
     /// How many wait for more.

@@ -43,7 +43,8 @@ impl Made {
         let dir = tempfile::tempdir().context("a folder for the log")?;
         corpus::make(dir.path(), SCALE)?;
         let theirs = said(Command::new(original).arg("dump").arg(dir.path()))?;
-        let ours = said(Command::new(program).args(["log", "digest", "--original", "--dump"]).arg(dir.path()))?;
+        let ours =
+            said(Command::new(program).args(["log", "digest", "--original", "--dump"]).arg(dir.path()))?;
         Ok(Self { dir, theirs, ours })
     }
 

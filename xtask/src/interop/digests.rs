@@ -46,7 +46,10 @@ pub(super) fn four(program: &Path, made: &Made) -> Result<String> {
         }
         let (tail, records) = (other["tail"].as_u64(), other["records"].as_u64());
         let some = tail.is_some_and(|tail| tail > 0) && tail < records;
-        ensure!(some == way.contains(&"FILE"), "{name}: {tail:?} of {records:?} records are behind a checkpoint");
+        ensure!(
+            some == way.contains(&"FILE"),
+            "{name}: {tail:?} of {records:?} records are behind a checkpoint"
+        );
     }
     let shown = |digest: &str| digest.chars().take(SHOWN).collect::<String>();
     Ok(format!(
@@ -74,7 +77,11 @@ fn normalised(dump: &str, shown: &BTreeSet<Vec<&str>>) -> String {
             continue;
         }
         if fields[0] == "I" {
-            fields.iter_mut().enumerate().filter(|(at, _)| HIDDEN.contains(at)).for_each(|(_, field)| *field = "?");
+            fields
+                .iter_mut()
+                .enumerate()
+                .filter(|(at, _)| HIDDEN.contains(at))
+                .for_each(|(_, field)| *field = "?");
         }
         lines.push(fields.join("\t"));
     }

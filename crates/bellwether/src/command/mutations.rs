@@ -19,6 +19,7 @@ use maintner::rules::Rules;
 use maintner::verify::verify;
 use serde::Serialize;
 
+pub use self::tail::of_server as tail_of_server;
 use super::client::print_json;
 use crate::args::{DigestLog, MutationLog, RecoverLog, Replayed, StatsLog, VerifyLog};
 

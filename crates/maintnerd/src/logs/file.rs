@@ -1,5 +1,6 @@
 //! The bytes of segments, as they lie in their files.
 
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use maintner::journal::{Committed, Segment};
 
 /// So much is read rather than mapped: the end of the log, which everybody gets that follows it.
 const SMALL: u64 = 64 << 10;
+/// So many segments are open at once, to be sent from.
+const OPENED: usize = 64;
 
 /// The files of a log, mapped once for all who are sent them: what a client catches up with is copied from the pages that hold
 /// the file into its connection, and nowhere else.
@@ -19,6 +22,8 @@ const SMALL: u64 = 64 << 10;
 pub(super) struct Files {
     folder: PathBuf,
     mapped: Mutex<Log>,
+    /// Sealed segments that were sent from last.
+    opened: Mutex<Vec<(Segment, Arc<File>)>>,
 }
 
 /// A part of a file that stays mapped until it was sent.
@@ -35,7 +40,33 @@ impl AsRef<[u8]> for Part {
 
 impl Files {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, mapped: Mutex::default() }
+        Self { folder, mapped: Mutex::default(), opened: Mutex::default() }
+    }
+
+    /// The sealed segment in which bytes lie that were read, and from where on in it. Of one that grows, whose file may get
+    /// another name at any time, none is told.
+    pub(super) fn lies(&self, committed: &Committed, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
+        let mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let at = bytes.as_ptr().addr();
+        // What is mapped here stays so until `mapped` is dropped: nothing else can lie there.
+        let found = mapped.files().iter().enumerate().find_map(|(number, file)| {
+            let from = at.checked_sub(file.bytes().as_ptr().addr())?;
+            (from.checked_add(bytes.len())? <= file.bytes().len()).then_some((number, from))
+        });
+        let (number, from) = found?;
+        let segment = committed.segments.get(number).filter(|segment| segment.sealed)?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match opened.iter().find(|(known, _)| known == segment) {
+            Some((_, file)) => file.clone(),
+            None => {
+                let file = Arc::new(segment.open(&self.folder).ok()?);
+                // The one that was opened first is closed, when all of it that is under way was sent.
+                opened.truncate(OPENED - 1);
+                opened.insert(0, (*segment, file.clone()));
+                file
+            }
+        };
+        Some((file, from as u64))
     }
 
     /// Bytes of a segment. It may wait for the disk.

@@ -83,7 +83,7 @@ impl Logs {
     }
 
     /// The file in which bytes of an answer lie, and from where on in it, for a server that can send from files; none of bytes
-    /// that are not a sealed segment's.
+    /// that are not mapped.
     #[must_use]
     pub fn lies(&self, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
         self.0.files.lies(&self.committed(), bytes)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use maintner::log::{Log, LogError, LogFile};
@@ -22,8 +22,8 @@ const OPENED: usize = 64;
 pub(super) struct Files {
     folder: PathBuf,
     mapped: Mutex<Log>,
-    /// Sealed segments that were sent from last.
-    opened: Mutex<Vec<(Segment, Arc<File>)>>,
+    /// Files that were sent from last, each as it is mapped.
+    opened: Mutex<Vec<(Weak<LogFile>, Arc<File>)>>,
 }
 
 /// A part of a file that stays mapped until it was sent.
@@ -43,26 +43,25 @@ impl Files {
         Self { folder, mapped: Mutex::default(), opened: Mutex::default() }
     }
 
-    /// The sealed segment in which bytes lie that were read, and from where on in it. Of one that grows, whose file may get
-    /// another name at any time, none is told.
+    /// The file in which bytes lie that were read, and from where on in it.
     pub(super) fn lies(&self, committed: &Committed, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
         let mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let at = bytes.as_ptr().addr();
         // What is mapped here stays so until `mapped` is dropped: nothing else can lie there.
-        let found = mapped.files().iter().enumerate().find_map(|(number, file)| {
+        let (number, map, from) = mapped.files().iter().enumerate().find_map(|(number, file)| {
             let from = at.checked_sub(file.bytes().as_ptr().addr())?;
-            (from.checked_add(bytes.len())? <= file.bytes().len()).then_some((number, from))
-        });
-        let (number, from) = found?;
-        let segment = committed.segments.get(number).filter(|segment| segment.sealed)?;
+            (from.checked_add(bytes.len())? <= file.bytes().len()).then_some((number, file, from))
+        })?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match opened.iter().find(|(known, _)| known == segment) {
+        let known = opened.iter().find(|(known, _)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(map)));
+        let file = match known {
             Some((_, file)) => file.clone(),
             None => {
-                let file = Arc::new(segment.open(&self.folder).ok()?);
+                // By the name that it has now; what is mapped of it was committed, and stays.
+                let file = Arc::new(committed.segments.get(number)?.open(&self.folder).ok()?);
                 // The one that was opened first is closed, when all of it that is under way was sent.
                 opened.truncate(OPENED - 1);
-                opened.insert(0, (*segment, file.clone()));
+                opened.insert(0, (Arc::downgrade(map), file.clone()));
                 file
             }
         };

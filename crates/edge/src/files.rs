@@ -101,3 +101,73 @@ impl AsyncWrite for Sending {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    const LENGTH: usize = 8 << 20;
+
+    #[tokio::test]
+    async fn what_lies_in_a_file_is_sent_from_there_and_all_else_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        // Other bytes than in memory, by which is seen where they came from.
+        let in_file: Vec<u8> = (0..LENGTH).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        std::fs::write(dir.path().join("file"), &in_file).unwrap();
+        let (file, memory) =
+            (Arc::new(File::open(dir.path().join("file")).unwrap()), Arc::new(vec![255; LENGTH]));
+        let files: Files = Arc::new({
+            let memory = memory.clone();
+            move |bytes| {
+                let from = bytes.as_ptr().addr().checked_sub(memory.as_ptr().addr())?;
+                (from + bytes.len() <= LENGTH).then(|| (file.clone(), from as u64))
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, served) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (mut client, mut sending) = (client.unwrap(), Sending::new(served.unwrap().0, Some(files)));
+        let read = tokio::spawn(async move {
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).await.map(|_| all)
+        });
+        let parts = [IoSlice::new(b""), IoSlice::new(b"head"), IoSlice::new(&memory)];
+        assert_eq!(sending.write_vectored(&parts).await.unwrap(), 4, "what is before it, alone");
+        let parts = [IoSlice::new(b""), IoSlice::new(&memory), IoSlice::new(b"end")];
+        let sent = sending.write_vectored(&parts).await.unwrap();
+        sending.write_all(&memory[sent..]).await.unwrap();
+        // Few bytes are not looked for.
+        sending.write_all(&memory[..LEAST - 1]).await.unwrap();
+        sending.write_all(&[254; LEAST]).await.unwrap();
+        sending.shutdown().await.unwrap();
+        let all = read.await.unwrap().unwrap();
+        let want = [&b"head"[..], &in_file, &vec![255; LEAST - 1], &[254; LEAST]].concat();
+        assert_eq!(all.len(), want.len());
+        // What is left of it may be few bytes at the end.
+        let (sure, end) = (4 + LENGTH - LEAST, 4 + LENGTH);
+        assert!(all[..sure] == want[..sure] && all[end..] == want[end..]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_shorter_than_was_said_ends_the_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), [7; 10]).unwrap();
+        let file = Arc::new(File::open(dir.path().join("file")).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, served) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (_client, mut sending) = (
+            client.unwrap(),
+            Sending::new(served.unwrap().0, Some(Arc::new(move |_| Some((file.clone(), 0))))),
+        );
+        let memory = vec![0; LEAST];
+        assert_eq!(sending.write(&memory).await.unwrap(), 10);
+        let files: Files = Arc::new(move |_| Some((Arc::new(File::open("/dev/null").ok()?), 0)));
+        sending.files = Some(files);
+        assert_eq!(sending.write(&memory).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

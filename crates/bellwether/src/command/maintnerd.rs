@@ -58,6 +58,10 @@ pub async fn run(args: Maintnerd) -> Result<ExitCode> {
     }
     let router = router(daemon.routes(), token.as_deref());
     let stop = CancellationToken::new();
+    let door = door.with_files(Arc::new({
+        let daemon = daemon.clone();
+        move |bytes: &[u8]| daemon.lies(bytes)
+    }));
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     let mut signals = Signals::new()?;
     let mut running = std::pin::pin!(daemon.run(pollers, stop.clone()));

@@ -164,7 +164,11 @@ impl Tail {
         };
         let mut block = BytesMut::new();
         loop {
-            let more = pieces.next().await?;
+            // What came before an answer broke off is taken.
+            let (more, cut) = match pieces.next().await {
+                Ok(more) => (more, None),
+                Err(why) => (None, Some(why)),
+            };
             let is_end = more.is_none();
             if let Some(mut piece) = more {
                 let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
@@ -198,6 +202,9 @@ impl Tail {
             }
             block.advance(taken);
             from += taken as u64;
+            if let Some(why) = cut {
+                return Err(why.into());
+            }
             if is_end {
                 let have = self.position.unwrap_or_default();
                 if have < base + listed.size {

@@ -10,6 +10,7 @@ mod history;
 mod month;
 mod peer;
 mod scrape;
+mod served;
 mod site;
 mod start;
 mod table;
@@ -52,7 +53,7 @@ pub struct Args {
     /// Builds of part month
     #[arg(long, default_value_t = 100_000)]
     month: usize,
-    /// Rounds of the parts buildlet, revdial and corpus, each with both sides
+    /// Rounds of the parts buildlet, revdial, corpus and served, each with both sides
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Commands in each round of part buildlet
@@ -61,7 +62,7 @@ pub struct Args {
     /// Part corpus: the scale of the log that is made up; 1 is the Go project's size
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Part corpus: a folder with a log, instead of one that is made up
+    /// Parts corpus and served: a folder with a log, instead of one that is made up
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
     /// The folder in which the work directories of buildlets are made, if not the usual one for temporary files: one in
@@ -97,11 +98,13 @@ enum Part {
     Watch,
     /// A log of the Go project's size in the original's package maintner
     Corpus,
+    /// A log that is served to many, and to the original's client
+    Served,
     /// What the server holds over many builds; takes long, and runs only by its name
     Month,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part::Buildbot,
     Part::Buildlet,
     Part::Revdial,
@@ -111,6 +114,7 @@ const PARTS: [Part; 10] = [
     Part::Scrape,
     Part::Watch,
     Part::Corpus,
+    Part::Served,
     Part::Month,
 ];
 
@@ -126,6 +130,7 @@ impl Part {
             Self::Scrape => "A scraper",
             Self::Watch => "Watchers",
             Self::Corpus => "Beside the original's maintner",
+            Self::Served => "A log that is served",
             Self::Month => "A month of builds",
         }
     }
@@ -141,6 +146,7 @@ impl Part {
             Self::Scrape => scrape::section(args).map(Some),
             Self::Watch => watch::section(args).map(Some),
             Self::Corpus => corpus::section(args).map(Some),
+            Self::Served => served::section(args).map(Some),
             Self::Month => month::section(args).map(Some),
         }
     }
@@ -148,7 +154,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, corpus, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, corpus, served, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

@@ -5,6 +5,7 @@
 
 mod builds;
 mod corpus;
+mod digests;
 mod held;
 mod reclog;
 mod served;
@@ -72,8 +73,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     // What needs no network but loopback.
     let mut all_well = true;
+    let made = corpus::Made::new(&program);
+    let of_made = |compare: &dyn Fn(&corpus::Made) -> Result<String>| match &made {
+        Ok(made) => compare(made),
+        Err(error) => bail!("{error:#}"),
+    };
     for (pairing, came) in [
-        ("a mutation log, replayed by maintner and by us", corpus::compare(&program)),
+        ("a mutation log, replayed by maintner and by us", of_made(&corpus::Made::compare)),
+        ("four digests of it are equal", of_made(&|made| digests::four(&program, made))),
         ("bytes of all kinds in both readers of records", reclog::agree()),
         ("client of maintner, our maintnerd", served::by_theirs(&program)),
         ("our client, server of maintnerd", served::of_theirs(&program)),

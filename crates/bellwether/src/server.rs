@@ -169,6 +169,12 @@ impl Door {
         self
     }
 
+    /// Has bytes that lie in files sent from there.
+    pub fn with_files(mut self, files: edge::Files) -> Door {
+        self.edge = self.edge.with_files(files);
+        self
+    }
+
     /// Serves until `stop`.
     pub async fn serve(self, listener: TcpListener, router: Router, stop: CancellationToken) {
         let serving = self.edge.serve(listener, router, stop.clone());

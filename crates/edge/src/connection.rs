@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::OverTls;
 use crate::body::{Answer, Paced};
+use crate::files::Sending;
 use crate::serve::{Edge, Plain};
 use crate::stream::Stream;
 use crate::table::{Activity, Entry};
@@ -67,7 +68,10 @@ struct Door {
 impl Door {
     #[cfg(feature = "tls")]
     async fn serve(mut self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
-        let Some(tls) = self.edge.tls().cloned() else { return self.begin(stream, cut, stop).await };
+        let Some(tls) = self.edge.tls().cloned() else {
+            let stream = Sending::new(stream, self.edge.files());
+            return self.begin(stream, cut, stop).await;
+        };
         let limit = self.edge.limits().head;
         let opening = async {
             let mut first = [0];
@@ -86,6 +90,7 @@ impl Door {
         match opened {
             Ok(Ok(Ok(plain))) => {
                 self.plain = Some(self.edge.plain(self.peer.ip())).filter(|rule| *rule != Plain::Answer);
+                let plain = Sending::new(plain, self.edge.files());
                 self.begin(plain, cut, stop).await;
             }
             Ok(Ok(Err(crate::tls::Accepted::Http1(stream)))) => {
@@ -106,6 +111,7 @@ impl Door {
 
     #[cfg(not(feature = "tls"))]
     async fn serve(self, stream: TcpStream, cut: &CancellationToken, stop: &CancellationToken) {
+        let stream = Sending::new(stream, self.edge.files());
         self.begin(stream, cut, stop).await;
     }
 

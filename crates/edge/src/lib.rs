@@ -11,6 +11,7 @@
 
 mod body;
 mod connection;
+mod files;
 mod limits;
 mod serve;
 mod stream;
@@ -19,6 +20,7 @@ mod takeover;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+pub use files::Files;
 pub use limits::Limits;
 pub use serve::{Edge, Plain, PlainRule};
 pub use takeover::{Duplex, Taken, Takeover};

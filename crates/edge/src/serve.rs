@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::files::Files;
 use crate::stream::Stream;
 use crate::table::Table;
 use crate::takeover::Takeover;
@@ -59,6 +60,8 @@ struct Inner {
     plain: PlainRule,
     /// Takes some connections out of HTTP.
     takeover: OnceLock<Arc<dyn Takeover>>,
+    /// Knows what lies in files.
+    files: OnceLock<Files>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::Tls>,
 }
@@ -73,6 +76,7 @@ impl Edge {
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             plain: Arc::new(|_| Plain::Answer),
             takeover: OnceLock::new(),
+            files: OnceLock::new(),
             #[cfg(feature = "tls")]
             tls: None,
         }))
@@ -83,8 +87,8 @@ impl Edge {
     #[must_use]
     pub fn with_tls(limits: Limits, tls: crate::tls::Tls, plain: PlainRule) -> Edge {
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        let (table, takeover) = (Arc::default(), OnceLock::new());
-        Edge(Arc::new(Inner { limits, table, turned_away, plain, takeover, tls: Some(tls) }))
+        let (table, takeover, files) = (Arc::default(), OnceLock::new(), OnceLock::new());
+        Edge(Arc::new(Inner { limits, table, turned_away, plain, takeover, files, tls: Some(tls) }))
     }
 
     /// Lets some connections be taken out of HTTP. Only the first takeover counts.
@@ -92,6 +96,17 @@ impl Edge {
     pub fn with_takeover(self, takeover: Arc<dyn Takeover>) -> Edge {
         let _ = self.0.takeover.set(takeover);
         self
+    }
+
+    /// Has bytes that lie in files sent from there, over connections without TLS. Only the first counts.
+    #[must_use]
+    pub fn with_files(self, files: Files) -> Edge {
+        let _ = self.0.files.set(files);
+        self
+    }
+
+    pub(crate) fn files(&self) -> Option<Files> {
+        self.0.files.get().cloned()
     }
 
     pub(crate) fn takeover(&self) -> Option<&Arc<dyn Takeover>> {

@@ -40,8 +40,10 @@ mod index;
 mod partial;
 mod prefix;
 mod sync;
+mod tail;
 
 pub use cache::default_cache;
 pub use config::{Config, Kept, Limits, Mode, Progress, Retry, Updates as FollowLog, Waits};
 pub use error::GodataError;
 pub use follow::{Godata, State, Updates, get};
+pub use tail::{Tail, TailError};

@@ -237,6 +237,25 @@ impl Log {
         Ok(log)
     }
 
+    /// How it begins: all up to the end of the record in which a byte is; all of it where there are not that many.
+    ///
+    /// # Errors
+    /// A record before that place that is broken, and what can't be read any more.
+    pub fn begin(&self, byte: u64) -> Result<Self, LogError> {
+        let mut end = self.length;
+        if let Some(file) = self.files.iter().rfind(|file| file.base <= byte) {
+            for record in Records::new(&file.bytes, 0) {
+                let record = record.map_err(|why| LogError::Broken { path: file.path.clone(), why })?;
+                if file.base + record.end() > byte {
+                    end = file.base + record.end();
+                    break;
+                }
+            }
+        }
+        let sized = |file: &Arc<LogFile>| (file.path.clone(), file.bytes.len() as u64);
+        Self::default().grown_of(&self.files.iter().map(sized).collect::<Vec<_>>(), end)
+    }
+
     /// Its files, in order.
     #[must_use]
     pub fn files(&self) -> &[Arc<LogFile>] {
@@ -409,6 +428,19 @@ mod tests {
         let log = Log::default().grown_of(&paths.map(|path| (path, 9)), 18).unwrap();
         let files: Vec<_> = log.files().iter().map(|file| (file.base(), file.bytes().len())).collect();
         assert_eq!(files, [(0, 9), (9, 9)]);
+    }
+
+    #[test]
+    fn how_it_begins_ends_with_a_record() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("maintner-1.mutlog"), "REC@0+1=xREC@9+1=y").unwrap();
+        std::fs::write(dir.path().join("maintner-2.mutlog"), "REC@0+1=zREC@9+9=z").unwrap();
+        let log = Log::open(dir.path()).unwrap();
+        for (byte, length) in [(0, 9), (8, 9), (9, 18), (17, 18), (18, 27), (26, 27)] {
+            assert_eq!(log.begin(byte).unwrap().len(), length, "{byte}");
+        }
+        assert!(matches!(log.begin(27), Err(LogError::Broken { .. })));
+        assert_eq!(Log::default().begin(0).unwrap().len(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The daemon as a whole: one that writes a log, or one that follows another's.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,6 +169,15 @@ impl Daemon {
     #[must_use]
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The file in which bytes of an answer lie, and from where on in it, of one that serves its log: see [`Logs::lies`].
+    #[must_use]
+    pub fn lies(&self, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
+        match &self.reading {
+            Reading::Leader(_, logs) => logs.lies(bytes),
+            Reading::Follower(_) => None,
+        }
     }
 
     /// Why the corpus may be old.

@@ -12,6 +12,7 @@ mod index;
 mod range;
 mod serve;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,13 @@ impl Logs {
     /// How many segments may be named where copies are.
     fn copied(&self) -> usize {
         self.0.stored.as_ref().map_or(usize::MAX, |stored| *stored.borrow())
+    }
+
+    /// The file in which bytes of an answer lie, and from where on in it, for a server that can send from files; none of bytes
+    /// that are not mapped.
+    #[must_use]
+    pub fn lies(&self, bytes: &[u8]) -> Option<(Arc<File>, u64)> {
+        self.0.files.lies(&self.committed(), bytes)
     }
 
     /// How many wait for more.

@@ -15,7 +15,7 @@ use crate::{corpus, metadata, process};
 /// Making the log, or building a program.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 /// Megabytes.
-const MB: f64 = 1e6;
+pub(super) const MB: f64 = 1e6;
 
 pub(super) fn section(args: &Args) -> Result<String> {
     let made = tempfile::tempdir().context("a folder for the log")?;
@@ -27,7 +27,7 @@ pub(super) fn section(args: &Args) -> Result<String> {
         }
     };
     let original = around("maintner", "./maintner")?;
-    let ours = example()?;
+    let ours = example("maintner", "figures")?;
     let mut runs = Runs::default();
     for round in 1..=args.rounds {
         eprintln!("round {round} of {}", args.rounds);
@@ -106,24 +106,24 @@ impl Runs {
 }
 
 /// What else ran, for whoever compares the figures with others.
-fn load_of_machine() -> String {
+pub(super) fn load_of_machine() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().map_or(String::new(), |load| format!(" The machine's load at the end was {load}."))
 }
 
-fn said(command: &mut Command) -> Result<Value> {
+pub(super) fn said(command: &mut Command) -> Result<Value> {
     let said = process::output(command, LIMIT)?;
     serde_json::from_str(&said).with_context(|| format!("`{}` said {said:?}", process::shown(command)))
 }
 
-/// The example, built for a release.
-fn example() -> Result<PathBuf> {
+/// An example, built for a release.
+pub(super) fn example(package: &str, name: &str) -> Result<PathBuf> {
     let mut build = process::cargo();
-    build.args(["build", "--release", "--package", "maintner", "--example", "figures"]);
+    build.args(["build", "--release", "--package", package, "--example", name]);
     build.arg("--message-format=json-render-diagnostics").current_dir(metadata::root());
     let said = process::output(&mut build, LIMIT)?;
     let made = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let made = made.filter(|message| message["target"]["name"] == "figures");
+    let made = made.filter(|message| message["target"]["name"] == name);
     let program = made.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    program.context("cargo made no example `figures`")
+    program.with_context(|| format!("cargo made no example `{name}`"))
 }

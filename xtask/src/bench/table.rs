@@ -23,7 +23,7 @@ impl Table {
         let ratio = large / small.max(1e-9);
         let (budget, mark) = match budget {
             Budget::Times(times) => {
-                (format!("≤ {times:.0} ×"), if ratio <= times { "met" } else { "**missed**" })
+                (format!("≤ {times} ×"), if ratio <= times { "met" } else { "**missed**" })
             }
             Budget::None => ("–".to_owned(), ""),
         };

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 
 use super::around;
 use crate::{corpus, process};
@@ -18,10 +19,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 const SHOWN: usize = 5;
 
 /// Fields of an issue's line that the original's public names do not show: until when it was read, and its latest event.
-const HIDDEN: std::ops::Range<usize> = 18..22;
+pub(super) const HIDDEN: std::ops::Range<usize> = 18..22;
 
 /// Fields of a line that name what it is of; the rest says what is known of it.
-fn named(letter: &str) -> usize {
+pub(super) fn named(letter: &str) -> usize {
     match letter {
         "I" | "F" | "G" | "M" | "L" => 3,
         "C" | "E" | "V" | "N" | "Q" | "S" => 4,
@@ -29,17 +30,31 @@ fn named(letter: &str) -> usize {
     }
 }
 
-/// Compares the dumps of a made-up log (spec maintner, 3.6), and says what was compared.
-pub(super) fn compare(program: &Path) -> Result<String> {
-    let original = around("maintner", "./maintner")?;
-    let dir = tempfile::tempdir().context("a folder for the log")?;
-    corpus::make(dir.path(), SCALE)?;
-    let theirs = said(Command::new(original).arg("dump").arg(dir.path()))?;
-    let ours = said(Command::new(program).args(["log", "digest", "--original", "--dump"]).arg(dir.path()))?;
-    equal(&theirs, &ours)
+/// A made-up log, and the dumps of it (spec maintner, 3.6) by the original's rules.
+pub(super) struct Made {
+    pub(super) dir: TempDir,
+    pub(super) theirs: String,
+    pub(super) ours: String,
 }
 
-fn said(command: &mut Command) -> Result<String> {
+impl Made {
+    pub(super) fn new(program: &Path) -> Result<Self> {
+        let original = around("maintner", "./maintner")?;
+        let dir = tempfile::tempdir().context("a folder for the log")?;
+        corpus::make(dir.path(), SCALE)?;
+        let theirs = said(Command::new(original).arg("dump").arg(dir.path()))?;
+        let ours =
+            said(Command::new(program).args(["log", "digest", "--original", "--dump"]).arg(dir.path()))?;
+        Ok(Self { dir, theirs, ours })
+    }
+
+    /// Compares the dumps, and says what was compared.
+    pub(super) fn compare(&self) -> Result<String> {
+        equal(&self.theirs, &self.ours)
+    }
+}
+
+pub(super) fn said(command: &mut Command) -> Result<String> {
     process::output(command, LIMIT)
 }
 
@@ -54,22 +69,24 @@ fn lines(dump: &str) -> Result<BTreeMap<Vec<&str>, Vec<&str>>> {
     Ok(all)
 }
 
+/// Whether a line is one that the original's public names may not show.
+pub(super) fn unseen(fields: &[&str]) -> bool {
+    matches!(fields[0], "H" | "U" | "T") || (fields[0] == "G" && fields.get(3) == Some(&"0"))
+}
+
 fn equal(theirs: &str, ours: &str) -> Result<String> {
     let (theirs, mut ours) = (lines(theirs)?, lines(ours)?);
     let (mut other, mut hidden) = (Vec::new(), 0);
     for (name, want) in &theirs {
         let have = ours.remove(name).unwrap_or_default();
-        let unseen = |at: usize| name[0] == "I" && HIDDEN.contains(&at) && want[at] == "?";
-        let same = have.len() == want.len() && (0..want.len()).all(|at| have[at] == want[at] || unseen(at));
-        hidden += (0..want.len()).filter(|at| unseen(*at)).count();
+        let hides = |at: usize| name[0] == "I" && HIDDEN.contains(&at) && want[at] == "?";
+        let same = have.len() == want.len() && (0..want.len()).all(|at| have[at] == want[at] || hides(at));
+        hidden += (0..want.len()).filter(|at| hides(*at)).count();
         if !same {
             other.push(format!("theirs {}\nours   {}", want.join(" "), have.join(" ")));
         }
     }
-    // What the original's public names do not show.
-    let unseen =
-        |fields: &&Vec<&str>| matches!(fields[0], "H" | "U" | "T") || (fields[0] == "G" && fields[3] == "0");
-    let more = ours.values().filter(unseen).count();
+    let more = ours.values().filter(|fields| unseen(fields)).count();
     other.extend(
         ours.values()
             .filter(|fields| !unseen(fields))

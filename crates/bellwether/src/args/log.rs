@@ -16,7 +16,8 @@ Examples:
   bellwether log BUILD --attempt 1            the first attempt's, where there were several
   bellwether log BUILD --search panicked      exits 1 if nothing is found
   bellwether log verify DIR                   whether the mutation log in a folder is whole
-  bellwether log tail DIR                     its mutations as they come",
+  bellwether log tail DIR                     its mutations as they come
+  bellwether log tail https://HOST/logs       those of a server's log",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -93,6 +94,10 @@ pub struct StatsLog {
 pub struct DigestLog {
     #[command(flatten)]
     pub log: Replayed,
+    /// Not by all of the log, but by the checkpoint in this file and what is behind it. Where there is no such file, one of the
+    /// first half of the log is written there before
+    #[arg(long, value_name = "FILE", conflicts_with = "one_thread")]
+    pub checkpoint: Option<PathBuf>,
     /// By the rules of the original, mistakes included: for comparing with it
     #[arg(long)]
     pub original: bool,
@@ -124,14 +129,26 @@ pub struct RecoverLog {
     pub json: bool,
 }
 
+impl TailLog {
+    /// The address of a server's log, where it is one.
+    pub fn url(&self) -> Option<&str> {
+        self.of.to_str().filter(|of| of.starts_with("http://") || of.starts_with("https://"))
+    }
+}
+
 /// Arguments of `log tail`.
 #[derive(Debug, Clone, Args)]
 pub struct TailLog {
-    /// The folder, as of `log stats`
-    pub dir: PathBuf,
+    /// The folder, as of `log stats`, or the address of a server's log, such as http://localhost:6343/logs, of which nothing is
+    /// kept
+    #[arg(value_name = "DIR|URL")]
+    pub of: PathBuf,
     /// Begins at this byte of the log, which is where a record begins; 0 is all of it [default: the end]
     #[arg(long, value_name = "OFFSET")]
     pub from: Option<u64>,
+    /// The file with the token that a server wants to be shown
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Ends when all is printed that is there, and waits for no more
     #[arg(long)]
     pub once: bool,

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use super::client::{Remote, print_json};
 use super::follow::{self, Logs};
 use crate::api::{Answer, GetAttemptLogQuery, GetBuildLogQuery, SearchAttemptLogQuery, SearchBuildLogQuery};
-use crate::args::Log;
+use crate::args::{Log, MutationLog};
 use crate::terminal::Tame;
 
 /// The most bytes of a log that are printed as JSON.
@@ -21,6 +21,11 @@ const MOST_LINES: u64 = 1 << 40;
 
 pub async fn run(args: &Log) -> Result<ExitCode> {
     if let Some(mutations) = args.mutations.clone() {
+        if let MutationLog::Tail(args) = &mutations
+            && let Some(url) = args.url()
+        {
+            return super::mutations::tail_of_server(url, args).await;
+        }
         return tokio::task::spawn_blocking(move || super::mutations::run(&mutations)).await?;
     }
     let remote = Remote::new(&args.server)?;

@@ -67,6 +67,10 @@ pub async fn run(args: Maintnerd) -> Result<ExitCode> {
     }
     let router = router(daemon.routes(), token.as_deref());
     let stop = CancellationToken::new();
+    let door = door.with_files(Arc::new({
+        let daemon = daemon.clone();
+        move |bytes: &[u8]| daemon.lies(bytes)
+    }));
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     let mut signals = Signals::new()?;
     let mut running = std::pin::pin!(daemon.run(pollers, stop.clone()));
@@ -133,7 +137,8 @@ fn router(routes: Routes, token: Option<&str>) -> Router {
     }
 }
 
-fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf) -> Result<godata::Config> {
+/// How another's log is followed.
+pub fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf) -> Result<godata::Config> {
     let mut config = godata::Config::at(index, cache);
     if or_kept {
         config.mode = godata::Mode::OnlineIfPossible;
@@ -147,7 +152,8 @@ fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf) -> 
     Ok(config)
 }
 
-fn token(path: &Path) -> Result<String> {
+/// The token in a file.
+pub fn token(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let text = text.trim();
     ensure!(text.len() >= SHORTEST, "{} holds no token of at least {SHORTEST} characters", path.display());

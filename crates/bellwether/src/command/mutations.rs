@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use maintner::checkpoint::{self, Start};
 use maintner::corpus::{Corpus, Replay};
 use maintner::dump::Dump;
 use maintner::journal::recover::recover;
@@ -18,6 +19,7 @@ use maintner::rules::Rules;
 use maintner::verify::verify;
 use serde::Serialize;
 
+pub use self::tail::of_server as tail_of_server;
 use super::client::print_json;
 use crate::args::{DigestLog, MutationLog, RecoverLog, Replayed, StatsLog, VerifyLog};
 
@@ -138,13 +140,36 @@ fn load(args: &Replayed, rules: Rules) -> Result<Corpus> {
     Ok(corpus)
 }
 
+/// By a checkpoint and what is behind it, and how many records that is. Whatever does not fit is an error, and no reason to replay.
+fn gone_on(args: &Replayed, rules: Rules, path: &Path) -> Result<(Corpus, Option<u64>)> {
+    let log = opened(&args.dir)?;
+    let failed = || format!("the checkpoint {}", path.display());
+    if !path.exists() {
+        let told = Told::new("writing a checkpoint of the first half");
+        let first = Corpus::load(log.begin(log.len() / 2)?, rules, Replay::Parallel)
+            .context("the log can't be replayed; `bellwether log verify` says more")?;
+        checkpoint::write(&first, path).with_context(failed)?;
+        drop(told);
+    }
+    checkpoint::verify(path).with_context(failed)?;
+    let (corpus, how) = checkpoint::read(path, &log, rules).with_context(failed)?;
+    let tail = match how {
+        Start::Checkpoint { tail, .. } => Some(tail),
+        Start::Replay(_) => None,
+    };
+    Ok((corpus, tail))
+}
+
 fn opened(dir: &Path) -> Result<Log> {
     Ok(Log::open(dir)?)
 }
 
 fn digest(args: &DigestLog) -> Result<()> {
     let rules = if args.original { Rules::Original } else { Rules::Ours };
-    let corpus = load(&args.log, rules)?;
+    let (corpus, tail) = match &args.checkpoint {
+        Some(path) => gone_on(&args.log, rules, path)?,
+        None => (load(&args.log, rules)?, None),
+    };
     let told = Told::new("digesting what it says");
     let dump = Dump::of(&corpus);
     let digest = dump.digest();
@@ -158,7 +183,9 @@ fn digest(args: &DigestLog) -> Result<()> {
         }
         eprintln!("{digest}");
     } else if args.log.json {
-        print_json(&serde_json::json!({"digest": digest, "lines": dump.lines(), "records": corpus.records}))?;
+        print_json(&serde_json::json!({
+            "digest": digest, "lines": dump.lines(), "records": corpus.records, "tail": tail,
+        }))?;
     } else {
         println!("{digest}");
     }

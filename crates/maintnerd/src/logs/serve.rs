@@ -1,20 +1,16 @@
 //! The answers, by the table of spec/maintner.md §2.4.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Logs;
 use super::range::{Asked, asked};
 use maintner::journal::{Committed, Segment};
 
-/// Bytes that go into a connection before others have their turn.
-const PIECE: usize = 256 << 10;
 /// Of what is named by its digest.
 const FOR_EVER: &str = "max-age=31536000, immutable";
 
@@ -153,7 +149,7 @@ async fn bytes_of(
             let (logs, committed, segment, part) = (logs.clone(), committed.clone(), *segment, part.clone());
             let read = tokio::task::spawn_blocking(move || logs.0.files.read(&committed, &segment, part));
             match read.await.unwrap_or_else(|ended| Err(std::io::Error::other(ended))) {
-                Ok(bytes) => in_pieces(bytes),
+                Ok(bytes) => bytes.into(),
                 Err(why) => {
                     tracing::error!(number = segment.number, "a segment can't be read: {why}");
                     return text(StatusCode::INTERNAL_SERVER_ERROR, "the segment can't be read");
@@ -173,18 +169,6 @@ async fn bytes_of(
         head.insert(header::CONTENT_RANGE, value);
     }
     response
-}
-
-/// A body whose pieces are parts of the bytes, and no copies.
-fn in_pieces(mut bytes: Bytes) -> Body {
-    if bytes.len() <= PIECE {
-        return bytes.into();
-    }
-    let pieces = std::iter::from_fn(move || {
-        let piece = bytes.split_to(bytes.len().min(PIECE));
-        (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
-    });
-    Body::from_stream(futures::stream::iter(pieces))
 }
 
 /// The number of the segment that grows, whether or not it has begun.

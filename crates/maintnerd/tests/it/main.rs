@@ -8,3 +8,4 @@ mod log;
 mod logs;
 mod server;
 mod sync;
+mod tail;

@@ -72,13 +72,14 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         },
         None => None,
     };
-    if let Some(opened) = &system.maintnerd {
-        eprintln!("  maintnerd {}", opened.told());
-    }
+    let watched = system.maintnerd.as_ref().map(maintnerd::Opened::told);
     let forges = Forges { hints, maintnerd: system.maintnerd.take().map(maintnerd::Opened::run) };
     let router = hints::marked(measured(system.access.before(system.routes.clone()), &system.metrics));
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string(), told.as_deref());
+    if let Some(watched) = watched {
+        eprintln!("  maintnerd {watched}");
+    }
     let shells = shells.map(|(listener, address)| {
         eprintln!("  ssh       {address}");
         let serving = server::shells::serve(listener, system.shells.clone(), stop.clone());

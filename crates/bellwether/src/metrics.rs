@@ -51,8 +51,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers what the coordinator counts beside what is counted here.
-    pub fn new(measures: Measures, coordinator: Service, dashboard: Service) -> Arc<Metrics> {
+    /// Registers what the coordinator and maintnerd count beside what is counted here.
+    pub fn new(
+        measures: Measures,
+        coordinator: Service,
+        dashboard: Service,
+        maintnerd: Option<&Arc<maintnerd::Daemon>>,
+    ) -> Arc<Metrics> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
         let requests = Family::<RequestLabels, Counter>::default();
@@ -66,6 +71,9 @@ impl Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
+        if let Some(daemon) = maintnerd {
+            maintnerd::measure::register(daemon, ours);
+        }
         let edge = Arc::default();
         ours.register_collector(Box::new(Connections(Arc::clone(&edge))));
         Arc::new(Metrics { registry, measures, coordinator, dashboard, requests, seconds, edge })

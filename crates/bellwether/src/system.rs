@@ -6,12 +6,15 @@ pub mod data;
 mod hidden;
 pub mod hints;
 pub mod hooks;
+pub mod maintnerd;
 mod reconfigure;
 pub mod reload;
 mod reverse;
+pub mod running;
 #[cfg(test)]
 mod table;
 pub mod targets;
+pub mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +66,8 @@ pub struct System {
     pub mirror: Mirror,
     /// Who is told what happens at a forge, if one is named. Nobody runs it yet.
     pub hints: Option<pubsubhelper::Hub>,
+    /// Who knows the state of projects at their forges, if one is named. Nobody runs it yet.
+    pub maintnerd: Option<maintnerd::Opened>,
     /// What is configured, and what is wrong with it.
     pub composition: watch::Receiver<Arc<Composition>>,
     drain: CancellationToken,
@@ -79,9 +84,18 @@ pub struct System {
     _owner: DataDir,
 }
 
+/// How a system begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Begun<'a> {
+    /// A place in the program at which it dies, for tests.
+    pub die_at: Option<&'a str>,
+    /// Whether it opens what watches forges.
+    pub watches: bool,
+}
+
 impl System {
     /// Starts everything.
-    pub async fn start(composer: Composer, data: &std::path::Path, die_at: Option<&str>) -> Result<System> {
+    pub async fn start(composer: Composer, data: &std::path::Path, begun: Begun<'_>) -> Result<System> {
         let owner = data::own(data)?;
         let composer = Arc::new(composer);
         let first = Arc::new(composer.without_projects()?);
@@ -97,6 +111,10 @@ impl System {
         let objects = data::objects(&environment, data)?;
         data::probe(&environment, &objects).await?;
         let hints = hints::open(&first.config, db.clone(), &url, data).await?;
+        let maintnerd = match begun.watches {
+            true => maintnerd::open(&first.config, hints.as_ref(), data, &composer.base).await?,
+            false => None,
+        };
         let (configs, config) = watch::channel(Arc::clone(&first.config));
         let (compositions, composition) = watch::channel(Arc::clone(&first));
 
@@ -155,6 +173,7 @@ impl System {
             data: data.to_owned(),
             secrets: first.config.secrets().to_vec(),
             hints: first.config.hints().clone(),
+            maintnerd: first.config.maintnerd().clone(),
         };
         let blocked = {
             let composition = composition.clone();
@@ -173,7 +192,7 @@ impl System {
             pools: vec![Arc::new(pool), Arc::new(reverse)],
             reception: Some(reception.clone()),
             clock: Arc::new(SystemClock),
-            hooks: hooks::of(die_at)?,
+            hooks: hooks::of(begun.die_at)?,
             secrets: values,
             blocked,
             ssh_key,
@@ -202,12 +221,21 @@ impl System {
         #[cfg(feature = "full")]
         let traces = crate::telemetry::Target::from_env(|name| std::env::var(name).ok())?
             .map(|target| crate::telemetry::start(target, environment.url.clone(), coordinator.ended()));
-        let metrics =
-            Metrics::new(coordinator.measures(), coordinator_service.clone(), dashboard_service.clone());
+        let known = maintnerd.as_ref().map(|opened| &opened.daemon);
+        let metrics = Metrics::new(
+            coordinator.measures(),
+            coordinator_service.clone(),
+            dashboard_service.clone(),
+            known,
+        );
         let services = dashboard_routes.merge(coordinator.routes()).merge(mirror_routes);
         let services = services.merge(metrics::routes(&metrics)).merge(reload::routes(&reload));
         let services = match &hints {
             Some(hub) => services.merge(pubsubhelper::routes_within(hub)),
+            None => services,
+        };
+        let services = match &maintnerd {
+            Some(opened) => services.merge(opened.routes()),
             None => services,
         };
         let routes = access.with(services.merge(reverse::routes()));
@@ -242,6 +270,7 @@ impl System {
             coordinator: coordinator_service,
             mirror,
             hints,
+            maintnerd,
             composition,
             drain,
             stop,

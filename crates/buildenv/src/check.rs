@@ -3,6 +3,7 @@
 mod access;
 mod hints;
 mod jobs;
+mod maintnerd;
 mod shared;
 mod tls;
 
@@ -98,6 +99,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     access::sign_in(checker, all);
     tls::tls(checker, all);
     hints::hints(checker, all);
+    maintnerd::maintnerd(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

@@ -11,8 +11,8 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, Hints, Host, Limit, Recipe, Repo, Retention, Rule, Secret,
-    SecretSource, Visibility,
+    Access, Builder, Dashboard, Environment, Hints, Host, Limit, Maintnerd, Recipe, Repo, Retention, Rule,
+    Secret, SecretSource, Visibility,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -46,6 +46,7 @@ pub struct Config {
     dashboard: Dashboard,
     retention: Retention,
     hints: Hints,
+    maintnerd: Maintnerd,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -168,6 +169,12 @@ impl Config {
     #[must_use]
     pub fn hints(&self) -> &Hints {
         &self.hints
+    }
+
+    /// Says which projects' state is kept.
+    #[must_use]
+    pub fn maintnerd(&self) -> &Maintnerd {
+        &self.maintnerd
     }
 
     /// Gives the settings of the original's dashboard API.
@@ -359,6 +366,7 @@ impl Maker<'_> {
         });
         let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
         let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
+        let maintnerd = Maintnerd::read(Fields(single("maintnerd").unwrap_or(&none)));
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -382,6 +390,7 @@ impl Maker<'_> {
             dashboard,
             retention,
             hints,
+            maintnerd,
         }
     }
 
@@ -393,7 +402,7 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper"]
+        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper", "maintnerd"]
             .into_iter()
             .flat_map(of)
             .collect()

@@ -5,6 +5,7 @@
 
 mod keys;
 mod later;
+mod maintnerd;
 mod reference;
 
 pub(crate) use keys::{BUILDER, RECIPE, SECTIONS, TOP};

@@ -1,9 +1,9 @@
 //! The corpus of a log that is fetched, and how it stays the newest.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use maintner::checkpoint::{self, Keeper, Start};
 use maintner::corpus::{Corpus, Replay};
@@ -17,9 +17,6 @@ use crate::config::{Config, Mode, Updates as Follow};
 use crate::error::GodataError;
 use crate::sync::{Netsource, Round, blocking};
 
-/// How often it is looked whether a checkpoint is due.
-const CHECKPOINTS: Duration = Duration::from_secs(60);
-
 /// How often it is looked anew for a file that got another name.
 const TRIES: u32 = 5;
 
@@ -28,8 +25,9 @@ const TRIES: u32 = 5;
 pub struct Godata {
     live: Arc<Live>,
     state: watch::Receiver<State>,
+    keeper: Arc<Keeper>,
     _follower: AbortOnDropHandle<()>,
-    _checkpoints: AbortOnDropHandle<()>,
+    _checkpoints: AbortOnDropHandle<Infallible>,
 }
 
 /// How it stands with the server.
@@ -59,19 +57,20 @@ pub async fn get(config: Config) -> Result<Godata, GodataError> {
     let ((corpus, start), trouble) = first(&mut source, &config).await?;
     let live = Arc::new(Live::new(corpus));
     let keeper = Arc::new(Keeper::new(config.cache.join(checkpoint::NAME), &start));
-    let checkpoints = AbortOnDropHandle::new(tokio::spawn(checkpoints(keeper.clone(), live.subscribe())));
+    let (kept, versions) = (keeper.clone(), live.subscribe());
+    let checkpoints = AbortOnDropHandle::new(tokio::spawn(async move { kept.run(versions).await }));
     let said = State { trouble, bytes: source.total(), segments: source.segments() as u64, rebuilt: 0 };
     let (state, watched) = watch::channel(said);
     let follows = config.updates == Follow::Follow && config.mode != Mode::Offline;
-    let view = live.clone();
+    let (view, checked) = (live.clone(), keeper.clone());
     let follower = async move {
-        check(&keeper, &view).await;
+        check(&checked, &view).await;
         if follows {
             follow(source, config, view, state).await;
         }
     };
     let follower = AbortOnDropHandle::new(tokio::spawn(follower));
-    Ok(Godata { live, state: watched, _follower: follower, _checkpoints: checkpoints })
+    Ok(Godata { live, state: watched, keeper, _follower: follower, _checkpoints: checkpoints })
 }
 
 impl Godata {
@@ -97,6 +96,12 @@ impl Godata {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Why the last checkpoint that was due was not written, as on a disk that is full: the next start takes longer.
+    #[must_use]
+    pub fn checkpoint_trouble(&self) -> Option<String> {
+        self.keeper.trouble()
     }
 }
 
@@ -198,18 +203,6 @@ async fn check(keeper: &Keeper, live: &Live) {
             keeper.replayed().await;
         }
         Err(why) => tracing::error!("the corpus can't be made anew: {why}"),
-    }
-}
-
-/// Writes a checkpoint whenever it is due.
-async fn checkpoints(keeper: Arc<Keeper>, versions: watch::Receiver<Arc<Corpus>>) {
-    loop {
-        let corpus = versions.borrow().clone();
-        // The log has all that it would have; only the next start takes longer.
-        if let Err(why) = keeper.keep(corpus, checkpoint::EVERY).await {
-            tracing::warn!("no checkpoint was written: {why}");
-        }
-        tokio::time::sleep(CHECKPOINTS).await;
     }
 }
 

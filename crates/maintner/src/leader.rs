@@ -122,7 +122,7 @@ impl Leader {
     /// Writes a checkpoint if the log has grown by so much since the last one. Says its length if it did.
     ///
     /// # Errors
-    /// What can't be written. The old one stays.
+    /// What can't be written. The old one stays, and [`Keeper::trouble`] says so.
     pub async fn keep(&self, every: u64) -> Result<Option<u64>, Unfit> {
         self.checkpoint.keep(self.live.corpus(), every).await
     }

@@ -23,14 +23,15 @@ use maintpb::api::*;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
+use transport::Routes;
 use transport::routes::post;
-use transport::{Role, Routes};
 
 use self::ancestor::{Ancestry, ancestor};
 use self::dashboard::{DashboardError, dashboard};
 use self::deadline::{Deadline, Late};
 use self::releases::supported;
 use self::try_work::TryWork;
+use crate::readers::Readers;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,11 +89,11 @@ impl Api {
     }
 }
 
-/// The service, for readers, as the original's is for everybody.
-pub fn routes(api: &Api) -> Routes {
+/// The service. The original's is for everybody.
+pub fn routes(api: &Api, readers: Readers) -> Routes {
     let refused = axum::middleware::from_fn(transport::grpc::refusals);
     Routes::new()
-        .route("/apipb.MaintnerService/{method}", post(Role::Reader, call).layer(refused))
+        .route("/apipb.MaintnerService/{method}", readers.of(post(readers.role(), call)).layer(refused))
         .with_state(api.clone())
 }
 

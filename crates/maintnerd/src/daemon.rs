@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use godata::{Godata, GodataError};
-use maintner::checkpoint::EVERY;
 use maintner::corpus::Corpus;
 use maintner::journal::Options;
 use maintner::leader::{LeadError, Leader};
@@ -24,6 +22,7 @@ use crate::api::try_work::gerrit::GerritReviews;
 use crate::api::{self, Api, Home, View};
 use crate::logs::{self, Logs, LogsConfig};
 use crate::page::{self, Shown, Standing};
+use crate::readers::Readers;
 use crate::recent::Recent;
 use crate::sources::Sources;
 
@@ -131,18 +130,19 @@ impl Daemon {
 
     /// All that a daemon serves which is a service of its own.
     pub fn routes(self: &Arc<Self>) -> Routes {
-        self.all(true)
+        self.all(true, Readers::All)
     }
 
     /// What it serves within a larger service, whose own `/`, `/healthz` and `/metrics` are.
-    pub fn routes_within(self: &Arc<Self>) -> Routes {
-        self.all(false)
+    pub fn routes_within(self: &Arc<Self>, readers: Readers) -> Routes {
+        self.all(false, readers)
     }
 
-    fn all(self: &Arc<Self>, alone: bool) -> Routes {
-        let routes = page::routes(Shown { daemon: self.clone(), alone }).merge(api::routes(&self.api));
+    fn all(self: &Arc<Self>, alone: bool, readers: Readers) -> Routes {
+        let shown = Shown { daemon: self.clone(), alone };
+        let routes = page::routes(shown, readers).merge(api::routes(&self.api, readers));
         match &self.reading {
-            Reading::Leader(_, logs) => routes.merge(logs::routes(logs)),
+            Reading::Leader(_, logs) => routes.merge(logs::routes(logs, readers)),
             Reading::Follower(_) => routes,
         }
     }
@@ -190,6 +190,15 @@ impl Daemon {
         }
     }
 
+    /// Why the last checkpoint that was due was not written.
+    #[must_use]
+    pub fn checkpoint_trouble(&self) -> Option<String> {
+        match &self.reading {
+            Reading::Leader(leader, _) => leader.checkpoint().trouble(),
+            Reading::Follower(godata) => godata.checkpoint_trouble(),
+        }
+    }
+
     /// How it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -201,6 +210,7 @@ impl Daemon {
         Standing {
             role,
             trouble: self.trouble(),
+            checkpoint_trouble: self.checkpoint_trouble(),
             bytes: corpus.log.len(),
             segments: corpus.log.files().len(),
             records: corpus.records,
@@ -242,38 +252,21 @@ impl Daemon {
         // What they have begun to write is written.
         stop.cancel();
         while polling.join_next().await.is_some() {}
-        checkpoint(leader, 1).await;
+        leader.checkpoint().keep_and_tell(leader.live().corpus(), 1).await;
         ended
     }
 }
 
-/// How often it is looked whether a checkpoint is due.
-const CHECKPOINTS: Duration = Duration::from_secs(10);
-
-/// Writes a checkpoint whenever the log has grown enough for one. Ends with why the corpus is not to be believed.
+/// Writes checkpoints. Ends with why the corpus is not to be believed.
 async fn checkpoints(leader: &Leader) -> String {
-    let mut versions = leader.live().subscribe();
-    if let Err(why) = leader.checkpoint().verify().await {
-        let path = leader.checkpoint().path().display();
-        return format!("{path}: {why}; it was removed: start again, which then reads the whole log");
+    let keeper = leader.checkpoint();
+    if let Err(why) = keeper.verify().await {
+        return format!(
+            "{}: {why}; it was removed: start again, which then reads the whole log",
+            keeper.path().display()
+        );
     }
-    loop {
-        // A version comes many times a second while much is new; a disk that is full stays so for a while.
-        tokio::time::sleep(CHECKPOINTS).await;
-        checkpoint(leader, EVERY).await;
-        if versions.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-async fn checkpoint(leader: &Leader, every: u64) {
-    match leader.keep(every).await {
-        Ok(None) => {}
-        Ok(Some(bytes)) => tracing::info!(bytes, "a checkpoint was written"),
-        // The next start replays more; nothing is lost by it.
-        Err(why) => tracing::warn!("a checkpoint could not be written: {why}"),
-    }
+    match keeper.run(leader.live().subscribe()).await {}
 }
 
 /// For tests and others that wait for versions.

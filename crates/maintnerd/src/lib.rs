@@ -10,12 +10,14 @@ pub mod hints;
 pub mod logs;
 pub mod measure;
 mod page;
+mod readers;
 pub mod recent;
 pub mod sources;
 pub mod watch;
 
 pub use daemon::{Config, Daemon, DaemonError, Of, Poller};
 pub use page::Standing;
+pub use readers::Readers;
 
 /// The mutation of a record's bytes, as sources make them.
 ///

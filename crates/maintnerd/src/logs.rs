@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use transport::Routes;
 use transport::routes::any;
-use transport::{Role, Routes};
 
+use crate::readers::Readers;
 use maintner::journal::{Committed, Journal};
 
 /// How the log is served.
@@ -120,12 +121,13 @@ impl Logs {
     }
 }
 
-/// `/logs` and what is below it, for readers. Methods are looked at here: the original answers others than GET and HEAD
+/// `/logs` and what is below it. Methods are looked at here: the original answers others than GET and HEAD
 /// with 400.
-pub fn routes(logs: &Logs) -> Routes {
+pub fn routes(logs: &Logs, readers: Readers) -> Routes {
+    let role = readers.role();
     Routes::new()
-        .route("/logs", any(Role::Reader, serve::index))
-        .route("/logs/", any(Role::Reader, serve::segment_of_nothing))
-        .route("/logs/{*path}", any(Role::Reader, serve::segment))
+        .route("/logs", readers.of(any(role, serve::index)))
+        .route("/logs/", readers.of(any(role, serve::segment_of_nothing)))
+        .route("/logs/{*path}", readers.of(any(role, serve::segment)))
         .with_state(logs.clone())
 }

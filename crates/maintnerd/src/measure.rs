@@ -53,6 +53,12 @@ impl Collector for Figures {
             ("waiting", "Clients that wait for more of the log", None, number(standing.waiting)),
             ("trouble", "Whether the corpus may be old", None, i64::from(standing.trouble.is_some())),
             (
+                "checkpoint_trouble",
+                "Whether the last checkpoint that was due was not written",
+                None,
+                i64::from(standing.checkpoint_trouble.is_some()),
+            ),
+            (
                 "sources_in_trouble",
                 "Sources that can't be read",
                 None,

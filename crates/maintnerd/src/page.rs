@@ -8,21 +8,27 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
+use transport::operation::operation;
 use transport::routes::get;
 use transport::{Role, Routes};
 
 use crate::daemon::Daemon;
+use crate::readers::Readers;
 use crate::recent::Seen;
 use crate::sources::SourceState;
 
 /// How it stands with a daemon.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "MaintnerStanding")]
 pub struct Standing {
     /// `leader`, or `follower` of another's log.
     pub role: &'static str,
     /// Why the corpus may be old.
     pub trouble: Option<String>,
+    /// Why the last checkpoint that was due was not written, as on a disk that is full: the next start takes longer.
+    pub checkpoint_trouble: Option<String>,
     /// Bytes of the log.
     pub bytes: u64,
     /// Segments of it.
@@ -58,15 +64,19 @@ pub(crate) struct Shown {
     pub(crate) alone: bool,
 }
 
-pub(crate) fn routes(shown: Shown) -> Routes {
+pub(crate) fn routes(shown: Shown, readers: Readers) -> Routes {
+    let role = readers.role();
+    let about =
+        operation("get_maintner", "Says how it stands with the state of the projects that are watched.");
+    let about = about.answers::<Standing>();
     let own = Routes::new()
         .route("/", get(Role::Reader, page))
         .route("/healthz", get(Role::Anonymous, healthz))
         .route("/metrics", get(Role::Reader, metrics))
         .route(webui::assets::PATH, get(Role::Anonymous, webui::assets::asset));
     let both = Routes::new()
-        .route("/maintner", get(Role::Reader, page))
-        .route("/maintner.json", get(Role::Reader, twin));
+        .route("/maintner", readers.of(get(role, page)))
+        .route("/maintner.json", readers.of(get(role, twin).about(about)));
     let all = if shown.alone { both.merge(own) } else { both };
     all.with_state(shown)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use maintner::corpus::Corpus;
 use maintner::mutation::{self, Issue, Mutation, bytes};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -15,9 +16,11 @@ const KEPT: usize = 50;
 const SHOWN: usize = 200;
 
 /// A mutation, in some words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MaintnerMutation")]
 pub struct Seen {
     /// When it came; none of what was there before this process began.
+    #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
     /// Where its bytes begin in the log.
     pub position: u64,

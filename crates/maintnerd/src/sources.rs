@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How it stands with one source. Who polls it fills it in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MaintnerSource")]
 pub struct SourceState {
     /// What is polled, such as `github.com/golang/go`.
     pub name: String,
@@ -16,8 +18,10 @@ pub struct SourceState {
     /// Why it does not go on; none while all is well.
     pub trouble: Option<String>,
     /// Until when all that happened there is in the log.
+    #[schemars(with = "Option<String>")]
     pub whole_until: Option<Timestamp>,
     /// When it was looked at last with success.
+    #[schemars(with = "Option<String>")]
     pub looked: Option<Timestamp>,
     /// Mutations that came of it since this process began, where they are counted.
     pub mutations: Option<u64>,
@@ -26,13 +30,15 @@ pub struct SourceState {
 }
 
 /// How much may be asked until a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MaintnerBudget")]
 pub struct Budget {
     /// Requests that are left.
     pub left: u64,
     /// Of so many.
     pub of: u64,
     /// When there are all of them again.
+    #[schemars(with = "String")]
     pub anew: Timestamp,
 }
 

@@ -32,21 +32,28 @@ pub fn router(hub: &Hub) -> Router {
 /// The same, each route with its role.
 pub fn routes(hub: &Hub) -> Routes {
     let own = Routes::new()
-        .route("/", get(Role::Reader, page::page))
+        .route("/", get(Role::Reader, page::alone))
+        .route("/hooks", get(Role::Reader, page::alone))
         .route("/healthz", get(Role::Anonymous, healthz))
+        .route(webui::assets::PATH, get(Role::Anonymous, webui::assets::asset))
         .with_state(hub.clone());
-    routes_within(hub).merge(own)
+    services(hub).merge(own)
 }
 
 /// Gives what a helper has within a larger service, whose own `/` and `/healthz` are: the page is at `/hooks` there.
 ///
 /// The long poll, the list and the page are for readers. The webhook is for whoever reaches it: it is known by its signature.
-/// Methods are looked at here, since a method that is not known is answered with 405 whoever asks, as the original does.
 pub fn routes_within(hub: &Hub) -> Routes {
+    let page = Routes::new().route("/hooks", get(Role::Reader, page::within)).with_state(hub.clone());
+    services(hub).merge(page)
+}
+
+/// What programs ask. Methods are looked at here, since a method that is not known is answered with 405 whoever asks, as the
+/// original does.
+fn services(hub: &Hub) -> Routes {
     Routes::new()
         .route("/waitevent", any(Role::Reader, wait))
         .route("/recent", any(Role::Reader, recent))
-        .route("/hooks", get(Role::Reader, page::page))
         .route("/github-webhook", any(Role::Anonymous, webhook::webhook).streams_its_body())
         .route("/hooks/github", any(Role::Anonymous, webhook::webhook).streams_its_body())
         .with_state(hub.clone())

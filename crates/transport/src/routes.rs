@@ -31,6 +31,10 @@ struct BodyLimit(u64);
 #[derive(Debug, Clone, Copy)]
 struct MindsRepositories;
 
+/// Says that a route is of the whole server although its role is nobody's who rules it.
+#[derive(Debug, Clone, Copy)]
+struct OfWhole;
+
 /// A row of the table of routes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -121,6 +125,13 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
     #[must_use]
     pub fn minds_repositories(self) -> Self {
         self.layer(Extension(MindsRepositories))
+    }
+
+    /// Refuses those at all handlers so far whose token is for some repositories: what is here is of all of them and can't be
+    /// told apart. What is for admins or services is so without it.
+    #[must_use]
+    pub fn of_the_whole_server(self) -> Self {
+        self.layer(Extension(OfWhole))
     }
 
     /// Puts a layer around all handlers so far, as axum's `MethodRouter::layer`.
@@ -241,7 +252,8 @@ async fn check(State(needed): State<Role>, request: Request, next: Next) -> Resp
     if !viewer.role.may(needed) {
         return denied(&viewer, needed);
     }
-    let of_all = matches!(needed, Role::Admin | Role::Service);
+    let of_all =
+        matches!(needed, Role::Admin | Role::Service) || request.extensions().get::<OfWhole>().is_some();
     if of_all && !viewer.may_order_all() && request.extensions().get::<MindsRepositories>().is_none() {
         let message = format!("{} is for some repositories, and this is of the whole server", viewer.who);
         return refusal(StatusCode::FORBIDDEN, "forbidden", message);
@@ -328,6 +340,7 @@ mod tests {
             .route("/own", any(Role::Reader, ok).post(Role::Anonymous, ok))
             .route("/all", get(Role::Admin, ok))
             .route("/some", get(Role::Admin, ok).minds_repositories())
+            .route("/whole", get(Role::Developer, ok).of_the_whole_server())
     }
 
     async fn ask(method: &str, path: &str, viewer: Option<Viewer>) -> (u16, Option<String>) {
@@ -363,7 +376,8 @@ mod tests {
                 "GET /open anonymous",
                 "* /own reader",
                 "POST /own anonymous",
-                "GET /some admin"
+                "GET /some admin",
+                "GET /whole developer"
             ]
         );
     }
@@ -378,10 +392,12 @@ mod tests {
             ("PUT", "/api/a/1", Role::Service, 403),
             ("GET", "/api/a/1", Role::Service, 200),
             ("GET", "/any", Role::Developer, 200),
+            ("GET", "/whole", Role::Developer, 403),
+            ("GET", "/whole", Role::Reader, 403),
         ] {
             assert_eq!(ask(method, path, of_a(role)).await.0, status, "{method} {path} as {role}");
         }
-        for path in ["/all", "/some"] {
+        for path in ["/all", "/some", "/whole"] {
             assert_eq!(ask("GET", path, Some(Viewer::known("ada", Role::Admin))).await.0, 200, "{path}");
         }
     }

@@ -46,6 +46,10 @@ pub(super) fn pages(site: &Site) -> Result<Vec<Page>> {
         add("status", "/status".into(), 200, As::Stranger);
         add("builders", "/builders".into(), 200, As::Stranger);
     }
+    if site.kind == Kind::AtWork {
+        add("maintner", "/maintner".into(), 200, As::Stranger);
+        add("hooks", "/hooks".into(), 200, As::Stranger);
+    }
     Ok(pages)
 }
 

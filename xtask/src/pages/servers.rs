@@ -164,6 +164,13 @@ url = {flock}
 [repo.tower]
 url = {tower}
 
+[maintnerd]
+git = [{{ project = "flock.example/flock", url = {flock} }}, {{ project = "flock.example/gone", url = "gone" }}]
+
+[pubsubhelper.gerrit]
+listen = "127.0.0.1:0"
+rcpt = "bot@flock.example"
+
 [host.local]
 capacity = 1
 notes = "this machine"

@@ -3,7 +3,7 @@
 mod watched;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::args::Maintnerd;
 use crate::server::{self, Door, Taken};
 use crate::system::composed::Composer;
 use crate::system::data;
+use crate::system::maintnerd::followed;
 use crate::system::targets::Named;
 
 /// The shortest token that is one.
@@ -137,21 +138,6 @@ fn router(routes: Routes, token: Option<&str>) -> Router {
     }
 }
 
-/// How another's log is followed.
-pub fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf) -> Result<godata::Config> {
-    let mut config = godata::Config::at(index, cache);
-    if or_kept {
-        config.mode = godata::Mode::OnlineIfPossible;
-    }
-    if let Some(token) = token {
-        let rest = index.split_once("://").map_or("", |(_, rest)| rest);
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        let origin = &index[..index.len() - rest.len() + host.len()];
-        config.service = Some(Service::url(origin).with_bearer(token));
-    }
-    Ok(config)
-}
-
 /// The token in a file.
 pub fn token(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
@@ -171,11 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_goes_to_the_server_that_is_followed() {
-        let config =
-            followed("https://example.org:8443/a/logs?x", false, Some("secret"), "c".into()).unwrap();
-        assert_eq!(format!("{:?}", config.service.unwrap()), "Service(\"https://example.org:8443\")");
-        assert!(followed("https://example.org/logs", true, None, "c".into()).unwrap().service.is_none());
+    fn a_home_has_a_server_and_a_project() {
         assert!(home("go").is_err() && home("a/b/c").unwrap().project == "b/c");
     }
 }

@@ -12,7 +12,7 @@ use super::up::{DEFAULT, Signals};
 use crate::args::Pubsubhelper;
 use crate::server::{self, Door, Taken};
 use crate::system::composed::Composer;
-use crate::system::hints::{self, Running};
+use crate::system::hints;
 use crate::system::{data, targets};
 
 pub async fn run(args: &Pubsubhelper) -> Result<ExitCode> {
@@ -57,7 +57,7 @@ pub async fn run(args: &Pubsubhelper) -> Result<ExitCode> {
         None => None,
     };
     let stop = CancellationToken::new();
-    let mut running = Running::start(hub, port);
+    let mut running = hints::run(hub, port);
     let serving = tokio::spawn(door.serve(listener, hints::marked(access.before(routes)), stop.clone()));
     let mut signals = Signals::new()?;
     let ended = tokio::select! {

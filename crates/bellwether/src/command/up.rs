@@ -16,10 +16,11 @@ use crate::args::Up;
 use crate::metrics::measured;
 use crate::server::{self, Door, Taken};
 use crate::system::composed::{Composer, Composition};
-use crate::system::hints::{self, Running};
 use crate::system::reload::Reload;
+use crate::system::running::{Forges, Running};
 use crate::system::targets::Named;
-use crate::system::{System, data};
+use crate::system::{Begun, System, data};
+use crate::system::{hints, maintnerd};
 
 /// The address where none is given and the configuration names none.
 pub const DEFAULT: &str = "127.0.0.1:8119";
@@ -49,7 +50,8 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         }
         _ => None,
     };
-    let system = System::start(composer, &data, args.die_at.as_deref()).await?;
+    let begun = Begun { die_at: args.die_at.as_deref(), watches: !args.once };
+    let mut system = System::start(composer, &data, begun).await?;
     let stop = CancellationToken::new();
     let door = match Door::open(&system.config(), &data, address) {
         Ok(door) => door.with_takeover(Arc::clone(&system.machines) as _),
@@ -70,9 +72,14 @@ pub async fn run(args: Up) -> Result<ExitCode> {
         },
         None => None,
     };
+    let watched = system.maintnerd.as_ref().map(maintnerd::Opened::told);
+    let forges = Forges { hints, maintnerd: system.maintnerd.take().map(maintnerd::Opened::run) };
     let router = hints::marked(measured(system.access.before(system.routes.clone()), &system.metrics));
     let serving = tokio::spawn(door.serve(listener, router, stop.clone()));
     announce(&first, &data, &address.to_string(), told.as_deref());
+    if let Some(watched) = watched {
+        eprintln!("  maintnerd {watched}");
+    }
     let shells = shells.map(|(listener, address)| {
         eprintln!("  ssh       {address}");
         let serving = server::shells::serve(listener, system.shells.clone(), stop.clone());
@@ -87,7 +94,7 @@ pub async fn run(args: Up) -> Result<ExitCode> {
     let code = if args.once {
         once::run(&args, system).await
     } else {
-        stay(system, hints, &address.to_string()).await
+        stay(system, forges, &address.to_string()).await
     };
     stop.cancel();
     let _ = serving.await;
@@ -102,10 +109,10 @@ async fn take_hints(
     hub: pubsubhelper::Hub,
     mail: Option<(tokio::net::TcpListener, std::net::SocketAddr)>,
     edge: &edge::Edge,
-) -> Result<Running> {
-    let Some((listener, address)) = mail else { return Ok(Running::start(hub, None)) };
+) -> Result<Running<pubsubhelper::Replaced>> {
+    let Some((listener, address)) = mail else { return Ok(hints::run(hub, None)) };
     eprintln!("  mail      {address}");
-    Ok(Running::start(hub, Some(hints::mail(listener, edge).await?)))
+    Ok(hints::run(hub, Some(hints::mail(listener, edge).await?)))
 }
 
 fn announce(composition: &Composition, data: &Path, address: &str, tls: Option<&str>) {
@@ -184,7 +191,7 @@ pub fn tell(composition: &Composition) {
 }
 
 /// Runs until Ctrl-C: the first drains, the second ends at once.
-async fn stay(mut system: System, mut hints: Option<Running>, address: &str) -> Result<ExitCode> {
+async fn stay(mut system: System, mut forges: Forges, address: &str) -> Result<ExitCode> {
     let mut composition = system.composition.clone();
     let teller = tokio::spawn(async move {
         while composition.changed().await.is_ok() {
@@ -196,24 +203,17 @@ async fn stay(mut system: System, mut hints: Option<Running>, address: &str) -> 
     let news = AbortOnDropHandle::new(tokio::spawn(news::tell(dashboard, address.to_owned())));
     let mut signals = Signals::new()?;
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reload_at(hangups()?, system.reload.clone())));
-    let hints_ended = async {
-        match &mut hints {
-            Some(hints) => hints.ended().await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         () = signals.next() => {}
-        error = hints_ended => {
+        error = forges.ended() => {
             teller.abort();
+            forges.stop().await;
             system.stop().await;
             return Err(error);
         }
         stopped = system.coordinator_ended() => {
             teller.abort();
-            if let Some(hints) = hints {
-                hints.stop().await;
-            }
+            forges.stop().await;
             system.stop().await;
             anyhow::bail!("the coordinator has ended ({stopped:?}): another one leads");
         }
@@ -228,9 +228,7 @@ async fn stay(mut system: System, mut hints: Option<Running>, address: &str) -> 
         () = signals.next() => eprintln!("ending at once"),
     }
     drop(news);
-    if let Some(hints) = hints {
-        hints.stop().await;
-    }
+    forges.stop().await;
     system.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -254,15 +254,19 @@ fn is_manifest(path: &str) -> bool {
         || (name.starts_with("requirements") && name.ends_with(".txt"))
 }
 
-/// What the mirrors are to watch; relative paths lie below `base`.
-pub fn mirrored(config: &Config, base: &Path) -> Vec<RepoConfig> {
-    let address = |url: &str| match url.contains(':') || Path::new(url).is_absolute() {
+/// The address of a repository; a path may be relative to the folder of the server's file.
+pub fn address(url: &str, base: &Path) -> String {
+    match url.contains(':') || Path::new(url).is_absolute() {
         true => url.to_owned(),
         false => base.join(url).display().to_string(),
-    };
+    }
+}
+
+/// What the mirrors are to watch; relative paths lie below `base`.
+pub fn mirrored(config: &Config, base: &Path) -> Vec<RepoConfig> {
     let one = |repo: &buildenv::Repo| RepoConfig {
         name: repo.name.to_string(),
-        url: address(&repo.url),
+        url: address(&repo.url, base),
         branches: repo.branches.texts().collect(),
         horizon: repo.horizon,
         destinations: repo.mirrors.clone(),

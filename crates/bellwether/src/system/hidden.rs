@@ -10,9 +10,9 @@ use testkit::{File, GitRepo};
 use tower::ServiceExt as _;
 use transport::{Role, Viewer};
 
-use super::System;
 use super::composed::Composer;
 use super::targets::Targets;
+use super::{Begun, System};
 
 const SECRET: &str = "hidden-words";
 const ATTEMPT: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -28,14 +28,16 @@ async fn system(dir: &Path) -> (System, String) {
     open.commit("open", &[("bellwether.toml", File::Text(recipe))]).unwrap();
     // No machine ever takes anything: what is queued stays so.
     let server = format!(
-        "[repo.veiled]\nurl = {:?}\nvisibility = \"private\"\n[repo.open]\nurl = {:?}\n[host.local]\ncapacity = 1\n",
+        "[repo.veiled]\nurl = {:?}\nvisibility = \"private\"\n[repo.open]\nurl = {:?}\n[host.local]\ncapacity = 1\n\
+         [maintnerd]\nvisibility = \"private\"\ngit = {{ project = \"localhost/veiled\", url = \"veiled\" }}\n",
         hidden.dir().display().to_string(),
         open.dir().display().to_string(),
     );
     let (os, arch) = buildenv::this_machine();
     let sources = vec![buildenv::embedded(os, arch), buildenv::Source::server("server.toml", server)];
     let composer = Composer::new(Targets { sources, base: dir.to_owned() }, None).unwrap();
-    let system = System::start(composer, &dir.join("data"), None).await.unwrap();
+    let begun = Begun { watches: true, ..Begun::default() };
+    let system = System::start(composer, &dir.join("data"), begun).await.unwrap();
     system.settled().await;
     (system, commit)
 }

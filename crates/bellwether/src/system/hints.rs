@@ -12,9 +12,9 @@ use pubsubhelper::dns::Resolver;
 use pubsubhelper::{Hub, MailPort, Replaced, SmtpConfig, TakeOver, WebhookTls};
 use store::{DatabaseUrl, Db};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::data;
+use super::running::Running;
 
 /// Opens the hub, if a forge is named.
 pub async fn open(config: &Config, db: Db, url: &DatabaseUrl, data: &Path) -> Result<Option<Hub>> {
@@ -105,39 +105,9 @@ pub async fn mail(listener: TcpListener, edge: &Edge) -> Result<MailPort> {
     })
 }
 
-/// A hub that takes what comes.
-pub struct Running {
-    task: tokio::task::JoinHandle<Result<(), Replaced>>,
-    stop: CancellationToken,
-}
-
-impl Running {
-    /// Begins.
-    pub fn start(hub: Hub, mail: Option<MailPort>) -> Running {
-        let stop = CancellationToken::new();
-        let token = stop.clone();
-        let task = tokio::spawn(async move { pubsubhelper::run(&hub, mail, token).await });
-        Running { task, stop }
-    }
-
-    /// Waits until it has ended by itself, and says why.
-    pub async fn ended(&mut self) -> anyhow::Error {
-        match (&mut self.task).await {
-            Ok(Ok(())) => anyhow::anyhow!("pubsubhelper has ended"),
-            Ok(Err(replaced)) => replaced.into(),
-            Err(error) => error.into(),
-        }
-    }
-
-    /// Ends it, and stores what it has.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        if !self.task.is_finished()
-            && tokio::time::timeout(std::time::Duration::from_secs(10), &mut self.task).await.is_err()
-        {
-            self.task.abort();
-        }
-    }
+/// Lets a hub take what comes.
+pub fn run(hub: Hub, mail: Option<MailPort>) -> Running<Replaced> {
+    Running::start("pubsubhelper", move |stop| async move { pubsubhelper::run(&hub, mail, stop).await })
 }
 
 #[cfg(test)]

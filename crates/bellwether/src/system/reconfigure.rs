@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Asked, Class, Config, Environment, Hints, Secret, diff_cells, diff_keys};
+use buildenv::{Asked, Class, Config, Environment, Hints, Maintnerd, Secret, diff_cells, diff_keys};
 use dashboard::Dashboard;
 use gitmirror::{Mirror, RepoState};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +29,7 @@ pub(super) struct AtStart {
     pub data: PathBuf,
     pub secrets: Vec<Secret>,
     pub hints: Hints,
+    pub maintnerd: Maintnerd,
 }
 
 /// Whoever follows the configuration's sources.
@@ -152,6 +153,9 @@ impl Reconfigure {
         );
         if self.at_start.hints != *new.hints() {
             found.push("pubsubhelper".into());
+        }
+        if self.at_start.maintnerd != *new.maintnerd() {
+            found.push("maintnerd".into());
         }
         if data::worker_environment(old) != data::worker_environment(new) {
             found.push("env_pass, for workers".into());

@@ -9,9 +9,9 @@ use tower::ServiceExt as _;
 use transport::routes::Entry;
 use transport::{Role, Viewer};
 
-use super::System;
 use super::composed::Composer;
 use super::targets::Targets;
+use super::{Begun, System};
 
 const BEGIN: &str = "<!-- routes:begin -->\n";
 const END: &str = "<!-- routes:end -->";
@@ -19,10 +19,12 @@ const END: &str = "<!-- routes:end -->";
 async fn system(dir: &Path) -> System {
     let (os, arch) = buildenv::this_machine();
     let server = "[repo.app]\nurl = \"nothing-there\"\n\
-        [pubsubhelper.gerrit]\nlisten = \"127.0.0.1:0\"\nrcpt = \"bot@localhost\"\n";
+        [pubsubhelper.gerrit]\nlisten = \"127.0.0.1:0\"\nrcpt = \"bot@localhost\"\n\
+        [maintnerd]\ngit = { project = \"localhost/app\", url = \"nothing-there\" }\n";
     let sources = vec![buildenv::embedded(os, arch), buildenv::Source::server("server.toml", server)];
     let composer = Composer::new(Targets { sources, base: dir.to_owned() }, None).unwrap();
-    System::start(composer, &dir.join("data"), None).await.unwrap()
+    let begun = Begun { watches: true, ..Begun::default() };
+    System::start(composer, &dir.join("data"), begun).await.unwrap()
 }
 
 fn shown(table: &[Entry]) -> String {

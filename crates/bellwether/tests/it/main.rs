@@ -8,6 +8,7 @@ mod demo;
 mod edge;
 mod events;
 mod faults;
+mod forges;
 mod gomotes;
 mod import;
 mod input;

@@ -4,7 +4,7 @@ use super::Type::*;
 use super::{Key, Section, Type};
 
 /// A key that changes nothing in what a build does.
-const fn key(
+pub(super) const fn key(
     name: &'static str,
     kind: Type,
     default: &'static str,
@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 15] = [
+pub(crate) static SECTIONS: [&Section; 16] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -95,6 +95,7 @@ pub(crate) static SECTIONS: [&Section; 15] = [
     &DASHBOARD,
     &RETENTION,
     &PUBSUBHELPER,
+    &super::maintnerd::MAINTNERD,
 ];
 
 static ENVIRONMENT: Section = Section {

@@ -18,11 +18,31 @@ const SHOWN: usize = 200;
 #[template(path = "status.html")]
 struct StatusPage {
     status: Status,
+    forges: Forges,
+}
+
+/// Which pages there are about what happens at forges.
+#[derive(Default)]
+struct Forges {
+    /// Of what is known of them, at `/maintner`.
+    known: bool,
+    /// Of hints from them, at `/hooks`.
+    heard: bool,
+}
+
+impl Forges {
+    /// Those that somebody may open.
+    fn of(config: &buildenv::Config, viewer: &Viewer) -> Self {
+        let log = config.maintnerd();
+        let open = log.visibility == buildenv::Visibility::Public || viewer.sees_all();
+        Self { known: log.names_something() && open, heard: config.hints().names_a_forge() }
+    }
 }
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<Arc<Api>>, viewer: Viewer) -> Result<Response, Failure> {
-    shown(&StatusPage { status: shown_status(&api, &viewer).await? })
+    let forges = Forges::of(&api.finder.config.borrow(), &viewer);
+    shown(&StatusPage { status: shown_status(&api, &viewer).await?, forges })
 }
 
 /// Answers with a page.
@@ -71,9 +91,14 @@ mod tests {
         );
         let reason = "a <bad> \u{202e}file\nline 2".to_owned();
         let blocked = vec![crate::core::BlockedRepo { repo: "r".into(), reason }];
-        let page = StatusPage { status: Status { blocked, ..Status::default() } }.render().unwrap();
+        let page = StatusPage { status: Status { blocked, ..Status::default() }, forges: Forges::default() }
+            .render()
+            .unwrap();
         assert!(page.contains("is blocked\">a &#60;bad&#62; ⟦U+202E⟧file\nline 2</pre>"), "{page}");
-        let page = StatusPage { status: Status::default() }.render().unwrap();
+        assert!(!page.contains("/maintner") && !page.contains("/hooks"), "{page}");
+        let forges = Forges { known: true, heard: true };
+        let page = StatusPage { status: Status::default(), forges }.render().unwrap();
+        assert!(page.contains("href=\"/maintner\"") && page.contains("href=\"/hooks\""), "{page}");
         assert!(page.contains("Waiting <small>0</small>") && page.contains("/style.css"), "{page}");
         assert!(!page.contains(" style=") && !page.contains("<style"), "{page}");
     }

@@ -1,21 +1,28 @@
 //! Checkpoints that are written now and then, while the corpus grows.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::{Start, Unfit, verify, write};
 use crate::corpus::Corpus;
 
 /// A checkpoint is written anew when the log has grown by this: what a start replays in about a third of a second.
 pub const EVERY: u64 = 64 << 20;
+/// How often it is looked whether one is due.
+const LOOK: Duration = Duration::from_secs(10);
+/// The same after one could not be written: a disk that is full stays so for a while.
+const AFTER_TROUBLE: Duration = Duration::from_secs(60);
 
 /// Writes the checkpoint of a log's corpus, and knows how much of the log it covers.
 #[derive(Debug)]
 pub struct Keeper {
     path: PathBuf,
     known: Mutex<Known>,
+    /// Why the last one that was due was not written.
+    trouble: std::sync::Mutex<Option<String>>,
 }
 
 /// What is known of the checkpoint that the corpus came from, or that was written of it.
@@ -39,7 +46,7 @@ impl Keeper {
             Start::Checkpoint { covered, .. } => Known::Unread(*covered),
             Start::Replay(_) => Known::None,
         };
-        Self { path, known: Mutex::new(known) }
+        Self { path, known: Mutex::new(known), trouble: std::sync::Mutex::default() }
     }
 
     /// Where the checkpoint is.
@@ -68,9 +75,44 @@ impl Keeper {
         }
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || write(&corpus, &path)).await;
-        let written = written.map_err(|_| Unfit::Stopped)??;
+        let written = written.unwrap_or(Err(Unfit::Stopped));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+            written.as_ref().err().map(ToString::to_string);
+        let written = written?;
         *known = Known::Good(length);
         Ok(Some(written))
+    }
+
+    /// As [`keep`](Self::keep), and tells the log of this program what came of it. The log of mutations has all that it would
+    /// have; only the next start takes longer. Says whether all is well.
+    pub async fn keep_and_tell(&self, corpus: Arc<Corpus>, every: u64) -> bool {
+        match self.keep(corpus, every).await {
+            Ok(written) => {
+                if let Some(bytes) = written {
+                    tracing::info!(bytes, "a checkpoint was written");
+                }
+                true
+            }
+            Err(why) => {
+                tracing::warn!("no checkpoint was written, so the next start replays more: {why}");
+                false
+            }
+        }
+    }
+
+    /// Writes a checkpoint of the newest version whenever one is due ([`EVERY`]), for as long as it is polled.
+    pub async fn run(&self, versions: watch::Receiver<Arc<Corpus>>) -> std::convert::Infallible {
+        loop {
+            let corpus = versions.borrow().clone();
+            let well = self.keep_and_tell(corpus, EVERY).await;
+            tokio::time::sleep(if well { LOOK } else { AFTER_TROUBLE }).await;
+        }
+    }
+
+    /// Why the last checkpoint that was due was not written; none where it was.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads all of the checkpoint that was started from, and throws it away if it is spoilt, so that the next start replays the

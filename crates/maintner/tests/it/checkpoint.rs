@@ -141,6 +141,31 @@ async fn of_a_spoilt_one_no_other_is_made() {
     assert!(keeper.keep(corpus, 0).await.unwrap().is_some());
 }
 
+/// A disk that is full, and has room later.
+#[tokio::test(start_paused = true)]
+async fn that_none_can_be_written_is_seen_until_one_is() {
+    let folder = with_checkpoint(&change(), 3);
+    let (corpus, _) = start(folder.path());
+    let path = folder.path().join("away").join(checkpoint::NAME);
+    let keeper = std::sync::Arc::new(Keeper::new(path.clone(), &Start::Replay(Unfit::Missing)));
+    assert_eq!(keeper.trouble(), None);
+    let (_sender, versions) = tokio::sync::watch::channel(std::sync::Arc::new(corpus));
+    let runs = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.run(versions).await }
+    });
+    let until = async |trouble: bool| {
+        while keeper.trouble().is_some() != trouble || path.exists() == trouble {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    until(true).await;
+    assert!(keeper.trouble().unwrap().contains("away"), "{:?}", keeper.trouble());
+    std::fs::create_dir(folder.path().join("away")).unwrap();
+    until(false).await;
+    runs.abort();
+}
+
 #[test]
 fn a_checkpoint_that_can_not_be_written_leaves_the_old_one() {
     let folder = with_checkpoint(&change(), 3);

@@ -9,10 +9,10 @@ use futures::FutureExt as _;
 use maintner::dump::Dump;
 use maintner::journal::Options;
 use maintnerd::sources::SourceState;
-use maintnerd::{Config, Daemon, DaemonError, Of, Poller};
+use maintnerd::{Config, Daemon, DaemonError, Of, Poller, Readers};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use transport::{Service, Viewer};
+use transport::{Role, Service, Viewer};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -177,4 +177,60 @@ async fn a_log_in_an_object_store_is_led_from_anywhere() {
     let why = sink.add(vec![repo("late")]).await.unwrap_err().to_string();
     assert!(why.contains("another leader took over"), "{why}");
     assert_eq!(second.sink().unwrap().add(vec![repo("next")]).await.unwrap().records, 21);
+}
+
+/// One log, of something that is private: nobody reads it who may not see all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_log_is_for_developers_of_everything() {
+    let log = tempfile::tempdir().unwrap();
+    let leader = leads(log.path()).await;
+    let public = leader.routes_within(Readers::All).into_router();
+    let private = leader.routes_within(Readers::Developers);
+    let table = private.table();
+    let private = private.into_router();
+    assert!(table.len() > 5, "{table:?}");
+    let eve = Viewer::known("eve", Role::Developer);
+    for entry in table {
+        let path = entry.path.replace("{*path}", "0").replace("{method}", "GetRef");
+        let method = if entry.method == "*" { "GET" } else { entry.method };
+        let ask = async |router: &axum::Router, viewer: Viewer| {
+            let mut request = http::Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(viewer);
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let grpc = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+            (answer.status().as_u16(), grpc)
+        };
+        // By gRPC 7 and 16 are those who may not.
+        let refused = |(status, grpc): (u16, Option<String>)| {
+            matches!(status, 401 | 403) || matches!(grpc.as_deref(), Some("7" | "16"))
+        };
+        assert!(!refused(ask(&public, Viewer::stranger(true)).await), "{path}");
+        for viewer in [
+            Viewer::stranger(true),
+            Viewer::known("m1", Role::Builder),
+            Viewer::known("ada", Role::Reader),
+            eve.clone().scoped(vec!["open".into()]),
+        ] {
+            let who = viewer.who.clone();
+            assert!(refused(ask(&private, viewer).await), "{path} as {who}");
+        }
+        assert!(!refused(ask(&private, eve.clone()).await), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_no_checkpoint_is_written_is_on_the_page_and_in_the_metrics() {
+    let log = tempfile::tempdir().unwrap();
+    // Nothing can take the place of a folder that is not empty.
+    std::fs::create_dir_all(log.path().join(maintner::checkpoint::NAME).join("x")).unwrap();
+    let leader = leads(log.path()).await;
+    leader.sink().unwrap().add(vec![repo("a")]).await.unwrap();
+    let router = asked(&leader);
+    assert!(text(&router, "/metrics").await.contains("bellwether_maintner_checkpoint_trouble 0\n"));
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    leader.run(Vec::new(), shutdown).await.unwrap();
+    let page = text(&router, "/").await;
+    assert!(page.contains("No checkpoint was written") && page.contains("corpus.checkpoint"), "{page}");
+    assert!(text(&router, "/metrics").await.contains("bellwether_maintner_checkpoint_trouble 1\n"));
 }

@@ -96,7 +96,7 @@ pub fn mutation(repo: &str) -> Vec<u8> {
 
 /// The routes, asked by a reader.
 pub fn open(logs: &Logs) -> axum::Router {
-    routes(logs).into_router().layer(from_fn(|mut request: Request, next: Next| {
+    routes(logs, maintnerd::Readers::All).into_router().layer(from_fn(|mut request: Request, next: Next| {
         request.extensions_mut().insert(Viewer::service(Viewer::ANOTHER_SERVICE));
         next.run(request)
     }))

@@ -280,10 +280,13 @@ async fn the_page_shows_names_as_text() {
         let answer = on.ask(get(path)).await;
         assert_eq!(answer.status(), 200);
         let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.contains("default-src 'none'") && !policy.contains("script"), "{policy}");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         let page = text(answer).await;
         assert!(page.contains("golang/go") && page.contains("issue 3") && page.contains("change 7"));
-        assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
+        assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
         assert!(page.contains("&#60;script&#62;") && page.contains("a⟦U+202E⟧b&#34;&#38;"), "{page}");
+        // Its style and its script are there, where nobody else serves them.
+        let sheet = page.split('"').find(|part| part.ends_with("/style.css")).unwrap();
+        assert_eq!(on.ask(get(sheet)).await.status(), 200, "{sheet}");
     }
 }

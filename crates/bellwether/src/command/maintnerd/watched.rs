@@ -2,54 +2,36 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use github::{Client, Limits, Repo, SystemClock};
 use maintner::live::Sink;
-use maintner::sources::git::{Follow, Remote};
-use maintner::sources::{git as by_git, github as by_github};
-use maintner::time::Time;
+use maintner::sources::git::Follow;
 use maintnerd::sources::{SourceState, Sources};
-use maintnerd::watch::{self, Wakers};
+use maintnerd::watch::Wakers;
 use maintnerd::{Poller, hints};
-use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
 use crate::args::Maintnerd;
-
-/// A poll of a repository without a hint.
-const EVERY: Duration = Duration::from_secs(5 * 60);
-/// Between two polls of one.
-const GAP: Duration = Duration::from_secs(1);
+use crate::system::watched::{ByGit, OfGithub, token_of};
 
 /// What polls all that is to be watched; repositories lie below the folder of the log.
 pub fn pollers(args: &Maintnerd, data: &Path) -> Result<Vec<Poller>> {
     let wakers = Wakers::default();
-    let mut pollers: Vec<Poller> = Vec::new();
-    if !args.watch_github.is_empty() {
-        let client = client(args)?;
-        for repo in &args.watch_github {
-            let parts =
-                repo.split_once('/').with_context(|| format!("--watch-github {repo:?} is not OWNER/REPO"))?;
-            let options = by_github::Options::new(Repo::new(parts.0, parts.1).context("--watch-github")?);
-            pollers.push(watch::github(client.clone(), options, &wakers));
-        }
-    }
+    let token = args.github_token_file.as_deref().map(|path| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok::<_, anyhow::Error>(token_of(&text))
+    });
+    let github = OfGithub { repos: &args.watch_github, api: &args.github_api, token: token.transpose()? };
+    let mut pollers = github.pollers("--watch-github", &wakers)?;
     if !args.watch_gerrit.is_empty() {
-        let folder = data.join("git");
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let git = git::Git::new(git::GitConfig::new(data.join("git-home")))?;
+        let git = ByGit::below(data)?;
         for project in &args.watch_gerrit {
-            let url =
-                format!("https://{project}").parse().with_context(|| format!("--watch-gerrit {project}"))?;
-            let remote = Remote::new(project, url, Follow::Gerrit).context("--watch-gerrit")?;
-            let options = by_git::Options { folder: folder.clone(), every: EVERY, gap: GAP, now };
-            pollers.push(watch::git(git.clone(), project, remote, options, &wakers));
+            let url = format!("https://{project}");
+            pollers.push(git.poller(project, &url, Follow::Gerrit, "--watch-gerrit", &wakers)?);
         }
     }
     if let Some(helper) = &args.pubsub {
@@ -59,39 +41,6 @@ pub fn pollers(args: &Maintnerd, data: &Path) -> Result<Vec<Poller>> {
         pollers.push(Box::new(from_stdin));
     }
     Ok(pollers)
-}
-
-fn client(args: &Maintnerd) -> Result<Client> {
-    let token = match &args.github_token_file {
-        None => None,
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            Some(token_of(&text))
-        }
-    };
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    let options = github::Options {
-        service: Service::url(&args.github_api),
-        token,
-        user_agent: format!("bellwether/{}", env!("CARGO_PKG_VERSION")),
-        clock: Arc::new(SystemClock),
-        seed: u64::from_le_bytes(seed),
-        limits: Limits::default(),
-    };
-    Ok(Client::new(options)?)
-}
-
-/// The token of a file, before which the original has the name of whose it is.
-fn token_of(text: &str) -> SecretString {
-    let text = text.trim();
-    text.split_once(':').map_or(text, |(_, token)| token).into()
-}
-
-fn now() -> Time {
-    let now = jiff::Timestamp::now();
-    Time::new(now.as_second(), now.subsec_nanosecond())
 }
 
 /// Writes what comes on standard input, until the end of the daemon.
@@ -130,18 +79,4 @@ fn from_stdin(
         }
     }
     .boxed()
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-
-    use super::*;
-
-    #[test]
-    fn a_token_is_found_behind_a_name() {
-        for text in ["abc", " abc\n", "gopherbot:abc\n"] {
-            assert_eq!(token_of(text).expose_secret(), "abc", "{text:?}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ use maintner::print;
 
 use crate::args::TailLog;
 use crate::command::maintnerd;
+use crate::system::maintnerd::followed;
 
 /// How often it is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(200);
@@ -22,7 +23,7 @@ const PRINTED: usize = 64 << 10;
 /// Of a server's log.
 pub async fn of_server(url: &str, args: &TailLog) -> Result<ExitCode> {
     let token = args.token_file.as_deref().map(maintnerd::token).transpose()?;
-    let config = maintnerd::followed(url, false, token.as_deref(), PathBuf::new())?;
+    let config = followed(url, false, token.as_deref(), PathBuf::new())?;
     let mut tail = Tail::new(&config, args.from)?;
     loop {
         let mut buffer = Vec::new();

@@ -25,6 +25,7 @@ use crate::names::{Name, Names};
 use crate::rules::Rules;
 use crate::text::Text;
 
+pub(crate) use apply::past;
 pub use meta::Status;
 
 /// A commit, or the place of one that others name as their parent and that did not come yet.

@@ -25,7 +25,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 #[derive(clap::Args)]
 pub struct Args {
     /// Also run what takes long: all seeds of the random tests, the soak, the fixture with Go built by make.bash,
-    /// a real Gerrit, and each fuzz target for a minute
+    /// a real Gerrit, `bellwether-query`, and each fuzz target for a minute
     #[arg(long)]
     long: bool,
     /// Only the tests whose name contains this
@@ -62,6 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.long && args.filter.is_none() && args.package.is_empty() {
         report.add(run::fixture()?);
         report.add(run::gerrit()?);
+        report.add(run::query()?);
         report.add(run::fuzz()?);
     }
     report.left_out(args.long);

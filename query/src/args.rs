@@ -33,9 +33,9 @@ Examples:
 #[command(name = "bellwether-query", version, after_help = AFTER, max_term_width = 140)]
 pub struct Args {
     /// The folder of a log: day files (maintner-YYYY-MM-DD.mutlog), or segments as maintnerd and godata keep them
-    #[arg(long, value_name = "DIR", env = "BELLWETHER_QUERY_DATA", conflicts_with = "url")]
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_QUERY_DATA")]
     pub data: Option<PathBuf>,
-    /// The address of a server's index, such as https://maintner.example.org/logs
+    /// The address of a server's index, such as https://maintner.example.org/logs, which is asked instead of a folder
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Where what is fetched is kept [default: golang-maintner in the user's cache, as the original's clients]
@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub memory: usize,
     /// Lists tables and columns
-    #[arg(long, conflicts_with_all = ["data", "url", "at", "sql"])]
+    #[arg(long, conflicts_with = "sql")]
     pub tables: bool,
     /// One statement, or several with a semicolon after each; - or nothing reads them from standard input
     pub sql: Option<String>,

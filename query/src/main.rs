@@ -20,6 +20,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // The first one ends the query and puts its temporary files away, as soon as it comes to that; the second does not wait.
+    runtime.spawn(async {
+        for _ in 0..2 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+        }
+        std::process::exit(INTERRUPTED.into());
+    });
     let code = runtime.block_on(async {
         tokio::select! {
             done = run(args) => match done {

@@ -15,7 +15,7 @@ use crate::args::Args;
 use crate::explained::SqlError;
 use crate::output::{Output, OutputError, Reader};
 use crate::session::{Options, Session};
-use crate::source::{self, From, SourceError};
+use crate::source::{self, Place, SourceError};
 use crate::tables;
 
 /// More than any statement that is taken.
@@ -60,12 +60,12 @@ pub async fn run(args: Args) -> Result<ExitCode, RunError> {
     if args.tables {
         return listed().map(|()| ExitCode::SUCCESS);
     }
-    let from = match (args.data.clone(), args.url.clone()) {
+    let place = match (args.data.clone(), args.url.clone()) {
         (_, Some(url)) => {
             let cache = args.cache.clone().or_else(godata::default_cache).ok_or(RunError::NoCache)?;
-            From::Server { url, cache }
+            Place::Server { url, cache }
         }
-        (Some(dir), None) => From::Folder(dir),
+        (Some(dir), None) => Place::Folder(dir),
         (None, None) => return Err(RunError::Nowhere),
     };
     let text = statement(&args)?;
@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> Result<ExitCode, RunError> {
     }
     let told = io::stderr().is_terminal();
     let began = Instant::now();
-    let corpus = source::open(from, args.at.map(time)).await?;
+    let corpus = source::open(place, args.at.map(time)).await?;
     if told {
         eprintln!("{} records, {:.1} s", corpus.records, began.elapsed().as_secs_f64());
     }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// Where a log is.
 #[derive(Debug, Clone)]
-pub enum From {
+pub enum Place {
     /// A folder of this machine.
     Folder(PathBuf),
     /// A server's index, and where what is fetched is kept.
@@ -42,10 +42,10 @@ pub enum SourceError {
 ///
 /// # Errors
 /// What can't be fetched or read.
-pub async fn open(from: From, at: Option<Time>) -> Result<Arc<Corpus>, SourceError> {
-    match from {
-        From::Folder(dir) => Ok(tokio::task::spawn_blocking(move || folder(&dir, at)).await??),
-        From::Server { url, cache } => {
+pub async fn open(place: Place, at: Option<Time>) -> Result<Arc<Corpus>, SourceError> {
+    match place {
+        Place::Folder(dir) => Ok(tokio::task::spawn_blocking(move || folder(&dir, at)).await??),
+        Place::Server { url, cache } => {
             let config = Config { updates: FollowLog::None, ..Config::at(&url, cache) };
             let corpus = godata::get(config).await?.corpus();
             let Some(at) = at else { return Ok(corpus) };

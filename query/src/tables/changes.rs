@@ -63,7 +63,7 @@ impl Table for Cls {
     const NAME: &'static str = "cls";
     const ABOUT: &'static str = "a change of Gerrit, as it is now";
     const COLUMNS: &'static [Column<Self>] = columns![
-        "project" Text "server/project" ClRow::project;
+        "project" Text "server/project" |row| row.project();
         "number" Number "its number on the server" |row| Cell::number(row.change.number);
         "status" Text "new, draft, abandoned or merged" |row| {
             row.change.status().map_or(Cell::Null, |status: Status| Cell::text(status.text().as_bytes()))
@@ -90,7 +90,7 @@ impl Table for Cls {
             Cell::Numbers(row.seen().reviewers.clone())
         };
         "cc" Numbers "accounts that are to know of it" |row| Cell::Numbers(row.seen().cc.clone());
-        "issues" Texts "issues that its message names, owner/repo#number" ClRow::issues;
+        "issues" Texts "issues that its message names, owner/repo#number" |row| row.issues();
         "messages" Number "how many messages are below it" |row| Cell::count(row.seen().messages.len());
         "change_id" Text "its Change-Id" |row| Cell::some(row.seen().change_id);
         "message" Text "the message of its commit" |row| {
@@ -198,7 +198,7 @@ impl Table for Votes {
         for (label, votes) in &row.seen().votes {
             for (account, vote) in votes {
                 let change = row.change;
-                visit(&VoteRow { view, change, label, account: *account, vote: *vote });
+                visit(&VoteRow { view, change, label: *label, account: *account, vote: *vote });
             }
         }
     }

@@ -80,7 +80,7 @@ impl Table for Commits {
             Cell::some(email(row.view.gerrit().name(row.commit.committer)))
         };
         "commit_time" Time "when it was committed" |row| Cell::seconds(row.commit.time);
-        "parents" Texts "hashes of its parents" CommitRow::parents;
+        "parents" Texts "hashes of its parents" |row| row.parents();
         "tree" Text "hash of its tree" |row| Cell::made(hex::encode(row.object().tree));
         "files" Number "how many files it changes, where that is known" |row| Cell::count(row.files().len());
         "message" Text "all of its message" |row| Cell::text(row.message());

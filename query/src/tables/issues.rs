@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use maintner::github::{Issue, MILESTONE_UNKNOWN, NO_MILESTONE, Number};
+use maintner::github::{Issue, MILESTONE_UNKNOWN, NO_MILESTONE};
 use maintner::names::Name;
 
 use super::columns;
@@ -13,7 +13,6 @@ use crate::view::View;
 /// An issue that is not gone.
 pub struct IssueRow<'a> {
     view: &'a View,
-    number: Number,
     issue: &'a Issue,
 }
 
@@ -57,7 +56,7 @@ impl Table for Issues {
 
     fn rows<'a>(view: &'a View, number: u32, visit: &mut dyn FnMut(&Self::Row<'a>)) {
         if let Some(issue) = view.issue(number) {
-            visit(&IssueRow { view, number, issue });
+            visit(&IssueRow { view, issue });
         }
     }
 }
@@ -126,7 +125,7 @@ impl Table for Labels {
     fn rows<'a>(view: &'a View, number: u32, visit: &mut dyn FnMut(&Self::Row<'a>)) {
         let Some(issue) = view.issue(number) else { return };
         for (id, name) in labels(view, issue) {
-            visit(&LabelRow { of: IssueRow { view, number, issue }, id, name });
+            visit(&LabelRow { of: IssueRow { view, issue }, id, name });
         }
     }
 }

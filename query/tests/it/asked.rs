@@ -7,7 +7,7 @@ use bellwether_query::explained::SqlError;
 use bellwether_query::output::{Format, Output};
 use bellwether_query::run::session;
 use bellwether_query::session::Session;
-use bellwether_query::source::{self, From};
+use bellwether_query::source::{self, Place};
 use clap::Parser as _;
 use futures::StreamExt as _;
 use maintner::corpus::Corpus;
@@ -32,11 +32,11 @@ impl Asked {
     pub async fn with(at: Option<&str>, more: &[&str]) -> Self {
         let folder = world::folder();
         let mut words = vec!["bellwether-query"];
-        words.extend(at.iter().flat_map(|at| ["--at", at]));
+        words.extend(at.iter().flat_map(|at| ["--at", *at]));
         words.extend(more);
         let args = Args::try_parse_from(words).unwrap();
         let at = args.at.map(|at| Time::from_seconds(at.as_second()));
-        let corpus = source::open(From::Folder(folder.path().to_owned()), at).await.unwrap();
+        let corpus = source::open(Place::Folder(folder.path().to_owned()), at).await.unwrap();
         Self { session: session(corpus.clone(), &args).unwrap(), corpus }
     }
 

@@ -55,7 +55,7 @@ fn a_served_log_is_fetched_and_asked() {
     for at in [None, Some("2017-11-10")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether-query"));
         command.args(["--format", "csv", "--url", &url, "--cache"]).arg(cache.path());
-        command.args(at.iter().flat_map(|at| ["--at", at])).arg("SELECT count(*) AS n FROM issues");
+        command.args(at.iter().flat_map(|at| ["--at", *at])).arg("SELECT count(*) AS n FROM issues");
         let output = command.output().unwrap();
         let want = if at.is_some() { "n\n1\n" } else { "n\n5\n" };
         assert_eq!(

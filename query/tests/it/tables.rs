@@ -352,7 +352,10 @@ async fn every_column_is_listed_and_of_its_type() {
 async fn a_scan_reads_what_is_asked_for() {
     let asked = Asked::new(None).await;
     let plan = asked
-        .printed("EXPLAIN SELECT number FROM issues LIMIT 2", bellwether_query::output::Format::Csv)
+        .printed(
+            "EXPLAIN FORMAT INDENT SELECT number FROM issues LIMIT 2",
+            bellwether_query::output::Format::Csv,
+        )
         .await
         .unwrap();
     assert!(

@@ -189,7 +189,7 @@ fn apart(name: String, command: &mut Command, limit: Duration) -> Result<Ran> {
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 
-/// Builds `bellwether-query` and runs its tests, which takes half an hour where its engine was not built before: one test.
+/// Builds `bellwether-query` and runs its tests, whose engine takes long to build where it was not built before: one test.
 pub(super) fn query() -> Result<Ran> {
     let name = "bellwether-query".to_owned();
     let mut command = cargo();

@@ -49,6 +49,12 @@ impl Gerrit {
             name = given?;
         }
         let project = self.make_project(name);
+        for name in bytes(message, 4) {
+            let name = self.names.add(name?);
+            if moves.clock <= moves.at {
+                moves.moves.push((project, name, NONE));
+            }
+        }
         for given in elements::<GitRef<'_>>(message, 3) {
             let given = given?;
             let Some(commit) = hash(given.sha1).and_then(|hash| self.commit(&hash)) else { continue };
@@ -59,12 +65,6 @@ impl Gerrit {
                     moves.moves.push((project, name, commit));
                 }
                 _ => {}
-            }
-        }
-        for name in bytes(message, 4) {
-            let name = self.names.add(name?);
-            if moves.clock <= moves.at {
-                moves.moves.push((project, name, NONE));
             }
         }
         Ok(())
@@ -80,7 +80,7 @@ impl Gerrit {
         for number in changed {
             self.rewind_patch_sets(log, number);
         }
-        for change in self.changes.iter() {
+        for change in self.changes.iter().filter(|change| change.is_complete()) {
             kept.extend(self.patch_sets(change).map(|patch_set| patch_set.commit));
         }
         for number in 0..self.commits.next() {

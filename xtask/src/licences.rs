@@ -1,4 +1,4 @@
-//! `cargo xtask licences`: licences, bans and sources of all dependencies, those of fuzz/ included, offline, by deny.toml.
+//! `cargo xtask licences`: licences, bans and sources of all dependencies, those of fuzz/ and query/ included, offline, by deny.toml.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -60,10 +60,12 @@ pub fn run() -> Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All there is in this workspace and in that of the fuzz targets, each once.
+/// All there is in this workspace and in those beside it, each once.
 fn packages() -> Result<Vec<Package>> {
     let mut packages = metadata::read()?.packages;
-    packages.extend(metadata::of_fuzz()?.packages);
+    for workspace in metadata::BESIDE {
+        packages.extend(metadata::of_beside(workspace)?.packages);
+    }
     let mut seen = BTreeSet::new();
     packages.retain(|it| seen.insert((it.name.clone(), it.version.clone(), it.source.clone())));
     Ok(packages)
@@ -198,10 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_fuzz_targets_are_made_of_is_looked_at() {
+    fn what_the_workspaces_beside_are_made_of_is_looked_at() {
         let all = packages().unwrap();
         let times = |name| all.iter().filter(|package| package.name == name).count();
         assert_eq!((times("libfuzzer-sys"), times("xtask"), times("buildlet")), (1, 1, 1));
+        assert_eq!((times("datafusion"), times("maintner")), (1, 1));
     }
 
     #[test]

@@ -55,9 +55,12 @@ pub fn read() -> Result<Metadata> {
     of(&root())
 }
 
-/// The same for fuzz/, which is a workspace of its own.
-pub fn of_fuzz() -> Result<Metadata> {
-    of(&root().join("fuzz"))
+/// Folders with a workspace of their own.
+pub const BESIDE: [&str; 2] = ["fuzz", "query"];
+
+/// The same for one of [`BESIDE`].
+pub fn of_beside(workspace: &str) -> Result<Metadata> {
+    of(&root().join(workspace))
 }
 
 fn of(workspace: &Path) -> Result<Metadata> {

@@ -30,7 +30,7 @@ const BESIDE: [&str; 1] = ["maintner::gerrit"];
 #[derive(clap::Args)]
 pub struct Args {
     /// Also run what takes long: all seeds of the random tests, the soak, the fixture with Go built by make.bash,
-    /// the script of a real Gerrit by itself, and each fuzz target for a minute
+    /// the script of a real Gerrit by itself, `bellwether-query`, and each fuzz target for a minute
     #[arg(long)]
     long: bool,
     /// Only the tests whose name contains this
@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.long && args.filter.is_none() && args.package.is_empty() {
         report.add(run::fixture()?);
         report.add(run::gerrit()?);
+        report.add(run::query()?);
         report.add(run::fuzz()?);
     }
     report.left_out(args.long);

@@ -11,6 +11,7 @@ mod import;
 mod log;
 mod machines;
 mod maintnerd;
+mod query;
 mod state;
 mod tree;
 
@@ -21,6 +22,7 @@ pub use import::Import;
 pub use log::{DigestLog, Log, MutationLog, RecoverLog, Replayed, StatsLog, TailLog, VerifyLog};
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use maintnerd::Maintnerd;
+pub use query::Query;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tree::{OneTree, SetTree, Tree};
 
@@ -92,6 +94,9 @@ pub enum Command {
     Machines(Machines),
     /// Serves the state of a project: a mutation log, and answers about what it says
     Maintnerd(Maintnerd),
+    /// Asks the state of a project by SQL; runs `bellwether-query`, which is built apart
+    #[command(disable_help_flag = true)]
+    Query(Query),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
     /// Copies a server's state, which may be in use, into a new directory

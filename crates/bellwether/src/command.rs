@@ -19,6 +19,7 @@ mod mutations;
 mod news;
 mod once;
 mod pubsubhelper;
+mod query;
 mod repro;
 mod state;
 mod token;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Repro(args) => repro::run(&args).await,
         Command::Gomote(args) => gomote::run(args).await,
         Command::Maintnerd(args) => maintnerd::run(args).await,
+        Command::Query(args) => query::run(&args),
         Command::Machines(args) => machines::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,

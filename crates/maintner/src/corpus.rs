@@ -1,5 +1,7 @@
 //! The state of a project, made of its log.
 
+mod past;
+
 use crate::gerrit::Gerrit;
 use crate::github::Github;
 use crate::log::{Log, LogError};

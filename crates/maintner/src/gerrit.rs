@@ -25,6 +25,7 @@ use crate::names::{Name, Names};
 use crate::rules::Rules;
 use crate::text::Text;
 
+pub(crate) use apply::past;
 use derive::Said;
 pub use meta::Status;
 

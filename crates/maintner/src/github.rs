@@ -19,6 +19,7 @@ use crate::rules::Rules;
 use crate::text::Text;
 use crate::time::Time;
 
+pub(crate) use apply::past;
 pub use chain::Chain;
 use chain::{Chained, chained};
 pub use list::List;

@@ -29,6 +29,7 @@ impl Report {
             self.left_out.push("the fixture with Go built by make.bash, about 15 minutes: --long".into());
             self.left_out
                 .push("the script of a real Gerrit by itself (maintner followed one): --long".into());
+            self.left_out.push("bellwether-query: --long".into());
             self.left_out
                 .push("a minute of each fuzz target (its seeds and 256 random inputs ran): --long".into());
         }

@@ -181,22 +181,35 @@ pub(super) fn fixture() -> Result<Ran> {
 
 /// Runs the script of testkit against a real Gerrit, which is not built with the other tests: one test.
 pub(super) fn gerrit() -> Result<Ran> {
-    let began = Instant::now();
     setup::ensure("gerrit")?;
     let name = "the script of a real Gerrit".to_owned();
     let mut command = cargo();
     command.args(["test", "--quiet", "--package", "testkit", "--test", "gerrit"]);
+    apart(name, &mut command, LONG_LIMIT)
+}
+
+/// Runs tests that are built apart from the others, as one test.
+fn apart(name: String, command: &mut Command, limit: Duration) -> Result<Ran> {
+    let began = Instant::now();
     let mut said = Vec::new();
-    let end = process::stream(&mut command, LONG_LIMIT, |line| match line {
+    let end = process::stream(command, limit, |line| match line {
         Line::Out(text) | Line::Err(text) => said.push(text),
     })?;
     let verdict = match end {
         End::Exited(status) if status.success() => Verdict::Passed,
         End::Exited(_) => Verdict::Failed(said.join("\n")),
-        End::TimedOut => Verdict::Failed(format!("not done after {} s", LONG_LIMIT.as_secs())),
+        End::TimedOut => Verdict::Failed(format!("not done after {} s", limit.as_secs())),
     };
     let seconds = began.elapsed().as_secs_f64();
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
+}
+
+/// Builds `bellwether-query` and runs its tests, whose engine takes long to build where it was not built before: one test.
+pub(super) fn query() -> Result<Ran> {
+    let name = "bellwether-query".to_owned();
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--locked", "--manifest-path", "query/Cargo.toml"]);
+    apart(name, &mut command, LONG_LIMIT)
 }
 
 /// Runs each fuzz target for a minute: one test.

@@ -1,5 +1,7 @@
 //! What a mutation does to git's and Gerrit's part of the corpus. Source: spec/maintner.md §1.4.
 
+pub mod past;
+
 use std::collections::HashSet;
 
 use super::derive::Said;

@@ -152,8 +152,17 @@ impl Gerrit {
             reader.take_comments(log.text(commit.message));
         }
         let mut view = reader.done();
-        view.subject = subject(self.message(log, change.commit));
+        view.subject = self.subject(log, change);
         Ok(view)
+    }
+
+    /// The first paragraph of a change's message, on one line; empty where its commit did not come.
+    #[must_use]
+    pub fn subject(&self, log: &Log, change: &Change) -> String {
+        if change.commit == NONE {
+            return String::new();
+        }
+        subject(self.message(log, change.commit))
     }
 
     /// The commit of a change's patch set.

@@ -1,5 +1,7 @@
 //! What a mutation does to GitHub's part of the corpus. Source: spec/maintner.md §1.4.
 
+pub mod past;
+
 use super::{
     Comment, Event, Github, Issue, Label, Link, List, Listed, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE,
     Number, Repo, Review, Team, User,

@@ -10,6 +10,7 @@ mod journal;
 mod leader;
 mod logs;
 mod original;
+mod past;
 mod poller;
 mod replay;
 mod rules;

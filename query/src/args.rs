@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::output::Format;
+
+const AFTER: &str = "\
+Tables:
+  issues, comments, events, labels, reviews           of GitHub
+  cls, patch_sets, votes, messages                    of Gerrit
+  commits, files, refs                                of git
+`--tables` lists their columns, `DESCRIBE issues` those of one.
+
+The log is a folder that maintnerd or godata writes (--data), or a server's (--url), of which what is new is fetched into a cache
+first. A query sees one version of it, and nothing of it is ever changed: SELECT, EXPLAIN, DESCRIBE and SHOW TABLES are all there
+is. Lists such as labels are asked with array_has(labels, 'x'), empty(assignees), unnest(labels).
+
+--at TIME shows what was there at that moment, as far as the log tells: nothing that was made later, titles, states, labels, owners
+and votes as they were. now() is TIME then. docs/query.md says exactly how.
+
+Examples:
+  bellwether query --data DIR \"SELECT number, title FROM issues WHERE state = 'open' AND array_has(labels, 'release-blocker')\"
+  bellwether query --data DIR --at 2018-02-01 \"SELECT count(*) FROM issues WHERE state = 'open'\"
+  bellwether query --url https://maintner.example.org/logs --format csv - < question.sql
+  bellwether query --data DIR \"SELECT project, number, subject FROM cls WHERE status = 'new' ORDER BY updated LIMIT 20\"";
+
+/// Asks the state of a project: SQL over issues, changes and commits
+#[derive(Debug, Clone, Parser)]
+#[command(name = "bellwether-query", version, after_help = AFTER, max_term_width = 140)]
+pub struct Args {
+    /// The folder of a log: day files (maintner-YYYY-MM-DD.mutlog), or segments as maintnerd and godata keep them
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_QUERY_DATA")]
+    pub data: Option<PathBuf>,
+    /// The address of a server's index, such as https://maintner.example.org/logs, which is asked instead of a folder
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Where what is fetched is kept [default: golang-maintner in the user's cache, as the original's clients]
+    #[arg(long, value_name = "DIR", requires = "url")]
+    pub cache: Option<PathBuf>,
+    /// What was there at that moment: 2018-02-01T12:00:00Z, or a date, which is its first instant in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub at: Option<Timestamp>,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Characters that a cell of a table is cut to
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
+    pub width: u16,
+    /// What joins, sorts and groups may hold: 512M, 2G; beyond it they use temporary files where they can, and fail where not
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub memory: usize,
+    /// Lists tables and columns
+    #[arg(long, conflicts_with = "sql")]
+    pub tables: bool,
+    /// One statement, or several with a semicolon after each; - or nothing reads them from standard input
+    pub sql: Option<String>,
+}
+
+/// An instant, or the first one of a day in UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    let day = text.parse::<Date>().ok().filter(|_| text.len() == "2018-02-01".len());
+    day.and_then(|day| day.to_zoned(TimeZone::UTC).ok())
+        .map(|day| day.timestamp())
+        .ok_or_else(|| "a moment is written 2018-02-01T12:00:00Z, or 2018-02-01".to_owned())
+}
+
+/// `512M`, `2G`, or bytes.
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()) {
+        digits if digits.len() == text.len() => (digits, 0),
+        digits => match &text[digits.len()..] {
+            "K" => (digits, 10),
+            "M" => (digits, 20),
+            "G" => (digits, 30),
+            _ => ("", 0),
+        },
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "a size is written 512M or 2G, and is 1M or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn moments_are_instants_or_days() {
+        let seconds = |text| moment(text).map(Timestamp::as_second);
+        assert_eq!(seconds("2018-02-01T12:00:00Z"), Ok(1_517_486_400));
+        assert_eq!(seconds("2018-02-01T13:00:00+01:00"), Ok(1_517_486_400));
+        assert_eq!(seconds("2018-02-01"), Ok(1_517_443_200));
+        for bad in ["", "yesterday", "2018-02-30", "2018-02-01T12:00:00"] {
+            assert!(moment(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        assert_eq!((size("2G"), size("512M"), size("2097152")), (Ok(2 << 30), Ok(512 << 20), Ok(2 << 20)));
+        for bad in ["", "G", "2T", "-1M", "1K", "99999999999999999999G", "18446744073709551615G"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

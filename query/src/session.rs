@@ -1,0 +1,84 @@
+//! Runs statements over one version of a corpus.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::common::Result;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParser, Statement};
+use maintner::corpus::Corpus;
+
+use crate::explained::SqlError;
+use crate::tables;
+use crate::view::View;
+
+/// Bytes of a text of statements.
+const LONGEST: usize = 1 << 20;
+
+/// What a session is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes that joins, sorts and groups may hold; what sorts and groups need beyond them goes to a temporary file.
+    pub memory: usize,
+    /// What `now()` is; the time of the query, if none.
+    pub now: Option<DateTime<Utc>>,
+}
+
+/// Statements over a corpus. They only read.
+pub struct Session {
+    context: SessionContext,
+    now: Option<DateTime<Utc>>,
+}
+
+impl Session {
+    /// Over this version of a corpus, of which nothing is copied.
+    ///
+    /// # Errors
+    /// What the engine can't be started with.
+    pub fn new(corpus: Arc<Corpus>, options: Options) -> Result<Self> {
+        let mut config = SessionConfig::new()
+            .with_information_schema(true)
+            .with_default_catalog_and_schema("bellwether", "corpus");
+        // Without it an error of a name does not say where it is.
+        config.options_mut().sql_parser.collect_spans = true;
+        config.options_mut().execution.time_zone = Some("+00:00".to_owned());
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(options.memory, 1.0).build_arc()?;
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let view = Arc::new(View::new(corpus));
+        for table in tables::all() {
+            context.register_table(table.name, (table.provider)(view.clone()))?;
+        }
+        Ok(Self { context, now: options.now })
+    }
+
+    /// The statements of a text, each but the last one ended by a semicolon.
+    ///
+    /// # Errors
+    /// What is no SQL, and where.
+    pub fn statements(text: &str) -> Result<Vec<Statement>, SqlError> {
+        if text.len() > LONGEST {
+            return Err(SqlError::plain(format!("the statement is longer than {LONGEST} bytes")));
+        }
+        DFParser::parse_sql(text).map(Vec::from).map_err(|why| SqlError::of(&why, text))
+    }
+
+    /// Begins a statement; its rows are made while they are read.
+    ///
+    /// # Errors
+    /// What it names that is not there, and where; what would write.
+    pub async fn run(&self, statement: Statement, text: &str) -> Result<SendableRecordBatchStream, SqlError> {
+        let told = |why| SqlError::of(&why, text);
+        let mut state = self.context.state();
+        if let Some(now) = self.now {
+            state.execution_props_mut().query_execution_start_time = Some(now);
+        }
+        let plan = state.statement_to_plan(statement).await.map_err(told)?;
+        let reads =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|why| SqlError::only_reads(&why))?;
+        DataFrame::new(state, plan).execute_stream().await.map_err(told)
+    }
+}

@@ -1,10 +1,10 @@
 //! What it costs to serve a log to many clients at once that have nothing of it, beside the least that it can cost.
 //!
-//!	catch_up make DIR FOLDER BYTES  writes so much of the log in DIR as segments into FOLDER
-//!	catch_up serve FOLDER           our routes, behind the edge of our server
-//!	catch_up copy FOLDER            the same, without an edge that knows which bytes lie in files
-//!	catch_up sendfile FOLDER        the same segments by sendfile, with nothing else on the way
-//!	catch_up fetch ADDRESS CLIENTS  each client reads all of the log, and throws it away
+//! - `catch_up make DIR FOLDER BYTES`: writes so much of the log in DIR as segments into FOLDER
+//! - `catch_up serve FOLDER`: our routes, behind the edge of our server
+//! - `catch_up copy FOLDER`: the same, without an edge that knows which bytes lie in files
+//! - `catch_up sendfile FOLDER`: the same segments by sendfile, with nothing else on the way
+//! - `catch_up fetch ADDRESS CLIENTS`: each client reads all of the log, and throws it away
 //!
 //! A server prints its address, and for each line that it reads the seconds of processor that it had, the system's for it
 //! included. For `cargo xtask bench --only corpus`.
@@ -66,7 +66,7 @@ fn told(address: impl std::fmt::Display) -> Done {
 async fn serve(folder: PathBuf, from_files: bool) -> Done {
     let journal = Journal::open(&folder, Options::default()).await?;
     let logs = Logs::new(folder, journal.committed(), LogsConfig::default());
-    let router = routes(&logs).into_router().layer(from_fn(|mut request: Request, next: Next| {
+    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(|mut request: Request, next: Next| {
         request.extensions_mut().insert(Viewer::stranger(true));
         next.run(request)
     }));

@@ -1,8 +1,8 @@
 //! How long it takes from the call that appends a mutation to our log until a client that follows the log over HTTP has it, as
 //! JSON. Leader, server and client are in one process, with one clock, and speak over loopback.
 //!
-//!	seen FOLDER COUNT           our client, which is asked for its newest corpus
-//!	seen FOLDER COUNT PROGRAM   the original's, in the process `PROGRAM follow` (interop/netsource), which says what comes
+//! - `seen FOLDER COUNT`: our client, which is asked for its newest corpus
+//! - `seen FOLDER COUNT PROGRAM`: the original's, in the process `PROGRAM follow` (interop/netsource), which says what comes
 //!
 //! FOLDER has the log's segments, to which the mutations are appended one after another, at random pauses of up to 40 ms. For
 //! `cargo xtask bench --only corpus`.
@@ -47,7 +47,7 @@ async fn main() -> Done {
     };
     let leader = Leader::open(&folder, Options::default()).await?;
     let logs = Logs::new(folder, leader.journal().committed(), LogsConfig::default());
-    let router = routes(&logs).into_router().layer(from_fn(|mut request: Request, next: Next| {
+    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(|mut request: Request, next: Next| {
         request.extensions_mut().insert(Viewer::stranger(true));
         next.run(request)
     }));

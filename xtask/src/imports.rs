@@ -83,6 +83,12 @@ const TABLE: &[(&str, &[&str])] = &[
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.
 const TESTS_ONLY: &[(&str, &str)] =
     &[("buildlet", "buildlet-client"), ("maintner", "transport"), ("maintnerd", "edge")];
+const TESTS_ONLY: &[(&str, &str)] = &[
+    ("buildlet", "buildlet-client"),
+    ("maintner", "transport"),
+    // Buckets, as the command opens them.
+    ("maintnerd", "store"),
+];
 
 fn workspace() -> Vec<Package> {
     metadata::read().unwrap().packages.into_iter().filter(|package| package.source.is_none()).collect()

@@ -11,8 +11,9 @@
 //!
 //! A prefix with segments and nothing else is the bucket of a leader of the original, which is taken over (module `adopt`).
 //!
-//! But for that, nothing depends on listing, which stores may answer late: all names but those of segments can be counted, and those are in
-//! the lists. A local folder holds the whole log as a copy, for readers; it is made anew where it is not what the store has.
+//! But for that, nothing depends on listing, which stores may answer late: all names but those of segments can be counted, and
+//! those are in the lists. A local folder holds the whole log as a copy, for readers; it is made anew where it is not what the
+//! store has.
 //! Segments are uploaded beside what goes on, and only after that their tails are removed.
 
 mod adopt;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod api;
+#[cfg(feature = "objects")]
+mod bucket;
 mod daemon;
 mod log;
 mod logs;

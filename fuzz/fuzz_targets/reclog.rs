@@ -1,0 +1,4 @@
+//! Files of a log.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| maintner::fuzzing::reclog(data));

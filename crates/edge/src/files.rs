@@ -166,8 +166,9 @@ mod tests {
         );
         let memory = vec![0; LEAST];
         assert_eq!(sending.write(&memory).await.unwrap(), 10);
-        let files: Files = Arc::new(move |_| Some((Arc::new(File::open("/dev/null").ok()?), 0)));
-        sending.files = Some(files);
+        let empty = dir.path().join("empty");
+        File::create(&empty).unwrap();
+        sending.files = Some(Arc::new(move |_| Some((Arc::new(File::open(&empty).ok()?), 0))));
         assert_eq!(sending.write(&memory).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

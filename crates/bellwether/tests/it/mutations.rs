@@ -54,6 +54,14 @@ fn a_log_is_counted_digested_and_found_whole() {
         let (code, out, err) = log(&[&["digest"], more].concat(), dir.path());
         assert_eq!((code, out.trim_end()), (Some(0), DIGEST), "{more:?}: {err}");
     }
+    // Made the first time, and gone on from the second.
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("checkpoint");
+    for _ in 0..2 {
+        let (code, out, err) = log(&["digest", "--checkpoint", file.to_str().unwrap()], dir.path());
+        assert_eq!((code, out.trim_end()), (Some(0), DIGEST), "{err}");
+        assert!(file.exists());
+    }
     let (code, out, err) = log(&["digest", "--dump"], dir.path());
     assert_eq!((code, out.lines().count(), err.trim_end()), (Some(0), 5, DIGEST));
     assert!(out.contains("\nU\t100\tgopherbot\n"), "{out}");

@@ -66,7 +66,6 @@ pub struct Output<W> {
 
 /// What was begun for one statement.
 pub struct Rows {
-    schema: SchemaRef,
     page: Page,
     rows: u64,
 }
@@ -117,7 +116,7 @@ impl<W: Write> Output<W> {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let page = Page::new(names, schema.fields().iter().map(|field| field.data_type().is_numeric()));
         let reader = self.write(&begun)?;
-        Ok((Rows { schema, page, rows: 0 }, reader))
+        Ok((Rows { page, rows: 0 }, reader))
     }
 
     /// Prints some of them.

@@ -81,11 +81,10 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of a crate may use beyond that; `testkit` is open to all of them.
-const TESTS_ONLY: &[(&str, &str)] =
-    &[("buildlet", "buildlet-client"), ("maintner", "transport"), ("maintnerd", "edge")];
 const TESTS_ONLY: &[(&str, &str)] = &[
     ("buildlet", "buildlet-client"),
     ("maintner", "transport"),
+    ("maintnerd", "edge"),
     // Buckets, as the command opens them.
     ("maintnerd", "store"),
 ];

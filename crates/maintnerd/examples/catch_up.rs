@@ -66,10 +66,12 @@ fn told(address: impl std::fmt::Display) -> Done {
 async fn serve(folder: PathBuf, from_files: bool) -> Done {
     let journal = Journal::open(&folder, Options::default()).await?;
     let logs = Logs::new(folder, journal.committed(), LogsConfig::default());
-    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(|mut request: Request, next: Next| {
-        request.extensions_mut().insert(Viewer::stranger(true));
-        next.run(request)
-    }));
+    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(
+        |mut request: Request, next: Next| {
+            request.extensions_mut().insert(Viewer::stranger(true));
+            next.run(request)
+        },
+    ));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (address, stop) = (listener.local_addr()?, CancellationToken::new());
     let serving = tokio::spawn({

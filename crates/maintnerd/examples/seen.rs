@@ -47,10 +47,12 @@ async fn main() -> Done {
     };
     let leader = Leader::open(&folder, Options::default()).await?;
     let logs = Logs::new(folder, leader.journal().committed(), LogsConfig::default());
-    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(|mut request: Request, next: Next| {
-        request.extensions_mut().insert(Viewer::stranger(true));
-        next.run(request)
-    }));
+    let router = routes(&logs, maintnerd::Readers::All).into_router().layer(from_fn(
+        |mut request: Request, next: Next| {
+            request.extensions_mut().insert(Viewer::stranger(true));
+            next.run(request)
+        },
+    ));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (index, stop) = (format!("http://{}/logs", listener.local_addr()?), CancellationToken::new());
     let serving = tokio::spawn({

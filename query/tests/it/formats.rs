@@ -12,10 +12,10 @@ async fn a_table_has_a_line_for_each_row() {
     let asked = Asked::new(None).await;
     let table = asked.printed(TWO, Format::Table).await.unwrap();
     let want = "\
-number  title                                     labels                       closed_at
-------  ----------------------------------------  ---------------------------  ---------
-     2  net: it leaks                             [NeedsFix, release-blocker]
-     6  \"quoted\", with a comma, ü and  [31mred    []
+number  title                                   labels                       closed_at
+------  --------------------------------------  ---------------------------  ---------
+     2  net: it leaks                           [NeedsFix, release-blocker]
+     6  \"quoted\", with a comma, ü and  [31mred  []
 ";
     assert_eq!(table, want);
     let long = asked.printed("SELECT repeat('ab', 100) AS x, 1.5 AS y", Format::Table).await.unwrap();

@@ -59,6 +59,18 @@ fn the_requests_of_the_manual_work() {
     let document = Command::new(env!("CARGO_BIN_EXE_bellwether")).arg("api").output().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&document.stdout).unwrap();
     let served = server.request("GET", "/api/v1/openapi.json", None, None).unwrap().json().unwrap();
-    assert_eq!(document, served, "what is printed is what is served");
+    // What is printed is what is served, but for what this server has no configuration for.
+    let mut more = Vec::new();
+    for (key, all) in document["paths"].as_object().unwrap() {
+        match served["paths"].get(key) {
+            Some(of) => assert_eq!(of, all, "{key}"),
+            None => more.push(key.as_str()),
+        }
+    }
+    assert_eq!(more, ["/maintner.json"]);
+    assert_eq!(document["paths"].as_object().unwrap().len(), served["paths"].as_object().unwrap().len() + 1);
+    for (name, schema) in served["components"]["schemas"].as_object().unwrap() {
+        assert_eq!(*schema, document["components"]["schemas"][name], "{name}");
+    }
     server.interrupt().unwrap();
 }

@@ -44,13 +44,23 @@ impl Sending {
             let send = || Ok(rustix::fs::sendfile(&self.stream, file, Some(&mut { from }), length)?);
             match self.stream.try_io(tokio::io::Interest::WRITABLE, send) {
                 // It was ready, and is no more.
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 // Somebody cut it, whatever was said.
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 sent => return Poll::Ready(sent),
             }
         }
     }
+}
+
+/// Whether a file system, or who watches over this process, does not let files be sent. Nothing was sent then, and the bytes
+/// go from memory.
+#[cfg(target_os = "linux")]
+fn is_not_able(why: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM]
+        .iter()
+        .any(|errno| why.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 impl AsyncRead for Sending {
@@ -67,7 +77,10 @@ impl AsyncWrite for Sending {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         #[cfg(target_os = "linux")]
         if let Some((file, from)) = self.lies(bytes) {
-            return self.send(cx, &file, from, bytes.len());
+            match self.send(cx, &file, from, bytes.len()) {
+                Poll::Ready(Err(why)) if is_not_able(&why) => self.files = None,
+                sent => return sent,
+            }
         }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -82,7 +95,13 @@ impl AsyncWrite for Sending {
         match found {
             #[cfg(target_os = "linux")]
             Some((at, (file, from))) if parts[..at].iter().all(|part| part.is_empty()) => {
-                self.send(cx, &file, from, parts[at].len())
+                match self.send(cx, &file, from, parts[at].len()) {
+                    Poll::Ready(Err(why)) if is_not_able(&why) => {
+                        self.files = None;
+                        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+                    }
+                    sent => sent,
+                }
             }
             Some((at, _)) if at > 0 => Pin::new(&mut self.stream).poll_write_vectored(cx, &parts[..at]),
             _ => Pin::new(&mut self.stream).poll_write_vectored(cx, parts),

@@ -109,7 +109,8 @@ impl Tail {
                     tokio::time::sleep_until(asked + self.apart).await;
                 }
                 Err(why) => {
-                    failed += 1;
+                    // What breaks off and brings more each time comes to an end.
+                    failed = if self.position == before { failed + 1 } else { 1 };
                     if !why.is_transient() || self.shown.is_none() && failed >= self.retry.index {
                         return Err(why);
                     }

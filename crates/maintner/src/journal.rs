@@ -9,6 +9,7 @@
 //!
 //! The bytes of a segment are the original's, by its rule for their size (spec/maintner.md §2.1, §2.3).
 
+mod copied;
 mod disk;
 mod folder;
 pub mod follow;
@@ -230,6 +231,13 @@ pub enum OpenError {
         /// Why.
         why: IdxError,
     },
+    /// A folder with a log of its own, which is to be a copy of a store's.
+    #[error("{}: it has a log of its own, which would be lost: put its segments into the store, where they are taken over, and \
+        name an empty folder", path.display())]
+    Own {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An object store does not answer, or an object is not as it was written.
     #[error("{object}: {why}")]
     Store {
@@ -295,6 +303,7 @@ impl Journal {
         let (path, found_options) = (folder.to_path_buf(), options.clone());
         let found = tokio::task::spawn_blocking(move || {
             let lead = open::lead(&path, &*found_options.disk, &holder(&found_options.holder))?;
+            copied::clear(&path).map_err(|why| OpenError::Io { path: path.clone(), why })?;
             let found = open::find(&path, &*found_options.disk)?;
             Ok::<_, OpenError>((lead, found))
         });

@@ -175,10 +175,10 @@ async fn the_corpus_says_what_gerrit_says() {
     println!("the script took {:.1} s, {:.1} s of CPU", made.took.as_secs_f64(), cpu());
     let before: Vec<u64> = states.iter().map(|state| state.borrow().polls).collect();
     for (state, before) in states.iter_mut().zip(before) {
-        state
-            .wait_for(|state| state.polls >= before + 2 && state.error.is_none() && state.waiting == 0)
-            .await
-            .unwrap();
+        let good =
+            state.wait_for(|state| state.polls >= before + 2 && state.error.is_none() && state.waiting == 0);
+        let good = tokio::time::timeout(Duration::from_secs(300), good).await.map(|good| good.map(|_| ()));
+        assert!(matches!(good, Ok(Ok(()))), "{:?}", *state.borrow());
     }
     stop.cancel();
     for task in tasks {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Asked, Class, Config, Environment, Hints, Maintnerd, Secret, diff_cells, diff_keys};
+use buildenv::{
+    Asked, Class, Config, Environment, Hints, Maintnerd, Secret, Visibility, diff_cells, diff_keys,
+};
 use dashboard::Dashboard;
 use gitmirror::{Mirror, RepoState};
 use tokio::sync::{mpsc, watch};
@@ -105,6 +107,17 @@ impl Reconfigure {
                 "this server is environment {}, and the files are of {}: another environment is another server",
                 self.at_start.environment.name, environment.name
             )));
+        }
+        let (was, is) = (&self.at_start.maintnerd, server.config.maintnerd());
+        if was.names_something()
+            && was.visibility == Visibility::Public
+            && is.visibility == Visibility::Private
+        {
+            return Err(Bad(
+                "maintnerd.visibility: the log is served to readers until the server is started anew, so nothing is taken up \
+                 that counts on its being private: restart the server"
+                    .into(),
+            ));
         }
         let key = data::builder_key(&server.config, &self.at_start.data)?;
         let composition = files.with_projects(&self.mirror, seen).await?;

@@ -40,6 +40,7 @@ use self::calls::{Calls, Put};
 use self::merge::{Full, Merger};
 use self::seals::Seals;
 use self::tail::Tail;
+use super::copied;
 use super::disk::replace;
 use super::folder::{Folder, Local, Safety};
 use super::storage::{Piece, Storage, StorageError};
@@ -99,7 +100,17 @@ impl Journal {
         let (path, disk) = (folder.to_path_buf(), options.disk.clone());
         let lead = blocking({
             let who = who.clone();
-            move || open::lead(&path, &*disk, &who)
+            move || {
+                let lead = open::lead(&path, &*disk, &who)?;
+                let failed = |why| OpenError::Io { path: path.clone(), why };
+                if !copied::is(&path).map_err(failed)? {
+                    if !log::segments(&path).map_err(failed)?.is_empty() {
+                        return Err(OpenError::Own { path });
+                    }
+                    copied::set(&path, &*disk).map_err(failed)?;
+                }
+                Ok(lead)
+            }
         })
         .await?;
         let mut seals = Seals::last(&calls).await?;

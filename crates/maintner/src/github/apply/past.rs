@@ -135,7 +135,9 @@ impl Github {
         issue.pull_request = (issue.pull_request.is() || change.pull_request).into();
         for comment in elements::<mutation::Comment<'_>>(change.bytes, mutation::Issue::COMMENTS) {
             let comment = comment?;
-            let known = self.comment(number, comment.id).is_some();
+            // In the issue as it is here, which is not put back before the mutation's end.
+            let (comments, table) = (&self.comments, &self.comments_by_id);
+            let known = issue.comments.find(self.seed, comments, table, (number, comment.id)).is_some();
             // A change of one that is left out has no `created`, and is not before it.
             let created = comment.created.as_ref().filter(|_| !known);
             let written = created.or(comment.updated.as_ref());

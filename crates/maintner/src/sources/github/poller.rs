@@ -263,7 +263,8 @@ impl Poller {
     /// The first that keeps it from going on. What was read before is written.
     pub async fn round(&mut self) -> Result<Round, Error> {
         (self.round, self.skipped) = (Round::default(), 0);
-        self.gone.clear();
+        // Of those that a round had no time to write, the next one asks again.
+        self.listing.suspects.extend(std::mem::take(&mut self.gone));
         let written = self.batch.count;
         // A sweep that goes on looks at nothing twice.
         if !self.sweeping {

@@ -186,6 +186,30 @@ async fn while_a_segment_can_not_be_uploaded_others_are_written() {
     assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
 }
 
+/// The only copy of a log is in a folder that is named beside a store which does not have it.
+#[tokio::test]
+async fn a_folder_with_a_log_of_its_own_is_not_made_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), Options { segment: 900, ..Options::default() }).await.unwrap();
+    append(&journal, 0..20).await;
+    journal.close().await.unwrap();
+    let store = Arc::new(Stormy::default());
+    let why = open(&store, folder.path(), "one").await.unwrap_err();
+    assert!(matches!(why, OpenError::Own { .. }), "{why}");
+    assert_eq!(payloads(folder.path()), all(20));
+    // A copy that was gone on with as a log of its own is one.
+    let other = tempfile::tempdir().unwrap();
+    let journal = open(&store, other.path(), "two").await.unwrap();
+    append(&journal, 0..5).await;
+    journal.close().await.unwrap();
+    open(&store, other.path(), "three").await.unwrap().close().await.unwrap();
+    let journal = Journal::open(other.path(), Options::default()).await.unwrap();
+    append(&journal, 5..6).await;
+    journal.close().await.unwrap();
+    assert!(matches!(open(&store, other.path(), "four").await, Err(OpenError::Own { .. })));
+    assert_eq!(payloads(other.path()), all(6));
+}
+
 /// A log by the original: segments under their names, the last one short, and an older one of the same number that it had no
 /// time to remove.
 #[tokio::test]

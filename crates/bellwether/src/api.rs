@@ -17,6 +17,8 @@ use gitmirror::RepoState as MirrorState;
 use http::{Method, Request, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+// What maintnerd says of itself is for pages: it is passed on as it comes.
+use serde_json::Value as MaintnerStanding;
 use transport::{CallError, Service};
 
 use crate::system::reload::Reloaded;

@@ -21,7 +21,7 @@ use dashboard::api::*;
 use gitmirror::*;
 use http::Method;
 
-use super::{Answer, Client, MirrorState, Query, Reloaded};
+use super::{Answer, Client, MaintnerStanding, MirrorState, Query, Reloaded};
 
 ";
 

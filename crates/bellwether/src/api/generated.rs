@@ -9,7 +9,7 @@ use dashboard::api::*;
 use gitmirror::*;
 use http::Method;
 
-use super::{Answer, Client, MirrorState, Query, Reloaded};
+use super::{Answer, Client, MaintnerStanding, MirrorState, Query, Reloaded};
 
 /// Query of [`Client::put_artifact`].
 #[derive(Debug, Clone, Default)]
@@ -1160,6 +1160,12 @@ impl Client {
     /// Returns what the grid shows: `/api/v1/cells` without columns that are left out. `GET /grid.json`
     pub async fn get_grid(&self, query: &GetGridQuery) -> Answer<CellWindow> {
         let path = query.add_to(format!("/grid.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says how it stands with the state of the projects that are watched. `GET /maintner.json`
+    pub async fn get_maintner(&self) -> Answer<MaintnerStanding> {
+        let path = format!("/maintner.json");
         self.call(Method::GET, &path, None::<&()>).await
     }
 

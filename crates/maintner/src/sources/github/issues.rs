@@ -30,7 +30,7 @@ pub(super) struct Listing {
     /// When one was last done.
     walked: Option<Instant>,
     /// Known ones that were not in the list, to be looked at.
-    suspects: BTreeSet<i32>,
+    pub(super) suspects: BTreeSet<i32>,
     /// Unknown ones below the highest number that could not be looked at; not tried again before the next walk.
     hopeless: HashSet<i32>,
 }

@@ -2,6 +2,7 @@
 
 mod page;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -197,10 +198,23 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Says something on standard error, if anybody can be told.
+pub fn tell(text: &str) {
+    let mut err = io::stderr();
+    let text = if err.is_terminal() { tamed(text).into() } else { Cow::Borrowed(text) };
+    // Where it can't be written there is nobody to tell of that either.
+    let _ = writeln!(err, "{text}");
+}
+
+/// Whether a letter acts on a terminal, or on the order in which it shows others.
+fn acts(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Without what acts on a terminal: texts are of anybody.
 fn tamed(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
+        .map(|letter| if acts(letter) && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
         .collect()
 }
 
@@ -241,5 +255,6 @@ mod tests {
     #[test]
     fn nothing_acts_on_a_terminal() {
         assert_eq!(tamed("a\u{1b}[2J\u{9b}b\tc\r\nü"), "a\u{fffd}[2J\u{fffd}b\tc\u{fffd}\nü");
+        assert_eq!(tamed("a\u{202e}b\u{2069}\u{2065}"), "a\u{fffd}b\u{fffd}\u{2065}");
     }
 }

@@ -50,6 +50,16 @@ fn statements_come_from_standard_input() {
     }
 }
 
+/// Deeper than the usual stack of a thread.
+#[test]
+fn a_long_chain_is_answered() {
+    let folder = world::folder();
+    let likes = " OR title LIKE '%1%'".repeat(1000);
+    let sql = format!("SELECT count(*) AS n FROM issues WHERE title LIKE '%leaks'{likes}");
+    let output = program().args(["--format", "csv", "--data"]).arg(folder.path()).arg(sql).output().unwrap();
+    assert_eq!(said(&output), (Some(0), "n\n1\n".into(), String::new()));
+}
+
 #[test]
 fn what_is_missing_is_said() {
     let (code, _, err) = said(&program().arg("SELECT 1").output().unwrap());

@@ -8,7 +8,6 @@ use std::thread;
 use bellwether_query::args::Args;
 use bellwether_query::output::tell;
 use bellwether_query::run::run;
-use clap::Parser as _;
 
 /// As of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -19,7 +18,7 @@ const STACK: usize = 256 << 20;
 const WORKER_STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read(std::env::args_os()).unwrap_or_else(|why| why.exit());
     let asked = thread::Builder::new().name("query".to_owned()).stack_size(STACK).spawn(|| answered(args));
     match asked {
         // What it panicked of it has said itself.

@@ -74,6 +74,7 @@ pub async fn run(args: Args) -> Result<ExitCode, RunError> {
     if statements.is_empty() {
         return Err(RunError::NoStatement);
     }
+    Session::check(&statements, &text).await?;
     let told = io::stderr().is_terminal();
     let began = Instant::now();
     let corpus = source::open(place, args.at.map(time)).await?;

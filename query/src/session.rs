@@ -1,17 +1,23 @@
 //! Runs statements over one version of a corpus.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use maintner::corpus::Corpus;
+use maintner::corpus::{Corpus, Replay};
+use maintner::log::Log;
+use maintner::rules::Rules;
 
 use crate::explained::SqlError;
 use crate::tables;
@@ -22,6 +28,14 @@ const LONGEST: usize = 256 << 10;
 /// Words and signs of one, values and commas aside. Each may nest an expression by one more, and the engine goes down into
 /// expressions on the stack: with the stacks that `main` gives to its threads twice as many were measured to do no harm but take time.
 const MOST_WORDS: usize = 5_000;
+
+/// Who holds most, in an error of memory.
+const NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
+
+/// Bytes of a part's memory for each row of a batch: with less than 128 MiB for a part, batches have fewer rows than usual.
+const BATCH_SHARE: usize = 16 << 10;
+/// Rows that a batch has at least.
+const FEWEST_ROWS: usize = 64;
 
 /// What a session is told.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +64,16 @@ impl Session {
         // Without it an error of a name does not say where it is.
         config.options_mut().sql_parser.collect_spans = true;
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(options.memory, 1.0).build_arc()?;
+        // Of what there is, each part of a sort keeps some for merging what it puts into a file: a quarter of it altogether.
+        let parts = config.target_partitions().max(1);
+        let merge = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+        *merge = (*merge).min(options.memory / parts / 4);
+        // A batch has to fit into it some times over.
+        let rows = config.batch_size().min(options.memory / parts / BATCH_SHARE).max(FEWEST_ROWS);
+        let config = config.with_batch_size(rows);
+        // What spills has equal shares; of a pool where who comes first has all, the last one has too little to begin with.
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory), NAMED);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         let context = SessionContext::new_with_config_rt(config, runtime);
         let view = Arc::new(View::new(corpus));
         for table in tables::all() {
@@ -77,21 +100,40 @@ impl Session {
         DFParser::parse_sql(text).map(Vec::from).map_err(|why| SqlError::of(&why, text))
     }
 
+    /// Says what is wrong with statements before a log is read: they are planned over a corpus without rows.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn check(statements: &[Statement], text: &str) -> Result<(), SqlError> {
+        let empty = Corpus::load(Log::default(), Rules::Ours, Replay::OneThread)
+            .map_err(|why| SqlError::plain(why.to_string()))?;
+        let session = Self::new(Arc::new(empty), Options { memory: 1 << 20, now: None })
+            .map_err(|why| SqlError::of(&why, text))?;
+        for statement in statements {
+            session.plan(statement.clone(), text).await?;
+        }
+        Ok(())
+    }
+
     /// Begins a statement; its rows are made while they are read.
     ///
     /// # Errors
     /// What it names that is not there, and where; what would write.
     pub async fn run(&self, statement: Statement, text: &str) -> Result<SendableRecordBatchStream, SqlError> {
-        let told = |why| SqlError::of(&why, text);
+        let (state, plan) = self.plan(statement, text).await?;
+        DataFrame::new(state, plan).execute_stream().await.map_err(|why| SqlError::of(&why, text))
+    }
+
+    async fn plan(&self, statement: Statement, text: &str) -> Result<(SessionState, LogicalPlan), SqlError> {
         let mut state = self.context.state();
         if let Some(now) = self.now {
             state.execution_props_mut().query_execution_start_time = Some(now);
         }
-        let plan = state.statement_to_plan(statement).await.map_err(told)?;
+        let plan = state.statement_to_plan(statement).await.map_err(|why| SqlError::of(&why, text))?;
         let reads =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|why| SqlError::only_reads(&why))?;
-        DataFrame::new(state, plan).execute_stream().await.map_err(told)
+        Ok((state, plan))
     }
 }
 

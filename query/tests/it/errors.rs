@@ -1,5 +1,7 @@
 //! What is wrong with a statement, and where.
 
+use bellwether_query::output::Format;
+
 use crate::asked::Asked;
 
 #[tokio::test]
@@ -55,6 +57,15 @@ async fn memory_has_a_limit() {
     let wrong = asked.wrong(join).await;
     assert!(wrong.contains("Resources exhausted"), "{wrong}");
     assert_eq!(asked.values("SELECT count(*) FROM issues").await, [5]);
+}
+
+/// Sorts and groups use files where memory does not do.
+#[tokio::test]
+async fn what_spills_is_answered_with_little_memory() {
+    let asked = Asked::with(None, &["--memory", "16M"]).await;
+    let texts = "SELECT repeat(CAST(value AS VARCHAR), 20) AS t FROM generate_series(1, 200000)";
+    let sorted = asked.printed(&format!("{texts} ORDER BY t"), Format::Csv).await.unwrap();
+    assert!(sorted.lines().count() == 200_001 && sorted.lines().skip(1).is_sorted());
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -60,8 +63,33 @@ pub struct Args {
     pub sql: Option<String>,
 }
 
-/// An instant, or the first one of a day in UTC.
+impl Args {
+    /// Reads a command line, of which the first word is the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with it, or what was asked for instead, such as help.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        // A folder of the environment is the usual one, and gives way; clap's own conflicts make no such difference.
+        if matches.value_source("data") == Some(ValueSource::CommandLine) && matches.contains_id("url") {
+            let why = "the argument '--data <DIR>' cannot be used with '--url <URL>'";
+            return Err(command.error(ErrorKind::ArgumentConflict, why));
+        }
+        Self::from_arg_matches(&matches).map_err(|why| why.format(&mut command))
+    }
+}
+
+/// An instant, or the first one of a day in UTC. The engine counts what `now()` is in nanoseconds of 64 bits.
 fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment = any_moment(text)?;
+    match moment.to_zoned(TimeZone::UTC).year() {
+        1678..=2261 => Ok(moment),
+        _ => Err("a moment is of the years 1678 to 2261".to_owned()),
+    }
+}
+
+fn any_moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
@@ -91,7 +119,6 @@ fn size(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {
@@ -107,6 +134,10 @@ mod tests {
         for bad in ["", "yesterday", "2018-02-30", "2018-02-01T12:00:00"] {
             assert!(moment(bad).is_err(), "{bad}");
         }
+        for far in ["1677-12-31", "2262-01-01", "9999-12-30T00:00:00Z", "-000001-01-01T00:00:00Z"] {
+            assert!(moment(far).is_err_and(|why| why.contains("1678 to 2261")), "{far}");
+        }
+        assert!(moment("1678-01-01").is_ok() && moment("2261-12-31T23:59:59Z").is_ok());
     }
 
     #[test]

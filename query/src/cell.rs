@@ -12,6 +12,9 @@ use maintner::time::Time;
 /// The zone of all instants.
 const UTC: &str = "+00:00";
 
+/// Seconds since 1970 that are of the years 0 to 9999.
+const YEARS: std::ops::Range<i64> = -62_167_219_200..253_402_300_800;
+
 /// What the values of a column are. Any of them may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -114,11 +117,13 @@ impl<'a> Cell<'a> {
         if id == 0 { Self::Null } else { Self::Number(id) }
     }
 
-    /// An instant, to the microsecond.
+    /// An instant, to the microsecond; none where it is of no year from 0 to 9999: some commits are of such, and the engine can
+    /// print none of them.
     #[must_use]
     pub fn time(time: Time) -> Self {
         let micros = time
             .seconds()
+            .filter(|seconds| YEARS.contains(seconds))
             .and_then(|seconds| seconds.checked_mul(1_000_000)?.checked_add(i64::from(time.nanos() / 1000)));
         micros.map_or(Self::Null, Self::Time)
     }
@@ -200,6 +205,24 @@ impl Builder {
             Self::Numbers(mut builder) => Arc::new(builder.finish()),
             Self::Flag(mut builder) => Arc::new(builder.finish()),
             Self::Time(mut builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_have_four_digits_of_a_year() {
+        for (seconds, cell) in [
+            (-62_167_219_201, Cell::Null),
+            (-62_167_219_200, Cell::Time(-62_167_219_200_000_000)),
+            (253_402_300_799, Cell::Time(253_402_300_799_000_000)),
+            (253_402_300_800, Cell::Null),
+            (i64::MAX, Cell::Null),
+        ] {
+            assert_eq!(Cell::seconds(seconds), cell, "{seconds}");
         }
     }
 }

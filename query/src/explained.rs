@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::common::{DataFusionError, Span};
+use datafusion::sql::sqlparser::parser::ParserError;
 
 /// What is wrong with a statement.
 #[derive(Debug)]
@@ -58,7 +59,15 @@ fn said(why: &DataFusionError) -> String {
         DataFusionError::Diagnostic(_, inner) => inner.find_root(),
         root => root,
     };
-    root.strip_backtrace()
+    if let DataFusionError::SQL(why, _) = root {
+        return match &**why {
+            ParserError::TokenizerError(why) | ParserError::ParserError(why) => format!("SQL error: {why}"),
+            ParserError::RecursionLimitExceeded => "SQL error: it is nested too deep".to_owned(),
+        };
+    }
+    let said = root.strip_backtrace();
+    // Where the engine asks for a report, which is not for whoever asks of a project.
+    said.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or_default().to_owned()
 }
 
 /// Line and column of `… at Line: 1, Column: 8`.
@@ -94,6 +103,16 @@ mod tests {
     fn a_parser_says_where() {
         assert_eq!(place("Expected: an expression, found: FROM at Line: 3, Column: 12"), Some((3, 12)));
         assert_eq!(place("no place"), None);
+    }
+
+    #[test]
+    fn the_engine_does_not_speak_of_itself() {
+        let said = |why| SqlError::of(&why, "SELECT").to_string();
+        assert_eq!(said(DataFusionError::Internal("odd".into())), "Internal error: odd.");
+        let why = ParserError::ParserError("Expected: \"x\"".into());
+        assert_eq!(said(DataFusionError::SQL(Box::new(why), None)), "SQL error: Expected: \"x\"");
+        let deep = DataFusionError::SQL(Box::new(ParserError::RecursionLimitExceeded), None);
+        assert_eq!(said(deep), "SQL error: it is nested too deep");
     }
 
     #[test]

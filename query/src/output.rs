@@ -2,6 +2,7 @@
 
 mod page;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -11,15 +12,14 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::logical_expr::LogicalPlan;
 use thiserror::Error;
 
 use page::Page;
 
-/// How an instant is printed.
-const TIME: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
-/// As CSV and tables are printed.
-const TEXT: FormatOptions<'static> =
-    FormatOptions::new().with_timestamp_format(Some(TIME)).with_timestamp_tz_format(Some(TIME));
+/// As CSV and tables are printed; JSON has the same instants: by RFC 3339 with Z or the zone's hours, or with none where the
+/// value has no zone.
+const TEXT: FormatOptions<'static> = FormatOptions::new();
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -62,12 +62,16 @@ pub struct Output<W> {
     width: usize,
     /// Whether what acts on a terminal is taken out.
     tame: bool,
+    /// Whether something was printed: between tables there is an empty line.
+    begun: bool,
 }
 
 /// What was begun for one statement.
 pub struct Rows {
     page: Page,
     rows: u64,
+    /// Whether they are those of EXPLAIN, whose lines say nothing if they are cut.
+    plans: bool,
 }
 
 impl Rows {
@@ -83,14 +87,14 @@ impl Output<io::Stdout> {
     #[must_use]
     pub fn stdout(format: Format, width: usize) -> Self {
         let out = io::stdout();
-        Self { tame: out.is_terminal(), out, format, width }
+        Self { tame: out.is_terminal(), out, format, width, begun: false }
     }
 }
 
 impl<W: Write> Output<W> {
     /// To anything that is no terminal.
     pub const fn new(out: W, format: Format, width: usize) -> Self {
-        Self { out, format, width, tame: false }
+        Self { out, format, width, tame: false, begun: false }
     }
 
     /// What was written to.
@@ -111,12 +115,15 @@ impl<W: Write> Output<W> {
                 WriterBuilder::new().with_header(true).build(&mut begun).write(&none)?;
             }
             Format::Json => begun.push(b'['),
+            Format::Table if self.begun => begun.push(b'\n'),
             Format::Table | Format::Ndjson => {}
         }
+        self.begun = true;
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let page = Page::new(names, schema.fields().iter().map(|field| field.data_type().is_numeric()));
         let reader = self.write(&begun)?;
-        Ok((Rows { page, rows: 0 }, reader))
+        let plans = *schema == *LogicalPlan::explain_schema();
+        Ok((Rows { page, rows: 0, plans }, reader))
     }
 
     /// Prints some of them.
@@ -129,6 +136,16 @@ impl<W: Write> Output<W> {
         }
         let mut bytes = Vec::new();
         match self.format {
+            Format::Table if rows.plans => {
+                let columns = formatters(batch)?;
+                for row in 0..batch.num_rows() {
+                    for (column, indent) in columns.iter().zip(["", "  "]) {
+                        for line in column.value(row).to_string().lines() {
+                            writeln!(bytes, "{indent}{}", tamed(line))?;
+                        }
+                    }
+                }
+            }
             Format::Table => {
                 let columns = formatters(batch)?;
                 for row in 0..batch.num_rows() {
@@ -139,10 +156,7 @@ impl<W: Write> Output<W> {
                 }
             }
             Format::Csv => {
-                let builder = WriterBuilder::new().with_header(false);
-                let builder =
-                    builder.with_timestamp_format(TIME.into()).with_timestamp_tz_format(TIME.into());
-                builder.build(&mut bytes).write(&flat(batch)?)?;
+                WriterBuilder::new().with_header(false).build(&mut bytes).write(&flat(batch)?)?;
             }
             Format::Json => {
                 let mut writer =
@@ -174,7 +188,7 @@ impl<W: Write> Output<W> {
         let mut bytes = Vec::new();
         match self.format {
             Format::Table => {
-                if rows.rows == 0 || !rows.page.is_empty() {
+                if !rows.plans && (rows.rows == 0 || !rows.page.is_empty()) {
                     rows.page.print(&mut bytes)?;
                 }
             }
@@ -197,10 +211,23 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Says something on standard error, if anybody can be told.
+pub fn tell(text: &str) {
+    let mut err = io::stderr();
+    let text = if err.is_terminal() { tamed(text).into() } else { Cow::Borrowed(text) };
+    // Where it can't be written there is nobody to tell of that either.
+    let _ = writeln!(err, "{text}");
+}
+
+/// Whether a letter acts on a terminal, or on the order in which it shows others.
+fn acts(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Without what acts on a terminal: texts are of anybody.
 fn tamed(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
+        .map(|letter| if acts(letter) && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
         .collect()
 }
 
@@ -241,5 +268,6 @@ mod tests {
     #[test]
     fn nothing_acts_on_a_terminal() {
         assert_eq!(tamed("a\u{1b}[2J\u{9b}b\tc\r\nü"), "a\u{fffd}[2J\u{fffd}b\tc\u{fffd}\nü");
+        assert_eq!(tamed("a\u{202e}b\u{2069}\u{2065}"), "a\u{fffd}b\u{fffd}\u{2065}");
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::args::Args;
 use crate::explained::SqlError;
-use crate::output::{Output, OutputError, Reader};
+use crate::output::{Output, OutputError, Reader, tell};
 use crate::session::{Options, Session};
 use crate::source::{self, Place, SourceError};
 use crate::tables;
@@ -74,11 +74,12 @@ pub async fn run(args: Args) -> Result<ExitCode, RunError> {
     if statements.is_empty() {
         return Err(RunError::NoStatement);
     }
+    Session::check(&statements, &text).await?;
     let told = io::stderr().is_terminal();
     let began = Instant::now();
     let corpus = source::open(place, args.at.map(time)).await?;
     if told {
-        eprintln!("{} records, {:.1} s", corpus.records, began.elapsed().as_secs_f64());
+        tell(&format!("{} records, {:.1} s", corpus.records, began.elapsed().as_secs_f64()));
     }
     let session = session(corpus, &args)?;
     let mut output = Output::stdout(args.format, args.width.into());
@@ -96,7 +97,7 @@ pub async fn run(args: Args) -> Result<ExitCode, RunError> {
         }
         if told {
             let s = if count == 1 { "" } else { "s" };
-            eprintln!("{count} row{s}, {:.1} s", began.elapsed().as_secs_f64());
+            tell(&format!("{count} row{s}, {:.1} s", began.elapsed().as_secs_f64()));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -123,7 +124,7 @@ fn statement(args: &Args) -> Result<String, RunError> {
         return Ok(sql.clone());
     }
     if io::stdin().is_terminal() {
-        eprintln!("statements, a semicolon after each; Ctrl-D ends:");
+        tell("statements, a semicolon after each; Ctrl-D ends:");
     }
     let mut text = String::new();
     io::stdin().lock().take(MOST_INPUT).read_to_string(&mut text).map_err(RunError::Input)?;

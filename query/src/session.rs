@@ -1,22 +1,41 @@
 //! Runs statements over one version of a corpus.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
-use maintner::corpus::Corpus;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use maintner::corpus::{Corpus, Replay};
+use maintner::log::Log;
+use maintner::rules::Rules;
 
 use crate::explained::SqlError;
 use crate::tables;
 use crate::view::View;
 
 /// Bytes of a text of statements.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 256 << 10;
+/// Words and signs of one, values and commas aside. Each may nest an expression by one more, and the engine goes down into
+/// expressions on the stack: with the stacks that `main` gives to its threads twice as many were measured to do no harm but take time.
+const MOST_WORDS: usize = 5_000;
+
+/// Who holds most, in an error of memory.
+const NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
+
+/// Bytes of a part's memory for each row of a batch: with less than 128 MiB for a part, batches have fewer rows than usual.
+const BATCH_SHARE: usize = 16 << 10;
+/// Rows that a batch has at least.
+const FEWEST_ROWS: usize = 64;
 
 /// What a session is told.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +64,16 @@ impl Session {
         // Without it an error of a name does not say where it is.
         config.options_mut().sql_parser.collect_spans = true;
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(options.memory, 1.0).build_arc()?;
+        // Of what there is, each part of a sort keeps some for merging what it puts into a file: a quarter of it altogether.
+        let parts = config.target_partitions().max(1);
+        let merge = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+        *merge = (*merge).min(options.memory / parts / 4);
+        // A batch has to fit into it some times over.
+        let rows = config.batch_size().min(options.memory / parts / BATCH_SHARE).max(FEWEST_ROWS);
+        let config = config.with_batch_size(rows);
+        // What spills has equal shares; of a pool where who comes first has all, the last one has too little to begin with.
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory), NAMED);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
         let context = SessionContext::new_with_config_rt(config, runtime);
         let view = Arc::new(View::new(corpus));
         for table in tables::all() {
@@ -62,7 +90,29 @@ impl Session {
         if text.len() > LONGEST {
             return Err(SqlError::plain(format!("the statement is longer than {LONGEST} bytes")));
         }
+        let words = words(text);
+        if words > MOST_WORDS {
+            return Err(SqlError::plain(format!(
+                "the statement has {words} words and signs beside its values, and the limit is {MOST_WORDS}: \
+                 many values are best asked as a list, IN ('a', 'b')"
+            )));
+        }
         DFParser::parse_sql(text).map(Vec::from).map_err(|why| SqlError::of(&why, text))
+    }
+
+    /// Says what is wrong with statements before a log is read: they are planned over a corpus without rows.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn check(statements: &[Statement], text: &str) -> Result<(), SqlError> {
+        let empty = Corpus::load(Log::default(), Rules::Ours, Replay::OneThread)
+            .map_err(|why| SqlError::plain(why.to_string()))?;
+        let session = Self::new(Arc::new(empty), Options { memory: 1 << 20, now: None })
+            .map_err(|why| SqlError::of(&why, text))?;
+        for statement in statements {
+            session.plan(statement.clone(), text).await?;
+        }
+        Ok(())
     }
 
     /// Begins a statement; its rows are made while they are read.
@@ -70,15 +120,51 @@ impl Session {
     /// # Errors
     /// What it names that is not there, and where; what would write.
     pub async fn run(&self, statement: Statement, text: &str) -> Result<SendableRecordBatchStream, SqlError> {
-        let told = |why| SqlError::of(&why, text);
+        let (state, plan) = self.plan(statement, text).await?;
+        DataFrame::new(state, plan).execute_stream().await.map_err(|why| SqlError::of(&why, text))
+    }
+
+    async fn plan(&self, statement: Statement, text: &str) -> Result<(SessionState, LogicalPlan), SqlError> {
         let mut state = self.context.state();
         if let Some(now) = self.now {
             state.execution_props_mut().query_execution_start_time = Some(now);
         }
-        let plan = state.statement_to_plan(statement).await.map_err(told)?;
+        let plan = state.statement_to_plan(statement).await.map_err(|why| SqlError::of(&why, text))?;
         let reads =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|why| SqlError::only_reads(&why))?;
-        DataFrame::new(state, plan).execute_stream().await.map_err(told)
+        Ok((state, plan))
+    }
+}
+
+/// How many words and signs a text has, values and commas aside. What is no SQL has none: the parser says so.
+fn words(text: &str) -> usize {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    let counts = |token: &&Token| {
+        !matches!(
+            token,
+            Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_)
+        )
+    };
+    tokens.iter().filter(counts).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_counted_without_values() {
+        assert_eq!(words("SELECT a -- none of these\nFROM b WHERE c IN (1, 'x', 2.5) OR NOT d <> 4"), 13);
+        assert_eq!(words("SELECT 'open"), 0);
+    }
+
+    #[test]
+    fn a_list_may_be_long_and_a_chain_may_not() {
+        let list = format!("SELECT 1 IN (0{})", ", 7".repeat(50_000));
+        assert_eq!(Session::statements(&list).unwrap().len(), 1);
+        let chain = format!("SELECT 1{}", " + 1".repeat(MOST_WORDS));
+        let why = Session::statements(&chain).unwrap_err().to_string();
+        assert!(why.contains("5001 words") && why.contains("IN ("), "{why}");
     }
 }

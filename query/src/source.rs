@@ -28,7 +28,7 @@ pub enum Place {
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The log can't be read.
-    #[error("{0}; `bellwether log verify` says more")]
+    #[error("{0}{more}", more = more(.0))]
     Log(#[from] LogError),
     /// It can't be fetched.
     #[error(transparent)]
@@ -36,6 +36,14 @@ pub enum SourceError {
     /// Reading it ended by a mistake of this program's.
     #[error("replaying the log: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+/// Who says more of a log that is there and is not whole.
+const fn more(why: &LogError) -> &'static str {
+    match why {
+        LogError::Io { .. } | LogError::Nothing { .. } => "",
+        _ => "; `bellwether log verify` says more",
+    }
 }
 
 /// The newest version of the corpus, or the one of a moment.

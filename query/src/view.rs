@@ -1,6 +1,6 @@
 //! One version of a corpus, and what of it is made once for all rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -19,8 +19,8 @@ pub struct View {
     corpus: Arc<Corpus>,
     /// `owner/name` of each repo.
     repos: Vec<String>,
-    /// The first name by which each account of Gerrit wrote a note.
-    accounts: OnceLock<HashMap<i64, Name>>,
+    /// The first name by which each account of a server of Gerrit wrote a note: by the server's name and the account.
+    accounts: OnceLock<HashMap<(Vec<u8>, i64), Name>>,
     /// Which commits are notes of Gerrit's, made of changes' meta refs.
     notes: OnceLock<Vec<bool>>,
 }
@@ -110,11 +110,13 @@ impl View {
         Cell::made(hex::encode(self.gerrit().commits().get(commit).hash))
     }
 
-    /// The name of an account of Gerrit; none where it never wrote a note.
+    /// The name of an account of the Gerrit that has a project; none where it never wrote a note.
     #[must_use]
-    pub fn account(&self, id: i64) -> Cell<'_> {
-        let accounts = self.accounts.get_or_init(|| accounts(self.gerrit()));
-        accounts.get(&id).map_or(Cell::Null, |person| Cell::some(name(self.gerrit().name(*person))))
+    pub fn account(&self, project: Number, id: i64) -> Cell<'_> {
+        let accounts = self.accounts.get_or_init(|| self.accounts());
+        accounts
+            .get(&(self.server(project).to_vec(), id))
+            .map_or(Cell::Null, |person| Cell::some(name(self.gerrit().name(*person))))
     }
 
     /// Whether a commit is a note of Gerrit's, of which changes, votes and messages are made.
@@ -122,6 +124,31 @@ impl View {
     pub fn is_note(&self, commit: Number) -> bool {
         let notes = self.notes.get_or_init(|| notes(self.gerrit()));
         notes.get(commit as usize).copied().unwrap_or(false)
+    }
+
+    /// `SERVER` of `SERVER/PROJECT`.
+    fn server(&self, project: Number) -> &[u8] {
+        if project == NONE {
+            return b"";
+        }
+        let name = self.gerrit().name(self.gerrit().projects().get(project).name);
+        &name[..memchr::memchr(b'/', name).unwrap_or(name.len())]
+    }
+
+    /// Only of notes: anybody may write a commit as `Zhang <5@example.com>`, and another server has other accounts.
+    fn accounts(&self) -> HashMap<(Vec<u8>, i64), Name> {
+        let gerrit = self.gerrit();
+        let mut known = HashMap::new();
+        let mut seen = HashSet::new();
+        for (number, commit) in gerrit.commits().numbered() {
+            if self.is_note(number)
+                && seen.insert((commit.project, commit.author))
+                && let Some(account) = account(gerrit.name(commit.author))
+            {
+                known.entry((self.server(commit.project).to_vec(), account)).or_insert(commit.author);
+            }
+        }
+        known
     }
 }
 
@@ -137,19 +164,6 @@ fn account(person: &[u8]) -> Option<i64> {
     let address = email(person);
     let digits = &address[..memchr::memchr(b'@', address)?];
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|number| *number > 0)
-}
-
-fn accounts(gerrit: &Gerrit) -> HashMap<i64, Name> {
-    let mut known = HashMap::new();
-    let mut seen = std::collections::HashSet::new();
-    for commit in gerrit.commits().iter() {
-        if seen.insert(commit.author)
-            && let Some(account) = account(gerrit.name(commit.author))
-        {
-            known.entry(account).or_insert(commit.author);
-        }
-    }
-    known
 }
 
 fn notes(gerrit: &Gerrit) -> Vec<bool> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::acts;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Rows whose columns are as wide as each other's; the names stand above each page.
@@ -78,7 +79,7 @@ impl Page {
 fn cut(text: &str, width: usize) -> String {
     let (mut shown, mut wide) = (String::new(), 0);
     for letter in text.chars() {
-        let letter = if letter.is_control() { ' ' } else { letter };
+        let letter = if acts(letter) { ' ' } else { letter };
         let columns = letter.width().unwrap_or(0);
         if wide + columns > width {
             while wide + 1 > width
@@ -105,6 +106,7 @@ mod tests {
             ("short", 5, "short"),
             ("longer", 5, "long…"),
             ("a\nb", 9, "a b"),
+            ("a\u{202e}b\u{1b}", 9, "a b "),
             ("日本語", 5, "日本…"),
             ("日本語", 6, "日本語"),
         ] {

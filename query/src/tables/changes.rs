@@ -37,7 +37,7 @@ impl<'a> ClRow<'a> {
     }
 
     fn account(&self, id: Option<i64>) -> Cell<'_> {
-        id.map_or(Cell::Null, |id| self.view.account(id))
+        id.map_or(Cell::Null, |id| self.view.account(self.change.project, id))
     }
 
     fn issues(&self) -> Cell<'_> {
@@ -185,7 +185,7 @@ impl Table for Votes {
         "cl" Number "the CL's number" |row| Cell::number(row.change.number);
         "label" Text "Code-Review, …" |row| Cell::text(row.label);
         "value" Number "-2, -1, 1, 2, …" |row| Cell::number(row.vote);
-        "voter" Text "name of who votes" |row| row.view.account(row.account);
+        "voter" Text "name of who votes" |row| row.view.account(row.change.project, row.account);
         "voter_id" Number "their account" |row| Cell::number(row.account);
     ];
 

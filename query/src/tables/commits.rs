@@ -7,12 +7,15 @@ use maintner::column::NONE;
 use maintner::commit::{CommitText, email, files};
 use maintner::gerrit::{Commit, Ref};
 use maintner::github::Number;
-use maintner::mutation::DiffTreeFile;
+use maintner::mutation::{DiffTreeFile, bytes};
 
 use super::columns;
 use crate::cell::Cell;
 use crate::table::{Column, Table};
 use crate::view::{View, name};
+
+/// The field of a commit's message with its files.
+const DIFF_TREE: u32 = 3;
 
 /// A commit that came, and that is no note of Gerrit's.
 pub struct CommitRow<'a> {
@@ -43,11 +46,51 @@ impl<'a> CommitRow<'a> {
         files(self.view.text(self.commit.message)).unwrap_or_default()
     }
 
+    /// How many there are; none where the log does not have them, which is not the same as that there is none.
+    fn count(&self) -> Cell<'_> {
+        let known = bytes(self.view.text(self.commit.message), DIFF_TREE).next().is_some();
+        if known { Cell::count(self.files().len()) } else { Cell::Null }
+    }
+
     fn parents(&self) -> Cell<'_> {
         let gerrit = self.view.gerrit();
         let hash = |parent| Cow::Owned(hex::encode(gerrit.commits().get(parent).hash).into_bytes());
         Cell::Texts(gerrit.parents(self.commit).map(hash).collect())
     }
+}
+
+/// A path as it is: git quotes those with bytes that are no ASCII or act on a terminal, as C does.
+fn unquoted(path: &[u8]) -> Cow<'_, [u8]> {
+    let Some(inner) = path.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
+        return Cow::Borrowed(path);
+    };
+    let mut made = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'\\' {
+            made.push(*first);
+            continue;
+        }
+        let (byte, length) = match *rest {
+            [high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', ..] => {
+                ((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'), 3)
+            }
+            [b'a', ..] => (0x07, 1),
+            [b'b', ..] => (0x08, 1),
+            [b't', ..] => (b'\t', 1),
+            [b'n', ..] => (b'\n', 1),
+            [b'v', ..] => (0x0b, 1),
+            [b'f', ..] => (0x0c, 1),
+            [b'r', ..] => (b'\r', 1),
+            [letter @ (b'"' | b'\\'), ..] => (letter, 1),
+            // Git writes nothing else, so it is not its quoting.
+            _ => return Cow::Borrowed(path),
+        };
+        made.push(byte);
+        rest = &rest[length..];
+    }
+    Cow::Owned(made)
 }
 
 /// The first line.
@@ -82,7 +125,7 @@ impl Table for Commits {
         "commit_time" Time "when it was committed" |row| Cell::seconds(row.commit.time);
         "parents" Texts "hashes of its parents" |row| row.parents();
         "tree" Text "hash of its tree" |row| Cell::made(hex::encode(row.object().tree));
-        "files" Number "how many files it changes, where that is known" |row| Cell::count(row.files().len());
+        "files" Number "how many files it changes, where that is known" |row| row.count();
         "message" Text "all of its message" |row| Cell::text(row.message());
     ];
 
@@ -117,7 +160,7 @@ impl Table for Files {
         "project" Text "server/project of the commit" |row| row.view.project(row.commit.project);
         "commit" Text "hash of the commit" |row| row.view.hash(row.number);
         "commit_time" Time "when it was committed" |row| Cell::seconds(row.commit.time);
-        "path" Text "the file" |row| Cell::text(row.file.file);
+        "path" Text "the file" |row| Cell::Text(unquoted(row.file.file));
         "added" Number "lines that are new" |row| Cell::Number(row.file.added);
         "deleted" Number "lines that are gone" |row| Cell::Number(row.file.deleted);
         "is_binary" Flag "whether it is no text" |row| Cell::Flag(row.file.binary);
@@ -167,6 +210,25 @@ impl Table for Refs {
         let at = view.gerrit().refs().get(number);
         if at.commit != NONE {
             visit(&RefRow { view, at });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_as_they_are_and_not_as_git_quotes_them() {
+        for (quoted, path) in [
+            (r#"src/a.go"#, "src/a.go"),
+            (r#""caf\303\251.go""#, "café.go"),
+            (r#""a\tb\"c\\d""#, "a\tb\"c\\d"),
+            (r#""odd\x""#, r#""odd\x""#),
+            (r#""odd\30""#, r#""odd\30""#),
+            (r#"""#, r#"""#),
+        ] {
+            assert_eq!(unquoted(quoted.as_bytes()), path.as_bytes(), "{quoted}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a statement, and where.
 
+use bellwether_query::output::Format;
+
 use crate::asked::Asked;
 
 #[tokio::test]
@@ -57,10 +59,19 @@ async fn memory_has_a_limit() {
     assert_eq!(asked.values("SELECT count(*) FROM issues").await, [5]);
 }
 
+/// Sorts and groups use files where memory does not do.
+#[tokio::test]
+async fn what_spills_is_answered_with_little_memory() {
+    let asked = Asked::with(None, &["--memory", "16M"]).await;
+    let texts = "SELECT repeat(CAST(value AS VARCHAR), 20) AS t FROM generate_series(1, 200000)";
+    let sorted = asked.printed(&format!("{texts} ORDER BY t"), Format::Csv).await.unwrap();
+    assert!(sorted.lines().count() == 200_001 && sorted.lines().skip(1).is_sorted());
+}
+
 #[tokio::test]
 async fn a_statement_that_is_too_long_or_too_deep_is_refused() {
     let asked = Asked::new(None).await;
-    let long = format!("SELECT '{}'", "x".repeat(1 << 20));
+    let long = format!("SELECT '{}'", "x".repeat(1 << 18));
     assert!(asked.wrong(&long).await.contains("longer than"));
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
     asked.wrong(&deep).await;

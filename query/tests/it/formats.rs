@@ -76,3 +76,28 @@ async fn statements_are_answered_one_after_the_other() {
     let csv = asked.printed("SELECT 1 AS a; SELECT 2 AS b;", Format::Csv).await.unwrap();
     assert_eq!(csv, "a\n1\nb\n2\n");
 }
+
+/// Whatever its zone is, an instant is what it says, and in all forms the same.
+#[tokio::test]
+async fn instants_have_their_zone() {
+    let asked = Asked::new(None).await;
+    let sql = "SELECT arrow_cast(closed_at, 'Timestamp(Microsecond, Some(\"+02:00\"))') AS t FROM issues WHERE number = 3";
+    let plain = "SELECT arrow_cast('2018-01-11T00:00:00.5', 'Timestamp(Microsecond, None)') AS t";
+    for (sql, want) in [(sql, "2018-01-11T02:00:00+02:00"), (plain, "2018-01-11T00:00:00.500")] {
+        assert_eq!(asked.printed(sql, Format::Csv).await.unwrap(), format!("t\n{want}\n"));
+        assert_eq!(asked.values(sql).await, [want]);
+        assert!(asked.printed(sql, Format::Table).await.unwrap().ends_with(&format!("\n{want}\n")));
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_whole_and_tables_stand_apart() {
+    let asked = Asked::new(None).await;
+    let columns =
+        "number, title, state, author, created, updated, closed_at, pull_request, locked, milestone";
+    let sql = format!("EXPLAIN FORMAT INDENT SELECT {columns} FROM issues; SELECT 1 AS a; SELECT 2 AS b");
+    let said = asked.printed(&sql, Format::Table).await.unwrap();
+    assert!(said.starts_with("logical_plan\n  ") && said.contains("\nphysical_plan\n  "), "{said}");
+    assert!(said.contains("locked, milestone]") && !said.contains('…'), "{said}");
+    assert!(said.ends_with("\n\na\n-\n1\n\nb\n-\n2\n"), "{said}");
+}

@@ -50,6 +50,16 @@ fn statements_come_from_standard_input() {
     }
 }
 
+/// Deeper than the usual stack of a thread.
+#[test]
+fn a_long_chain_is_answered() {
+    let folder = world::folder();
+    let likes = " OR title LIKE '%1%'".repeat(1000);
+    let sql = format!("SELECT count(*) AS n FROM issues WHERE title LIKE '%leaks'{likes}");
+    let output = program().args(["--format", "csv", "--data"]).arg(folder.path()).arg(sql).output().unwrap();
+    assert_eq!(said(&output), (Some(0), "n\n2\n".into(), String::new()));
+}
+
 #[test]
 fn what_is_missing_is_said() {
     let (code, _, err) = said(&program().arg("SELECT 1").output().unwrap());
@@ -57,7 +67,14 @@ fn what_is_missing_is_said() {
     assert!(err.contains("--data DIR") && err.contains("--url"), "{err}");
     let empty = tempfile::tempdir().unwrap();
     let (code, _, err) = said(&program().arg("--data").arg(empty.path()).arg("SELECT 1").output().unwrap());
-    assert!(code == Some(1) && err.contains("no log is here"), "{err}");
+    assert!(code == Some(1) && err.contains("no log is here") && !err.contains("verify"), "{err}");
+    // What is wrong with a statement is said before a log is looked for.
+    let (code, _, err) =
+        said(&program().arg("--data").arg(empty.path()).arg("SELECT 1 FROM nosuch").output().unwrap());
+    assert!(code == Some(1) && err.contains("nosuch"), "{err}");
+    let (code, _, err) =
+        said(&program().args(["--data", "x", "--url", "http://localhost/", "SELECT 1"]).output().unwrap());
+    assert!(code == Some(2) && err.contains("'--data <DIR>' cannot be used with '--url <URL>'"), "{err}");
     let (code, _, err) = said(&program().args(["--at", "yesterday", "SELECT 1"]).output().unwrap());
     assert!(code == Some(2) && err.contains("2018-02-01"), "{err}");
     let (code, out, _) = said(&program().arg("--help").output().unwrap());

@@ -260,7 +260,15 @@ fn changes() -> Vec<Mutation> {
         commit(&Commit { number, parents, who: "Ann <ann@example.org>", time, message, files })
     };
     let mut all = vec![gerrit(
-        vec![code(1, &[], day(-100, 0), "all: begin\n", &[("src/a.go", 10, 0), ("doc/logo.png", 0, 0)])],
+        vec![commit(&Commit {
+            number: 1,
+            parents: &[],
+            // Not the account 5 of the server.
+            who: "Zhang <5@example.org>",
+            time: day(-100, 0),
+            message: "all: begin\n",
+            files: &[("src/a.go", 10, 0), ("doc/logo.png", 0, 0)],
+        })],
         &[("refs/heads/master", 1), ("refs/tags/go1.9", 1)],
     )];
     // Good for two weeks and more, and nobody submits it.

@@ -38,11 +38,13 @@ const TABLE: &[(&str, &[&str])] = &[
     // Whoever comes from elsewhere needs names, patterns and the check of what was written, and nothing of the services.
     ("import", &["buildenv"]),
     ("git", &[]),
-    ("store", &[]),
+    // It holds the locks of whoever has a directory to himself.
+    ("filelock", &[]),
+    ("store", &["filelock"]),
     ("transport", &[]),
     ("edge", &[]),
     ("revdial", &[]),
-    ("buildlet", &["revdial"]),
+    ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),
     ("gitmirror", &["buildenv", "git", "transport"]),
     ("dashboard", &["buildenv", "store", "transport", "webui"]),
@@ -65,9 +67,9 @@ const TABLE: &[(&str, &[&str])] = &[
     // The wire of a service of the coordinator, which the command line calls.
     ("gomote", &[]),
     // The messages that it writes, and what it follows.
-    ("maintner", &["git", "github", "maintpb"]),
+    ("maintner", &["filelock", "git", "github", "maintpb"]),
     // Fetches a log over HTTP, and makes a corpus of it.
-    ("godata", &["maintner", "transport"]),
+    ("godata", &["filelock", "maintner", "transport"]),
     // A follower is a client of a leader; a leader has the clients that its sources ask by.
     ("maintnerd", &["git", "github", "godata", "maintner", "maintpb", "transport", "webui"]),
     // The messages of the mutation log.

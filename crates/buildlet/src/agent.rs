@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use filelock::Held;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, RwLock};
 use tokio::time::Instant;
@@ -61,9 +62,9 @@ pub(crate) struct Agent {
     digest: OnceCell<String>,
     holder: Mutex<Holder>,
     /// One agent per state directory; the lock ends with the process.
-    _owner: File,
+    _owner: Held,
     /// The same for the user that jobs run as.
-    _user: Option<File>,
+    _user: Option<Held>,
 }
 
 /// Who uses the agent.
@@ -315,7 +316,7 @@ fn set_apart(
     user: &JobUser,
     workdir: &Path,
     state_dir: &Path,
-) -> Result<Option<File>, UserError> {
+) -> Result<Option<Held>, UserError> {
     apart::directories(user, workdir, state_dir)?;
     for file in args.secrets() {
         apart::unreadable(user, &file)?;
@@ -327,10 +328,10 @@ fn set_apart(
     apart::take(user, state_dir)
 }
 
-fn own(state_dir: &Path) -> io::Result<File> {
+fn own(state_dir: &Path) -> io::Result<Held> {
     let file = File::options().create(true).truncate(false).write(true).open(state_dir.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    match Held::take(file) {
+        Ok(held) => Ok(held),
         Err(std::fs::TryLockError::WouldBlock) => {
             Err(io::Error::other(format!("{} is used by another agent", state_dir.display())))
         }

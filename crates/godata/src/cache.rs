@@ -67,18 +67,18 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 }
 
 /// That no other process of ours fills the folder, until it is dropped.
-pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "held until it is dropped")] filelock::Held);
 
 impl Lock {
     /// Waits for those who have it, for as long as they bring something in: a whole log may take hours.
     pub(crate) async fn take(folder: &Path, longest: Duration) -> Result<Self, GodataError> {
         let path = folder.join(LOCK);
-        let file = options().open(&path).map_err(|why| failed(&path, why))?;
         let (mut until, mut had) = (tokio::time::Instant::now() + longest, bytes(folder));
         let mut pause = TRIES[0];
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
+            let file = options().open(&path).map_err(|why| failed(&path, why))?;
+            match filelock::Held::take(file) {
+                Ok(held) => return Ok(Self(held)),
                 Err(TryLockError::WouldBlock) if tokio::time::Instant::now() < until => {}
                 Err(TryLockError::WouldBlock) => {
                     let has = bytes(folder);

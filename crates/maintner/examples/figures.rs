@@ -1,8 +1,10 @@
 //! What a corpus of a log costs, as JSON: `replay DIR` from all of the log, which then leaves a checkpoint, `start DIR` from the
-//! checkpoint. Each in a process of its own, so that neither has the other's memory. For `cargo xtask bench --only corpus`.
+//! checkpoint. Each in a process of its own, so that neither has the other's memory. `floor DIR` is what no replay can be below:
+//! reading all bytes, and decoding all messages without keeping anything. For `cargo xtask bench --only corpus`.
 
 use std::error::Error;
-use std::fs::read_to_string;
+use std::fs::{File, read_to_string};
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,7 +12,43 @@ use maintner::checkpoint::{self, Start};
 use maintner::corpus::{Corpus, Replay};
 use maintner::log::Log;
 use maintner::rules::Rules;
+use maintner::wire::{self, Fields, WireError};
 use serde_json::{Value, json};
+
+/// Which fields of a message are messages, by number (`crates/maintpb/proto/maintner.proto`).
+struct Shape(&'static [(u32, &'static Shape)]);
+
+const LEAF: Shape = Shape(&[]);
+const SYNC: Shape = Shape(&[(1, &LEAF)]);
+const MILESTONE: Shape = Shape(&[(3, &LEAF)]);
+const COMMENT: Shape = Shape(&[(2, &LEAF), (4, &LEAF), (5, &LEAF)]);
+const EVENT: Shape = Shape(&[(4, &LEAF), (5, &LEAF), (6, &MILESTONE), (9, &LEAF), (15, &LEAF), (16, &LEAF)]);
+const REVIEW: Shape = Shape(&[(3, &LEAF)]);
+const GITHUB: Shape = Shape(&[(3, &LEAF), (4, &MILESTONE)]);
+const TREE: Shape = Shape(&[(1, &LEAF)]);
+const INLINE: Shape = Shape(&[(5, &LEAF), (7, &LEAF)]);
+const COMMIT: Shape = Shape(&[(3, &TREE), (100, &INLINE)]);
+const GIT: Shape = Shape(&[(1, &LEAF), (2, &COMMIT)]);
+const GERRIT: Shape = Shape(&[(2, &COMMIT), (3, &LEAF)]);
+const ISSUE: Shape = Shape(&[
+    (4, &LEAF),
+    (5, &LEAF),
+    (6, &LEAF),
+    (8, &COMMENT),
+    (10, &LEAF),
+    (14, &SYNC),
+    (19, &LEAF),
+    (21, &LEAF),
+    (22, &LEAF),
+    (24, &LEAF),
+    (25, &LEAF),
+    (26, &EVENT),
+    (27, &SYNC),
+    (29, &REVIEW),
+    (30, &SYNC),
+    (31, &LEAF),
+]);
+const MUTATION: Shape = Shape(&[(1, &ISSUE), (2, &GIT), (3, &GITHUB), (4, &GERRIT)]);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -18,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["replay", dir] => replay(Path::new(dir), Replay::Parallel)?,
         ["one-thread", dir] => replay(Path::new(dir), Replay::OneThread)?,
         ["start", dir] => start(Path::new(dir))?,
-        _ => return Err("usage: figures replay|one-thread|start DIR".into()),
+        ["floor", dir] => floor(Path::new(dir))?,
+        _ => return Err("usage: figures replay|one-thread|start|floor DIR".into()),
     };
     println!("{said}");
     Ok(())
@@ -60,6 +99,45 @@ fn start(dir: &Path) -> Result<Value, Box<dyn Error>> {
         "start": seconds, "tail": tail, "query": query, "read": read, "touched": touched, "anonymous": memory,
         "walk": walk, "issues": issues, "comments": comments,
     }))
+}
+
+fn floor(dir: &Path) -> Result<Value, Box<dyn Error>> {
+    let log = Log::open(dir)?;
+    let began = Instant::now();
+    let (mut bytes, mut piece) = (0, vec![0; 1 << 17]);
+    for file in log.files() {
+        let mut file = File::open(file.path())?;
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                read => bytes += read,
+            }
+        }
+    }
+    let read = began.elapsed().as_secs_f64();
+    let (began, mut fields) = (Instant::now(), 0);
+    for file in log.files() {
+        file.records(|record| {
+            fields += decoded(record.bytes, &MUTATION)?;
+            Ok(())
+        })?;
+    }
+    let decode = began.elapsed().as_secs_f64();
+    Ok(json!({ "read": read, "bytes": bytes, "decode": decode, "fields": fields }))
+}
+
+/// How many fields a message has, those of the messages in it included.
+fn decoded(message: &[u8], shape: &Shape) -> Result<u64, WireError> {
+    let (mut fields, mut seen) = (Fields::new(message), 0);
+    while let Some((number, value)) = fields.read()? {
+        seen += 1;
+        if let (wire::Value::Bytes(bytes), Some((_, inner))) =
+            (value, shape.0.iter().find(|(known, _)| *known == number))
+        {
+            seen += decoded(bytes, inner)?;
+        }
+    }
+    Ok(seen)
 }
 
 /// Goes through all issues and comments in their orders.

@@ -1,10 +1,10 @@
 //! The data directory has one owner: a process that holds a lock on the file `lock` in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use filelock::Held;
 
 /// The file that names the environment whose a directory is.
 const OWNER: &str = "environment";
@@ -13,7 +13,7 @@ const OWNER: &str = "environment";
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Held,
 }
 
 /// Says why a directory can't be had.
@@ -57,26 +57,27 @@ impl DataDir {
     pub fn own(path: &Path) -> Result<Self, DataDirError> {
         let fail = |source| DataDirError::Io { path: path.to_owned(), source };
         make_private(path).map_err(fail)?;
-        let mut lock = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path.join("lock"))
             .map_err(fail)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+        let again = file.try_clone().map_err(fail)?;
+        let lock = match Held::take(file) {
+            Ok(lock) => lock,
+            Err(TryLockError::WouldBlock) => {
                 let mut owner = String::new();
-                lock.take(200).read_to_string(&mut owner).map_err(fail)?;
+                again.take(200).read_to_string(&mut owner).map_err(fail)?;
                 let owner = if owner.is_empty() { "another process".into() } else { owner.trim().into() };
                 return Err(DataDirError::InUse { path: path.to_owned(), owner });
             }
-            Err(errno) => return Err(fail(errno.into())),
-        }
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
+        };
         let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        lock.set_len(0).and_then(|()| lock.rewind()).map_err(fail)?;
-        writeln!(lock, "pid {} since {since}", std::process::id()).map_err(fail)?;
+        lock.set_len(0).and_then(|()| (&*lock).rewind()).map_err(fail)?;
+        writeln!(&*lock, "pid {} since {since}", std::process::id()).map_err(fail)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 

@@ -35,6 +35,7 @@ pub(super) fn section(args: &Args) -> Result<String> {
         runs.one.push(said(Command::new(&ours).arg("one-thread").arg(log))?);
         runs.replay.push(said(Command::new(&ours).arg("replay").arg(log))?);
         runs.start.push(said(Command::new(&ours).arg("start").arg(log))?);
+        runs.floor.push(said(Command::new(&ours).arg("floor").arg(log))?);
     }
     runs.section(args)
 }
@@ -46,6 +47,7 @@ struct Runs {
     one: Vec<Value>,
     replay: Vec<Value>,
     start: Vec<Value>,
+    floor: Vec<Value>,
 }
 
 impl Runs {
@@ -88,7 +90,9 @@ impl Runs {
              original's package maintner (`interop/maintner`) and by ours (the example `figures` of crate maintner), each in a process \
              of its own, in turns; medians. The original's memory is what is resident after a collection; ours is its own, without the mapped log.{}\n\n{}\n\
              A start from a checkpoint of {:.0} MB takes {:.1} ms (budget < 500 ms: {}), and has mapped {touched:.1} % of it after the first query \
-             (an issue by number with its comments; budget < 5 %: {}). Writing it took {:.1} s.\n",
+             (an issue by number with its comments; budget < 5 %: {}). Writing it took {:.1} s.\n\n\
+             What no replay can be below: reading the files, {:.2} s; decoding every message on one thread and keeping nothing, {:.2} s \
+             ({:.1} million fields).\n",
             args.rounds,
             of(replay, "records")?,
             of(replay, "log_bytes")? / MB,
@@ -101,6 +105,9 @@ impl Runs {
             mark(begins < 0.5),
             mark(touched < 5.0),
             of(replay, "checkpoint_seconds")?,
+            of(&self.floor, "read")?,
+            of(&self.floor, "decode")?,
+            of(&self.floor, "fields")? / MB,
         ))
     }
 }

@@ -100,7 +100,7 @@ fn running(state: &Path) -> Finding {
     let Ok(lock) = File::open(state.join("lock")) else {
         return Finding::ok("agent", "none runs with this state directory yet");
     };
-    match lock.try_lock() {
+    match filelock::Held::take(lock) {
         Err(std::fs::TryLockError::WouldBlock) => {
             let text = "an agent runs with this state directory already, and a second one would end at once; \
                         end it first, or name another --state-dir (and --workdir)";

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use filelock::Held;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat};
 
 use crate::exec::tree;
@@ -106,8 +107,8 @@ fn can(user: &JobUser, what: impl FnOnce() -> io::Result<()>) -> bool {
     of(Some(user)).and_then(|_rights| what()).is_ok()
 }
 
-/// Takes a user for the jobs of this agent alone, for as long as the file that is returned is open.
-pub(crate) fn take(user: &JobUser, state_dir: &Path) -> Result<Option<File>, UserError> {
+/// Takes a user for the jobs of this agent alone, until what is returned is dropped.
+pub(crate) fn take(user: &JobUser, state_dir: &Path) -> Result<Option<Held>, UserError> {
     let lock = lock(user)?;
     free(user, state_dir)?;
     let mark = state_dir.join(OURS);
@@ -134,15 +135,15 @@ fn ours(user: &JobUser) -> String {
     format!("{} {}\n", user.uid, tree::boot_id())
 }
 
-fn lock(user: &JobUser) -> Result<Option<File>, UserError> {
+fn lock(user: &JobUser) -> Result<Option<Held>, UserError> {
     if !Path::new(RUN).is_dir() {
         return Ok(None);
     }
     let path: PathBuf = Path::new(RUN).join(format!("bellwether-job-user-{}.lock", user.uid));
     let io = |source| UserError::Io { file: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+    match Held::take(file) {
+        Ok(held) => Ok(Some(held)),
         Err(std::fs::TryLockError::WouldBlock) => Err(UserError::Taken(user.name.clone(), path)),
         Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 /// Without TLS and SSH.
 const SMALL: &str = "anstyle atomic-waker axum axum-core base64 bitflags block-buffer buildlet bytes cfg-if clap clap_builder \
     clap_derive clap_lex const-oid cpufeatures crypto-common curve25519-dalek curve25519-dalek-derive digest \
-    ed25519 ed25519-dalek errno filetime flate2 form_urlencoded futures futures-channel \
+    ed25519 ed25519-dalek errno filelock filetime flate2 form_urlencoded futures futures-channel \
     futures-core futures-io futures-macro futures-sink futures-task futures-util getrandom glob heck http http-body \
     http-body-util httparse httpdate hybrid-array hyper hyper-util itoa lazy_static libc linux-raw-sys log matchit \
     memchr mime mio nu-ansi-term once_cell percent-encoding pin-project-lite proc-macro2 quote \

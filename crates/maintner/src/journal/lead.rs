@@ -5,6 +5,8 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use filelock::Held;
+
 use super::disk::{Disk, replace};
 
 /// The locked file. It has no bytes: what is in a locked file can't be read on Windows.
@@ -30,7 +32,7 @@ pub(super) enum LeadError {
 /// Leading, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lead {
-    lock: File,
+    _lock: Held,
     path: PathBuf,
     fence: u64,
 }
@@ -41,20 +43,20 @@ impl Lead {
         let (lock, path) = (folder.join(LOCK), folder.join(LEADER));
         let failed = |why| LeadError::Io { path: lock.clone(), why };
         let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let held = match Held::take(file) {
+            Ok(held) => held,
             Err(TryLockError::WouldBlock) => {
                 let holder = read(&path).map_or_else(|_| "another process".to_owned(), |(_, holder)| holder);
                 return Err(LeadError::Held { holder });
             }
             Err(TryLockError::Error(why)) => return Err(failed(why)),
-        }
+        };
         let failed = |why| LeadError::Io { path: path.clone(), why };
         let (before, _) = read(&path).map_err(failed)?;
         let fence = before + 1;
         let holder: String = holder.chars().filter(|c| !c.is_control()).take(200).collect();
         replace(disk, &path, format!("{fence} {holder}\n").as_bytes()).map_err(failed)?;
-        Ok(Self { lock: file, path, fence })
+        Ok(Self { _lock: held, path, fence })
     }
 
     /// Who leads instead, where another took over.
@@ -66,14 +68,6 @@ impl Lead {
     /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for Lead {
-    /// Unlocks in words: where the program is starting another at this moment, that one has a copy of the open file until
-    /// it becomes what it should, and closing ours alone would leave the folder locked for as long.
-    fn drop(&mut self) {
-        let _ = self.lock.unlock();
     }
 }
 
@@ -94,24 +88,4 @@ fn read(path: &Path) -> io::Result<(u64, String)> {
         )
     })?;
     Ok((fence, holder.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::disk::System;
-    use super::*;
-
-    /// What a process that is just being started has of ours.
-    #[test]
-    fn a_copy_of_the_open_file_holds_no_lead() {
-        let folder = tempfile::tempdir().unwrap();
-        let lead = Lead::take(folder.path(), &System, "first").unwrap();
-        let copy = lead.lock.try_clone().unwrap();
-        assert!(
-            matches!(Lead::take(folder.path(), &System, "second"), Err(LeadError::Held { holder }) if holder == "first")
-        );
-        drop(lead);
-        assert_eq!(Lead::take(folder.path(), &System, "second").unwrap().lost().unwrap(), None);
-        drop(copy);
-    }
 }

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use filelock::Held;
+
 use super::{BackupError, io};
 
 /// The first file in it. It says that what lies beside it is a backup's own and may be deleted; whoever writes there has a
@@ -15,8 +17,7 @@ const MARK: &str = ".bellwether-backup";
 pub(super) struct Partial {
     path: PathBuf,
     target: PathBuf,
-    /// Holds the lock.
-    _mark: File,
+    _mark: Held,
 }
 
 impl Partial {
@@ -80,20 +81,20 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
 }
 
 /// Makes the mark if need be and locks it; `None` if another has it.
-fn lock(at: &Path) -> io::Result<Option<File>> {
-    let mut mark = OpenOptions::new().create(true).truncate(false).write(true).open(at)?;
-    match mark.try_lock() {
-        Ok(()) => {}
+fn lock(at: &Path) -> io::Result<Option<Held>> {
+    let mark = OpenOptions::new().create(true).truncate(false).write(true).open(at)?;
+    let mark = match Held::take(mark) {
+        Ok(mark) => mark,
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
-    }
+    };
     // Another may have come to its end between the opening and the lock, and taken the file away with its directory.
     let (ours, there) = (mark.metadata()?, fs::symlink_metadata(at));
     if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
         return Ok(None);
     }
     mark.set_len(0)?;
-    writeln!(mark, "A backup is written here. Where none runs, this directory can be deleted.")?;
+    writeln!(&*mark, "A backup is written here. Where none runs, this directory can be deleted.")?;
     Ok(Some(mark))
 }
 

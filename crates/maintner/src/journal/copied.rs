@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "objects")]
 use super::disk::{Disk, replace};
 
 fn mark(folder: &Path) -> PathBuf {
@@ -11,11 +12,13 @@ fn mark(folder: &Path) -> PathBuf {
 }
 
 /// Whether it has one.
+#[cfg(feature = "objects")]
 pub(super) fn is(folder: &Path) -> io::Result<bool> {
     mark(folder).try_exists()
 }
 
 /// It has one from now on.
+#[cfg(feature = "objects")]
 pub(super) fn set(folder: &Path, disk: &dyn Disk) -> io::Result<()> {
     replace(disk, &mark(folder), b"The log is in a store; what is here can be had again.\n")
 }

@@ -12,6 +12,7 @@ mod logs;
 mod original;
 mod past;
 mod poller;
+mod queries;
 mod replay;
 mod rules;
 mod server;

@@ -221,7 +221,7 @@ async fn a_leader_that_is_killed_leaves_what_it_said_is_safe() {
         let seeds = match (place, long()) {
             (Place::Folder, true) => 500,
             (Place::Folder, false) => 25,
-            (_, true) => 150,
+            (_, true) => 60,
             (_, false) => 4,
         };
         let (mut died, mut began) = (0, 0);

@@ -23,6 +23,10 @@
 //! A log whose server rewrote what was seen (the original's `ErrSplit`, after which a corpus is dead) is found by the digests of
 //! what both have in common; the corpus is made anew aside, and whoever reads sees the old one until the new one is whole.
 //!
+//! A sealed segment that was kept is believed by its name and length, as by the original, and hashed only where it turns out to be
+//! no log; [`Kept::Verified`] hashes it each time. What was loaded without a server is what later rounds go on from, so that only
+//! what is new is applied then; the original forgets that it has it, and applies all of it once more.
+//!
 //! Segments may be at other hosts than the index, as the original's are. But an index at an https address leads to none that can be
 //! read or changed underway, and one that is everybody's to none that only this machine or its network reaches, by whatever name.
 //!

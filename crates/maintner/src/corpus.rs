@@ -2,8 +2,8 @@
 
 mod past;
 
-use crate::gerrit::Gerrit;
-use crate::github::Github;
+use crate::gerrit::{Change, Gerrit, Inconsistent};
+use crate::github::{Github, Issue};
 use crate::log::{Log, LogError};
 use crate::mutation::{Mutation, MutationError};
 use crate::rules::Rules;
@@ -89,6 +89,22 @@ impl Corpus {
         let mut next = self.clone();
         next.take(log, self.log.len())?;
         Ok(next)
+    }
+
+    /// The complete changes whose current messages name an issue, by project and number.
+    #[must_use]
+    pub fn changes_referring(&self, issue: &Issue) -> Vec<&Change> {
+        let repo = self.github.repos().get(issue.repo);
+        let (owner, name) = (self.github.name(repo.owner), self.github.name(repo.name));
+        self.gerrit.changes_referring(owner, name, issue.number)
+    }
+
+    /// Whether all commits are there that others name.
+    ///
+    /// # Errors
+    /// The first that is missing; see [`Gerrit::check`].
+    pub fn check(&self) -> Result<(), Inconsistent> {
+        self.gerrit.check()
     }
 
     /// The corpus of no log.

@@ -6,7 +6,9 @@
 mod apply;
 pub mod change_view;
 mod derive;
+pub mod hashtags;
 mod kept;
+mod lookup;
 pub mod meta;
 pub mod votes;
 
@@ -27,6 +29,8 @@ use crate::text::Text;
 
 pub(crate) use apply::past;
 use derive::Said;
+pub use hashtags::Hashtags;
+pub use lookup::{Inconsistent, NoCommit};
 pub use meta::Status;
 
 /// A commit, or the place of one that others name as their parent and that did not come yet.

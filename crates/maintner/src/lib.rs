@@ -17,9 +17,24 @@
 //! | a vote `+1, ID` of newer servers | 0 | 1; what is no number is passed over |
 //! | a key in the middle of a line, behind the same key | found | not found |
 //! | labels, milestones, comments, events of id 0; commits that are none | a crash, for some | passed over and counted |
+//! | an issue's id | not written, 0 | written ([`sources::github`]); taken where the issue is first seen, by both |
+//! | when a comment changed last | never set | set; [`last_modified`](github::Issue::last_modified) counts it |
+//! | a label whose last vote was taken away | stays, with no votes | goes ([`gerrit::votes`]) |
+//! | changes that refer to an issue | those that ever did | those that do now ([`gerrit::Gerrit::changes_referring`]) |
+//! | repos that a commit message names | listed | made, and not [listed](github::Github::listed_repos) without an issue |
+//! | segments from 10000 on | misread or not read | none is begun: the log takes no more, and says so ([`journal`]) |
 //!
-//! A mutation without `not_exist` revives an issue, a flag that makes a change private is never taken back, and any `#N` of a
-//! commit message is a reference, by both.
+//! By both:
+//!
+//! * A mutation without `not_exist` revives an issue.
+//! * A field `body` that is empty clears nothing: `body_change` does, and is what we write.
+//! * A flag that makes a change private is never taken back.
+//! * Any `#N` of a commit message is a reference.
+//! * The pattern of a change's refs has no end: `…/12x` is patch set 12, `…/metadata` the meta ref. Refs of changes that it does
+//!   not fit, such as `…/robot-comments`, are refs like branches. We write neither ([`sources::gerrit`]).
+//! * A line `Patch-set:` within a change message cuts it, and two characters before it ([`gerrit::meta::message`]).
+//!   [`gerrit::Gerrit::view`] reads messages as Gerrit does.
+//! * `for_staging` of GoFindTryWork (crate `maintnerd`) is read and changes nothing.
 
 mod ahead;
 pub mod check;

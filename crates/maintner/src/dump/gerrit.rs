@@ -2,7 +2,7 @@
 
 use super::form::{Line, Lines, Rows, escaped};
 use crate::column::NONE;
-use crate::commit::{Hash, email, files};
+use crate::commit::{Hash, files};
 use crate::corpus::Corpus;
 use crate::gerrit::votes::{UnknownCommit, Votes, Walk};
 use crate::gerrit::{Change, Commit, Gerrit, meta};
@@ -104,7 +104,7 @@ fn dump_change(corpus: &Corpus, change: &Change, lines: &mut Lines) {
         return;
     }
     let metas = gerrit.metas(change).unwrap_or_default();
-    dump_details(corpus, change, metas.first().copied(), &mut line);
+    dump_details(corpus, change, &mut line);
     drop(line);
     dump_metas(corpus, change, &project, &metas, lines);
     let mut index = 0;
@@ -118,18 +118,15 @@ fn dump_change(corpus: &Corpus, change: &Change, lines: &mut Lines) {
     }
 }
 
-fn dump_details(corpus: &Corpus, change: &Change, first: Option<Number>, line: &mut Line<'_>) {
+fn dump_details(corpus: &Corpus, change: &Change, line: &mut Line<'_>) {
     let Corpus { log, gerrit, .. } = corpus;
     let message = gerrit.message(log, change.commit);
     line.plain(change.created)
         .str(change.status().map_or("", meta::Status::text).as_bytes())
         .bool(change.private.is());
     line.str(gerrit.name(change.branch));
-    let id = lines::value(message, b"Change-Id:", gerrit.rules());
-    line.str(if id.len() == 41 && id[0] == b'I' { id } else { b"" });
-    line.plain(first.and_then(|meta| account(gerrit, meta)).unwrap_or(-1));
-    let first = gerrit.patch_sets(change).find(|patch_set| patch_set.version == 1);
-    line.str(first.map_or(&[], |patch_set| gerrit.name(gerrit.commits().get(patch_set.commit).author)));
+    line.str(gerrit.change_id(log, change)).plain(gerrit.owner_id(change).unwrap_or(-1));
+    line.str(gerrit.owner(change).unwrap_or_default());
     line.bool(change.wip.is());
     line.list(gerrit.references(change).map(|reference| {
         let text = [gerrit.name(reference.owner), b"/", gerrit.name(reference.repo)].concat();
@@ -138,13 +135,6 @@ fn dump_details(corpus: &Corpus, change: &Change, first: Option<Number>, line: &
     let subject = memchr::memmem::find(message, b"\n\n").map_or(message, |end| &message[..end]);
     let subject: Vec<u8> = subject.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
     line.text(&subject);
-}
-
-/// The account's number in the author of a meta commit.
-fn account(gerrit: &Gerrit, meta: Number) -> Option<i64> {
-    let address = email(gerrit.name(gerrit.commits().get(meta).author));
-    let at = memchr::memchr(b'@', address)?;
-    std::str::from_utf8(&address[..at]).ok()?.parse().ok()
 }
 
 fn dump_metas(corpus: &Corpus, change: &Change, project: &str, metas: &[Number], lines: &mut Lines) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Gerrit, meta};
-use crate::commit::{email, files, hash};
+use crate::commit::{email, hash};
 use crate::github::Number;
 use crate::lines::{value, value_and_rest};
 use crate::log::Log;
@@ -90,17 +90,15 @@ impl<'a> Walk<'a> {
         let found = hash(commit).and_then(|hash| self.gerrit.commit(&hash));
         let commit =
             found.filter(|commit| self.gerrit.has_commit(self.project, *commit)).ok_or(UnknownCommit)?;
-        if self.before.replace(commit).is_some_and(|before| !self.same_files(before, commit)) {
+        if self
+            .before
+            .replace(commit)
+            .is_some_and(|before| !self.gerrit.same_diff_stat(self.log, before, commit))
+        {
             self.votes.remove(&b"Run-TryBot"[..]);
             self.votes.remove(&b"TryBot-Result"[..]);
         }
         Ok(())
-    }
-
-    fn same_files(&self, one: Number, other: Number) -> bool {
-        let files =
-            |number| files(self.log.text(self.gerrit.commits.get(number).message)).unwrap_or_default();
-        files(one) == files(other)
     }
 }
 

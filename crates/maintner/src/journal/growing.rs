@@ -4,10 +4,15 @@ use sha2::{Digest as _, Sha224};
 
 use super::Segment;
 use super::idx::{Chain, Entry};
+use super::storage::StorageError;
 use crate::reclog;
 
 /// What writers let a segment grow to. Source: spec/maintner.md §2.3.
 pub const SEGMENT: u64 = 16 << 20;
+
+/// The last segment there can be: names have four digits, and the original takes a fifth for the begin of another number.
+/// Source: spec/maintner.md §2.3, §11.
+pub const LAST: u32 = 9999;
 
 /// The segment that grows: where it ends, and the hashes up to there.
 #[derive(Debug, Clone)]
@@ -35,6 +40,16 @@ pub struct Piece {
     pub before: Chain,
     /// The segment with them, still growing.
     pub after: Segment,
+}
+
+impl Piece {
+    /// Whether it is of a segment that has a name.
+    ///
+    /// # Errors
+    /// That the log is full.
+    pub fn named(&self) -> Result<(), StorageError> {
+        if self.number > LAST { Err(StorageError::Full { segments: LAST + 1 }) } else { Ok(()) }
+    }
 }
 
 impl Growing {
@@ -132,6 +147,16 @@ mod tests {
         ] {
             assert_eq!(sizes(lengths), want, "{lengths:?}");
         }
+    }
+
+    #[test]
+    fn there_is_no_segment_whose_number_has_five_digits() {
+        let mut growing = Growing::new(LAST, Chain::default());
+        let pieces = growing.plan(&[vec![7; 600], vec![7; 600]], LIMIT);
+        assert_eq!(pieces.iter().map(|piece| piece.number).collect::<Vec<_>>(), [9999, 10_000]);
+        assert!(pieces[0].named().is_ok());
+        let why = pieces[1].named().unwrap_err().to_string();
+        assert!(why.starts_with("the log has 10000 segments") && why.contains("begin another log"), "{why}");
     }
 
     fn header_lengths() -> (usize, usize) {

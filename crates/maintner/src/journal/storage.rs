@@ -40,6 +40,15 @@ pub enum StorageError {
         /// The store's word.
         why: String,
     },
+    /// There is no name for one more segment.
+    #[error(
+        "the log has {segments} segments, and their names have four digits: begin another log, in another folder or below \
+        another prefix; this one stays as it is and is read as before"
+    )]
+    Full {
+        /// How many there are.
+        segments: u32,
+    },
     /// The task that wrote is gone.
     #[error("the writer was stopped")]
     Stopped,

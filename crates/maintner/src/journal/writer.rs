@@ -99,6 +99,7 @@ impl Writer {
     async fn commit(&mut self, records: &[Vec<u8>]) -> Result<(), StorageError> {
         for piece in self.growing.plan(records, self.rules.segment) {
             self.settle().await?;
+            piece.named()?;
             let piece = Arc::new(piece);
             self.storage.commit(&piece).await?;
             self.sealed.extend(piece.seal);
@@ -123,3 +124,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use maintner::rules::Rules;
 use maintpb::Mutation;
 use proptest::prelude::*;
 
+use crate::cases::cases;
 use crate::growth::happening;
 use crate::logs::{dumped, write};
 use crate::original::change;
@@ -56,7 +57,7 @@ fn after_each_record_it_is_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+    #![proptest_config(cases(30))]
     #[test]
     fn checkpoint_and_tail_equal_the_whole(
         mutations in prop::collection::vec(happening(), 1..40), after in any::<prop::sample::Index>(),

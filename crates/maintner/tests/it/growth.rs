@@ -1,12 +1,16 @@
 //! A log that grows: whatever the pieces in which it comes, its corpus is that of the whole.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use maintner::corpus::{Corpus, Replay};
 use maintner::live::Sink as _;
 use maintner::log::{Log, LogError};
 use maintner::rules::Rules;
-use maintpb::{GithubIssueMutation, Mutation};
+use maintpb::{GitCommit, GithubIssueCommentMutation, GithubIssueMutation, Mutation};
 use proptest::prelude::*;
 
+use crate::cases::cases;
 use crate::logs::{Said, at, bytes, commit, dumped, gerrit, issue, of_issue, sha, write};
 use crate::original::change;
 use crate::sink::Folder;
@@ -63,7 +67,7 @@ pub fn happening() -> impl Strategy<Value = Mutation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(cases(60))]
     #[test]
     fn the_pieces_in_which_a_log_comes_change_nothing(
         mutations in prop::collection::vec(happening(), 1..40),
@@ -132,4 +136,110 @@ async fn what_is_added_is_in_the_version_that_is_given_and_in_the_log() {
     }
     assert_eq!((empty.records, folder.corpus().records), (0, change().len() as u64));
     assert_eq!(dumped(&folder.corpus()), dumped(&folder.replayed()));
+}
+
+/// The nth of mutations of which each makes an issue, a comment of it, and a commit on top of the one before; and says in the first
+/// issue how many there are.
+fn nth_of_all(nth: i32) -> Vec<Mutation> {
+    let hash = |number: i32| format!("{number:040x}");
+    let parent = if nth > 1 { format!("parent {}\n", hash(nth - 1)) } else { String::new() };
+    let raw =
+        format!("tree {}\n{parent}author A <a@a> 1 +0000\ncommitter A <a@a> 1 +0000\n\nsubject\n", hash(0));
+    let commit = GitCommit { sha1: hash(nth), raw: raw.into_bytes(), ..GitCommit::default() };
+    let comment = GithubIssueCommentMutation {
+        id: i64::from(nth),
+        body: format!("{nth}"),
+        ..GithubIssueCommentMutation::default()
+    };
+    let mut one = gerrit(vec![commit], &[("refs/heads/master", &hash(nth))], &[]);
+    one.github_issue = Some(GithubIssueMutation { comment: vec![comment], ..issue(nth) });
+    vec![one, of_issue(GithubIssueMutation { title: format!("{nth}"), ..issue(1) })]
+}
+
+/// What a version says of itself fits together, whatever is being written meanwhile. Says how many there are.
+fn assert_one_version(corpus: &Corpus) -> usize {
+    let (github, records) = (&corpus.github, usize::try_from(corpus.records).unwrap());
+    let many = records / 2;
+    assert_eq!(
+        (records % 2, github.issues().len(), github.comments().len(), corpus.gerrit.commits().len()),
+        (0, many, many, many)
+    );
+    if many == 0 {
+        return 0;
+    }
+    let newest = i32::try_from(many).unwrap();
+    let repo = github.repo(b"golang", b"go").unwrap();
+    let title = github.issues().get(github.issue(repo, 1).unwrap()).title;
+    assert_eq!(corpus.log.text(title), newest.to_string().as_bytes());
+    let project = corpus.gerrit.project(b"go.googlesource.com/go").unwrap();
+    let mut at = corpus.gerrit.at_ref(project, b"refs/heads/master").unwrap();
+    for number in (1..=newest).rev() {
+        let issue = github.issues().get(github.issue(repo, number).unwrap());
+        let [comment] = github.comments_of(issue)[..] else { panic!("not one comment of issue {number}") };
+        assert_eq!(corpus.log.text(comment.body), number.to_string().as_bytes());
+        let commit = corpus.gerrit.commits().get(at);
+        assert_eq!(hex::encode(commit.hash), format!("{number:040x}"));
+        at = corpus.gerrit.parents(commit).next().unwrap_or(at);
+    }
+    many
+}
+
+#[test]
+fn who_reads_sees_one_whole_version_while_the_next_are_made() {
+    const VERSIONS: i32 = 1000;
+    let folder = Folder::new();
+    let (seen, written) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut last, mut distinct, mut kept) = (0, 0, Vec::new());
+            loop {
+                let ends = written.load(Ordering::Acquire);
+                let version = folder.corpus();
+                let many = assert_one_version(&version);
+                assert!(many >= last, "{many} after {last}");
+                if many > last {
+                    distinct += 1;
+                    seen.store(distinct, Ordering::Release);
+                    if distinct % 8 == 1 {
+                        kept.push((many, version));
+                    }
+                }
+                last = many;
+                if ends {
+                    break;
+                }
+            }
+            assert_eq!(last, VERSIONS as usize);
+            // Those that were kept are as they were.
+            assert!(
+                kept.len() > 1 && kept.iter().all(|(many, version)| assert_one_version(version) == *many)
+            );
+        });
+        // Ends the reader in any case.
+        let _ends = Ends(&written);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for nth in 1..=VERSIONS {
+            runtime.block_on(folder.add(nth_of_all(nth))).unwrap();
+            // However few the processors are, it reads now and then.
+            if nth % 50 == 0 {
+                let wanted = usize::try_from(nth / 50).unwrap();
+                let limit = Instant::now() + Duration::from_secs(60);
+                while seen.load(Ordering::Acquire) < wanted && Instant::now() < limit && !reader.is_finished()
+                {
+                    std::thread::yield_now();
+                }
+                assert!(seen.load(Ordering::Acquire) >= wanted, "nobody reads");
+            }
+        }
+    });
+    assert_eq!(dumped(&folder.corpus()), dumped(&folder.replayed()));
+}
+
+/// Says that there is an end when it is dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod cases;
 mod checkpoint;
 mod decoded;
 mod github;
@@ -12,6 +13,7 @@ mod logs;
 mod original;
 mod past;
 mod poller;
+mod queries;
 mod replay;
 mod rules;
 mod server;

@@ -7,6 +7,7 @@ use maintner::rules::Rules;
 use proptest::prelude::*;
 use prost::Message as _;
 
+use crate::cases::cases;
 use crate::logs::{bytes, dumped};
 use crate::original::change;
 
@@ -71,7 +72,7 @@ fn a_copy_stays_while_the_log_goes_on() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
     /// What loading takes is what `verify` and a writer take.
     #[test]
     fn a_record_is_loaded_if_it_is_a_mutation_in_all_its_parts(

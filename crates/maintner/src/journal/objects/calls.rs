@@ -56,6 +56,9 @@ impl From<StorageError> for OpenError {
             StorageError::Object { object, what, why } => {
                 Self::Store { object, why: format!("{what}: {why}") }
             }
+            full @ StorageError::Full { .. } => {
+                Self::Store { object: "the log".to_owned(), why: full.to_string() }
+            }
             StorageError::Stopped => Self::Stopped,
         }
     }

@@ -290,8 +290,15 @@ mod tests {
         "odd",
     ];
 
+    /// More where `PROPTEST_CASES` says so.
+    fn cases() -> ProptestConfig {
+        let said = ProptestConfig::default();
+        let cases = if std::env::var_os("PROPTEST_CASES").is_some() { said.cases.max(200) } else { 200 };
+        ProptestConfig { cases, ..said }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        #![proptest_config(cases())]
         #[test]
         fn any_shape_is_read(fields in prop::collection::vec((prop::sample::select(&KEYS[..]), any_json()), 0..8), id in 1..i64::MAX) {
             let mut object: Map<String, Value> = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();

@@ -85,7 +85,7 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
         json!({"event": webhook.event, "action": webhook.action, "body": body})
     }));
     tokio::time::sleep(std::time::Duration::from_secs(100)).await;
-    github.set(|options| options.faults = Faults { secondary: 3, ..Faults::default() });
+    github.set(|options| options.faults = Faults { secondary: 3, abuse: 3, ..Faults::default() });
     let client = client(&github, clock);
     let mut poller = by(client.clone(), &Arc::new(Folder::new()));
     settle(&mut poller).await;
@@ -109,7 +109,7 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
         let path = format!("/repos/{{owner}}/{{repo}}/{path}");
         assert!(kinds.contains(&(path.as_str(), 200)), "{path} was not asked for");
     }
-    for status in [301, 403, 404, 410] {
+    for status in [301, 403, 404, 410, 429] {
         assert!(kinds.iter().any(|(_, found)| *found == status), "{status} was not answered");
     }
     let mut answers: Vec<Value> =

@@ -10,6 +10,7 @@ use maintpb as pb;
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::cases::cases;
 use crate::logs::{at, corpus, dump, issue as blank, of_github, of_issue};
 
 fn repo() -> Repo {
@@ -225,7 +226,7 @@ fn line(log: &[pb::Mutation]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(cases(40))]
     #[test]
     fn after_any_changes_the_corpus_says_what_github_says(answers in prop::collection::vec((any_issue(), any::<bool>()), 1..5)) {
         let mut log = Vec::new();

@@ -10,6 +10,9 @@ use super::world::{Paused, agree, by, client, fresh, lines, poller, settle};
 use crate::logs::dumped;
 use crate::sink::Folder;
 
+/// All seeds of a test.
+const SEEDS: u64 = 50;
+
 async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -25,9 +28,11 @@ async fn grown(steps: usize, seed: u64, options: Options, clock: Paused) -> GitH
     github
 }
 
-/// A seed of the environment's, for many runs; else those of each test.
+/// Seeds of a test: a few, all of them in a long run, or as many as the environment says.
 fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    std::env::var("BELLWETHER_SEEDS").ok().and_then(|text| text.parse().ok()).map_or(few, |most| 0..most)
+    let said = std::env::var("BELLWETHER_SEEDS").ok().and_then(|text| text.parse().ok());
+    let long = std::env::var_os("BELLWETHER_TEST_LONG").map(|_| SEEDS.max(few.end));
+    said.or(long).map_or(few, |most| 0..most)
 }
 
 #[tokio::test(start_paused = true)]

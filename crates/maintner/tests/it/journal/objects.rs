@@ -31,6 +31,10 @@ async fn open(store: &Arc<Stormy>, folder: &Path, holder: &str) -> Result<Journa
     Journal::open_objects(store.clone(), "logs/of/it", folder, options, LIMITS).await
 }
 
+/// So many reads of an object may not show yet that it was put. A leader reads the lists of segments twice, before its claim and
+/// behind it: a store that hides one from both is of none of those that are offered.
+const STALE: u32 = 1;
+
 fn nth(nth: u32) -> Vec<u8> {
     record(nth, 100)
 }
@@ -184,6 +188,74 @@ async fn while_a_segment_can_not_be_uploaded_others_are_written() {
     append(&journal, 30..31).await;
     journal.close().await.unwrap();
     assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+}
+
+/// An upload that neither fails nor ends holds nobody up: not who appends, and not who leads next.
+#[tokio::test]
+async fn while_the_upload_of_a_segment_hangs_others_are_written() {
+    let store = Arc::new(Stormy::default());
+    let folder = tempfile::tempdir().unwrap();
+    // So long that no upload is given up while this test lasts.
+    let limits = Limits { transfer: Duration::from_secs(3600), ..LIMITS };
+    let wanted = Options { segment: 900, ..options(&Arc::new(Faulty::default())) };
+    let journal =
+        Journal::open_objects(store.clone(), "logs/of/it", folder.path(), wanted, limits).await.unwrap();
+    store.set(Weather { segments_hang: true, ..Weather::default() });
+    let appends = append(&journal, 0..30);
+    tokio::time::timeout(Duration::from_secs(60), appends).await.expect("an append waits for an upload");
+    assert_eq!((journal.committed().borrow().segments.len(), count(&store, "0").await), (4, 0));
+    assert_eq!(store.hanging.load(Ordering::Relaxed), 1, "one after the other");
+    drop(journal);
+    let other = tempfile::tempdir().unwrap();
+    store.set(Weather::default());
+    let journal = open(&store, other.path(), "").await.unwrap();
+    append(&journal, 30..31).await;
+    journal.close().await.unwrap();
+    assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+}
+
+/// A store that creates at once, and whose reads may be behind: each new leader begins by reading what the one before it wrote
+/// a moment ago.
+#[tokio::test]
+async fn what_reads_do_not_show_yet_is_not_lost() {
+    let seeds = if std::env::var_os("BELLWETHER_TEST_LONG").is_some() { 60 } else { 8 };
+    let mut stale = 0;
+    for seed in 0..seeds {
+        let store = Arc::new(Stormy::default());
+        // Some answers are lost too, so that what was put is read again by who put it.
+        store.set(Weather { seed, stale: STALE, fails: 4, ..Weather::default() });
+        let mut safe = 0;
+        for leader in 0..60 {
+            let folder = tempfile::tempdir().unwrap();
+            let journal = match open(&store, folder.path(), "").await {
+                Ok(journal) => journal,
+                Err(OpenError::Store { .. }) => continue,
+                Err(other) => panic!("{other}"),
+            };
+            let nothing = journal.committed().borrow().total == 0;
+            let there = if nothing { 0 } else { u32::try_from(payloads(folder.path()).len()).unwrap() };
+            assert!(
+                there >= safe && there <= safe + 1,
+                "seed {seed}, leader {leader}: {there} are there, {safe} were safe"
+            );
+            safe = there;
+            let until = (safe + 7).min(30);
+            while safe < until && journal.append(vec![nth(safe)]).await.is_ok() {
+                safe += 1;
+            }
+            let _ = journal.close().await;
+            if safe == 30 {
+                break;
+            }
+        }
+        stale += store.stale.load(Ordering::Relaxed);
+        store.set(Weather::default());
+        let other = tempfile::tempdir().unwrap();
+        open(&store, other.path(), "").await.unwrap().close().await.unwrap();
+        assert_eq!(payloads(other.path()), all(30), "seed {seed}");
+        verify(&Log::open(other.path()).unwrap()).unwrap();
+    }
+    assert!(stale > seeds, "{stale} reads were behind, of {seeds} seeds");
 }
 
 /// The only copy of a log is in a folder that is named beside a store which does not have it.

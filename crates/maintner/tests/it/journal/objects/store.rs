@@ -1,5 +1,6 @@
 //! A store in memory, with weather.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,19 +32,42 @@ pub struct Weather {
     pub slow: bool,
     /// No segment can be put.
     pub no_segments: bool,
+    /// Putting a segment has no end.
+    pub segments_hang: bool,
+    /// What was put is not seen by up to so many reads of it, which find what was there before.
+    pub stale: u32,
+}
+
+/// What reads find of an object that was put, and how many.
+#[derive(Debug)]
+struct Before {
+    reads: u32,
+    bytes: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
 pub struct Stormy {
     inner: std::sync::Arc<InMemory>,
     weather: Mutex<(Weather, fastrand::Rng)>,
+    before: Mutex<HashMap<Path, Before>>,
     pub creates: AtomicU64,
+    /// Reads that found what was there before.
+    pub stale: AtomicU64,
+    /// Segments whose putting has no end.
+    pub hanging: AtomicU64,
 }
 
 impl Default for Stormy {
     fn default() -> Self {
         let weather = Mutex::new((Weather::default(), fastrand::Rng::with_seed(0)));
-        Self { inner: std::sync::Arc::default(), weather, creates: AtomicU64::new(0) }
+        Self {
+            inner: std::sync::Arc::default(),
+            weather,
+            before: Mutex::default(),
+            creates: AtomicU64::new(0),
+            stale: AtomicU64::new(0),
+            hanging: AtomicU64::new(0),
+        }
     }
 }
 
@@ -59,6 +83,9 @@ enum Luck {
 impl Stormy {
     pub fn set(&self, weather: Weather) {
         let random = fastrand::Rng::with_seed(weather.seed);
+        if weather.stale == 0 {
+            self.before.lock().unwrap().clear();
+        }
         *self.weather.lock().unwrap() = (weather, random);
     }
 
@@ -75,6 +102,37 @@ impl Stormy {
 
     pub async fn write(&self, name: &str, bytes: Vec<u8>) {
         self.inner.put(&Path::from(name), bytes.into()).await.unwrap();
+    }
+
+    /// What the next reads of an object find that is to be put.
+    async fn remember(&self, at: &Path) {
+        let reads = {
+            let mut weather = self.weather.lock().unwrap();
+            let most = weather.0.stale;
+            weather.1.u32(..=most)
+        };
+        if reads == 0 {
+            return;
+        }
+        let bytes = match self.inner.get(at).await {
+            Ok(found) => Some(found.bytes().await.unwrap().to_vec()),
+            Err(_) => None,
+        };
+        // What was put before, and was not seen yet, is still not seen.
+        self.before.lock().unwrap().entry(at.clone()).or_insert(Before { reads: 0, bytes }).reads = reads;
+    }
+
+    /// What a read finds of an object that was put and is not seen yet.
+    fn remembered(&self, at: &Path) -> Option<Option<Vec<u8>>> {
+        let mut all = self.before.lock().unwrap();
+        let before = all.get_mut(at)?;
+        before.reads -= 1;
+        let bytes = before.bytes.clone();
+        if before.reads == 0 {
+            all.remove(at);
+        }
+        self.stale.fetch_add(1, Ordering::Relaxed);
+        Some(bytes)
     }
 
     fn luck(&self) -> Luck {
@@ -113,6 +171,14 @@ impl ObjectStore for Stormy {
         if at.as_ref().ends_with(".mutlog") && self.weather.lock().unwrap().0.no_segments {
             return Err(failed());
         }
+        if at.as_ref().ends_with(".mutlog") && self.weather.lock().unwrap().0.segments_hang {
+            self.hanging.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
+        let known = self.inner.head(at).await.is_ok();
+        if !known || !matches!(options.mode, PutMode::Create) {
+            self.remember(at).await;
+        }
         match self.luck() {
             Luck::Good => self.inner.put_opts(at, payload, options).await,
             Luck::Fails => Err(failed()),
@@ -136,6 +202,20 @@ impl ObjectStore for Stormy {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.remembered(at) {
+            Some(None) => {
+                return Err(Error::NotFound {
+                    path: at.to_string(),
+                    source: "it was not heard of yet".into(),
+                });
+            }
+            Some(Some(bytes)) => {
+                let old = InMemory::new();
+                old.put(at, bytes.into()).await?;
+                return old.get_opts(at, options).await;
+            }
+            None => {}
+        }
         match self.luck() {
             Luck::Good => self.inner.get_opts(at, options).await,
             Luck::Fails | Luck::DoneAndFails => Err(failed()),

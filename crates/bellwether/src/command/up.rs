@@ -60,6 +60,10 @@ pub async fn run(args: Up) -> Result<ExitCode> {
             return Err(error);
         }
     };
+    let door = match &system.maintnerd {
+        Some(opened) => door.with_files(opened.files()),
+        None => door,
+    };
     system.metrics.connections(&door.edge);
     let told = door.told.clone();
     let hints = match system.hints.clone().filter(|_| !args.once) {

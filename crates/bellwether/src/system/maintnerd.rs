@@ -70,6 +70,13 @@ impl Opened {
         self.daemon.routes_within(self.readers)
     }
 
+    /// Says where bytes of the log lie that are in an answer, so that they are sent from there. Who may not read the log is
+    /// given no such answer.
+    pub fn files(&self) -> edge::Files {
+        let daemon = self.daemon.clone();
+        Arc::new(move |bytes: &[u8]| daemon.lies(bytes))
+    }
+
     /// How it stands, in a line for the start.
     pub fn told(&self) -> String {
         let standing = self.daemon.standing();

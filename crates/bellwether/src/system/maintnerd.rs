@@ -22,7 +22,8 @@ use super::watched::{ByGit, OfGithub, token_of};
 pub struct Opened {
     /// What serves.
     pub daemon: Arc<Daemon>,
-    readers: Readers,
+    /// Who may read what it knows.
+    pub readers: Readers,
     pollers: Vec<Poller>,
 }
 

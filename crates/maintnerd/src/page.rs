@@ -50,8 +50,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The same as this viewer is told it: strangers that there is trouble, and of which kind; whoever has a role, in the words
-    /// of what failed, which may have paths and addresses of this machine.
+    /// The same as this viewer is told it: strangers that there is trouble, and of which kind; whoever has a role, in the
+    /// words of what failed, which may have paths and addresses of this machine.
     fn for_viewer(self, viewer: &Viewer) -> Self {
         if viewer.known {
             return self;

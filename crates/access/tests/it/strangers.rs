@@ -124,18 +124,18 @@ pub async fn strangers_who_wait_or_ask_slowly_keep_nobody_else_waiting(on: World
 }
 
 pub async fn strangers_who_wait_are_bounded_by_address(on: World) {
-    let mut waiting = Box::pin(join_all((0..250).map(|_| on.from_for("192.0.2.1", "/wait", None))));
+    let mut waiting = Box::pin(join_all((0..250).map(|_| on.looks_from("192.0.2.1", "/wait", None))));
     until_waiting(&on, &mut waiting, 250).await;
-    let refused = on.from_for("192.0.2.1", "/wait", None).await;
+    let refused = on.looks_from("192.0.2.1", "/wait", None).await;
     assert_eq!((refused.status, refused.header(header::RETRY_AFTER)), (503, "5"));
     assert!(refused.json()["message"].as_str().unwrap().contains("wait for something"), "{refused:?}");
-    assert_eq!(on.from_for("192.0.2.1", "/", None).await.status, 200, "it may look");
+    assert_eq!(on.looks_from("192.0.2.1", "/", None).await.status, 200, "it may look");
     // Who says who they are is not counted, and another address has places of its own.
     on.happens.send_replace(true);
     assert_eq!(on.order("GET", "/wait", ADMIN, json!({})).await.text, "happened");
-    assert_eq!(on.from_for("192.0.2.2", "/wait", None).await.text, "happened");
+    assert_eq!(on.looks_from("192.0.2.2", "/wait", None).await.text, "happened");
     assert!(waiting.await.iter().all(|answer| answer.status == 200));
-    assert_eq!(on.from_for("192.0.2.1", "/wait", None).await.status, 200, "who left gives the place back");
+    assert_eq!(on.looks_from("192.0.2.1", "/wait", None).await.status, 200, "who left gives the place back");
 }
 
 pub async fn strangers_are_held_to_a_rate_by_address(on: World) {

@@ -150,11 +150,11 @@ impl World {
 
     /// Asks from an address.
     pub async fn from(&self, address: &str, forwarded: Option<&str>) -> Answer {
-        self.from_for(address, "/", forwarded).await
+        self.looks_from(address, "/", forwarded).await
     }
 
     /// Asks for something from an address.
-    pub async fn from_for(&self, address: &str, path: &str, forwarded: Option<&str>) -> Answer {
+    pub async fn looks_from(&self, address: &str, path: &str, forwarded: Option<&str>) -> Answer {
         let mut request = Request::get(path).header(header::HOST, "ci.example");
         if let Some(forwarded) = forwarded {
             request = request.header("x-forwarded-for", forwarded);

@@ -10,13 +10,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use store::{Micros, StoreError, sessions, tokens};
-use transport::routes::refusal;
+use transport::routes::{Nature, refusal};
 use transport::{Role, Viewer};
 
 use crate::{Access, by_cookie, cookie, limit, secret, shared};
 
 /// The largest form that is read.
 const FORM: usize = 64 << 10;
+/// The largest question that a stranger's answer is made of, in bytes.
+const QUESTION: usize = 128 << 10;
 /// The largest refusal that is made a page.
 const REFUSAL: usize = 64 << 10;
 /// A token's use is noted so often, in microseconds.
@@ -38,7 +40,9 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
     {
         return too_many(wait);
     }
-    let order = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let nature = access.nature(&request);
+    let by_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let order = nature == Nature::OfMethod && by_method;
     let told = order.then(|| format!("{} {}", request.method(), request.uri().path()));
     if order && by_cookie(&viewer) {
         request = match form_of_ours(request, &viewer).await {
@@ -54,7 +58,15 @@ pub(crate) async fn guard(State(access): State<Access>, mut request: Request, ne
     let page = page_asked(&request);
     let alone = viewer.known || health || order || sign_in;
     request.extensions_mut().insert(viewer.clone());
-    let response = if alone { next.run(request).await } else { access.for_stranger(request, next).await };
+    let response = match nature {
+        _ if alone => next.run(request).await,
+        Nature::Waits => access.for_waiting(address, request, next).await,
+        Nature::Reads if by_method => match asked_whole(request).await {
+            Ok(request) => access.for_stranger(request, next).await,
+            Err(refused) => *refused,
+        },
+        Nature::Reads | Nature::OfMethod => access.for_stranger(request, next).await,
+    };
     if order && (response.status().is_success() || response.status().is_redirection()) {
         access.0.shared.lock().unwrap_or_else(PoisonError::into_inner).ordered(Instant::now());
     }
@@ -122,11 +134,20 @@ fn too_many(wait: Duration) -> Response {
     response
 }
 
-fn busy() -> Response {
-    let message = "too many who do not say who they are ask for something at once";
+fn busy(message: &str) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
+}
+
+/// Reads a question whole. It may take its time, and keeps nobody else waiting meanwhile.
+async fn asked_whole(request: Request) -> Result<Request, Refused> {
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, QUESTION).await else {
+        let message = format!("the question has more than {QUESTION} bytes, or broke off");
+        return Err(Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)));
+    };
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Where a request comes from: the connection's other end, or what a proxy that we trust says of it.
@@ -169,7 +190,9 @@ impl Access {
         if let Some(made) = made() {
             return made;
         }
-        let Some(seat) = limit::seat(&self.0.seats, limit::PATIENCE).await else { return busy() };
+        let Some(seat) = limit::seat(&self.0.seats, limit::PATIENCE).await else {
+            return busy("too many who do not say who they are ask for something at once");
+        };
         // Meanwhile somebody may have got it.
         if let Some(made) = made() {
             return made;
@@ -191,6 +214,19 @@ impl Access {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this answer broke off; ask again")
             }
         }
+    }
+
+    /// Lets a stranger wait until something happens: beside those for whom something is made, since next to nothing is for them.
+    async fn for_waiting(&self, address: IpAddr, request: Request, next: Next) -> Response {
+        // Each may have a connection of its own, and others are to have some left.
+        let room = self.config().environment().connections / 2;
+        let most = limit::Most { in_all: limit::WAITING.in_all.min(room.max(1)), ..limit::WAITING };
+        let Some(_place) = self.0.waiters.enter(address, most) else {
+            return busy(
+                "too many who do not say who they are wait for something to happen, in all or at this address",
+            );
+        };
+        next.run(request).await
     }
 
     /// Finds out who asks.

@@ -20,17 +20,20 @@ mod sign_in;
 mod signature;
 mod standing;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::{MatchedPath, Request};
 use axum::{Router, middleware};
+use http::Method;
 use store::audit::{self, Deed};
 use store::sessions::{self, SessionRow};
 use store::{Db, Micros, StoreError};
 use tokio::sync::{Semaphore, watch};
 use transport::operation::{NameText, operation};
-use transport::routes::{Entry, delete, get, post};
+use transport::routes::{Entry, Nature, delete, get, post};
 use transport::{Role, Routes, Viewer};
 
 pub use api::{
@@ -64,6 +67,9 @@ pub struct AccessParts {
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Inner>);
 
+/// By path, what each of its methods is.
+type Natures = HashMap<String, Vec<(&'static str, Nature)>>;
+
 #[derive(Debug)]
 struct Inner {
     db: Db,
@@ -72,11 +78,15 @@ struct Inner {
     buckets: Mutex<limit::Buckets>,
     /// What strangers look at is made for so many of them at once.
     seats: Semaphore,
+    /// Those of them who wait for something to happen.
+    waiters: limit::Waiters,
     /// And in a crowd once for all who look at the same.
     shared: Mutex<shared::Shared>,
     /// Refusals of strangers that may still go into the audit log.
     refusals: Mutex<limit::Buckets>,
     table: OnceLock<Vec<Entry>>,
+    /// Of paths that are asked for otherwise than their methods say.
+    natures: OnceLock<Natures>,
     /// The OpenAPI document of all routes.
     document: OnceLock<String>,
     data: PathBuf,
@@ -97,9 +107,11 @@ impl Access {
             admin: secret::hash(&admin_token),
             buckets: Mutex::default(),
             seats: Semaphore::new(limit::SEATS),
+            waiters: limit::Waiters::default(),
             shared: Mutex::default(),
             refusals: Mutex::default(),
             table: OnceLock::new(),
+            natures: OnceLock::new(),
             document: OnceLock::new(),
             data,
             standings: standing::Standings::default(),
@@ -172,7 +184,9 @@ impl Access {
             )
             .with_state(self.clone());
         let all = services.merge(own);
-        let _ = self.0.table.set(all.table());
+        let table = all.table();
+        let _ = self.0.natures.set(natures(&table));
+        let _ = self.0.table.set(table);
         let _ = self.0.document.set(all.document(TITLE, ABOUT).to_string());
         all
     }
@@ -198,6 +212,19 @@ impl Access {
         sessions::insert_link(&mut tx, &link).await?;
         tx.commit().await?;
         Ok(format!("/login?token={text}"))
+    }
+
+    /// What asking for something is, by the route that answers it.
+    fn nature(&self, request: &Request) -> Nature {
+        let path = request.extensions().get::<MatchedPath>();
+        let rows = path.and_then(|path| self.0.natures.get()?.get(path.as_str()));
+        // As axum has it: GET answers HEAD, and a method that is named is not of those that all are.
+        let method = match request.method() {
+            method if method == Method::HEAD => "GET",
+            method => method.as_str(),
+        };
+        let of = |wanted: &str| rows?.iter().find(|(one, _)| *one == wanted).map(|(_, nature)| *nature);
+        of(method).or_else(|| of("*")).unwrap_or_default()
     }
 
     fn config(&self) -> Arc<buildenv::Config> {
@@ -228,6 +255,15 @@ impl Access {
             tracing::error!(%error, who, action, target, "not in the audit log");
         }
     }
+}
+
+fn natures(table: &[Entry]) -> Natures {
+    let mut natures = Natures::new();
+    for entry in table {
+        natures.entry(entry.path.clone()).or_default().push((entry.method, entry.nature));
+    }
+    natures.retain(|_, rows| rows.iter().any(|(_, nature)| *nature != Nature::OfMethod));
+    natures
 }
 
 fn make(kind: &str) -> Result<String, StoreError> {

@@ -1,7 +1,9 @@
-//! How much strangers may ask: a bucket of requests for each address, in bounded memory, and few answers made at once.
+//! How much strangers may ask: a bucket of requests for each address, in bounded memory, few answers made at once, and many
+//! who wait.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,6 +17,65 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Waits for a turn; `None` if it does not come in time.
 pub(crate) async fn seat(seats: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
     tokio::time::timeout(patience, seats.acquire()).await.ok()?.ok()
+}
+
+/// How many strangers may wait at once for something to happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    pub in_all: usize,
+    pub of_one_address: usize,
+}
+
+/// Nothing is made for who waits, so they may be many. They leave room, at whatever they wait for, to those who say who they
+/// are: maintnerd has 10,000 wait for its log.
+pub(crate) const WAITING: Most = Most { in_all: 5000, of_one_address: 250 };
+
+/// Those who wait. Copies share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waiters(Arc<Mutex<Places>>);
+
+#[derive(Debug, Default)]
+struct Places {
+    taken: usize,
+    /// By address, of those that have any.
+    by: HashMap<IpAddr, usize>,
+}
+
+/// A place among those who wait, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    waiters: Waiters,
+    address: IpAddr,
+}
+
+impl Waiters {
+    /// Takes a place, if there is one left.
+    pub(crate) fn enter(&self, address: IpAddr, most: Most) -> Option<Place> {
+        let address = household(address);
+        let mut places = self.places();
+        let of_one = places.by.get(&address).copied().unwrap_or_default();
+        if places.taken >= most.in_all || of_one >= most.of_one_address {
+            return None;
+        }
+        places.taken += 1;
+        places.by.insert(address, of_one + 1);
+        Some(Place { waiters: self.clone(), address })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.waiters.places();
+        places.taken = places.taken.saturating_sub(1);
+        match places.by.get_mut(&self.address) {
+            Some(left) if *left > 1 => *left -= 1,
+            _ => drop(places.by.remove(&self.address)),
+        }
+    }
 }
 
 /// The most addresses that are remembered; all others together share one bucket.
@@ -119,6 +180,21 @@ mod tests {
 
     fn v4(n: u32) -> IpAddr {
         IpAddr::from(n.to_be_bytes())
+    }
+
+    #[test]
+    fn places_to_wait_are_bounded_in_all_and_by_address_and_are_given_back() {
+        let (waiters, most) = (Waiters::default(), Most { in_all: 3, of_one_address: 2 });
+        let enter = |address: &str| waiters.enter(address.parse().unwrap(), most);
+        let one = [enter("2001:db8::1").unwrap(), enter("2001:db8::2").unwrap()];
+        assert!(enter("2001:db8::3").is_none(), "a network of IPv6 is one address");
+        let other = enter("192.0.2.1").unwrap();
+        assert!(enter("192.0.2.2").is_none(), "there is no place for anybody");
+        drop(other);
+        let _other = enter("192.0.2.2").unwrap();
+        drop(one);
+        let places = waiters.places();
+        assert_eq!((places.taken, places.by.len()), (1, 1), "none is remembered that left");
     }
 
     #[test]

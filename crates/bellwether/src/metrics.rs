@@ -10,7 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use coordinator::{Measures, Status};
 use edge::Edge;
 use http::{StatusCode, header};
+use maintnerd::Readers;
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -18,7 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use transport::routes::get;
-use transport::{Role, Routes, Service};
+use transport::{Role, Routes, Service, Viewer};
 
 /// What an answer of Prometheus' text format is called.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,6 +44,8 @@ struct RouteLabel {
 /// Everything that is counted in this process.
 pub struct Metrics {
     registry: Registry,
+    /// What only those are told who see all that is private.
+    private: Registry,
     measures: Measures,
     coordinator: Service,
     dashboard: Service,
@@ -56,7 +60,7 @@ impl Metrics {
         measures: Measures,
         coordinator: Service,
         dashboard: Service,
-        maintnerd: Option<&Arc<maintnerd::Daemon>>,
+        maintnerd: Option<(&Arc<maintnerd::Daemon>, Readers)>,
     ) -> Arc<Metrics> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
@@ -71,12 +75,15 @@ impl Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
-        if let Some(daemon) = maintnerd {
-            maintnerd::measure::register(daemon, ours);
+        let mut private = Registry::with_prefix("bellwether");
+        match maintnerd {
+            Some((daemon, Readers::All)) => maintnerd::measure::register(daemon, ours),
+            Some((daemon, Readers::Developers)) => maintnerd::measure::register(daemon, &mut private),
+            None => {}
         }
         let edge = Arc::default();
         ours.register_collector(Box::new(Connections(Arc::clone(&edge))));
-        Arc::new(Metrics { registry, measures, coordinator, dashboard, requests, seconds, edge })
+        Arc::new(Metrics { registry, private, measures, coordinator, dashboard, requests, seconds, edge })
     }
 
     /// Counts the connections of the server's edge from now on.
@@ -85,14 +92,15 @@ impl Metrics {
         let _ = self.edge.set(edge.clone());
     }
 
-    async fn text(&self) -> Result<String, String> {
+    async fn text(&self, viewer: &Viewer) -> Result<String, String> {
         let status: Status =
             self.coordinator.get_json("/api/v1/status").await.map_err(|error| error.to_string())?;
         self.measures.observe(&status);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)
-            .map_err(|error| error.to_string())?;
-        Ok(text)
+        let written = encode_registry(&mut text, &self.registry)
+            .and_then(|()| if viewer.sees_all() { encode_registry(&mut text, &self.private) } else { Ok(()) })
+            .and_then(|()| encode_eof(&mut text));
+        written.map(|()| text).map_err(|error| error.to_string())
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -122,8 +130,8 @@ pub fn measured(router: Router, metrics: &Arc<Metrics>) -> Router {
     router.layer(middleware::from_fn_with_state(Arc::clone(metrics), count))
 }
 
-async fn text(State(metrics): State<Arc<Metrics>>) -> Response {
-    match metrics.text().await {
+async fn text(State(metrics): State<Arc<Metrics>>, viewer: Viewer) -> Response {
+    match metrics.text(&viewer).await {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }

@@ -221,7 +221,7 @@ impl System {
         #[cfg(feature = "full")]
         let traces = crate::telemetry::Target::from_env(|name| std::env::var(name).ok())?
             .map(|target| crate::telemetry::start(target, environment.url.clone(), coordinator.ended()));
-        let known = maintnerd.as_ref().map(|opened| &opened.daemon);
+        let known = maintnerd.as_ref().map(|opened| (&opened.daemon, opened.readers));
         let metrics = Metrics::new(
             coordinator.measures(),
             coordinator_service.clone(),

@@ -91,9 +91,12 @@ impl Api {
 
 /// The service. The original's is for everybody.
 pub fn routes(api: &Api, readers: Readers) -> Routes {
-    let refused = axum::middleware::from_fn(transport::grpc::refusals);
+    let asked =
+        || readers.of(post(readers.role(), call)).layer(axum::middleware::from_fn(transport::grpc::refusals));
     Routes::new()
-        .route("/apipb.MaintnerService/{method}", readers.of(post(readers.role(), call)).layer(refused))
+        .route("/apipb.MaintnerService/{method}", asked().reads())
+        // All that takes long there is a Gerrit's answer.
+        .route("/apipb.MaintnerService/GoFindTryWork", asked().waits())
         .with_state(api.clone())
 }
 

@@ -63,7 +63,11 @@ impl Event {
 #[must_use]
 pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
     let (helper, wakers) = (helper.with_timeout(PATIENCE), wakers.clone());
-    let mut state = SourceState { name: format!("hints of {name}"), ..SourceState::default() };
+    let mut state = SourceState {
+        name: format!("hints of {name}"),
+        in_short: "the helper could not be asked",
+        ..SourceState::default()
+    };
     Box::new(move |_, sources, stop| {
         let asks = async move {
             let mut after = String::new();
@@ -86,7 +90,11 @@ pub fn subscribe(helper: Service, name: &str, wakers: &Wakers) -> Poller {
                         sources.report(state.clone());
                     }
                     Err(why) => {
-                        state.trouble = Some(why.to_string());
+                        let why = why.to_string();
+                        if state.trouble.as_ref() != Some(&why) {
+                            tracing::warn!(source = state.name, why, "no hints are heard for now");
+                        }
+                        state.trouble = Some(why);
                         sources.report(state.clone());
                         tokio::time::sleep(PAUSE).await;
                     }

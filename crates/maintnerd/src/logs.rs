@@ -126,7 +126,7 @@ impl Logs {
 pub fn routes(logs: &Logs, readers: Readers) -> Routes {
     let role = readers.role();
     Routes::new()
-        .route("/logs", readers.of(any(role, serve::index)))
+        .route("/logs", readers.of(any(role, serve::index)).waits())
         .route("/logs/", readers.of(any(role, serve::segment_of_nothing)))
         .route("/logs/{*path}", readers.of(any(role, serve::segment)))
         .with_state(logs.clone())

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use transport::operation::operation;
 use transport::routes::get;
-use transport::{Role, Routes};
+use transport::{Role, Routes, Viewer};
 
 use crate::daemon::Daemon;
 use crate::readers::Readers;
@@ -49,6 +49,22 @@ pub struct Standing {
     pub recent: Vec<Seen>,
 }
 
+impl Standing {
+    /// The same as this viewer is told it: strangers that there is trouble, and of which kind; whoever has a role, in the
+    /// words of what failed, which may have paths and addresses of this machine.
+    fn for_viewer(self, viewer: &Viewer) -> Self {
+        if viewer.known {
+            return self;
+        }
+        Self {
+            trouble: self.trouble.map(|_| "the leader could not be followed".to_owned()),
+            checkpoint_trouble: self.checkpoint_trouble.map(|_| "the file could not be written".to_owned()),
+            sources: self.sources.into_iter().map(SourceState::for_strangers).collect(),
+            ..self
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "maintner.html")]
 struct Page {
@@ -81,22 +97,25 @@ pub(crate) fn routes(shown: Shown, readers: Readers) -> Routes {
     all.with_state(shown)
 }
 
-async fn page(State(shown): State<Shown>) -> Response {
-    let page = Page { standing: shown.daemon.standing(), now: Timestamp::now(), alone: shown.alone };
+async fn page(State(shown): State<Shown>, viewer: Viewer) -> Response {
+    let standing = shown.daemon.standing().for_viewer(&viewer);
+    let page = Page { standing, now: Timestamp::now(), alone: shown.alone };
     webui::page::page(StatusCode::OK, &page)
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn twin(State(shown): State<Shown>) -> Response {
-    Json(shown.daemon.standing()).into_response()
+async fn twin(State(shown): State<Shown>, viewer: Viewer) -> Response {
+    Json(shown.daemon.standing().for_viewer(&viewer)).into_response()
 }
 
 async fn healthz(State(shown): State<Shown>) -> Response {
     match shown.daemon.trouble() {
         None => "ok\n".into_response(),
         // Everybody may read this, and the reason names the address of the leader.
-        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "the leader is not followed; /maintner says why\n")
-            .into_response(),
+        Some(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the leader is not followed; the server's log says why\n")
+                .into_response()
+        }
     }
 }
 

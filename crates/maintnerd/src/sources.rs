@@ -17,6 +17,9 @@ pub struct SourceState {
     pub doing: String,
     /// Why it does not go on; none while all is well.
     pub trouble: Option<String>,
+    /// What strangers are told of a trouble, whose own words may have paths and addresses of this machine.
+    #[serde(skip)]
+    pub in_short: &'static str,
     /// Until when all that happened there is in the log.
     #[schemars(with = "Option<String>")]
     pub whole_until: Option<Timestamp>,
@@ -27,6 +30,15 @@ pub struct SourceState {
     pub mutations: Option<u64>,
     /// What may still be asked of it.
     pub budget: Option<Budget>,
+}
+
+impl SourceState {
+    /// The same as strangers are told it.
+    #[must_use]
+    pub fn for_strangers(self) -> Self {
+        let short = if self.in_short.is_empty() { "it could not be read" } else { self.in_short };
+        Self { trouble: self.trouble.map(|_| short.to_owned()), ..self }
+    }
 }
 
 /// How much may be asked until a moment.

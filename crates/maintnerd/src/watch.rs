@@ -56,6 +56,7 @@ pub fn github(client: Client, options: by_github::Options, wakers: &Wakers) -> P
                     behind => format!("issues whose details are to be read: {behind}"),
                 },
                 trouble: status.error.clone(),
+                in_short: "GitHub could not be read",
                 whole_until: status.last_good.filter(|_| status.behind == 0),
                 looked: status.last_good,
                 mutations: Some(status.mutations),
@@ -96,6 +97,10 @@ pub fn git(
                     waiting => format!("refs that are to be fetched: {waiting}"),
                 },
                 trouble: state.error.clone().or_else(|| state.broken.clone()),
+                in_short: match state.error {
+                    Some(_) => "the remote could not be read",
+                    None => "some of the remote could not be read",
+                },
                 whole_until: whole,
                 looked: whole,
                 mutations: None,

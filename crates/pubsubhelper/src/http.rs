@@ -52,7 +52,7 @@ pub fn routes_within(hub: &Hub) -> Routes {
 /// original does.
 fn services(hub: &Hub) -> Routes {
     Routes::new()
-        .route("/waitevent", any(Role::Reader, wait))
+        .route("/waitevent", any(Role::Reader, wait).waits())
         .route("/recent", any(Role::Reader, recent))
         .route("/github-webhook", any(Role::Anonymous, webhook::webhook).streams_its_body())
         .route("/hooks/github", any(Role::Anonymous, webhook::webhook).streams_its_body())

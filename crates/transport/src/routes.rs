@@ -35,6 +35,18 @@ struct MindsRepositories;
 #[derive(Debug, Clone, Copy)]
 struct OfWhole;
 
+/// What asking a route is, for whoever holds strangers to a measure. Nobody is let in or kept out by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Nature {
+    /// What the method says: GET, HEAD and OPTIONS read, all others are orders.
+    #[default]
+    OfMethod,
+    /// It reads, whatever the method, and its question is small.
+    Reads,
+    /// It reads, whatever the method, and may wait for long until there is something to read.
+    Waits,
+}
+
 /// A row of the table of routes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -44,12 +56,14 @@ pub struct Entry {
     pub method: &'static str,
     /// Who may.
     pub role: Role,
+    /// What asking it is.
+    pub nature: Nature,
 }
 
 /// The handlers of one path, each with its role.
 pub struct Methods<S = ()> {
     router: MethodRouter<S, Infallible>,
-    roles: Vec<(&'static str, Role)>,
+    roles: Vec<(&'static str, Role, Nature)>,
     about: Vec<(&'static str, Role, Operation)>,
 }
 
@@ -75,7 +89,7 @@ macro_rules! methods {
             {
                 let checked = handler.layer(middleware::from_fn_with_state(role, check));
                 self.router = self.router.on(MethodFilter::$filter, checked);
-                self.roles.push(($text, role));
+                self.roles.push(($text, role, Nature::OfMethod));
                 self
             }
         )*}
@@ -92,7 +106,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let router = axum::routing::any(handler.layer(middleware::from_fn_with_state(role, check)));
-    Methods { router, roles: vec![("*", role)], about: Vec::new() }
+    Methods { router, roles: vec![("*", role, Nature::OfMethod)], about: Vec::new() }
 }
 
 impl<S: Clone + Send + Sync + 'static> Methods<S> {
@@ -101,7 +115,7 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
     #[must_use]
     pub fn about(mut self, operation: Operation) -> Self {
         let last = self.roles.last().copied();
-        self.about.extend(last.map(|(method, role)| (method, role, operation)));
+        self.about.extend(last.map(|(method, role, _)| (method, role, operation)));
         self
     }
 
@@ -132,6 +146,25 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
     #[must_use]
     pub fn of_the_whole_server(self) -> Self {
         self.layer(Extension(OfWhole))
+    }
+
+    /// Says that all handlers so far only read, whatever their methods: what is asked by POST is no order. A question is read
+    /// whole before it is handed on, so it is small, and no stream.
+    #[must_use]
+    pub fn reads(self) -> Self {
+        self.of_nature(Nature::Reads)
+    }
+
+    /// Says that all handlers so far only read, and may wait for long until there is something to read: whoever waits is not
+    /// counted among those for whom something is being made.
+    #[must_use]
+    pub fn waits(self) -> Self {
+        self.of_nature(Nature::Waits)
+    }
+
+    fn of_nature(mut self, nature: Nature) -> Self {
+        self.roles.iter_mut().for_each(|(_, _, of)| *of = nature);
+        self
     }
 
     /// Puts a layer around all handlers so far, as axum's `MethodRouter::layer`.
@@ -171,9 +204,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Registers a path.
     pub fn route(mut self, path: &str, methods: Methods<S>) -> Self {
-        let entry =
-            |(method, role): &(&'static str, Role)| Entry { path: path.to_owned(), method, role: *role };
-        self.table.extend(methods.roles.iter().map(entry));
+        let entry = |(method, role, nature)| Entry { path: path.to_owned(), method, role, nature };
+        self.table.extend(methods.roles.into_iter().map(entry));
         let described =
             |(method, role, operation)| Described { path: path.to_owned(), method, role, operation };
         self.described.extend(methods.about.into_iter().map(described));
@@ -337,7 +369,7 @@ mod tests {
             .nest("/api", inner)
             .merge(Routes::new().route("/open", get(Role::Anonymous, ok)))
             .route("/any", any(Role::Developer, ok))
-            .route("/own", any(Role::Reader, ok).post(Role::Anonymous, ok))
+            .route("/own", any(Role::Reader, ok).waits().post(Role::Anonymous, ok))
             .route("/all", get(Role::Admin, ok))
             .route("/some", get(Role::Admin, ok).minds_repositories())
             .route("/whole", get(Role::Developer, ok).of_the_whole_server())
@@ -364,7 +396,11 @@ mod tests {
         let rows: Vec<String> = app()
             .table()
             .into_iter()
-            .map(|entry| format!("{} {} {}", entry.method, entry.path, entry.role))
+            .map(|entry| {
+                let of_method = entry.nature == Nature::OfMethod;
+                let nature = if of_method { String::new() } else { format!(" {:?}", entry.nature) };
+                format!("{} {} {}{nature}", entry.method, entry.path, entry.role)
+            })
             .collect();
         assert_eq!(
             rows,
@@ -374,7 +410,7 @@ mod tests {
                 "GET /api/a/{id} reader",
                 "PUT /api/a/{id} service",
                 "GET /open anonymous",
-                "* /own reader",
+                "* /own reader Waits",
                 "POST /own anonymous",
                 "GET /some admin",
                 "GET /whole developer"

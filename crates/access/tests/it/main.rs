@@ -32,5 +32,8 @@ testkit::on_both! {
         strangers_are_held_to_a_rate_by_address,
         what_strangers_look_at_is_made_for_few_of_them_at_once,
         what_a_crowd_of_strangers_looks_at_is_made_once_for_many_of_them,
+        a_question_is_no_order_after_which_all_is_made_anew,
+        strangers_who_wait_or_ask_slowly_keep_nobody_else_waiting,
+        strangers_who_wait_are_bounded_by_address,
         refused_orders_are_in_the_audit_log;
 }

@@ -1,4 +1,7 @@
-use http::header;
+use axum::body::Body;
+use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _};
+use http::{Request, header};
 use serde_json::json;
 use transport::Role;
 
@@ -71,6 +74,68 @@ pub async fn what_a_crowd_of_strangers_looks_at_is_made_once_for_many_of_them(on
     assert_eq!(ask(&[("cookie", "a=b")], "/made?c").await, 300, "what may be somebody's own is not shared");
     let authorization = format!("Bearer {ADMIN}");
     assert_eq!(ask(&[("authorization", &authorization)], "/made").await, 300, "nor what is known to be");
+}
+
+pub async fn a_question_is_no_order_after_which_all_is_made_anew(on: World) {
+    let asked = (0..300).map(|_| async {
+        let answer = on.get("/made", &[]).await;
+        assert_eq!((answer.status, answer.header(header::ETAG)), (200, "one"), "{answer:?}");
+        let answer = on.ask("POST", "/question", &[], "why").await;
+        assert_eq!((answer.status, &*answer.text), (200, "why"), "{answer:?}");
+    });
+    join_all(asked).await;
+    let made = on.made.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1..200).contains(&made), "{made}");
+    let large = on.ask("POST", "/question", &[], &"w".repeat((128 << 10) + 1)).await;
+    assert_eq!((large.status, large.json()["code"].as_str()), (413, Some("too_large")));
+    // Nor does a question of a session need a form of ours.
+    let cookie = on.sign_in("ada", Role::Reader).await;
+    assert_eq!(on.ask("POST", "/question", &[("cookie", &cookie)], "why").await.status, 200);
+    assert_eq!(on.ask("POST", "/order", &[("cookie", &cookie)], "").await.status, 403);
+}
+
+/// Lets those go on that were begun, until so many wait.
+async fn until_waiting(on: &World, all: &mut (impl Future + Unpin), wanted: usize) {
+    for _ in 0..10_000 {
+        if on.waits.load(std::sync::atomic::Ordering::Relaxed) == wanted {
+            return;
+        }
+        assert!(all.now_or_never().is_none(), "nothing happened yet");
+        tokio::task::yield_now().await;
+    }
+    panic!("{} wait", on.waits.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+pub async fn strangers_who_wait_or_ask_slowly_keep_nobody_else_waiting(on: World) {
+    let mut waiting = Box::pin(join_all((0..6).map(|_| on.get("/wait", &[]))));
+    until_waiting(&on, &mut waiting, 6).await;
+    let mut asking = Box::pin(join_all((0..6).map(|_| {
+        let begun = futures::stream::iter([Ok::<_, std::io::Error>("why")]).chain(futures::stream::pending());
+        on.send(Request::post("/question").body(Body::from_stream(begun)).unwrap())
+    })));
+    for _ in 0..100 {
+        assert!((&mut asking).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(on.get("/", &[]).await.status, 200);
+    assert_eq!(on.ask("POST", "/question", &[], "how").await.text, "how");
+    on.happens.send_replace(true);
+    assert!(waiting.await.iter().all(|answer| (answer.status, &*answer.text) == (200, "happened")));
+}
+
+pub async fn strangers_who_wait_are_bounded_by_address(on: World) {
+    let mut waiting = Box::pin(join_all((0..250).map(|_| on.looks_from("192.0.2.1", "/wait", None))));
+    until_waiting(&on, &mut waiting, 250).await;
+    let refused = on.looks_from("192.0.2.1", "/wait", None).await;
+    assert_eq!((refused.status, refused.header(header::RETRY_AFTER)), (503, "5"));
+    assert!(refused.json()["message"].as_str().unwrap().contains("wait for something"), "{refused:?}");
+    assert_eq!(on.looks_from("192.0.2.1", "/", None).await.status, 200, "it may look");
+    // Who says who they are is not counted, and another address has places of its own.
+    on.happens.send_replace(true);
+    assert_eq!(on.order("GET", "/wait", ADMIN, json!({})).await.text, "happened");
+    assert_eq!(on.looks_from("192.0.2.2", "/wait", None).await.text, "happened");
+    assert!(waiting.await.iter().all(|answer| answer.status == 200));
+    assert_eq!(on.looks_from("192.0.2.1", "/wait", None).await.status, 200, "who left gives the place back");
 }
 
 pub async fn strangers_are_held_to_a_rate_by_address(on: World) {

@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, header};
 use store::{DatabaseUrl, Db, Dialect};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
-use transport::routes::{get, post};
+use transport::routes::{any, get, post};
 use transport::{Role, Routes, Standing, Viewer};
 
 pub const ADMIN: &str = "the-token-in-the-data-directory-0";
@@ -25,6 +25,9 @@ pub struct World {
     pub config: watch::Sender<Arc<buildenv::Config>>,
     /// How often `/made` was made.
     pub made: Arc<AtomicUsize>,
+    /// Who waits at `/wait`, until the sender says that something happened.
+    pub waits: Arc<AtomicUsize>,
+    pub happens: watch::Sender<bool>,
     /// How long what was shown last at `/stay` counts.
     pub stays: Arc<Mutex<Standing>>,
     _dir: tempfile::TempDir,
@@ -93,6 +96,16 @@ impl World {
         let who = |viewer: Viewer| async move { format!("{} {}", viewer.who, viewer.role) };
         let counter = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&counter);
+        let (happens, happened) = watch::channel(false);
+        let waits = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&waits);
+        let wait = move || {
+            let (mut happened, waiting) = (happened.clone(), Arc::clone(&waiting));
+            async move {
+                waiting.fetch_add(1, Relaxed);
+                happened.wait_for(|happened| *happened).await.map(|_| "happened").unwrap_or("never")
+            }
+        };
         let stays = Arc::new(Mutex::new(Standing::lasting()));
         let stay = Arc::clone(&stays);
         let stay = move |viewer: Viewer| {
@@ -106,11 +119,13 @@ impl World {
             .route("/healthz", get(Role::Anonymous, || async { "ok" }))
             .route("/assets/style.css", get(Role::Anonymous, || async { "" }))
             .route("/order", post(Role::Developer, who))
+            .route("/question", post(Role::Reader, |said: String| async { said }).reads())
+            .route("/wait", any(Role::Reader, wait).waits())
             .route("/stay", get(Role::Developer, stay))
             .route("/follow", get(Role::Developer, follow))
             .route("/sees/{repo}", get(Role::Reader, sees));
         let app = access.before(access.with(services));
-        World { app, access, db, config, made: counter, stays, _dir: dir }
+        World { app, access, db, config, made: counter, waits, happens, stays, _dir: dir }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -135,7 +150,12 @@ impl World {
 
     /// Asks from an address.
     pub async fn from(&self, address: &str, forwarded: Option<&str>) -> Answer {
-        let mut request = Request::get("/").header(header::HOST, "ci.example");
+        self.looks_from(address, "/", forwarded).await
+    }
+
+    /// Asks for something from an address.
+    pub async fn looks_from(&self, address: &str, path: &str, forwarded: Option<&str>) -> Answer {
+        let mut request = Request::get(path).header(header::HOST, "ci.example");
         if let Some(forwarded) = forwarded {
             request = request.header("x-forwarded-for", forwarded);
         }

@@ -69,7 +69,7 @@ pub async fn run(args: &Pubsubhelper) -> Result<ExitCode> {
     match ended {
         Some(error) => Err(error),
         None => {
-            running.stop().await;
+            running.stop().await?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -60,6 +60,10 @@ pub async fn run(args: Up) -> Result<ExitCode> {
             return Err(error);
         }
     };
+    let door = match &system.maintnerd {
+        Some(opened) => door.with_files(opened.files()),
+        None => door,
+    };
     system.metrics.connections(&door.edge);
     let told = door.told.clone();
     let hints = match system.hints.clone().filter(|_| !args.once) {
@@ -207,13 +211,13 @@ async fn stay(mut system: System, mut forges: Forges, address: &str) -> Result<E
         () = signals.next() => {}
         error = forges.ended() => {
             teller.abort();
-            forges.stop().await;
+            told_too(forges.stop().await);
             system.stop().await;
             return Err(error);
         }
         stopped = system.coordinator_ended() => {
             teller.abort();
-            forges.stop().await;
+            told_too(forges.stop().await);
             system.stop().await;
             anyhow::bail!("the coordinator has ended ({stopped:?}): another one leads");
         }
@@ -223,14 +227,35 @@ async fn stay(mut system: System, mut forges: Forges, address: &str) -> Result<E
         "\nfinishing what runs; Ctrl-C again ends at once (what runs goes on at its workers and is taken up at the next start)"
     );
     system.drain();
-    tokio::select! {
-        _ = system.coordinator_ended() => {}
-        () = signals.next() => eprintln!("ending at once"),
-    }
+    let drained = async {
+        tokio::select! {
+            _ = system.coordinator_ended() => {}
+            () = signals.next() => eprintln!("ending at once"),
+        }
+    };
+    // What runs needs none of them, and is finished as it was ordered; how that ends says that one was missing.
+    let (_, ended) = forges
+        .meanwhile(drained, |error| {
+            eprintln!("{error:#}; what runs is still finished, and the end is an error")
+        })
+        .await;
     drop(news);
-    forges.stop().await;
+    let stopped = forges.stop().await;
     system.stop().await;
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Some(error) => {
+            told_too(stopped);
+            Err(error)
+        }
+        None => stopped.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Tells of what went wrong beside the error that ends everything.
+fn told_too(stopped: Result<()>) {
+    if let Err(error) = stopped {
+        tracing::warn!("{error:#}");
+    }
 }
 
 /// SIGHUP, where it is an order. At a terminal it says that the terminal is gone, and ends the server as ever.

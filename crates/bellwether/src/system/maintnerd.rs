@@ -22,7 +22,8 @@ use super::watched::{ByGit, OfGithub, token_of};
 pub struct Opened {
     /// What serves.
     pub daemon: Arc<Daemon>,
-    readers: Readers,
+    /// Who may read what it knows.
+    pub readers: Readers,
     pollers: Vec<Poller>,
 }
 
@@ -68,6 +69,13 @@ impl Opened {
     /// What it serves beside the rest of the system.
     pub fn routes(&self) -> Routes {
         self.daemon.routes_within(self.readers)
+    }
+
+    /// Says where bytes of the log lie that are in an answer, so that they are sent from there. Who may not read the log is
+    /// given no such answer.
+    pub fn files(&self) -> edge::Files {
+        let daemon = self.daemon.clone();
+        Arc::new(move |bytes: &[u8]| daemon.lies(bytes))
     }
 
     /// How it stands, in a line for the start.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long one may take to write what it has.
@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A service that was begun.
 pub struct Running<E> {
     what: &'static str,
-    task: JoinHandle<Result<(), E>>,
+    /// None when it has ended, and was heard to.
+    task: Option<JoinHandle<Result<(), E>>>,
     stop: CancellationToken,
 }
 
@@ -23,32 +24,44 @@ impl<E: std::error::Error + Send + Sync + 'static> Running<E> {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        Running { what, task: tokio::spawn(begin(stop.clone())), stop }
+        Running { what, task: Some(tokio::spawn(begin(stop.clone()))), stop }
     }
 
-    /// Waits until it has ended by itself, and says why.
+    /// Waits until it has ended by itself, and says why, once.
     pub async fn ended(&mut self) -> anyhow::Error {
-        let what = self.what;
-        match (&mut self.task).await {
-            Ok(Ok(())) => anyhow::anyhow!("{what} has ended"),
-            Ok(Err(error)) => anyhow::Error::new(error).context(format!("{what} has ended")),
-            Err(error) => anyhow::Error::new(error).context(format!("{what} has ended")),
-        }
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let ended = task.await;
+        self.task = None;
+        self.why(ended).unwrap_or_else(|| anyhow::anyhow!("{} has ended", self.what))
+    }
+
+    fn why(&self, ended: Result<Result<(), E>, JoinError>) -> Option<anyhow::Error> {
+        let error = match ended {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => anyhow::Error::new(error),
+            Err(error) => anyhow::Error::new(error),
+        };
+        Some(error.context(format!("{} has ended", self.what)))
     }
 
     /// Ends it, and lets it write what it has.
-    pub async fn stop(mut self) {
+    ///
+    /// # Errors
+    /// It had ended by itself, which nobody heard, or did not end well.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let Some(mut task) = self.task.take() else { return Ok(()) };
+        let by_itself = task.is_finished();
         self.stop.cancel();
-        if self.task.is_finished() {
-            return;
-        }
-        match tokio::time::timeout(PATIENCE, &mut self.task).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!("{} did not end well: {error}", self.what),
-            Ok(Err(error)) => tracing::warn!("{} did not end well: {error}", self.what),
+        match tokio::time::timeout(PATIENCE, &mut task).await {
+            Ok(ended) => match self.why(ended) {
+                Some(error) => Err(error),
+                None if by_itself => Err(anyhow::anyhow!("{} has ended", self.what)),
+                None => Ok(()),
+            },
             Err(_) => {
                 tracing::warn!("{} did not end in {} s and is cut off", self.what, PATIENCE.as_secs());
-                self.task.abort();
+                task.abort();
+                Ok(())
             }
         }
     }
@@ -72,14 +85,38 @@ impl Forges {
         }
     }
 
+    /// Waits for something else. If one of them ends by itself meanwhile, that is told at once, and given back.
+    pub async fn meanwhile<T>(
+        &mut self,
+        other: impl Future<Output = T>,
+        tell: impl FnOnce(&anyhow::Error),
+    ) -> (T, Option<anyhow::Error>) {
+        let mut other = std::pin::pin!(other);
+        let error = tokio::select! {
+            done = &mut other => return (done, None),
+            error = self.ended() => error,
+        };
+        tell(&error);
+        (other.await, Some(error))
+    }
+
     /// Ends them: who hears hints before who takes them.
-    pub async fn stop(self) {
-        if let Some(maintnerd) = self.maintnerd {
-            maintnerd.stop().await;
+    ///
+    /// # Errors
+    /// One had ended by itself, which nobody heard, or did not end well. Of two the first; the other is logged.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let heard = match self.maintnerd {
+            Some(maintnerd) => maintnerd.stop().await,
+            None => Ok(()),
+        };
+        let taken = match self.hints {
+            Some(hints) => hints.stop().await,
+            None => Ok(()),
+        };
+        if let (Err(_), Err(error)) = (&heard, &taken) {
+            tracing::warn!("{error:#}");
         }
-        if let Some(hints) = self.hints {
-            hints.stop().await;
-        }
+        heard.and(taken)
     }
 }
 
@@ -105,6 +142,43 @@ mod tests {
             stop.cancelled().await;
             Ok::<(), std::io::Error>(())
         };
-        Running::start("it", heeds).stop().await;
+        Running::start("it", heeds).stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_heard_is_told_when_it_is_stopped() {
+        let ends = |error: Option<&'static str>| {
+            let end = move |_| async move { error.map_or(Ok(()), |why| Err(std::io::Error::other(why))) };
+            let running = Running::start("it", end);
+            async {
+                while running.task.as_ref().is_some_and(|task| !task.is_finished()) {
+                    tokio::task::yield_now().await;
+                }
+                running.stop().await.map_err(|error| format!("{error:#}"))
+            }
+        };
+        assert_eq!(
+            ends(Some("the log takes no more")).await.unwrap_err(),
+            "it has ended: the log takes no more"
+        );
+        assert_eq!(ends(None).await.unwrap_err(), "it has ended");
+        let mut heard = Running::start("it", |_| async { Err(std::io::Error::other("why")) });
+        heard.ended().await;
+        heard.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_while_something_else_is_finished_is_told_at_once_and_given_back() {
+        let dies = |_| async { Err(maintnerd::DaemonError::Source("why".into())) };
+        let mut forges = Forges { maintnerd: Some(Running::start("maintnerd", dies)), hints: None };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // It is over only after it was told.
+        let other = async { told.await.unwrap() };
+        let (said, error) = forges.meanwhile(other, |error| tell.send(format!("{error:#}")).unwrap()).await;
+        assert_eq!(said, "maintnerd has ended: a source is not polled any more: why");
+        assert_eq!(format!("{:#}", error.unwrap()), said);
+        forges.stop().await.unwrap();
+        let mut none = Forges::default();
+        assert!(none.meanwhile(async {}, |_| {}).await.1.is_none());
     }
 }

@@ -35,6 +35,13 @@ fn configuration(github: SocketAddr, more: &str) -> String {
     )
 }
 
+/// Bytes that a process has read by calls, those that it had sent from files among them.
+#[cfg(target_os = "linux")]
+fn read_by(server: &Server) -> usize {
+    let counts = std::fs::read_to_string(format!("/proc/{}/io", server.pid().unwrap())).unwrap();
+    counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
 /// What somebody is answered, with a token or without.
 fn asked(server: &Server, path: &str, token: Option<&str>) -> (u16, String) {
     let answer = server.request("GET", path, token, None).unwrap();
@@ -71,7 +78,9 @@ async fn deliver(github: &GitHub, server: &Server) {
 async fn what_happens_at_a_forge_is_soon_at_a_client() {
     let dir = tempfile::tempdir().unwrap();
     let (github, address, _serving) = github().await;
-    github.change(|world, now| world.open(now, 1, false, "the first", ""));
+    // So long that it is sent from the file of the log.
+    let long = "b".repeat(300_000);
+    github.change(|world, now| world.open(now, 1, false, "the first", &long));
     let mut repo = GitRepo::create(&dir.path().join("app")).unwrap();
     let head = repo.commit("The first", &[("a", File::Text("a"))]).unwrap();
     std::fs::create_dir(dir.path().join("data")).unwrap();
@@ -120,6 +129,16 @@ async fn what_happens_at_a_forge_is_soon_at_a_client() {
     for path in ["/logs", "/logs/0", "/maintner", "/maintner.json"] {
         assert_eq!(asked(&server, path, None).0, 401, "{path}");
         assert_eq!(asked(&server, path, Some(&token)).0, 200, "{path}");
+    }
+    let figures = |token: Option<&str>| asked(&server, "/metrics", token).1;
+    assert!(!figures(None).contains("maintner_") && figures(None).ends_with("# EOF\n"));
+    assert!(figures(Some(&token)).contains("bellwether_maintner_issues 2\n"));
+    #[cfg(target_os = "linux")]
+    {
+        let before = read_by(&server);
+        let sent = asked(&server, "/logs/0", Some(&token)).1.len();
+        let read = read_by(&server) - before;
+        assert!(sent > long.len() && read > sent / 2, "of {sent} bytes {read} came from a file");
     }
     assert!(!asked(&server, "/status", None).1.contains("/maintner"));
     assert!(asked(&server, "/status", Some(&token)).1.contains("href=\"/maintner\""));

@@ -219,6 +219,46 @@ async fn a_private_log_is_for_developers_of_everything() {
     }
 }
 
+/// Errors have paths and addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_trouble_are_for_those_who_say_who_they_are() {
+    let log = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(log.path().join(maintner::checkpoint::NAME).join("x")).unwrap();
+    let leader = leads(log.path()).await;
+    leader.sink().unwrap().add(vec![repo("a")]).await.unwrap();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    leader.run(Vec::new(), shutdown).await.unwrap();
+    let trouble = Some("/secret/path: permission denied".to_owned());
+    let git = SourceState { name: "a".into(), trouble, in_short: "short", ..SourceState::default() };
+    let other = SourceState { name: "b".into(), in_short: "", ..git.clone() };
+    let well = SourceState { name: "c".into(), trouble: None, ..git.clone() };
+    for state in [git, other, well] {
+        leader.sources().report(state);
+    }
+    let routes = leader.routes().into_router();
+    let as_one = |viewer: Viewer| {
+        routes.clone().layer(from_fn(move |mut request: Request, next: Next| {
+            request.extensions_mut().insert(viewer.clone());
+            next.run(request)
+        }))
+    };
+    let paths = ["/secret/path", log.path().to_str().unwrap()];
+    for (viewer, told) in [(Viewer::stranger(true), false), (Viewer::known("ada", Role::Reader), true)] {
+        let router = as_one(viewer);
+        for page in ["/", "/maintner", "/maintner.json"] {
+            let text = text(&router, page).await;
+            assert!(paths.iter().all(|path| text.contains(path) == told), "{page}: {text}");
+        }
+    }
+    let twin = text(&as_one(Viewer::stranger(true)), "/maintner.json").await;
+    let twin: serde_json::Value = serde_json::from_str(&twin).unwrap();
+    let troubles: Vec<_> =
+        twin["sources"].as_array().unwrap().iter().map(|source| source["trouble"].as_str()).collect();
+    assert_eq!(troubles, [Some("short"), Some("it could not be read"), None]);
+    assert_eq!(twin["checkpoint_trouble"], "the file could not be written");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn that_no_checkpoint_is_written_is_on_the_page_and_in_the_metrics() {
     let log = tempfile::tempdir().unwrap();

@@ -49,7 +49,11 @@ fn from_stdin(
     sources: Sources,
     stop: CancellationToken,
 ) -> BoxFuture<'static, Result<(), String>> {
-    let mut state = SourceState { name: "standard input".into(), ..SourceState::default() };
+    let mut state = SourceState {
+        name: "standard input".into(),
+        in_short: "a mutation could not be taken",
+        ..SourceState::default()
+    };
     let (tell, mut lines) = mpsc::channel(16);
     // Nobody can end a read of standard input but who writes there; the runtime does not wait for it.
     let reading = tokio::task::spawn_blocking(move || {

@@ -3,11 +3,13 @@
 //	netsource follow INDEX CACHE
 //	netsource serve ADDRESS
 //	netsource ask ADDRESS
+//	netsource answer ADDRESS DIR GERRIT
 //
 // `follow` reads a log as the package's corpus does, and prints `round N` with the number of mutations that came, for each
 // round, and `split` when it finds that the log was rewritten, or `error: WHY`. `serve` serves what it reads on standard input,
 // a mutation in hexadecimal to a line, and prints `logged` for each. `ask` asks by gRPC what it reads on standard input,
-// METHOD and a request in JSON to a line, and prints an answer in JSON or `error: CODE TEXT` for each.
+// METHOD and a request in JSON to a line, and prints an answer in JSON or `error: CODE TEXT` for each. `answer` answers such
+// questions by what the day files of a folder say and by a server that stands in for Gerrit, and prints `ready`.
 package main
 
 import (
@@ -36,9 +38,9 @@ import (
 const longest = 40 << 20
 
 func main() {
-	run := map[string]func([]string) error{"follow": follow, "serve": serve, "ask": ask}
+	run := map[string]func([]string) error{"follow": follow, "serve": serve, "ask": ask, "answer": answer}
 	if len(os.Args) < 3 || run[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: netsource follow INDEX CACHE | serve ADDRESS | ask ADDRESS")
+		fmt.Fprintln(os.Stderr, "usage: netsource follow INDEX CACHE | serve ADDRESS | ask ADDRESS | answer ADDRESS DIR GERRIT")
 		os.Exit(2)
 	}
 	if err := run[os.Args[1]](os.Args[2:]); err != nil {

@@ -57,9 +57,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A log of that scale in a folder that exists, with the usual seed.
-pub(crate) fn make(dir: &std::path::Path, scale: f64) -> Result<()> {
-    write(&Args { dir: dir.to_path_buf(), scale, seed: SEED }).map(drop)
+/// A log of that scale in a folder that exists, with the usual seed; and how many comments on lines it has.
+pub(crate) fn make(dir: &std::path::Path, scale: f64) -> Result<u64> {
+    write(&Args { dir: dir.to_path_buf(), scale, seed: SEED }).map(|counts| counts.inline)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a scale is checked, and small")]

@@ -33,10 +33,11 @@ pub struct Change {
     /// Who voted on what.
     pub votes: Vec<(&'static str, usize)>,
     pub wip: bool,
-    body: String,
-    files: Vec<GitDiffTreeFile>,
+    /// What it does to files.
+    pub files: Vec<GitDiffTreeFile>,
     /// The newest of its notes.
-    meta: Option<String>,
+    pub meta: Option<String>,
+    body: String,
     end: End,
     times: u32,
 }
@@ -261,12 +262,13 @@ impl Change {
             message,
         };
         // Comments on lines are a file by the name of the commit that they are of.
-        let mut files = Vec::new();
+        let (mut files, mut comments) = (Vec::new(), Vec::new());
         if !parents.is_empty() && world.random.one_in(4) {
             let added = 8 + i64::from(world.random.below(40));
             files.push(GitDiffTreeFile { file: self.commit.clone(), added, deleted: 0, binary: false });
+            comments = note::comments(world, self, who, added);
         }
-        let commit = commit::make(&mut world.random, &parts, files);
+        let commit = GitCommit { comments, ..commit::make(&mut world.random, &parts, files) };
         self.meta = Some(commit.sha1.clone());
         commit
     }

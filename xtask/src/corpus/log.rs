@@ -23,6 +23,8 @@ pub struct Counts {
     pub reviews: u64,
     pub changes: u64,
     pub commits: u64,
+    /// On lines of changes, which are in commits of their notes.
+    pub inline: u64,
     pub refs: u64,
     pub bytes: u64,
     /// Of all bytes, the files one after the other.
@@ -39,6 +41,7 @@ impl Counts {
             ("reviews", self.reviews),
             ("CLs", self.changes),
             ("commits", self.commits),
+            ("inline comments", self.inline),
             ("refs", self.refs),
             ("bytes", self.bytes),
         ] {
@@ -103,6 +106,7 @@ impl Log {
     /// One commit is one record.
     pub fn commit(&mut self, now: u64, project: &str, commit: GitCommit) -> Result<()> {
         self.counts.commits += 1;
+        self.counts.inline += commit.comments.len() as u64;
         self.gerrit(
             now,
             GerritMutation { project: project.into(), commits: vec![commit], ..GerritMutation::default() },

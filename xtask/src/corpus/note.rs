@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use maintpb::{GerritComment, GerritRange};
+
 use super::change::Change;
-use super::day::BEGIN;
+use super::day::{self, BEGIN};
 use super::world::World;
 
 const LABELS: &[&str] =
@@ -139,6 +141,45 @@ pub fn anything(world: &mut World, change: &mut Change) -> (usize, String) {
         }
     }
     (who, note)
+}
+
+/// Comments on lines that come with a note whose file has so many lines: our own leader reads some of these files, and the
+/// original's none. Nothing of it is chance's, so that a log has the same records as without them.
+pub fn comments(world: &World, change: &Change, who: usize, added: i64) -> Vec<GerritComment> {
+    if added % 4 != 0 {
+        return Vec::new();
+    }
+    let before = change.meta.as_deref().unwrap_or_default();
+    let line = i32::try_from(added).unwrap_or_default();
+    let first = GerritComment {
+        uuid: before.chars().take(16).collect(),
+        file: change.files.first().map_or_else(String::new, |file| file.file.clone()),
+        patch_set: i32::try_from(change.patch_set).unwrap_or_default(),
+        line,
+        range: Some(GerritRange { start_line: line, start_character: 4, end_line: line, end_character: 9 }),
+        author: world.people.get(who).number,
+        written: day::stamp(world.now),
+        side: 1,
+        message: format!("Is this as it was in {}?", change.subject),
+        commit: change.commit.clone(),
+        unresolved: true,
+        ..GerritComment::default()
+    };
+    if added % 8 != 0 {
+        return vec![first];
+    }
+    // An answer, and on all of the patch set.
+    let answer = GerritComment {
+        uuid: before.chars().skip(16).take(16).collect(),
+        file: "/PATCHSET_LEVEL".to_owned(),
+        line: 0,
+        range: None,
+        message: "It is.".to_owned(),
+        parent_uuid: first.uuid.clone(),
+        unresolved: false,
+        ..first.clone()
+    };
+    vec![first, answer]
 }
 
 fn voted(world: &mut World, change: &mut Change, who: usize, note: &mut String) {

@@ -15,6 +15,8 @@ pub struct Person {
     pub author: String,
     /// `Name <account@server>`, as in a commit of a change's notes.
     pub account: String,
+    /// The account's number.
+    pub number: i64,
 }
 
 impl Person {
@@ -37,6 +39,7 @@ impl People {
                 let (first, last) = (capital(&words::name(random)), capital(&words::name(random)));
                 let last = if n % 17 == 5 { format!("{last}ø") } else { last };
                 let account = 5000 + n * 3;
+                let number = i64::try_from(account).unwrap_or(i64::MAX);
                 Person {
                     id,
                     login: format!("{}{n}", words::name(random)),
@@ -51,6 +54,7 @@ impl People {
                     } else {
                         format!("{first} {last} <{account}@{SERVER}>")
                     },
+                    number,
                 }
             })
             .collect();

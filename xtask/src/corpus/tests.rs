@@ -49,4 +49,11 @@ fn a_seed_is_a_log_of_records_that_can_be_read() {
     let commits: usize =
         all.iter().filter_map(|record| record.gerrit.as_ref()).map(|gerrit| gerrit.commits.len()).sum();
     assert_eq!(commits as u64, counts.commits);
+
+    // What only our own leader writes, and the original's programs pass over.
+    let notes = all.iter().filter_map(|record| record.gerrit.as_ref()).flat_map(|gerrit| &gerrit.commits);
+    let comments: Vec<_> = notes.flat_map(|commit| &commit.comments).collect();
+    assert_eq!(comments.len() as u64, counts.inline);
+    assert!(comments.iter().any(|comment| comment.parent_uuid.is_empty() && comment.line > 0));
+    assert!(comments.iter().any(|comment| !comment.parent_uuid.is_empty() && comment.line == 0));
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sha2::{Digest as _, Sha224};
 
-use super::corpus::{HIDDEN, Made, named, said, unseen};
+use super::corpus::{HIDDEN, Made, Unseen, named, said};
 
 /// How a corpus is made other than by a full replay; `FILE` is a checkpoint of the first half, which is made.
 const WAYS: [(&str, &[&str]); 2] =
@@ -70,10 +70,11 @@ fn names(dump: &str) -> BTreeSet<Vec<&str>> {
 
 /// The digest of a dump without what the original does not show, whose dump has lines of these names.
 fn normalised(dump: &str, shown: &BTreeSet<Vec<&str>>) -> String {
+    let unseen = Unseen::of(dump);
     let mut lines = Vec::new();
     for line in dump.lines() {
         let mut fields: Vec<&str> = line.split('\t').collect();
-        if unseen(&fields) && !shown.contains(&name(&fields)) {
+        if unseen.why(&fields).is_some() && !shown.contains(&name(&fields)) {
             continue;
         }
         if fields[0] == "I" {

@@ -1,4 +1,4 @@
-//! A log that is served: the original's client and its questions beside our daemon, and our client beside its server.
+//! A log that is served: the original's client beside our daemon, and our client beside its server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use super::around;
 use crate::process;
 
 /// Longest wait for what a program does.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// In so long a client of the original has what was written.
 const LIVE: Duration = Duration::from_secs(1);
 /// What our segments grow to here: some records.
 const SEGMENT: &str = "300";
 
 /// A program that is told lines and says lines.
-struct Talk {
+pub(super) struct Talk {
     child: Child,
     to: Option<ChildStdin>,
     said: Receiver<String>,
 }
 
 impl Talk {
-    fn start(command: &mut Command) -> Result<Talk> {
+    pub(super) fn start(command: &mut Command) -> Result<Talk> {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.with_context(|| process::shown(command))?;
         let out = child.stdout.take().context("its output is ours")?;
@@ -41,12 +41,12 @@ impl Talk {
         Ok(Talk { child, to, said })
     }
 
-    fn tell(&mut self, line: &str) -> Result<()> {
+    pub(super) fn tell(&mut self, line: &str) -> Result<()> {
         writeln!(self.to.as_mut().context("its input is ours")?, "{line}")?;
         Ok(())
     }
 
-    fn hear(&self, limit: Duration) -> Result<String> {
+    pub(super) fn hear(&self, limit: Duration) -> Result<String> {
         self.said
             .recv_timeout(limit)
             .with_context(|| format!("nothing was said within {} s", limit.as_secs()))
@@ -74,13 +74,13 @@ fn mutation(number: i32, body: usize) -> String {
 }
 
 /// Our daemon on a port, with the log in a folder.
-struct Ours {
-    talk: Talk,
-    address: String,
+pub(super) struct Ours {
+    pub(super) talk: Talk,
+    pub(super) address: String,
 }
 
 impl Ours {
-    fn start(program: &Path, data: &Path, port: u16, more: &[&str]) -> Result<Ours> {
+    pub(super) fn start(program: &Path, data: &Path, port: u16, more: &[&str]) -> Result<Ours> {
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(program);
         command.args(["maintnerd", "--listen", &address, "--data"]).arg(data).args(more);
@@ -103,7 +103,7 @@ impl Ours {
         self.standing()?["records"].as_u64().context("/maintner.json: no records")
     }
 
-    fn has(&self, records: u64) -> Result<()> {
+    pub(super) fn has(&self, records: u64) -> Result<()> {
         let what = format!("{records} records");
         wait_for(&what, PATIENCE, || Ok((self.records()? == records).then_some(())))
     }
@@ -166,7 +166,7 @@ fn growing(folder: &Path) -> Result<PathBuf> {
     bail!("no segment grows in {}", folder.display())
 }
 
-fn expect(client: &Talk, limit: Duration, want: &str) -> Result<()> {
+pub(super) fn expect(client: &Talk, limit: Duration, want: &str) -> Result<()> {
     let said = client.hear(limit)?;
     ensure!(said == want, "it says {said:?}, not {want:?}");
     Ok(())
@@ -209,77 +209,4 @@ pub(super) fn of_theirs(program: &Path) -> Result<String> {
 
 fn digest(program: &Path, cache: &tempfile::TempDir) -> Result<String> {
     process::output(Command::new(program).args(["log", "digest"]).arg(cache.path()), PATIENCE)
-}
-
-/// The original's questions over gRPC without TLS.
-pub(super) fn asked_by_theirs(program: &Path) -> Result<String> {
-    let theirs = around("netsource", "./netsource")?;
-    let data = tempfile::tempdir()?;
-    let mut ours = Ours::leads(program, data.path(), free_port()?)?;
-    ours.talk.tell(&project())?;
-    ours.has(1)?;
-    let mut client = Talk::start(Command::new(theirs).args(["ask", &ours.address]))?;
-    let (one, two, none) = ("1".repeat(40), "2".repeat(40), "f".repeat(40));
-    let ancestor = |commit: &str, ancestor: &str| {
-        format!(r#"HasAncestor {{"commit":"{commit}","ancestor":"{ancestor}"}}"#)
-    };
-    let at = |project: &str| {
-        format!(
-            r#"GetRef {{"ref":"refs/heads/master","gerrit_server":"go.googlesource.com","gerrit_project":"{project}"}}"#
-        )
-    };
-    let questions: [(String, &str); 9] = [
-        (ancestor(&two, &one), r#"{"has_ancestor":true}"#),
-        (ancestor(&one, &two), "{}"),
-        (ancestor(&one, &one), "{}"),
-        (ancestor(&none, &one), r#"{"unknown_commit":true}"#),
-        (ancestor(&one, "1"), "error: Unknown invalid Ancestor"),
-        (at("go"), r#"{"value":"2222222222222222222222222222222222222222"}"#),
-        (at("bogus"), "error: Unknown unknown gerrit project"),
-        (
-            r#"GetDashboard {"repo":"golang.org/x/bogus"}"#.into(),
-            r#"error: NotFound repo "golang.org/x/bogus" not found"#,
-        ),
-        ("ListGoReleases {}".into(), r#""tag_name":"go1.3""#),
-    ];
-    for (question, want) in &questions {
-        client.tell(question)?;
-        // Their JSON has a space here and there, by chance, so that nobody compares it.
-        let said = client.hear(PATIENCE)?;
-        let plain = if said.starts_with('{') { said.replace(' ', "") } else { said.clone() };
-        ensure!(
-            plain == *want || (question.starts_with("List") && plain.contains(want)),
-            "{question}: {said}"
-        );
-    }
-    client.tell(r#"GetDashboard {"max_commits":1}"#)?;
-    let said: serde_json::Value = serde_json::from_str(&client.hear(PATIENCE)?)?;
-    let (commits, releases) =
-        (said["commits"].as_array().map(Vec::len), said["releases"].as_array().map(Vec::len));
-    ensure!(
-        (commits, releases) == (Some(1), Some(3)) && said["commits_truncated"] == true,
-        "GetDashboard: {said}"
-    );
-    Ok(format!("{} answers as they should be", questions.len() + 1))
-}
-
-/// A project go with two commits and two releases.
-fn project() -> String {
-    let commit = |digit: &str, parent: &str, seconds: i64| {
-        let who = format!("Ann <ann@example.org> {seconds} +0000");
-        let raw = format!("tree {}\n{parent}author {who}\ncommitter {who}\n\none\n", "0".repeat(40));
-        maintpb::GitCommit { sha1: digit.repeat(40), raw: raw.into_bytes(), ..Default::default() }
-    };
-    let commits = vec![commit("1", "", 100), commit("2", &format!("parent {}\n", "1".repeat(40)), 200)];
-    let at = |name: &str, digit: &str| maintpb::GitRef { r#ref: name.into(), sha1: digit.repeat(40) };
-    let refs = vec![
-        at("refs/heads/master", "2"),
-        at("refs/heads/release-branch.go1.3", "2"),
-        at("refs/heads/release-branch.go1.2", "1"),
-        at("refs/tags/go1.3", "2"),
-        at("refs/tags/go1.2", "1"),
-    ];
-    let project = "go.googlesource.com/go".into();
-    let gerrit = maintpb::GerritMutation { project, commits, refs, ..Default::default() };
-    hex::encode(maintpb::Mutation { gerrit: Some(gerrit), ..Default::default() }.encode_to_vec())
 }

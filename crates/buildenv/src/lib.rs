@@ -42,10 +42,10 @@ pub use facts::Fact;
 pub use load::{load, load_with_projects};
 pub use model::{
     Access, Acme, Ancestor, Builder, CONNECTIONS, Certificate, Class, Classes, Dashboard, Environment,
-    GerritMail, GithubHooks, GithubLogin, Hints, Host, Isolation, Job, Limit, Limits, LoginClient, Maintnerd,
-    ObjectStore, Oidc, Pair, Part, PlainHttp, Pool, Reading, Recipe, Repo, Results, Retention, Role, Rule,
-    Secret, SecretSource, SourceKind, Step, StepWhen, Tls, TreeRules, Trust, TryPolicy, Visibility,
-    WatchedGit, When,
+    GerritMail, GithubHook, GithubHooks, GithubLogin, Hints, Host, Isolation, Job, Limit, Limits,
+    LoginClient, Maintnerd, ObjectStore, Oidc, Pair, Part, PlainHttp, Pool, Reading, Recipe, Repo, Results,
+    Retention, Role, Rule, Secret, SecretSource, SourceKind, Step, StepWhen, Tls, TreeRules, Trust,
+    TryPolicy, Visibility, WatchedGit, When,
 };
 pub use name::{
     BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,

@@ -16,7 +16,7 @@ pub use environment::{
 };
 pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
-pub use maintnerd::{Maintnerd, WatchedGit};
+pub use maintnerd::{GithubHook, Maintnerd, WatchedGit};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};
 pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Answer, Client, malformed};
 use crate::error::Error;
-use crate::model::{Comment, Delivery, Issue, Label, Milestone};
+use crate::model::{Comment, Delivery, Hook, Issue, Label, Milestone};
 
 /// A repository on GitHub.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,6 +190,15 @@ impl Client {
         from: Option<&Cursor>,
     ) -> Result<Page<Value>, Error> {
         self.list(from, || format!("/repos/{repo}/pulls/{number}/reviews?per_page=100")).await
+    }
+
+    /// Lists the webhooks of the repo itself; those of its organization are not among them. The token must belong to who may manage
+    /// them.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn hooks(&self, repo: &Repo, from: Option<&Cursor>) -> Result<Page<Hook>, Error> {
+        self.list(from, || format!("/repos/{repo}/hooks?per_page=100")).await
     }
 
     /// Lists what GitHub has sent to a webhook of the repo, the newest first. The token must belong to who may manage it.

@@ -123,6 +123,26 @@ pub struct Comment {
     pub updated_at: Timestamp,
 }
 
+/// A webhook of a repo, as it is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Never changes.
+    pub id: i64,
+    /// Whether anything is sent.
+    #[serde(default, deserialize_with = "lenient")]
+    pub active: bool,
+    /// Where it goes.
+    pub config: HookConfig,
+}
+
+/// Where a webhook goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookConfig {
+    /// The address that is posted to.
+    #[serde(default, deserialize_with = "lenient")]
+    pub url: String,
+}
+
 /// A webhook that GitHub has sent, or tried to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {

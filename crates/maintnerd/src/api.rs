@@ -33,7 +33,7 @@ use self::releases::supported;
 use self::try_work::TryWork;
 use crate::readers::Readers;
 
-/// How long an answer may take.
+/// How long an answer may take, where whoever asks does not say less.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many are worked out at once; others wait for that time too.
 const ROOM: usize = 16;
@@ -114,14 +114,15 @@ impl Inner {
     /// Works an answer out of the newest version, beside the threads that serve.
     async fn work<T: Send + 'static>(
         &self,
+        deadline: Deadline,
         what: impl FnOnce(&Corpus, &Home, &Deadline) -> Result<T, Status> + Send + 'static,
     ) -> Answer<T> {
-        let deadline = Deadline::after(PATIENCE);
-        let room = tokio::time::timeout(PATIENCE, self.room.clone().acquire_owned()).await;
-        let Ok(Ok(room)) = room else { return Err(Status::resource_exhausted("too many are asking")) };
+        let room = tokio::time::timeout_at(deadline.at().into(), self.room.clone().acquire_owned()).await;
+        let Ok(Ok(room)) = room else { return Err(Status::deadline_exceeded("too many are asking")) };
         let (corpus, home) = ((self.view)(), self.home.clone());
         let worked = tokio::task::spawn_blocking(move || {
             let _room = room;
+            deadline.check()?;
             what(&corpus, &home, &deadline)
         });
         match worked.await {
@@ -157,6 +158,7 @@ impl From<DashboardError> for Status {
 #[tonic::async_trait]
 impl MaintnerService for Inner {
     async fn has_ancestor(&self, request: tonic::Request<HasAncestorRequest>) -> Answer<HasAncestorResponse> {
+        let deadline = Deadline::of(request.metadata(), PATIENCE);
         let asked = request.into_inner();
         // What has as many characters and is no hash is a commit that nobody knows.
         let read = |text: &str, name| match text.len() {
@@ -166,7 +168,7 @@ impl MaintnerService for Inner {
         let (commit, other) = (read(&asked.commit, "Commit")?, read(&asked.ancestor, "Ancestor")?);
         let unknown = HasAncestorResponse { has_ancestor: false, unknown_commit: true };
         let Some(commit) = commit else { return Ok(tonic::Response::new(unknown)) };
-        self.work(move |corpus, _, deadline| {
+        self.work(deadline, move |corpus, _, deadline| {
             let other = other.unwrap_or_default();
             Ok(match ancestor(corpus, &commit, &other, deadline)? {
                 Ancestry::Has => HasAncestorResponse { has_ancestor: true, unknown_commit: false },
@@ -178,8 +180,9 @@ impl MaintnerService for Inner {
     }
 
     async fn get_ref(&self, request: tonic::Request<GetRefRequest>) -> Answer<GetRefResponse> {
+        let deadline = Deadline::of(request.metadata(), PATIENCE);
         let asked = request.into_inner();
-        self.work(move |corpus, _, _| {
+        self.work(deadline, move |corpus, _, _| {
             let project = refs::project(corpus, &asked.gerrit_server, &asked.gerrit_project);
             let project = project.ok_or_else(|| plain("unknown gerrit project"))?;
             Ok(GetRefResponse { value: refs::at(corpus, project, &asked.r#ref).unwrap_or_default() })
@@ -189,20 +192,24 @@ impl MaintnerService for Inner {
 
     async fn go_find_try_work(
         &self,
-        _request: tonic::Request<GoFindTryWorkRequest>,
+        request: tonic::Request<GoFindTryWorkRequest>,
     ) -> Answer<GoFindTryWorkResponse> {
         let Some(try_work) = &self.try_work else {
             return Err(plain("no Gerrit is configured that knows what waits to be tried"));
         };
-        let found = try_work.find(&self.view, &self.home).await.map_err(|why| plain(why.to_string()))?;
+        let deadline = Deadline::of(request.metadata(), PATIENCE);
+        // Others who ask may wait for the same answer: it is worked on for them.
+        let found = tokio::time::timeout_at(deadline.at().into(), try_work.find(&self.view, &self.home));
+        let found = found.await.map_err(|_| Late)?.map_err(|why| plain(why.to_string()))?;
         Ok(tonic::Response::new(found))
     }
 
     async fn list_go_releases(
         &self,
-        _request: tonic::Request<ListGoReleasesRequest>,
+        request: tonic::Request<ListGoReleasesRequest>,
     ) -> Answer<ListGoReleasesResponse> {
-        self.work(|corpus, home, _| {
+        let deadline = Deadline::of(request.metadata(), PATIENCE);
+        self.work(deadline, |corpus, home, _| {
             let main =
                 home.main(corpus).ok_or_else(|| plain(DashboardError::NoHome(home.name()).to_string()))?;
             let releases = supported(corpus, main).map_err(|why| plain(why.to_string()))?;
@@ -212,7 +219,9 @@ impl MaintnerService for Inner {
     }
 
     async fn get_dashboard(&self, request: tonic::Request<DashboardRequest>) -> Answer<DashboardResponse> {
+        let deadline = Deadline::of(request.metadata(), PATIENCE);
         let asked = request.into_inner();
-        self.work(move |corpus, home, deadline| Ok(dashboard(corpus, home, &asked, deadline)?)).await
+        self.work(deadline, move |corpus, home, deadline| Ok(dashboard(corpus, home, &asked, deadline)?))
+            .await
     }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::daemon::Daemon;
+use crate::sources::SourceState;
 
 /// What an answer of Prometheus' text format is called.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,6 +70,28 @@ impl Collector for Figures {
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?)?;
+        }
+        let left = |source: &SourceState| source.budget.and_then(|budget| i64::try_from(budget.left).ok());
+        let whole = |source: &SourceState| source.whole_until.map(Timestamp::as_second);
+        for (name, help, unit, value) in [
+            ("source_requests_left", "Requests that may still be made", None, &left as &dyn Fn(&_) -> _),
+            (
+                "source_whole_until",
+                "Until when all that happened there is in the log, since 1970",
+                Some(Unit::Seconds),
+                &whole,
+            ),
+        ] {
+            let mut told =
+                standing.sources.iter().filter_map(|one| Some((one.name.as_str(), value(one)?))).peekable();
+            // Without any there is no such metric.
+            if told.peek().is_none() {
+                continue;
+            }
+            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+            for (source, value) in told {
+                ConstGauge::new(value).encode(family.encode_family(&[("source", source)])?)?;
+            }
         }
         let counter = ConstCounter::new(standing.records);
         counter.encode(encoder.encode_descriptor(

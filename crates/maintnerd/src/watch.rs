@@ -55,7 +55,7 @@ pub fn github(client: Client, options: by_github::Options, wakers: &Wakers) -> P
                     0 => "up to date".into(),
                     behind => format!("issues whose details are to be read: {behind}"),
                 },
-                trouble: status.error.clone(),
+                trouble: status.error.clone().or_else(|| status.deliveries.clone()),
                 in_short: "GitHub could not be read",
                 whole_until: status.last_good.filter(|_| status.behind == 0),
                 looked: status.last_good,

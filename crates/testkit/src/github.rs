@@ -21,6 +21,9 @@ pub use script::Script;
 pub use webhook::Webhook;
 pub use world::{Gone, OWNER, REPO, World};
 
+/// Where the repo's webhook goes.
+pub const HOOK: &str = "https://ci.example.org/hooks/github";
+
 /// How often answers are bad, in a hundred.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {

@@ -53,6 +53,13 @@ pub struct Maintnerd {
     /// GitHub's API
     #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
     pub github_api: String,
+    /// Where the webhook of these repos goes, as GitHub's settings have it: its failed deliveries are asked for. The token must be one
+    /// that may read webhooks
+    #[arg(long, value_name = "URL", requires = "watch_github")]
+    pub github_hook: Option<String>,
+    /// How often they are asked for, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "github_hook")]
+    pub github_hook_every: u64,
     /// The pubsubhelper whose hints are heard
     #[arg(long, value_name = "URL", conflicts_with = "follow")]
     pub pubsub: Option<String>,

@@ -101,7 +101,8 @@ fn pollers(
 ) -> Result<Vec<Poller>> {
     let wakers = Wakers::default();
     let token = token.map(Into::into);
-    let github = OfGithub { repos: &told.github, api: &told.github_api, token };
+    let hook = told.github_hook.clone();
+    let github = OfGithub { repos: &told.github, api: &told.github_api, token, hook };
     let mut pollers = github.pollers("maintnerd.github", &wakers)?;
     if !told.git.is_empty() {
         let git = ByGit::below(folder)?;

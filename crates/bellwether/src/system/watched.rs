@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use buildenv::GithubHook;
 use github::{Client, Limits, Repo, SystemClock};
 use maintner::sources::git::{Follow, Remote};
 use maintner::sources::{git as by_git, github as by_github};
@@ -29,6 +30,8 @@ pub struct OfGithub<'a> {
     pub api: &'a str,
     /// What is shown to it.
     pub token: Option<SecretString>,
+    /// The webhook whose failed deliveries are asked for.
+    pub hook: Option<GithubHook>,
 }
 
 impl OfGithub<'_> {
@@ -51,7 +54,11 @@ impl OfGithub<'_> {
             let parts =
                 repo.split_once('/').with_context(|| format!("{place} {repo:?} is not OWNER/REPO"))?;
             let repo = Repo::new(parts.0, parts.1).with_context(|| place.to_owned())?;
-            Ok(watch::github(client.clone(), by_github::Options::new(repo), wakers))
+            let mut options = by_github::Options::new(repo);
+            if let Some(hook) = &self.hook {
+                (options.hook, options.deliveries) = (Some(hook.url.clone()), hook.every);
+            }
+            Ok(watch::github(client.clone(), options, wakers))
         };
         self.repos.iter().map(poller).collect()
     }

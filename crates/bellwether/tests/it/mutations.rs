@@ -69,6 +69,98 @@ fn a_log_is_counted_digested_and_found_whole() {
     assert_eq!((code, out.as_str()), (Some(0), "3 records in 1 files, 210 bytes: whole\n"));
 }
 
+/// A field of protobuf that has bytes.
+fn field(tag: usize, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    [varint(tag << 3 | 2), varint(bytes.len()), bytes.to_vec()].concat()
+}
+
+/// One that has a number.
+fn number(tag: usize, value: usize) -> Vec<u8> {
+    [varint(tag << 3), varint(value)].concat()
+}
+
+fn varint(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value > 0x7f {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+/// A mutation of a Gerrit's project: a commit, by a letter of its hash, that is at these refs.
+fn at(letter: &str, message: &str, refs: &[&str]) -> Vec<u8> {
+    let (hash, who) = (letter.repeat(40), "Ann <7@s> 1500000000 +0000");
+    let raw = format!("tree {}\nauthor {who}\ncommitter {who}\n\n{message}\n", "0".repeat(40));
+    let refs = refs.iter().map(|name| field(3, [field(1, name), field(2, &hash)].concat()));
+    let commit = field(2, [field(1, &hash), field(2, raw)].concat());
+    let project = field(1, "go.googlesource.com/go");
+    field(4, [project, commit, refs.collect::<Vec<_>>().concat()].concat())
+}
+
+/// Two days: an issue with two comments and an event, then a branch and a change.
+#[test]
+fn the_days_of_a_log_are_counted_together() {
+    let who = [number(1, 100), field(2, "gopherbot")].concat();
+    let when = number(1, 1_500_000_000);
+    let comment = |id| {
+        let parts = [number(1, id), field(2, &who), field(3, "text"), field(4, &when), field(5, &when)];
+        field(8, parts.concat())
+    };
+    let event = [number(1, 5), field(2, "closed"), number(3, 100), field(4, &when)].concat();
+    let name = [field(1, "golang"), field(2, "go"), number(3, 3)].concat();
+    let more = [field(4, &who), field(5, &when), comment(1), comment(2), field(26, event)].concat();
+    let issue = field(1, [name, more].concat());
+    let meta = "Create change\n\nPatch-set: 1\nChange-id: I1\nBranch: refs/heads/master\nStatus: new\n";
+    let days = [
+        vec![issue, at("a", "one", &["refs/heads/master"])],
+        vec![
+            at("b", "two\n\nChange-Id: I1", &["refs/changes/01/1/1"]),
+            at("c", meta, &["refs/changes/01/1/meta"]),
+        ],
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let mut whole = 0;
+    for (nth, day) in days.iter().enumerate() {
+        let mut file = Vec::new();
+        for mutation in day {
+            file.extend(format!("REC@{:x}+{:x}=", file.len(), mutation.len()).as_bytes());
+            file.extend(mutation);
+        }
+        whole += file.len();
+        std::fs::write(dir.path().join(format!("maintner-2017-07-0{}.mutlog", nth + 1)), file).unwrap();
+    }
+    let (code, out, err) = log(&["stats", "--json"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    let stats: Value = serde_json::from_str(&out).unwrap();
+    for (name, want) in [
+        ("records", 4),
+        ("bytes", whole),
+        ("repos", 1),
+        ("issues", 1),
+        ("comments", 2),
+        ("events", 1),
+        ("reviews", 0),
+        ("users", 1),
+        ("projects", 1),
+        ("cls", 1),
+        ("commits", 3),
+        ("refs", 3),
+        ("passed_over", 0),
+    ] {
+        assert_eq!(stats[name], want, "{name} of {stats}");
+    }
+    assert!(stats["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{stats}");
+    for memory in ["anonymous_bytes", "mapped_bytes"] {
+        let known = stats[memory].as_u64().is_some_and(|bytes| bytes > 100_000);
+        assert!(known || !cfg!(target_os = "linux"), "{memory} of {stats}");
+    }
+    let (code, out, _) = log(&["stats"], dir.path());
+    assert!(code == Some(0) && out.contains("comments"), "{out}");
+}
+
 #[test]
 fn what_is_not_whole_is_named() {
     let mut changed = segment();

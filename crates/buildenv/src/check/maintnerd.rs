@@ -7,8 +7,9 @@ use crate::tree::{Node, Table};
 use crate::values::Checker;
 
 const SECTION: &str = "maintnerd";
+const ADDRESS: &str = "an address that begins with https:// or http://";
 /// What can't be said together with `follow`.
-const OF_A_LEADER: [&str; 4] = ["github", "gerrit", "git", "sealed_at"];
+const OF_A_LEADER: [&str; 5] = ["github", "github_hook", "gerrit", "git", "sealed_at"];
 
 pub(super) fn maintnerd(checker: &mut Checker, all: &Gathered) {
     let Some(item) = all.find(SECTION, None, "") else { return };
@@ -69,9 +70,12 @@ fn shapes(checker: &mut Checker, table: &Table) {
             shape(checker, &entry.node, "git.url", is_address, "the address of a repository");
         }
     }
+    if let Some(url) = table.get("github_hook").and_then(|hook| hook.node.table()?.get("url")) {
+        shape(checker, &url.node, "github_hook.url", is_url, ADDRESS);
+    }
     for key in ["follow", "github_api", "reviews", "sealed_at"] {
         for node in many(key) {
-            shape(checker, node, key, is_url, "an address that begins with https:// or http://");
+            shape(checker, node, key, is_url, ADDRESS);
         }
     }
 }

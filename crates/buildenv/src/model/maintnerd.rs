@@ -1,5 +1,7 @@
 //! Which projects' state is kept.
 
+use std::time::Duration;
+
 use super::{SecretSource, Visibility};
 use crate::fields::Fields;
 
@@ -16,6 +18,8 @@ pub struct Maintnerd {
     pub token: Option<SecretSource>,
     /// GitHub's API.
     pub github_api: String,
+    /// The webhook of the repositories of GitHub.
+    pub github_hook: Option<GithubHook>,
     /// Who may read the log.
     pub visibility: Visibility,
     /// The project that releases are made of: its server, and its name there.
@@ -24,6 +28,15 @@ pub struct Maintnerd {
     pub reviews: Option<String>,
     /// Where copies of the sealed segments are.
     pub sealed_at: Option<String>,
+}
+
+/// A webhook whose failed deliveries are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GithubHook {
+    /// Where it goes.
+    pub url: String,
+    /// How often GitHub is asked.
+    pub every: Duration,
 }
 
 /// A repository that is watched by git.
@@ -53,6 +66,7 @@ impl Maintnerd {
             follow: f.owned("follow"),
             token: file.or_else(|| f.owned("token_env").map(SecretSource::Env)),
             github_api: f.owned("github_api").unwrap_or_else(|| "https://api.github.com".into()),
+            github_hook: f.table("github_hook").map(GithubHook::read),
             visibility: match f.text("visibility") {
                 Some("private") => Visibility::Private,
                 _ => Visibility::Public,
@@ -67,6 +81,15 @@ impl Maintnerd {
     #[must_use]
     pub fn names_something(&self) -> bool {
         self.follow.is_some() || !self.github.is_empty() || !self.git.is_empty()
+    }
+}
+
+impl GithubHook {
+    fn read(f: Fields<'_>) -> Self {
+        Self {
+            url: f.owned("url").unwrap_or_default(),
+            every: f.duration("every").unwrap_or(Duration::from_secs(60)),
+        }
     }
 }
 

@@ -62,6 +62,13 @@ pub(super) static MAINTNERD: Section = Section {
             "GitHub's API.",
         ),
         key(
+            "github_hook",
+            Table(&GITHUB_HOOK),
+            "none",
+            r#"github_hook = { url = "https://ci.example.org/hooks/github" }"#,
+            "The webhook of the repositories of GitHub, whose failed deliveries are asked for.",
+        ),
+        key(
             "visibility",
             OneOf(&["public", "private"]),
             r#""public""#,
@@ -89,6 +96,30 @@ pub(super) static MAINTNERD: Section = Section {
             "none",
             r#"sealed_at = "https://storage.googleapis.com/BUCKET""#,
             "Where copies of the sealed segments are, from which the original's clients fetch with less work.",
+        ),
+    ],
+};
+
+static GITHUB_HOOK: Section = Section {
+    name: "github_hook",
+    header: "[maintnerd.github_hook]",
+    doc: "What GitHub could not deliver is looked for in its list of failed deliveries. The token must be one that may read the \
+          repositories' webhooks. A webhook of an organization is not among them.",
+    project: false,
+    keys: &[
+        key(
+            "url",
+            Text,
+            "required",
+            r#"url = "https://ci.example.org/hooks/github""#,
+            "Where the webhook goes, as GitHub's settings of each repository have it.",
+        ),
+        key(
+            "every",
+            Timeout,
+            r#""1m""#,
+            r#"every = "5m""#,
+            "How often GitHub is asked; each costs a request for each repository.",
         ),
     ],
 };

@@ -15,6 +15,7 @@
 //! | a wake-up while busy is lost | one is kept |
 
 mod batch;
+mod deliveries;
 mod details;
 pub mod differ;
 mod issues;
@@ -22,4 +23,5 @@ mod json;
 pub mod parse;
 mod poller;
 
+pub use deliveries::DeliveriesError;
 pub use poller::{Error, Hints, Options, Poller, Round, Status};

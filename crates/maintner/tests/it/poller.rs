@@ -364,6 +364,17 @@ async fn a_server_that_shows_nothing_is_not_believed_and_a_damaged_folder_is_mad
     let served = server.path();
     std::fs::rename(&served, served.with_extension("away")).unwrap();
     assert!(matches!(poller.poll().await, Err(PollError::Git(_))));
+    assert!(poller.state().borrow().error.is_some());
+    // It comes back, with what happened meanwhile.
+    std::fs::rename(served.with_extension("away"), &served).unwrap();
+    let head = server.push("main", "refs/heads/main^0", "third", "a");
+    server.change(2);
+    poller.poll().await.unwrap();
+    assert_eq!(poller.state().borrow().error, None);
+    assert_eq!(at(&sink.corpus(), "refs/heads/main"), Some(head));
+    assert_eq!(lines(&sink.corpus()), lines(&fresh(&server).await));
+
+    std::fs::rename(&served, served.with_extension("away")).unwrap();
     std::fs::create_dir(&served).unwrap();
     server.git(&["init", "--quiet", "--bare"], b"");
     let refused = poller.poll().await;

@@ -16,7 +16,7 @@ use transport::{CallError, Service};
 use crate::daemon::{asked, leads};
 
 /// A commit of some seconds since 1970, with its hash made of a letter and a number.
-fn commit(hash: &str, parent: Option<&str>, seconds: i64, message: &str) -> maintpb::GitCommit {
+pub fn commit(hash: &str, parent: Option<&str>, seconds: i64, message: &str) -> maintpb::GitCommit {
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
     let who = format!("Ann B <ann@example.org> {seconds} +0000");
     let tree = "0".repeat(40);
@@ -24,7 +24,7 @@ fn commit(hash: &str, parent: Option<&str>, seconds: i64, message: &str) -> main
     maintpb::GitCommit { sha1: hash.into(), raw: raw.into_bytes(), ..Default::default() }
 }
 
-fn hash(letter: char, number: usize) -> String {
+pub fn hash(letter: char, number: usize) -> String {
     format!("{letter}{number:039}")
 }
 
@@ -39,7 +39,7 @@ fn line(letter: char, count: usize, begin: i64) -> Vec<maintpb::GitCommit> {
         .collect()
 }
 
-fn project(name: &str, commits: Vec<maintpb::GitCommit>, refs: &[(&str, String)]) -> maintpb::Mutation {
+pub fn project(name: &str, commits: Vec<maintpb::GitCommit>, refs: &[(&str, String)]) -> maintpb::Mutation {
     let refs = refs.iter().map(|(name, sha1)| maintpb::GitRef { r#ref: (*name).into(), sha1: sha1.clone() });
     let gerrit = maintpb::GerritMutation {
         project: format!("go.googlesource.com/{name}"),

@@ -1,4 +1,4 @@
-//! A log in a bucket of S3, by the same calls as the command's.
+//! A log in a bucket, of S3 or of Google, by the same calls as the command's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,19 @@ use testkit::{Buckets, Cloud};
 
 use crate::daemon::repo;
 
-/// A bucket that a leader of the original wrote: segments, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_the_original_is_led_from_anywhere() {
-    let buckets = Buckets::start(Cloud::S3).unwrap();
+    led(Cloud::S3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_google_is_too() {
+    led(Cloud::Gcs).await;
+}
+
+/// A bucket that a leader of the original wrote: segments, and nothing else.
+async fn led(cloud: Cloud) {
+    let buckets = Buckets::start(cloud).unwrap();
     buckets.create("its-log").unwrap();
     let options = CloudOptions {
         endpoint: Some(buckets.endpoint()),
@@ -27,7 +36,12 @@ async fn a_bucket_of_the_original_is_led_from_anywhere() {
         ..CloudOptions::default()
     };
     let nowhere = std::path::Path::new("nowhere");
-    let objects = Objects::open_with(&"s3://its-log/go/log".parse().unwrap(), nowhere, &options).unwrap();
+    let objects = Objects::open_with(
+        &format!("{}://its-log/go/log", cloud.scheme()).parse().unwrap(),
+        nowhere,
+        &options,
+    )
+    .unwrap();
     objects.probe("test").await.unwrap();
     let store: Arc<dyn ObjectStore> = objects.into_store();
 

@@ -6,9 +6,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use maintner::dump::Dump;
 use maintner::journal::Options;
-use maintnerd::sources::SourceState;
+use maintnerd::sources::{Budget, SourceState};
 use maintnerd::{Config, Daemon, DaemonError, Of, Poller, Readers};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -68,17 +69,40 @@ async fn what_is_written_is_read_by_who_follows() {
         name: "github.com/golang/go".into(),
         doing: "waiting <for> a hint".into(),
         mutations: Some(42),
+        whole_until: Some(Timestamp::from_second(1_500_000_000).unwrap()),
+        budget: Some(Budget { left: 4321, of: 5000, anew: Timestamp::from_second(1_500_000_600).unwrap() }),
         ..SourceState::default()
     });
+    leader.sources().report(SourceState { name: "begins".into(), ..SourceState::default() });
     let router = asked(&leader);
     let page = text(&router, "/").await;
     assert!(page.contains("This is the leader") && page.contains("waiting &#60;for&#62; a hint"), "{page}");
     assert!(page.contains("golang/r39") || page.contains("golang/r0"), "{page}");
+    // The budget, until when it is whole, and the log's size.
+    let size = webui::time::bytes(leader.standing().bytes);
+    for said in
+        ["4321 of 5000, anew ", "datetime=\"2017-07-14T02:40:00", &format!("has {size} in segments: 1")]
+    {
+        assert!(page.contains(said), "{said} is not in {page}");
+    }
     let twin: serde_json::Value = serde_json::from_str(&text(&router, "/maintner.json").await).unwrap();
-    assert_eq!((&twin["records"], &twin["sources"][0]["mutations"]), (&42.into(), &42.into()));
+    assert_eq!(twin["bytes"], leader.standing().bytes);
+    let source = &twin["sources"][1];
+    assert_eq!(
+        (&source["budget"]["left"], &source["whole_until"]),
+        (&4321.into(), &"2017-07-14T02:40:00Z".into())
+    );
+    assert_eq!((&twin["records"], &twin["sources"][1]["mutations"]), (&42.into(), &42.into()));
     assert_eq!(twin["recent"].as_array().unwrap().len(), 42);
     let metrics = text(&router, "/metrics").await;
-    assert!(metrics.contains("bellwether_maintner_mutations_total 42\n"), "{metrics}");
+    for said in [
+        "mutations_total 42",
+        "source_requests_left{source=\"github.com/golang/go\"} 4321",
+        "source_whole_until_seconds{source=\"github.com/golang/go\"} 1500000000",
+    ] {
+        assert!(metrics.contains(&format!("\nbellwether_maintner_{said}\n")), "{said} is not in {metrics}");
+    }
+    assert!(!metrics.contains("begins"), "of what is not known nothing is said: {metrics}");
     assert_eq!(text(&router, "/healthz").await, "ok\n");
     let page = text(&asked(&follower), "/").await;
     assert!(page.contains("This is the follower. The log has"), "{page}");

@@ -158,6 +158,44 @@ async fn a_large_part_is_sent_from_the_mapped_file() {
     assert_eq!((part.len() as u64, part[..9].to_vec()), (one + two - 3, want[5..14].to_vec()));
 }
 
+/// What is written and not yet safe is not shown: in no length, hash or range, whether it is sent from memory or from the file.
+#[tokio::test]
+async fn of_a_growing_file_only_what_is_committed_is_shown() {
+    for (payload, beyond) in [(10, &b"REC@14+5=abc"[..]), (100 << 10, &[b'y'; 90 << 10][..])] {
+        let mut written = Written::new();
+        let size = written.add_payload(&vec![b'x'; payload]);
+        let logs = written.logs(LogsConfig::default());
+        let index = text(ask(&logs, "GET", "/logs", None).await).await;
+        let path = written.folder().join("0000.growing.mutlog");
+        let committed = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&committed, beyond].concat()).unwrap();
+
+        let answer = ask(&logs, "GET", "/logs", None).await;
+        assert_eq!(head(&answer, "x-sum-segment-size"), Some(size.to_string().as_str()));
+        assert_eq!(text(answer).await, index, "{size}");
+        let last = size - 1;
+        for (range, from) in [
+            (None, 0),
+            (Some("bytes=0-".to_owned()), 0),
+            (Some(format!("bytes=2-{}", size + 5)), 2),
+            (Some(format!("bytes={last}-")), last),
+            (Some("bytes=-7".to_owned()), size - 7),
+        ] {
+            let answer = ask(&logs, "GET", "/logs/0", range.as_deref()).await;
+            let of = range.as_ref().map(|_| format!("bytes {from}-{last}/{size}"));
+            assert_eq!(head(&answer, "content-range"), of.as_deref(), "{range:?} of {size}");
+            let length = (size - from).to_string();
+            assert_eq!(head(&answer, "content-length"), Some(length.as_str()), "{range:?} of {size}");
+            let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            assert!(body == committed[from as usize..], "{range:?} of {size}: {}", body.len());
+        }
+        let answer = ask(&logs, "GET", "/logs/0", Some(&format!("bytes={size}-"))).await;
+        let said = (answer.status().as_u16(), head(&answer, "content-range").map(str::to_owned));
+        assert_eq!(said, (416, Some(format!("bytes */{size}"))));
+        assert_eq!(text(answer).await, "invalid range: failed to overlap\n");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_a_commit_or_its_time() {
     let mut written = two();

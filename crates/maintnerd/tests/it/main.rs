@@ -6,6 +6,7 @@ mod api;
 #[cfg(feature = "objects")]
 mod bucket;
 mod daemon;
+mod deadline;
 mod log;
 mod logs;
 mod server;

@@ -249,6 +249,37 @@ async fn whoever_says_nothing_or_too_little_loses_their_place() {
     port.end().await;
 }
 
+/// A mail that comes byte by byte, in its head or in its body, ends with its session: it is no event, and its place is free.
+#[tokio::test]
+async fn a_mail_that_dribbles_is_not_waited_for() {
+    let session = Duration::from_millis(500);
+    let port = Port::open(SmtpConfig { session, sessions: 1, ..smtp() }).await;
+    let good = signed_by("google.com");
+    let ends = good.find("\r\n\r\n").unwrap();
+    for sent in [ends / 2, good.len()] {
+        // The one before may still hold the place.
+        let free = async {
+            loop {
+                let mut next = Client(TcpStream::connect(port.at).await.unwrap());
+                if next.reply().await.starts_with("220") {
+                    return next;
+                }
+            }
+        };
+        let mut slow = tokio::time::timeout(LONG, free).await.unwrap();
+        slow.begin().await;
+        slow.send(&good[..sent]).await;
+        let dribble = async {
+            while slow.0.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LONG, dribble).await.unwrap();
+    }
+    assert_eq!(events(&port), [], "what was not whole is no mail");
+    port.end().await;
+}
+
 #[tokio::test]
 async fn too_many_connections_are_turned_away_and_a_place_comes_back() {
     let port = Port::open(SmtpConfig { sessions_per_address: 2, ..smtp() }).await;

@@ -240,6 +240,15 @@ impl World {
                 let all = self.milestones.values().map(|milestone| self.milestone_json(milestone));
                 asked.paged("/repos/{owner}/{repo}/milestones", all.collect())
             }
+            ["hooks"] => {
+                let all = [
+                    ("https://other.example.org/", 2, true),
+                    (super::HOOK, 3, false),
+                    (super::HOOK, 1, true),
+                ];
+                let all = all.map(|(url, id, active)| super::webhook::hook(url, id, active));
+                asked.paged("/repos/{owner}/{repo}/hooks", all.to_vec())
+            }
             ["hooks", "1", "deliveries"] => {
                 let all = deliveries.iter().rev().map(super::webhook::Delivery::json);
                 asked.paged("/repos/{owner}/{repo}/hooks/{hook_id}/deliveries", all.collect())

@@ -6,6 +6,7 @@ use sha2::Sha256;
 
 use super::State;
 use super::render::time;
+use super::world::{OWNER, REPO};
 
 /// A webhook that is to be sent.
 #[derive(Debug, Clone)]
@@ -39,6 +40,18 @@ impl Webhook {
         let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("sha256={digest}")
     }
+}
+
+/// A webhook as it is set up.
+pub(super) fn hook(url: &str, id: i64, active: bool) -> Value {
+    let at = format!("https://api.github.com/repos/{OWNER}/{REPO}/hooks/{id}");
+    json!({
+        "type": "Repository", "id": id, "name": "web", "active": active, "events": ["issues", "issue_comment"],
+        "config": {"url": url, "content_type": "json", "insecure_ssl": "0", "secret": "********"},
+        "updated_at": time(0), "created_at": time(0), "url": at, "test_url": format!("{at}/test"),
+        "ping_url": format!("{at}/pings"), "deliveries_url": format!("{at}/deliveries"),
+        "last_response": {"code": 200, "status": "active", "message": "OK"},
+    })
 }
 
 #[derive(Debug, Clone)]

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use buildenv::GithubHook;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use maintner::live::Sink;
@@ -25,7 +27,10 @@ pub fn pollers(args: &Maintnerd, data: &Path) -> Result<Vec<Poller>> {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         Ok::<_, anyhow::Error>(token_of(&text))
     });
-    let github = OfGithub { repos: &args.watch_github, api: &args.github_api, token: token.transpose()? };
+    let hook = args.github_hook.clone();
+    let hook = hook.map(|url| GithubHook { url, every: Duration::from_secs(args.github_hook_every.max(1)) });
+    let github =
+        OfGithub { repos: &args.watch_github, api: &args.github_api, token: token.transpose()?, hook };
     let mut pollers = github.pollers("--watch-github", &wakers)?;
     if !args.watch_gerrit.is_empty() {
         let git = ByGit::below(data)?;

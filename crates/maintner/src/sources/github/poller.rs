@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::deliveries::Deliveries;
 use super::details::Detail;
 use super::differ::repo_in;
 use super::issues::Listing;
@@ -24,10 +25,6 @@ const EXPECTING: u32 = 6;
 const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// The least time between a round and the next one that a hint asks for.
 const GAP: Duration = Duration::from_secs(1);
-/// How often GitHub is asked for webhooks that did not arrive.
-const DELIVERIES: Duration = Duration::from_secs(60);
-/// The same after it has refused.
-const DELIVERIES_REFUSED: Duration = Duration::from_secs(3600);
 /// Answers of one round that may be of no use before it is given up.
 const MOST_SKIPPED: u32 = 20;
 
@@ -42,8 +39,10 @@ pub struct Options {
     pub reconcile: Duration,
     /// How old what GitHub answers may be. What changed later than that before an answer is read once more.
     pub lag: Duration,
-    /// The webhook whose failed deliveries count as hints.
-    pub hook: Option<i64>,
+    /// Where the repo's webhook goes, such as `https://ci.example.org/hooks/github`: its failed deliveries count as hints.
+    pub hook: Option<String>,
+    /// How often GitHub is asked for them.
+    pub deliveries: Duration,
 }
 
 impl Options {
@@ -56,6 +55,7 @@ impl Options {
             reconcile: Duration::from_secs(24 * 3600),
             lag: Duration::from_secs(10),
             hook: None,
+            deliveries: Duration::from_secs(60),
         }
     }
 }
@@ -99,6 +99,8 @@ pub struct Status {
     pub behind: u64,
     /// What went wrong last, in a round or with one issue; none after a round in which all went well.
     pub error: Option<String>,
+    /// Why GitHub did not tell which webhooks failed, when it was asked last.
+    pub deliveries: Option<String>,
     /// Elements of lists that could not be read.
     pub unread: u64,
 }
@@ -140,10 +142,9 @@ pub struct Poller {
     skipped: u32,
     /// Known issues that were gone when they were asked for, and of which the log does not know yet.
     pub(super) gone: Vec<i32>,
-    status: watch::Sender<Status>,
+    pub(super) status: watch::Sender<Status>,
     hints: Hints,
-    /// The newest delivery of the webhook that was seen.
-    delivered: Option<i64>,
+    pub(super) deliveries: Deliveries,
 }
 
 impl std::fmt::Debug for Poller {
@@ -170,7 +171,7 @@ impl Poller {
             gone: Vec::new(),
             status: watch::Sender::new(Status::default()),
             hints: Hints(Arc::new(Notify::new())),
-            delivered: None,
+            deliveries: Deliveries::default(),
         }
     }
 
@@ -189,6 +190,8 @@ impl Poller {
     /// Follows the repo until the log takes nothing any more, or the future is dropped.
     pub async fn run(mut self) -> SinkError {
         let mut expecting = 0;
+        // What failed before the first round is part of it, and what fails during it is not.
+        let _ = self.undelivered().await;
         loop {
             let wait = match self.round().await {
                 Ok(Round { more: true, .. }) => Duration::ZERO,
@@ -221,40 +224,18 @@ impl Poller {
         let until = Instant::now() + wait;
         // Those that come meanwhile are one.
         tokio::time::sleep(GAP.min(wait)).await;
-        let mut deliveries = DELIVERIES;
         loop {
-            let next =
-                if self.options.hook.is_some() { until.min(Instant::now() + deliveries) } else { until };
             tokio::select! {
                 () = self.hints.0.notified() => return true,
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(until.min(self.deliveries.next)) => {}
             }
             if Instant::now() >= until {
                 return false;
             }
-            match self.undelivered().await {
-                Ok(false) => {}
-                Ok(true) => return true,
-                Err(error) => {
-                    tracing::warn!(repo = %self.options.repo, %error, "GitHub does not tell which webhooks failed");
-                    deliveries = DELIVERIES_REFUSED;
-                }
+            if let Ok(true) = self.undelivered().await {
+                return true;
             }
         }
-    }
-
-    /// Whether a webhook did not arrive since this was asked last.
-    ///
-    /// # Errors
-    /// Where GitHub does not say.
-    pub async fn undelivered(&mut self) -> Result<bool, ::github::Error> {
-        let Some(hook) = self.options.hook else { return Ok(false) };
-        let page = self.client.deliveries(&self.options.repo, hook, None).await?;
-        let known = self.delivered;
-        let newest = page.items.iter().map(|one| one.id).max();
-        self.delivered = Some(newest.unwrap_or(0).max(known.unwrap_or(0)));
-        // All before the first look is part of the first round.
-        Ok(known.is_some_and(|known| page.items.iter().any(|one| one.id > known && one.failed())))
     }
 
     /// Reads what changed, a part of the list of all, and what of an issue is behind it; no more than a slice of each.

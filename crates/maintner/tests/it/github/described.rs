@@ -104,6 +104,7 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
         "pulls/{pull_number}/reviews",
         "labels",
         "milestones",
+        "hooks",
         "hooks/{hook_id}/deliveries",
     ] {
         let path = format!("/repos/{{owner}}/{{repo}}/{path}");

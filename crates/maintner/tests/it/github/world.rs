@@ -52,7 +52,7 @@ pub fn client(github: &GitHub, clock: Paused) -> Client {
 pub fn options() -> Options {
     Options {
         reconcile: Duration::from_secs(3600),
-        hook: Some(1),
+        hook: Some(testkit::github::HOOK.into()),
         ..Options::new("golang/go".parse().unwrap())
     }
 }

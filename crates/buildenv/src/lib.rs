@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod cells;
 mod check;
 mod config;
@@ -32,6 +33,7 @@ mod syntax;
 mod tree;
 mod values;
 
+pub use address::RepoAddress;
 pub use cells::{Asked, Cell, Change, ChangeKind, cells, diff_cells};
 pub use config::{Config, Project};
 pub use detect::{Found, FoundStep, ProjectKind, detect, to_toml};

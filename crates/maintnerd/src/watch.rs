@@ -82,7 +82,7 @@ pub fn git(
     options: by_git::Options,
     wakers: &Wakers,
 ) -> Poller {
-    let (name, topic) = (project.to_owned(), format!("gerrit:{project}"));
+    let (name, topic) = (shown(project), format!("gerrit:{project}"));
     let wakers = wakers.clone();
     Box::new(move |sink, sources, stop| {
         let poller = by_git::Poller::new(git, remote, options, sink);
@@ -112,6 +112,14 @@ pub fn git(
     })
 }
 
+/// What a repository that is watched by git is called among the sources, where one of GitHub may be watched for its issues too.
+fn shown(project: &str) -> String {
+    match project.split_once('/') {
+        Some((host, _)) if host.eq_ignore_ascii_case("github.com") => format!("{project} (git)"),
+        _ => project.to_owned(),
+    }
+}
+
 /// Says how a source stands, whenever that changes.
 async fn tell<T>(mut states: watch::Receiver<T>, sources: Sources, of: impl Fn(&T) -> SourceState) {
     loop {
@@ -130,5 +138,16 @@ async fn both(
     tokio::select! {
         ended = polls => ended,
         () = tells => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_repository_by_two_sources_has_two_names() {
+        assert_eq!(shown("github.com/golang/go"), "github.com/golang/go (git)");
+        assert_eq!(shown("go.googlesource.com/go"), "go.googlesource.com/go");
     }
 }

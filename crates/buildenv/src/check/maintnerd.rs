@@ -1,13 +1,17 @@
 //! Checks of what is watched, and of who may read what comes of it.
 
+use crate::address::RepoAddress;
 use crate::fields::Fields;
 use crate::load::Gathered;
+use crate::model::{Maintnerd, Visibility};
 use crate::source::Place;
 use crate::tree::{Node, Table};
 use crate::values::Checker;
 
 const SECTION: &str = "maintnerd";
 const ADDRESS: &str = "an address that begins with https:// or http://";
+/// By which host the log names what is watched by a GitHub's API.
+const GITHUB: &str = "github.com";
 /// What can't be said together with `follow`.
 const OF_A_LEADER: [&str; 5] = ["github", "github_hook", "gerrit", "git", "sealed_at"];
 
@@ -32,13 +36,18 @@ pub(super) fn maintnerd(checker: &mut Checker, all: &Gathered) {
         }
     }
     let watched = watched(table);
-    for (n, Watched { project, place, .. }) in watched.iter().enumerate() {
-        if watched[..n].iter().any(|other| other.project == *project) {
-            let problem = checker.problem(*place, SECTION, format!("{project} is watched twice"));
+    for (n, one) in watched.iter().enumerate() {
+        if let Some(other) = watched[..n].iter().find(|other| other.is_same(one)) {
+            let project = &one.project;
+            let message = match other.project == *project {
+                true => format!("{project} is watched twice"),
+                false => format!("{project} is watched twice: it is {} too", other.project),
+            };
+            let problem = checker.problem(one.place, SECTION, message);
             checker.report(problem.expected("each project once"));
         }
     }
-    if Fields(table).text("visibility") != Some("private") {
+    if Maintnerd::read(Fields(table)).visibility == Visibility::Public {
         not_open(checker, all, &watched);
     }
 }
@@ -105,40 +114,86 @@ fn is_url(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace))
 }
 
+/// By what a repository is watched: each has a part of the log of its own, so one may be watched by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Issues and pull requests.
+    Github,
+    /// Branches, tags, commits and changes.
+    Git,
+}
+
 /// Something that is watched.
 struct Watched {
+    by: By,
     /// `HOST/PATH`, as the log names it.
     project: String,
-    /// Where it is fetched from, if that is said.
-    url: Option<String>,
+    /// Where it is.
+    at: Vec<RepoAddress>,
     place: Place,
+}
+
+impl Watched {
+    /// Whether the log would have one repository under two names, or be told of it by two.
+    fn is_same(&self, other: &Self) -> bool {
+        self.by == other.by && plain(&self.project) == plain(&other.project)
+    }
+}
+
+/// A project by the name that is the same for all ways to write it: hosts have no case, and what is on GitHub has none either.
+/// Elsewhere projects may differ by it alone.
+fn plain(project: &str) -> String {
+    let (host, path) = project.split_once('/').unwrap_or((project, ""));
+    match host.to_ascii_lowercase() {
+        host if host == GITHUB => format!("{host}/{}", path.to_ascii_lowercase()),
+        host => format!("{host}/{path}"),
+    }
 }
 
 fn watched(table: &Table) -> Vec<Watched> {
     let many = |key: &str| table.get(key).map_or(&[][..], |entry| entry.node.many());
-    let github = many("github").iter().map(|node| (node, "github.com/"));
-    let named = github.chain(many("gerrit").iter().map(|node| (node, "")));
-    let named = named.filter_map(|(node, host)| {
-        Some(Watched { project: format!("{host}{}", node.text()?), url: None, place: node.place })
+    let host = host_of(Fields(table).text("github_api"));
+    let github = many("github").iter().filter_map(|node| {
+        let repo = node.text()?;
+        let at = vec![RepoAddress::of_project(&format!("{host}/{repo}"))];
+        Some(Watched { by: By::Github, project: format!("{GITHUB}/{repo}"), at, place: node.place })
+    });
+    let gerrit = many("gerrit").iter().filter_map(|node| {
+        let project = node.text()?.to_owned();
+        let at = vec![RepoAddress::of_project(&project)];
+        Some(Watched { by: By::Git, project, at, place: node.place })
     });
     let git = many("git").iter().filter_map(Node::table).filter_map(|git| {
         let project = git.get("project")?;
         let place = project.node.place;
-        Some(Watched { project: project.node.text()?.to_owned(), url: Fields(git).owned("url"), place })
+        let project = project.node.text()?.to_owned();
+        let url = Fields(git).text("url").map(RepoAddress::of);
+        let at = std::iter::once(RepoAddress::of_project(&project)).chain(url).collect();
+        Some(Watched { by: By::Git, project, at, place })
     });
-    named.chain(git).collect()
+    github.chain(gerrit).chain(git).collect()
 }
 
-/// A repository that developers alone may see is in no log that everybody reads.
+/// Where the repositories are that a GitHub's API tells of: `api.HOST`, or `HOST/api/v3` of one that somebody runs.
+fn host_of(api: Option<&str>) -> String {
+    let RepoAddress::Remote { host, .. } = RepoAddress::of(api.unwrap_or("https://api.github.com")) else {
+        return GITHUB.to_owned();
+    };
+    host.strip_prefix("api.").map(str::to_owned).unwrap_or(host)
+}
+
+/// A repository that developers alone may see is in no log that everybody reads. Paths are compared as they are said here, and
+/// again at the start, which knows the folder that they are meant from.
 fn not_open(checker: &mut Checker, all: &Gathered, watched: &[Watched]) {
     let hidden: Vec<_> = all
         .section("repo")
         .filter(|(_, item)| Fields(&item.table).text("visibility") == Some("private"))
-        .filter_map(|((_, name), item)| Some((name.clone(), address(Fields(&item.table).text("url")?))))
+        .filter_map(|((_, name), item)| {
+            Some((name.clone(), RepoAddress::of(Fields(&item.table).text("url")?)))
+        })
         .collect();
-    for Watched { project, url, place } in watched {
-        let at = [Some(project), url.as_ref()].map(|url| url.map(|url| address(url)));
-        if let Some((name, _)) = hidden.iter().find(|(_, url)| at.iter().flatten().any(|at| at == url)) {
+    for Watched { project, at, place, .. } in watched {
+        if let Some((name, _)) = hidden.iter().find(|(_, url)| at.contains(url)) {
             let message =
                 format!("{project} is repo.{name}, which is private, and this log is for all readers");
             let problem = checker.problem(*place, SECTION, message);
@@ -147,47 +202,85 @@ fn not_open(checker: &mut Checker, all: &Gathered, watched: &[Watched]) {
     }
 }
 
-/// An address without what differs between ways to the same repository.
-fn address(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host_ends = rest.find('/').unwrap_or(rest.len());
-    let rest = rest[..host_ends].rfind('@').map_or(rest, |at| &rest[at + 1..]);
-    // `git@HOST:PATH`, and `HOST:PORT/PATH`.
-    let (host, path) = rest.split_once(['/', ':']).unwrap_or((rest, ""));
-    let path = match path.split_once('/') {
-        Some((port, path))
-            if !port.is_empty()
-                && port.bytes().all(|b| b.is_ascii_digit())
-                && rest[host.len()..].starts_with(':') =>
-        {
-            path
-        }
-        _ => path,
-    };
-    let path = path.trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
-    // By which a Gerrit asks for a password.
-    let path = path.strip_prefix("a/").unwrap_or(path);
-    format!("{host}/{path}").to_ascii_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What is wrong with a server file, or who reads the log.
+    fn loaded(text: &str) -> Result<Visibility, String> {
+        let sources = [crate::embedded("linux", "amd64"), crate::Source::server("s.toml", text)];
+        let include = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let config = crate::load(&sources, &include, None).map_err(|problems| problems.to_string())?;
+        Ok(config.maintnerd().visibility)
+    }
+
     #[test]
-    fn ways_to_one_repository_are_the_same() {
-        for url in [
-            "https://GitHub.com/Golang/Go.git",
-            "git@github.com:golang/go.git",
-            "ssh://git@github.com:22/golang/go",
-            "https://user:word@github.com/golang/go/",
-            "github.com/golang/go",
+    fn what_comes_with_a_token_is_for_developers_as_long_as_nothing_else_is_said() {
+        let follow = "[maintnerd]\nfollow = \"https://example.org/logs\"\n";
+        let token = "token_file = \"t\"\n";
+        let of = |more: &str| loaded(&format!("{follow}{more}"));
+        assert_eq!(of(""), Ok(Visibility::Public));
+        assert_eq!(of(token), Ok(Visibility::Private));
+        assert_eq!(of("token_env = \"T\"\n"), Ok(Visibility::Private));
+        assert_eq!(of(&format!("{token}visibility = \"public\"\n")), Ok(Visibility::Public));
+        assert_eq!(of("visibility = \"private\"\n"), Ok(Visibility::Private));
+        let leads = format!("[maintnerd]\ngithub = \"golang/go\"\n{token}");
+        assert_eq!(loaded(&leads), Ok(Visibility::Public), "GitHub's token says nothing of who may read");
+    }
+
+    #[test]
+    fn a_repository_may_be_watched_for_its_issues_and_for_its_commits_and_once_for_each() {
+        let of = |text: &str| loaded(&format!("[maintnerd]\n{text}"));
+        let git = "git = { project = \"github.com/golang/go\" }";
+        assert!(of(&format!("github = \"golang/go\"\n{git}")).is_ok());
+        assert!(of("gerrit = [\"example.org/Go\", \"example.org/go\"]").is_ok());
+        for (twice, other) in [
+            ("github = [\"golang/go\", \"Golang/Go\"]".to_owned(), ": it is github.com/golang/go too"),
+            (format!("gerrit = \"GitHub.com/golang/GO\"\n{git}"), ": it is GitHub.com/golang/GO too"),
+            ("gerrit = [\"Example.org/go\", \"example.org/go\"]".to_owned(), ": it is Example.org/go too"),
         ] {
-            assert_eq!(address(url), "github.com/golang/go", "{url}");
+            let said = of(&twice).unwrap_err();
+            assert!(said.contains(&format!("is watched twice{other}")), "{twice}: {said}");
         }
-        assert_eq!(address("https://go.googlesource.com/a/go"), "go.googlesource.com/go");
-        assert_ne!(address("/srv/golang/go"), "github.com/golang/go");
-        assert_eq!(address("ärger"), "ärger/");
+    }
+
+    #[test]
+    fn what_is_private_is_in_no_public_log_whichever_way_it_is_named() {
+        let of = |url: &str, watched: &str| {
+            loaded(&format!(
+                "[repo.veiled]\nurl = {url:?}\nvisibility = \"private\"\n[maintnerd]\n{watched}\n"
+            ))
+        };
+        for (url, watched) in [
+            ("ssh://git@ssh.github.com:443/Example/Veiled.git", "github = \"example/veiled\""),
+            (
+                "https://git.example.org/o/veiled",
+                "github_api = \"https://git.example.org/api/v3\"\ngithub = \"o/veiled\"",
+            ),
+            ("./veiled", "git = { project = \"here/x\", url = \"a/../veiled.git/\" }"),
+            ("https://example.org/veiled", "gerrit = \"Example.org/veiled\""),
+        ] {
+            assert!(of(url, watched).unwrap_err().contains("is repo.veiled, which is private"), "{url}");
+            assert_eq!(
+                of(url, &format!("visibility = \"private\"\n{watched}")),
+                Ok(Visibility::Private),
+                "{url}"
+            );
+        }
+        assert!(of("https://github.com/example/other", "github = \"example/veiled\"").is_ok());
+    }
+
+    #[test]
+    fn a_forge_is_where_its_api_says() {
+        assert_eq!(host_of(None), "github.com");
+        assert_eq!(host_of(Some("https://GitHub.example.org/api/v3")), "github.example.org");
+        assert_eq!(host_of(Some("https://api.octo.ghe.com")), "octo.ghe.com");
+    }
+
+    #[test]
+    fn projects_have_their_case_and_hosts_have_none() {
+        assert_eq!(plain("GitHub.com/Golang/Go"), "github.com/golang/go");
+        assert_eq!(plain("Go.googlesource.com/Go"), "go.googlesource.com/Go");
+        assert_eq!(plain("go"), "go/");
     }
 }

@@ -60,17 +60,23 @@ impl Maintnerd {
         let file = f.owned("token_file").map(SecretSource::File);
         let home = f.text("home").and_then(|home| home.split_once('/'));
         let (server, project) = home.unwrap_or(("go.googlesource.com", "go"));
+        let follow = f.owned("follow");
+        let token = file.or_else(|| f.owned("token_env").map(SecretSource::Env));
+        let visibility = match f.text("visibility") {
+            Some("private") => Visibility::Private,
+            Some(_) => Visibility::Public,
+            // What is shown only to who has a token is not shown to all by whoever copies it.
+            None if follow.is_some() && token.is_some() => Visibility::Private,
+            None => Visibility::Public,
+        };
         Self {
             github: f.texts("github"),
             git,
-            follow: f.owned("follow"),
-            token: file.or_else(|| f.owned("token_env").map(SecretSource::Env)),
+            follow,
+            token,
             github_api: f.owned("github_api").unwrap_or_else(|| "https://api.github.com".into()),
             github_hook: f.table("github_hook").map(GithubHook::read),
-            visibility: match f.text("visibility") {
-                Some("private") => Visibility::Private,
-                _ => Visibility::Public,
-            },
+            visibility,
             home: (server.to_owned(), project.to_owned()),
             reviews: f.owned("reviews"),
             sealed_at: f.owned("sealed_at"),

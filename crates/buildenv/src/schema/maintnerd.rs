@@ -71,10 +71,10 @@ pub(super) static MAINTNERD: Section = Section {
         key(
             "visibility",
             OneOf(&["public", "private"]),
-            r#""public""#,
+            r#""public", or where `follow` and a token are said "private""#,
             r#"visibility = "private""#,
             "Who may read the log and ask about it: all readers, or developers only. All that is watched is one log, so one private \
-             project makes it private.",
+             project makes it private. A log that its server shows only with a token is shown to all only where `public` is said.",
         ),
         key(
             "home",

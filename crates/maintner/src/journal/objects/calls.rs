@@ -29,8 +29,6 @@ pub(super) struct Listed {
     /// Its name below the prefix.
     pub name: String,
     pub size: u64,
-    /// When, microseconds of Unix time.
-    pub made: i64,
 }
 
 /// What became of an object that was to be created.
@@ -172,8 +170,7 @@ impl Calls {
                 if listed.len() == MOST_LISTED {
                     break;
                 }
-                let made = object.last_modified.timestamp_micros();
-                listed.push(Listed { name: name.to_owned(), size: object.size, made });
+                listed.push(Listed { name: name.to_owned(), size: object.size });
             }
             Ok(listed)
         };

@@ -350,6 +350,54 @@ async fn a_bucket_of_the_original_is_gone_on_with() {
     assert!(older.exists() && first.exists());
 }
 
+/// What a leader of the original leaves that ends before it removed the older object, in a bucket that was copied in any order.
+#[tokio::test]
+async fn of_two_objects_of_a_number_the_whole_one_is_gone_on_with_whichever_is_newer() {
+    let made = tempfile::tempdir().unwrap();
+    let journal = Journal::open(made.path(), Options::default()).await.unwrap();
+    journal.append(all(4)).await.unwrap();
+    let short = Log::open(made.path()).unwrap().files()[0].bytes().to_vec();
+    journal.append((4..7).map(nth).collect()).await.unwrap();
+    journal.close().await.unwrap();
+    let long = Log::open(made.path()).unwrap().files()[0].bytes().to_vec();
+    assert!(long.len() > short.len() && long.starts_with(&short));
+    let mut other = short.clone();
+    *other.last_mut().unwrap() ^= 1;
+    // What is written, in this order, which of them is damaged, and how many records are gone on with.
+    for (objects, damaged, want) in [
+        ([&short, &long], None, Ok(7)),
+        ([&long, &short], None, Ok(7)),
+        ([&short, &long], Some(1), Ok(4)),
+        ([&long, &other], None, Err("they are of two logs")),
+        ([&other, &long], None, Err("they are of two logs")),
+    ] {
+        let (bucket, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(bucket.path().join("logs")).unwrap();
+        for (nth, bytes) in objects.into_iter().enumerate() {
+            let sha224 = <[u8; 28]>::from(sha2::Sha224::digest(bytes));
+            let name = Segment { number: 0, size: 0, sha224, sealed: true }.name();
+            let mut bytes = bytes.clone();
+            if damaged == Some(nth) {
+                *bytes.last_mut().unwrap() ^= 1;
+            }
+            let path = bucket.path().join("logs").join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 + nth as u64);
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
+        }
+        let store = Arc::new(LocalFileSystem::new_with_prefix(bucket.path()).unwrap());
+        let opened = Journal::open_objects(store, "logs", folder.path(), Options::default(), LIMITS).await;
+        match (opened, want) {
+            (Ok(journal), Ok(count)) => {
+                journal.close().await.unwrap();
+                assert_eq!(payloads(folder.path()), all(count));
+            }
+            (Err(why), Err(want)) => assert!(why.to_string().contains(want), "{why}"),
+            (opened, want) => panic!("{:?} instead of {want:?}", opened.map(drop)),
+        }
+    }
+}
+
 /// A store that takes tails and never a segment: there must not be more and more of what the next leader has to read.
 #[tokio::test]
 async fn when_too_many_segments_wait_to_be_uploaded_the_log_says_why_it_takes_no_more() {

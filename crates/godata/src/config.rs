@@ -79,7 +79,7 @@ pub enum Mode {
     /// It is, and without it there is no corpus.
     #[default]
     Online,
-    /// It is; where it can't be reached, what was kept will do until it can.
+    /// It is; where it can't be reached, or a segment does not come that it lists, what was kept will do until it can.
     OnlineIfPossible,
     /// It is not: what was kept is all there is.
     Offline,

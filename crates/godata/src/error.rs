@@ -97,6 +97,12 @@ impl GodataError {
         }
     }
 
+    /// Whether it is the server from which something did not come, be it for now or for longer.
+    #[must_use]
+    pub(crate) fn is_of_server(&self) -> bool {
+        matches!(self, Self::Call { .. } | Self::Answer { .. } | Self::Led { .. } | Self::Corrupt { .. })
+    }
+
     /// Whether the server could not be reached at all.
     #[must_use]
     pub(crate) fn is_away(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Questions to the server, each asked once.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -161,36 +162,45 @@ impl Fetcher {
         if let Some(known) = services().get(&address.origin) {
             return Ok(known.clone());
         }
-        let service = if address.origin == self.index.origin || self.is_inner().await {
+        let own = address.origin == self.index.origin;
+        let inner = if own { Some(true) } else { self.is_inner().await };
+        let service = if inner == Some(true) {
             Service::url(&address.origin)
         } else {
             let public = Service::public_url(&address.origin);
             public.map_err(|why| self.led(address, why.to_string()))?
         };
         let mut services = services();
-        if services.len() < HOSTS {
+        // What was chosen because nobody knew is chosen again the next time.
+        if inner.is_some() && services.len() < HOSTS {
             services.insert(address.origin.clone(), service.clone());
         }
         Ok(service)
     }
 
-    /// Whether the index is where only we may be.
-    async fn is_inner(&self) -> bool {
+    /// Whether the index is where only we may be; none where that can't be found out now, and then it is asked again.
+    async fn is_inner(&self) -> Option<bool> {
         let known = self.inner.get_or_try_init(|| async {
             if self.index.origin == OTHERWISE {
                 return Ok(true);
             }
             let found = tokio::time::timeout(self.waits.silence, tokio::net::lookup_host(self.index.host()));
-            let mut found = found.await.map_err(|_| ())?.map_err(|_| ())?;
-            Ok::<_, ()>(found.any(|found| transport::is_inner(found.ip())))
+            let found = found.await.map_err(|_| ())?.map_err(|_| ())?;
+            Ok::<_, ()>(all_inner(found.map(|found| found.ip())))
         });
-        // Where nobody knows, it is not.
-        known.await.copied().unwrap_or(false)
+        known.await.ok().copied()
     }
 
     fn led(&self, address: &Address, why: String) -> GodataError {
         GodataError::Led { url: address.to_string(), index: self.index.to_string(), why }
     }
+}
+
+/// Whether a name leads nowhere but to where only we may be: one that also leads there may be anybody's, who would have us ask
+/// what only we can reach.
+fn all_inner(found: impl IntoIterator<Item = IpAddr>) -> bool {
+    let mut found = found.into_iter().peekable();
+    found.peek().is_some() && found.all(transport::is_inner)
 }
 
 /// A body, piece by piece.
@@ -284,7 +294,23 @@ mod tests {
             [("http://127.0.0.1:1/logs", true), ("http://1.1.1.1/logs", false), ("http://[::1]/", true)]
         {
             let fetcher = Fetcher::new(&Config::at(index, "unused")).unwrap();
-            assert_eq!(fetcher.is_inner().await, inner, "{index}");
+            assert_eq!(fetcher.is_inner().await, Some(inner), "{index}");
         }
+        let of = |texts: &[&str]| all_inner(texts.iter().map(|text| text.parse().unwrap()));
+        assert!(of(&["10.0.0.1", "::1"]));
+        assert!(!of(&["10.0.0.1", "1.1.1.1"]) && !of(&["1.1.1.1", "127.0.0.1"]) && !of(&[]));
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_failed_is_made_again() {
+        // No resolver is asked for a name with an empty part.
+        let fetcher = Fetcher::new(&Config::at("http://no..host/logs", "unused")).unwrap();
+        let other = Address::parse("http://other.example/x").unwrap();
+        assert_eq!(fetcher.is_inner().await, None);
+        fetcher.service(&other).await.unwrap();
+        assert!(fetcher.services.lock().unwrap().is_empty(), "what was chosen without knowing is not kept");
+        fetcher.inner.set(true).unwrap();
+        fetcher.service(&other).await.unwrap();
+        assert!(fetcher.services.lock().unwrap().contains_key(&other.origin));
     }
 }

@@ -117,6 +117,9 @@ impl Updates {
     }
 }
 
+/// Tries for a segment of which nothing comes, where a corpus can be had without it.
+const QUICK: u32 = 2;
+
 /// Has the first version, and says why it may be old.
 async fn first(
     source: &mut Netsource,
@@ -130,13 +133,35 @@ async fn first(
     let listed = match asked {
         Ok(listed) => listed.unwrap_or_default(),
         Err(why) if config.mode == Mode::OnlineIfPossible && why.is_away() => {
+            tracing::warn!(index = config.index, "a log that was kept is served, which may be old: {why}");
             return Ok((offline(source, config).await?, Some(why.to_string())));
         }
         Err(why) => return Err(why),
     };
+    // As it is before anything of another log may come beside it.
+    let before = match config.mode {
+        Mode::OnlineIfPossible => {
+            let folder = config.cache.clone();
+            blocking(move || Ok(kept(&folder).ok())).await?
+        }
+        _ => None,
+    };
     let mut mended = false;
     loop {
-        let (held, log) = match source.round(listed.clone(), Log::default()).await? {
+        let tries = if before.is_some() { config.retry.segment.min(QUICK) } else { config.retry.segment };
+        let round = match (source.round_of(listed.clone(), Log::default(), tries).await, &before) {
+            (Err(why), Some((held, log))) if why.is_of_server() => {
+                tracing::warn!(
+                    index = config.index,
+                    "a log that was kept is served, which may be old: {why}"
+                );
+                let loaded = load(log.clone(), config).await?;
+                source.has(held.clone());
+                return Ok((loaded, Some(why.to_string())));
+            }
+            (round, _) => round?,
+        };
+        let (held, log) = match round {
             Round::Same => (Vec::new(), Ok(Log::default())),
             Round::Grown(held, log) | Round::Split(held, log) => (held, log),
         };

@@ -88,6 +88,17 @@ impl Netsource {
 
     /// Brings in the segments of an index, which go on from a log unless they are of another one.
     pub(crate) async fn round(&mut self, listed: Vec<Listed>, before: Log) -> Result<Round, GodataError> {
+        let tries = self.config.retry.segment;
+        self.round_of(listed, before, tries).await
+    }
+
+    /// As [`round`](Self::round), with that many tries for a segment of which nothing comes.
+    pub(crate) async fn round_of(
+        &mut self,
+        listed: Vec<Listed>,
+        before: Log,
+        tries: u32,
+    ) -> Result<Round, GodataError> {
         let same = |held: &Held, listed: &Listed| {
             (held.listed.number, held.listed.size, held.listed.sum)
                 == (listed.number, listed.size, listed.sum)
@@ -113,7 +124,7 @@ impl Netsource {
             });
             let path = match known {
                 Some(known) => known.path.clone(),
-                None => self.segment(&listed, &mut progress).await?,
+                None => self.segment(&listed, &mut progress, tries).await?,
             };
             progress.bytes = before + listed.size;
             progress.segments += 1;
@@ -168,7 +179,12 @@ impl Netsource {
     }
 
     /// Has a segment in a file, and says in which.
-    async fn segment(&mut self, listed: &Listed, progress: &mut Progress) -> Result<PathBuf, GodataError> {
+    async fn segment(
+        &mut self,
+        listed: &Listed,
+        progress: &mut Progress,
+        tries: u32,
+    ) -> Result<PathBuf, GodataError> {
         if let Some(path) = self.kept(listed).await? {
             return Ok(path);
         }
@@ -232,7 +248,7 @@ impl Netsource {
             let Some(why) = why else { continue };
             // What brings something is no failure, and a log of many gigabytes may need many connections.
             failed = if partial.length > from { 1 } else { failed + 1 };
-            if !why.is_transient() || failed >= self.config.retry.segment {
+            if !why.is_transient() || failed >= tries {
                 return Err(why);
             }
             tracing::debug!(

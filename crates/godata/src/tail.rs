@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use maintner::log::LONGEST_RECORD;
 use maintner::reclog::{Broken, Fault, Records};
+use sha2::{Digest as _, Sha224};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::config::{Config, Retry};
 use crate::error::GodataError;
 use crate::fetch::{Fetcher, Piece, answer};
-use crate::index::{self, Listed};
+use crate::index::{self, Listed, Sum};
 
 /// Whole records are looked for when so many bytes have come.
 const BLOCK: usize = 1 << 20;
@@ -65,9 +66,10 @@ impl TailError {
     }
 }
 
-/// How far a server's log was looked at. Its bytes are not compared with digests, for which all of a segment would be needed:
-/// that a log was rewritten is found where it is shorter, where a segment that was sealed has another digest, or where no record
-/// begins at the place.
+/// How far a server's log was looked at. What is looked at is compared with the digests of the index, as soon as all of a segment is
+/// here that is listed: records are shown before that. Since a digest is of a segment from its begin, what is before the place
+/// at which one begins within a segment is fetched too, once. A log that was rewritten at the same length is found when it
+/// grows.
 pub struct Tail {
     fetcher: Fetcher,
     retry: Retry,
@@ -76,6 +78,28 @@ pub struct Tail {
     position: Option<u64>,
     /// The index of which all was shown; none before the first.
     shown: Option<Vec<Listed>>,
+    /// What came of the segment that was looked at last.
+    seen: Seen,
+}
+
+/// The begin of a segment, as its digest.
+#[derive(Default)]
+struct Seen {
+    number: u32,
+    /// Bytes of it. They end where the position is, or before it.
+    length: u64,
+    hash: Sha224,
+}
+
+impl Seen {
+    fn take(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    fn sum(&self) -> Sum {
+        self.hash.clone().finalize().into()
+    }
 }
 
 impl Tail {
@@ -86,7 +110,14 @@ impl Tail {
     /// An address that is none.
     pub fn new(config: &Config, from: Option<u64>) -> Result<Self, GodataError> {
         let (retry, apart) = (config.retry, config.waits.apart);
-        Ok(Self { fetcher: Fetcher::new(config)?, retry, apart, position: from, shown: None })
+        Ok(Self {
+            fetcher: Fetcher::new(config)?,
+            retry,
+            apart,
+            position: from,
+            shown: None,
+            seen: Seen::default(),
+        })
     }
 
     /// Waits until there is more than was shown, and visits it: each record with its position in the log. The first time it does
@@ -102,6 +133,7 @@ impl Tail {
         let mut failed = 0;
         loop {
             let (asked, first, before) = (Instant::now(), self.shown.is_none(), self.position);
+            let came = (self.seen.number, self.seen.length);
             match self.round(&mut visit).await {
                 Ok(()) if first || self.position != before => return Ok(()),
                 Ok(()) => {
@@ -110,7 +142,8 @@ impl Tail {
                 }
                 Err(why) => {
                     // What breaks off and brings more each time comes to an end.
-                    failed = if self.position == before { failed + 1 } else { 1 };
+                    let stands = self.position == before && (self.seen.number, self.seen.length) == came;
+                    failed = if stands { failed + 1 } else { 1 };
                     if !why.is_transient() || self.shown.is_none() && failed >= self.retry.index {
                         return Err(why);
                     }
@@ -138,7 +171,7 @@ impl Tail {
         for one in &listed {
             let end = base + one.size;
             if self.position.is_some_and(|position| position < end) {
-                self.segment(one, base, visit).await?;
+                self.segment(one, base, total, visit).await?;
             }
             base = end;
         }
@@ -151,10 +184,19 @@ impl Tail {
         &mut self,
         listed: &Listed,
         base: u64,
+        total: u64,
         visit: &mut impl FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> Result<(), TailError> {
         let url = self.fetcher.index_url();
-        let mut from = self.position.unwrap_or_default().saturating_sub(base);
+        let begin = self.position.unwrap_or_default().saturating_sub(base);
+        if self.seen.number != listed.number || self.seen.length > begin {
+            self.seen = Seen { number: listed.number, ..Seen::default() };
+        }
+        let before =
+            self.shown.as_ref().and_then(|shown| shown.last()).filter(|last| last.number == listed.number);
+        let before = before.map(|before| (before.size, before.sum));
+        let rewritten = |shown: u64| TailError::Rewritten { total, shown };
+        let from = self.seen.length;
         let (mut pieces, mut skip) = match self.fetcher.segment(listed, from).await? {
             Piece::Rest(pieces) => (pieces, 0),
             Piece::Whole(pieces) => (pieces, from),
@@ -176,14 +218,25 @@ impl Tail {
                 piece.advance(skipped);
                 skip -= skipped as u64;
                 // What a server has that sends all of it, and did not list.
-                let left = listed.size - from - block.len() as u64;
+                let left = listed.size - self.seen.length - block.len() as u64;
                 piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                // What is before the place, or was shown before a digest of it was wanted.
+                let known = begin.saturating_sub(self.seen.length);
+                if known > 0 {
+                    let known = piece.split_to(usize::try_from(known).unwrap_or(usize::MAX).min(piece.len()));
+                    self.seen.take(&known);
+                    if before
+                        .is_some_and(|before| before.0 == self.seen.length && before.1 != self.seen.sum())
+                    {
+                        return Err(rewritten(base + begin));
+                    }
+                }
                 block.extend_from_slice(&piece);
             }
             if !is_end && block.len() < BLOCK {
                 continue;
             }
-            let mut taken = 0;
+            let (mut taken, from) = (0, self.seen.length);
             for record in Records::new(&block, from) {
                 let record = match record {
                     Ok(record) => record,
@@ -201,8 +254,8 @@ impl Tail {
                 taken = usize::try_from(record.end() - from).unwrap_or(usize::MAX);
                 self.position = Some(base + record.end());
             }
+            self.seen.take(&block[..taken]);
             block.advance(taken);
-            from += taken as u64;
             if let Some(why) = cut {
                 return Err(why.into());
             }
@@ -213,15 +266,25 @@ impl Tail {
                         format!("the answer ended at byte {have} of the log, before {}", base + listed.size);
                     return Err(answer(&url, what, true).into());
                 }
-                return Ok(());
+                let sum = self.seen.sum();
+                return match before {
+                    _ if sum == listed.sum => Ok(()),
+                    Some(_) => Err(rewritten(have)),
+                    None => {
+                        let (have, want) = (hex::encode(sum), hex::encode(listed.sum));
+                        Err(GodataError::Corrupt { url, number: listed.number, have, want }.into())
+                    }
+                };
             }
         }
     }
 }
 
-/// Whether a log is another one: each segment but the last was whole, and stays as it was.
+/// Whether a log is another one: each segment but the last was whole, and stays as it was; the last stays or grows.
 fn rewritten(shown: &[Listed], listed: &[Listed]) -> bool {
     let same = |(before, now): (&Listed, &Listed)| (before.size, before.sum) == (now.size, now.sum);
     let whole = shown.split_last().map_or(&[][..], |(_, whole)| whole);
-    listed.len() < shown.len() || !whole.iter().zip(listed).all(same)
+    let stays = |(before, now): (&Listed, &Listed)| now.size > before.size || same((before, now));
+    let last = shown.last().zip(listed.get(whole.len()));
+    listed.len() < shown.len() || !whole.iter().zip(listed).all(same) || !last.is_none_or(stays)
 }

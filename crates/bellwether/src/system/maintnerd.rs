@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
-use buildenv::{SecretSource, Visibility};
+use anyhow::{Context as _, Result, bail, ensure};
+use buildenv::{RepoAddress, SecretSource, Visibility};
 use maintner::journal::Options;
 use maintner::sources::git::Follow;
 use maintnerd::api::Home;
@@ -38,7 +38,9 @@ pub async fn open(
     if !told.names_something() {
         return Ok(None);
     }
-    let token = told.token.as_ref().map(|source| secret(source, data)).transpose()?;
+    not_open(config, base)?;
+    let follows = told.follow.is_some();
+    let token = told.token.as_ref().map(|source| secret(source, data, follows)).transpose()?;
     let folder = data.join("maintnerd");
     let (of, pollers) = match &told.follow {
         // Apart from a log of its own, which may have been there before.
@@ -134,7 +136,40 @@ pub fn followed(index: &str, or_kept: bool, token: Option<&str>, cache: PathBuf)
     Ok(config)
 }
 
-fn secret(source: &SecretSource, data: &Path) -> Result<String> {
+/// A repository that developers alone may see is in no log that everybody reads: of those that are paths, where they lead.
+fn not_open(config: &buildenv::Config, base: &Path) -> Result<()> {
+    let told = config.maintnerd();
+    if told.visibility == Visibility::Private {
+        return Ok(());
+    }
+    let hidden = || config.repos().iter().filter(|repo| repo.visibility == Visibility::Private);
+    for one in &told.git {
+        let at = place(&one.url, base);
+        if let Some(repo) = hidden().find(|repo| place(&repo.url, base) == at) {
+            let (project, name) = (&one.project, &repo.name);
+            bail!(
+                "maintnerd.git {project} is repo.{name}, which is private, and this log is for all readers: say \
+                 visibility = \"private\" in [maintnerd] too"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where a repository is; a path as the system knows it, if something is there.
+fn place(url: &str, base: &Path) -> RepoAddress {
+    match RepoAddress::of(url).below(base) {
+        RepoAddress::Local(path) => {
+            let bare = path.with_added_extension("git");
+            let found = [&path, &bare].into_iter().find_map(|path| std::fs::canonicalize(path).ok());
+            RepoAddress::Local(found.unwrap_or(path)).below(base)
+        }
+        remote @ RepoAddress::Remote { .. } => remote,
+    }
+}
+
+/// What is shown to GitHub, before which its file may name whose it is; or to the server that is followed, which takes all of it.
+fn secret(source: &SecretSource, data: &Path, follows: bool) -> Result<String> {
     use secrecy::ExposeSecret as _;
     let (name, read) = match source {
         SecretSource::Env(variable) => {
@@ -146,7 +181,8 @@ fn secret(source: &SecretSource, data: &Path) -> Result<String> {
             (name, std::fs::read_to_string(path).map_err(anyhow::Error::from))
         }
     };
-    let token = token_of(&read.with_context(|| name.clone())?).expose_secret().to_owned();
+    let text = read.with_context(|| name.clone())?;
+    let token = if follows { text.trim().to_owned() } else { token_of(&text).expose_secret().to_owned() };
     ensure!(!token.is_empty(), "{name} is empty: take the key away to ask without a token");
     Ok(token)
 }
@@ -167,11 +203,44 @@ mod tests {
     fn a_token_is_never_empty_and_never_missing_in_silence() {
         let dir = tempfile::tempdir().unwrap();
         let file = SecretSource::File("token".into());
-        let error = format!("{:#}", secret(&file, dir.path()).unwrap_err());
+        let error = format!("{:#}", secret(&file, dir.path(), false).unwrap_err());
         assert!(error.contains("maintnerd.token_file") && error.contains("token"), "{error}");
         std::fs::write(dir.path().join("token"), "gopherbot:\n").unwrap();
-        assert!(secret(&file, dir.path()).unwrap_err().to_string().contains("is empty"));
+        assert!(secret(&file, dir.path(), false).unwrap_err().to_string().contains("is empty"));
         std::fs::write(dir.path().join("token"), "gopherbot:abc\n").unwrap();
-        assert_eq!(secret(&file, dir.path()).unwrap(), "abc");
+        assert_eq!(secret(&file, dir.path(), false).unwrap(), "abc");
+        assert_eq!(
+            secret(&file, dir.path(), true).unwrap(),
+            "gopherbot:abc",
+            "a server's token may hold colons"
+        );
+        std::fs::write(dir.path().join("token"), " \n").unwrap();
+        assert!(secret(&file, dir.path(), true).unwrap_err().to_string().contains("is empty"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_repository_is_found_behind_any_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = std::fs::canonicalize(dir.path()).unwrap();
+        std::fs::create_dir(base.join("veiled.git")).unwrap();
+        std::os::unix::fs::symlink(base.join("veiled.git"), base.join("link")).unwrap();
+        let of = |url: &str, visibility: &str| {
+            let text = format!(
+                "[repo.veiled]\nurl = \"veiled\"\nvisibility = \"private\"\n\
+                 [maintnerd]\nvisibility = {visibility:?}\ngit = {{ project = \"here/x\", url = {url:?} }}\n"
+            );
+            let (os, arch) = buildenv::this_machine();
+            let sources = [buildenv::embedded(os, arch), buildenv::Source::server("server.toml", text)];
+            let config =
+                buildenv::load(&sources, &|_| Err(std::io::ErrorKind::NotFound.into()), None).unwrap();
+            not_open(&config, &base)
+        };
+        let whole = base.join("veiled.git").display().to_string();
+        for url in ["link", "x/../link", whole.as_str(), &format!("file://{whole}/")] {
+            assert!(of(url, "public").unwrap_err().to_string().contains("repo.veiled"), "{url}");
+            assert!(of(url, "private").is_ok(), "{url}");
+        }
+        assert!(of("open", "public").is_ok());
     }
 }

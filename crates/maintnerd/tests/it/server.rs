@@ -22,6 +22,8 @@ pub struct Faults {
     pub cut: Arc<AtomicUsize>,
     /// How many of the next requests are answered with 500.
     pub refused: Arc<AtomicUsize>,
+    /// How many of the next requests for a segment are.
+    pub segments_refused: Arc<AtomicUsize>,
     /// `PATH RANGE` of each request for a segment.
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -40,7 +42,10 @@ impl Faults {
             let short = path.split('.').next().unwrap();
             self.asked.lock().unwrap().push(format!("{short} {}", range.unwrap_or_default()));
         }
-        if self.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        let counts = |left: &AtomicUsize| {
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        };
+        if counts(&self.refused) || of_segment && counts(&self.segments_refused) {
             return http::Response::builder().status(500).body(Body::empty()).unwrap();
         }
         let response = next.run(request).await;

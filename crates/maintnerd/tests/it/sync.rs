@@ -175,6 +175,33 @@ async fn without_the_server_there_is_what_was_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_segment_there_is_what_was_kept() {
+    let (mut written, cache) = (Written::new(), tempfile::tempdir().unwrap());
+    written.add("a");
+    written.seal();
+    written.add("b");
+    let server = Server::start(&written.logs(LogsConfig::default())).await;
+    let with = |mode| Config { mode, updates: FollowLog::None, ..config(&server, cache.path()) };
+    server.faults.segments_refused.store(1000, Ordering::SeqCst);
+    let nothing = godata::get(with(Mode::OnlineIfPossible)).await.unwrap_err();
+    assert!(nothing.to_string().contains("500"), "{nothing}");
+    server.faults.segments_refused.store(0, Ordering::SeqCst);
+    drop(godata::get(with(Mode::Online)).await.unwrap());
+    let before = whole(&written);
+    written.add("c");
+    server.faults.segments_refused.store(1000, Ordering::SeqCst);
+    assert!(godata::get(with(Mode::Online)).await.unwrap_err().to_string().contains("500"));
+    let kept = Config { updates: FollowLog::Follow, ..with(Mode::OnlineIfPossible) };
+    let godata = godata::get(kept).await.unwrap();
+    assert_eq!(said(&godata), before);
+    assert!(godata.state().borrow().trouble.as_ref().is_some_and(|trouble| trouble.contains("500")));
+    // It goes on from there.
+    server.faults.segments_refused.store(0, Ordering::SeqCst);
+    until(&godata, |corpus| corpus.records == 3).await;
+    assert_eq!((said(&godata), godata.state().borrow().rebuilt), (whole(&written), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_rewritten_is_read_anew() {
     let (mut written, cache) = (Written::new(), tempfile::tempdir().unwrap());
     written.add("first");

@@ -80,6 +80,24 @@ async fn what_comes_is_seen_once_over_segments_and_cuts() {
     assert!(matches!(why, TailError::Rewritten { total: 0, .. }), "{why}");
 }
 
+/// Each record of the other log begins where one of the first did: only digests tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_rewritten_at_the_same_length_is_told_as_such() {
+    let mut written = Written::new();
+    let a = written.add("a");
+    written.add("b");
+    let server = Server::start(&written.logs(LogsConfig::default())).await;
+    let (mut all, mut some, mut end) = (tail(&server, Some(0)), tail(&server, Some(a)), tail(&server, None));
+    for (tail, count) in [(&mut all, 2), (&mut some, 1), (&mut end, 0)] {
+        assert_eq!(seen(tail).await.unwrap().len(), count);
+    }
+    written.rewrite(&["x", "b", "c"]);
+    for tail in [&mut all, &mut some, &mut end] {
+        let why = seen(tail).await.unwrap_err();
+        assert!(matches!(why, TailError::Rewritten { .. }), "{why}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_begins_where_a_record_does() {
     let mut written = Written::new();

@@ -173,6 +173,26 @@ async fn the_corpus_says_what_gerrit_says() {
     let tasks = follow(pollers, &stop);
     let made = script.await.unwrap().unwrap();
     println!("the script took {:.1} s, {:.1} s of CPU", made.took.as_secs_f64(), cpu());
+    // Before it is killed: what its index has not written by then is not found any more.
+    let follower = made.follower;
+    let rest = tokio::task::spawn_blocking(move || dump(&follower)).await.unwrap().unwrap();
+    // It goes away underway: that is said, and when it is there again it is gone on with.
+    let mut gerrit = Arc::into_inner(gerrit).unwrap();
+    gerrit.crash();
+    for state in &mut states {
+        let said = state.wait_for(|state| state.error.is_some());
+        let said = tokio::time::timeout(Duration::from_secs(60), said).await.map(|said| said.map(|_| ()));
+        assert!(matches!(said, Ok(Ok(()))), "{:?}", *state.borrow());
+    }
+    let (mut gerrit, resumed) = tokio::task::spawn_blocking(move || {
+        let resumed = gerrit.resume();
+        (gerrit, resumed)
+    })
+    .await
+    .unwrap();
+    resumed.unwrap();
+    let java = gerrit.pid().unwrap();
+    let cpu = || testkit::cpu_time(java).unwrap().as_secs_f64();
     let before: Vec<u64> = states.iter().map(|state| state.borrow().polls).collect();
     for (state, before) in states.iter_mut().zip(before) {
         let good =
@@ -187,7 +207,6 @@ async fn the_corpus_says_what_gerrit_says() {
     let polls: u64 = states.iter().map(|state| state.borrow().polls).sum();
     let gone: usize = states.iter().map(|state| state.borrow().gone).sum();
     assert!(gone <= made.deleted.len());
-    let rest = tokio::task::spawn_blocking(move || dump(&made.follower)).await.unwrap().unwrap();
     let corpus = sink.corpus();
     let (found, fields, elements) = differences(&rest, &corpus);
     assert_eq!(found, [""; 0], "{}", found.join("\n"));
@@ -197,7 +216,16 @@ async fn the_corpus_says_what_gerrit_says() {
         began.elapsed().as_secs_f64(),
         cpu()
     );
-    assert!(fields >= 60 * 19);
+    let changes = rest["changes"].as_array().unwrap();
+    assert!(changes.len() >= 60 && fields >= changes.len() * 19, "{} changes", changes.len());
+    let any = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        assert!(changes.iter().any(holds), "no change is {what}")
+    };
+    any("private", &|change| change["private"] == true);
+    any("in work", &|change| change["wip"] == true);
+    any("abandoned", &|change| change["status"] == "ABANDONED");
+    any("merged", &|change| change["status"] == "MERGED");
+    any("tagged", &|change| change["hashtags"].as_array().is_some_and(|tags| !tags.is_empty()));
 
     // A difference would be found.
     let mut other = rest.clone();
@@ -213,5 +241,5 @@ async fn the_corpus_says_what_gerrit_says() {
     if gone == 0 {
         assert_eq!(Dump::of(&fresh.corpus()).digest(), Dump::of(&corpus).digest());
     }
-    Arc::into_inner(gerrit).unwrap().stop().unwrap();
+    gerrit.stop().unwrap();
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
 mod checkpoint;
+mod damaged;
 mod decoded;
 mod github;
 mod growth;

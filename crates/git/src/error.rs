@@ -43,6 +43,8 @@ pub enum Error {
     Corrupt {
         /// The address, or the path.
         url: String,
+        /// Whether the remote said so of itself, so that no copy of ours is meant.
+        theirs: bool,
         /// What git said.
         detail: String,
     },
@@ -130,6 +132,38 @@ impl Error {
     }
 }
 
+/// What only an object says that is damaged or missing.
+const DAMAGE: [&str; 21] = [
+    "invalid object",
+    "is corrupt",
+    "corrupt loose object",
+    "corrupt or missing",
+    "bad object",
+    "bad tree",
+    "bad ref",
+    "broken ref",
+    "inflate:",
+    "missing blob",
+    "missing tree",
+    "missing commit",
+    "fatal: unable to read ",
+    "unable to read tree",
+    "unable to read sha1",
+    "unable to parse",
+    "hash mismatch",
+    "could not read ",
+    "failed to traverse parents",
+    "cannot read existing object",
+    "collision found",
+];
+
+/// What comes of damage, and of a connection that ends too early.
+const HALF: [&str; 4] =
+    ["index-pack failed", "unpack-objects failed", "unresolved deltas", "did not send all necessary objects"];
+
+/// A server that breaks off within a pack says this whatever the cause; if it is damage, what is damaged is said as well.
+const GUESS: &str = "possible repository corruption on the remote side";
+
 /// Tells by git's words what went wrong. `LC_ALL=C` keeps the words still.
 pub(crate) fn classify(
     what: &str,
@@ -182,29 +216,15 @@ pub(crate) fn classify(
             return Error::NotFound { url: url_text, detail };
         }
     }
-    if has(&[
-        "invalid object",
-        "is corrupt",
-        "corrupt",
-        "bad object",
-        "inflate:",
-        "missing blob",
-        "missing tree",
-        "missing commit",
-        "unable to read tree",
-        "unable to parse",
-        "did not send all necessary objects",
-        "hash mismatch",
-        "bad tree",
-        "unable to read sha1",
-        "index-pack failed",
-        "unresolved deltas",
-        "could not read ",
-        "broken ref",
-        "bad ref",
-    ]) && !has(&["early eof", "could not read from remote"])
-    {
-        return Error::Corrupt { url: url_text, detail };
+    // Names of repositories are no words of git's, and "could not read" is said of a connection, too.
+    let said = lower.replace(&url_text.to_lowercase(), "").replace("could not read from remote", "hung up");
+    let any = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
+    let corrupt = |theirs, detail| Error::Corrupt { url: url_text.clone(), theirs, detail };
+    if any(&said, &DAMAGE) {
+        let by_them = |line: &str| line.starts_with("remote:") && any(line, &DAMAGE);
+        // A listing has nothing to do with what is here.
+        let theirs = url.is_some() && (what == "ls-remote" || said.split(['\n', '\r']).any(by_them));
+        return corrupt(theirs, detail);
     }
     if url.is_some()
         && has(&[
@@ -218,6 +238,10 @@ pub(crate) fn classify(
             "early eof",
             "hung up",
             "could not read from remote",
+            "unexpected disconnect",
+            "bad pack header",
+            "expected flush after",
+            GUESS,
             "operation timed out",
             "network is unreachable",
             "no route to host",
@@ -230,6 +254,9 @@ pub(crate) fn classify(
         ])
     {
         return Error::Unreachable { url: url_text, detail };
+    }
+    if any(&said, &HALF) {
+        return corrupt(false, detail);
     }
     Error::Failed { what: what.to_owned(), status, detail }
 }
@@ -266,11 +293,51 @@ mod tests {
         assert!(matches!(bad, Error::Corrupt { .. }), "{bad}");
         let cut = cause("fetch-pack: unexpected disconnect\nfatal: early EOF\nfatal: index-pack failed");
         assert!(matches!(cut, Error::Unreachable { .. }), "{cut}");
+        let half = cause("fatal: pack has 3 unresolved deltas\nfatal: fetch-pack: invalid index-pack output");
+        assert!(matches!(half, Error::Corrupt { theirs: false, .. }), "{half}");
         let full = cause("fatal: write error: No space left on device\nfatal: index-pack failed");
         assert!(matches!(full, Error::NoSpace { .. }), "{full}");
         let rev = cause("fatal: couldn't find remote ref refs/heads/x");
         assert!(matches!(rev, Error::NoSuchRevision { .. }), "{rev}");
         let other = cause("fatal: bad config\nhint: try this");
         assert_eq!(other.to_string(), "git fetch ended with exit status: 128: fatal: bad config");
+    }
+    /// What git 2.39 says where a remote breaks off at some place of a pack, and where it can't read an object: by itself, before
+    /// the pack, or within it.
+    #[test]
+    fn a_cut_connection_is_no_damage_and_damage_no_cut_connection() {
+        let url: RemoteUrl = "https://h/corrupt loose object".parse().unwrap();
+        let cause = |text: &str| classify("fetch", "exit status: 128".into(), text, Some(&url), "");
+        let guess = "aborting due to possible repository corruption on the remote side.";
+        for cut in [
+            "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights",
+            "fatal: expected flush after capabilities",
+            "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: protocol error: bad pack header",
+            "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF\nfatal: unpack-objects failed",
+            "error: RPC failed; curl 18 transfer closed\nfatal: early EOF\nfatal: fetch-pack: invalid index-pack output",
+            "fatal: the remote end hung up unexpectedly\nfatal: pack has 3 unresolved deltas\nfatal: index-pack failed",
+            // Its program was killed.
+            &format!("remote: {guess} \nfatal: early EOF\nfatal: fetch-pack: invalid index-pack output"),
+            &format!("fatal: unable to access '{url}': Could not resolve host: h"),
+        ] {
+            let found = cause(cut);
+            assert!(matches!(found, Error::Unreachable { .. }) && found.is_transient(), "{found}");
+        }
+        let id = "7f3e4b69e67f40c36654711c55535069037a9415";
+        for (damage, by_them) in [
+            (format!("remote: fatal: unable to read {id} \nremote: {guess}\nfatal: early EOF"), true),
+            (format!("remote: fatal: loose object {id} is corrupt\nremote: {guess}\nfatal: early EOF"), true),
+            (format!("remote: fatal: bad tree object {id}\nfatal: protocol error: bad pack header"), true),
+            (format!("remote: error: Could not read {id}\nfatal: protocol error: bad pack header"), true),
+            (
+                format!("fatal: loose object {id} is corrupt\nfatal: the remote end hung up unexpectedly"),
+                false,
+            ),
+            (format!("fatal: packed object {id} is corrupt\nfatal: unpack-objects failed"), false),
+            (format!("error: {url} did not send all necessary objects"), false),
+        ] {
+            let found = cause(&damage);
+            assert!(matches!(found, Error::Corrupt { theirs, .. } if theirs == by_them), "{found:?}");
+        }
     }
 }

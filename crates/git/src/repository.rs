@@ -177,6 +177,26 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether every object here can be read and is what its name says, with what refs name. It reads all of them. What is odd in
+    /// an object that came so is no damage.
+    ///
+    /// # Errors
+    /// Git can't be started, or takes too long.
+    pub async fn is_sound(&self) -> Result<bool, Error> {
+        let call = self.call(["fsck", "--full", "--no-dangling", "--no-progress", "--no-reflogs"]);
+        let limits = self.git.limits();
+        let out = call.timeout(limits.transfer).output(limits.output.max(64 << 20)).run().await?;
+        let damage = |line: &str| {
+            !line.starts_with("error in ") && ["corrupt", "mismatch"].iter().any(|word| line.contains(word))
+        };
+        Ok(match out.status.code() {
+            Some(0) => true,
+            // Objects that are damaged or odd, and no more than that.
+            Some(1) => !out.stderr.lines().any(damage),
+            _ => false,
+        })
+    }
+
     /// Removes what a killed git left: lock files and half-written packs.
     pub(crate) async fn remove_stale_files(&self) {
         let dir = self.dir.clone();

@@ -12,6 +12,7 @@
 //! changes, since `refs/changes/` is not followed there.
 //!
 //! What is damaged at the remote, and all that is made of it, is left out and tried again ever more seldom; the rest is followed.
+//! What is damaged in our own repository is fetched again into another one.
 //!
 //! An annotated tag's name is that of the tag object, under which the log has the commit that it is of, and `NAME^{}` beside it,
 //! as the original writes it.
@@ -150,9 +151,9 @@ pub struct Poller {
     state: watch::Sender<State>,
     /// What can't be had, or can't be in a log: not asked for again.
     refused: HashSet<ObjectId>,
-    /// Whether it was looked for commits that a leader before this one left out.
-    complete: bool,
-    /// What the remote can't give, and whether the repository was made anew for it.
+    /// Commits that a leader before this one left out and that are damaged at the remote; `None` where none were looked for yet.
+    lacking: Option<HashSet<ObjectId>>,
+    /// What the remote can't give, and when the repository was made anew for it.
     broken: Broken,
 }
 
@@ -162,7 +163,7 @@ impl Poller {
     pub fn new(git: Git, remote: Remote, options: Options, sink: Arc<dyn Sink>) -> Self {
         let (hint, state) = (Hint::default(), watch::Sender::new(State::default()));
         let (refused, broken) = (HashSet::new(), Broken::new(options.every));
-        Self { git, remote, options, sink, hint, state, refused, complete: false, broken }
+        Self { git, remote, options, sink, hint, state, refused, lacking: None, broken }
     }
 
     /// What wakes it.
@@ -227,8 +228,10 @@ impl Poller {
         let began = (self.options.now)();
         self.broken.begin();
         let mut polled = self.attempt().await;
-        // Ours or the remote's: only by another copy it can be told.
-        if matches!(polled, Err(PollError::Git(git::Error::Corrupt { .. }))) && self.broken.renews() {
+        // It is ours, or only by another copy it can be told.
+        if matches!(polled, Err(PollError::Git(git::Error::Corrupt { theirs: false, .. })))
+            && self.broken.renews()
+        {
             tracing::warn!(project = self.remote.project, "its repository is damaged and is fetched anew");
             let folder = self.options.folder.join(self.remote.folder());
             // What can't be removed shows again.
@@ -262,8 +265,8 @@ impl Poller {
     async fn attempt(&mut self) -> Result<Polled, PollError> {
         let folder = self.options.folder.join(self.remote.folder());
         let repository = self.git.init_bare(&folder).await?;
-        if !self.complete {
-            self.complete = self.complete_history(&repository).await?;
+        if self.lacking.as_ref().is_none_or(|lacking| lacking.iter().any(|id| !self.broken.rests(id))) {
+            self.lacking = Some(self.complete_history(&repository).await?);
         }
         let rows = self.git.list_rows(&self.remote.url, self.git.limits().listing).await?;
         let corpus = self.sink.corpus();
@@ -276,9 +279,8 @@ impl Poller {
             (state.refs, state.waiting, state.gone) = (plan.followed, plan.moved.len(), plan.gone.len());
         });
         let mut polled = Polled::default();
-        if self.complete {
-            self.broken.keep(&plan.moved.iter().map(|moved| moved.to).collect());
-        }
+        let lacking = self.lacking.iter().flatten().copied();
+        self.broken.keep(&plan.moved.iter().map(|moved| moved.to).chain(lacking).collect());
         let wanted = |moved: &&Moved| !self.refused.contains(&moved.to) && !self.broken.rests(&moved.to);
         let wanted: Vec<&Moved> = plan.moved.iter().filter(wanted).collect();
         for some in wanted.chunks(FETCH) {
@@ -286,6 +288,17 @@ impl Poller {
             polled.moved += done;
             polled.missed += missed;
             self.state.send_modify(|state| state.waiting = state.waiting.saturating_sub(some.len()));
+        }
+        // What was damaged may have come by another way: with another ref, or at a time when this one rested.
+        let (refused, came): (Vec<_>, Vec<_>) =
+            self.broken.ids().into_iter().partition(|id| self.refused.contains(id));
+        self.broken.came(&refused);
+        let came = self.whole(came);
+        if !came.is_empty() {
+            self.broken.came(&came);
+            self.lacking.iter_mut().for_each(|lacking| lacking.retain(|id| !came.contains(id)));
+            let refs: Vec<&Moved> = plan.moved.iter().filter(|moved| came.contains(&moved.to)).collect();
+            polled.moved += self.write_refs(&refs).await?.0;
         }
         for some in plan.deleted.chunks(BATCH) {
             let project = self.remote.project.clone();
@@ -360,22 +373,27 @@ impl Poller {
         let missing: HashSet<ObjectId> = repository.missing(&ids).await?.into_iter().collect();
         let gone: HashSet<ObjectId> = repository.missing(old).await?.into_iter().collect();
         let have: Vec<ObjectId> = old.iter().filter(|id| !gone.contains(id)).copied().collect();
-        let wants: Vec<Want> = wants.into_iter().filter(|want| missing.contains(&want.id)).collect();
+        // What is known as damaged may be here without all that it is made of: git looks at that itself.
+        let wanted = |want: &Want| missing.contains(&want.id) || self.broken.has(&want.id);
+        let wants: Vec<Want> = wants.into_iter().filter(wanted).collect();
         let (mut parts, mut refused) = (vec![wants], Vec::new());
-        let (url, limit) = (&self.remote.url, self.git.limits().transfer);
+        let (url, limit) = (self.remote.url.clone(), self.git.limits().transfer);
         // Halved until what the remote does not give is alone: twice as many fetches as there are such, times ten.
         while let Some(mut wants) = parts.pop() {
             if wants.is_empty() {
                 continue;
             }
-            match repository.fetch_objects(url, &wants, &have, limit, &CancellationToken::new()).await {
+            match repository.fetch_objects(&url, &wants, &have, limit, &CancellationToken::new()).await {
                 Ok(()) => self.broken.came(&wants.iter().map(|want| want.id).collect::<Vec<_>>()),
                 Err(git::Error::NoSuchRevision { .. }) if wants.len() > 1 => {
                     parts.push(wants.split_off(wants.len() / 2));
                     parts.push(wants);
                 }
-                // The remote's, since our copy is new: what is damaged there must not keep out all else.
-                Err(why @ git::Error::Corrupt { .. }) if self.broken.is_looked_for() => {
+                // What is damaged there must not keep out all else.
+                Err(why @ git::Error::Corrupt { theirs, .. }) => {
+                    if !self.broken.has_room() || !theirs && !self.is_theirs(repository).await? {
+                        return Err(why.into());
+                    }
                     match wants.as_slice() {
                         [one] => self.broken.note(one.id, why.to_string()),
                         _ => {
@@ -384,18 +402,36 @@ impl Poller {
                         }
                     }
                 }
-                Err(git::Error::NoSuchRevision { .. }) => refused.extend(wants.iter().map(|want| want.id)),
+                Err(git::Error::NoSuchRevision { .. }) => {
+                    let gone: Vec<ObjectId> = wants.iter().map(|want| want.id).collect();
+                    self.broken.came(&gone);
+                    refused.extend(gone);
+                }
                 Err(why) => return Err(why.into()),
             }
         }
         Ok(refused)
     }
 
-    /// Fetches commits that the log names and does not have, with all before them; says whether these are all.
-    async fn complete_history(&mut self, repository: &Repository) -> Result<bool, PollError> {
-        let mut needed = needed(&self.sink.corpus(), &self.remote.project);
-        needed.retain(|id| !self.broken.rests(id));
-        for some in needed.chunks(FETCH) {
+    /// Whether damage that a fetch met is the remote's, which did not say so.
+    async fn is_theirs(&mut self, repository: &Repository) -> Result<bool, PollError> {
+        if let Some(theirs) = self.broken.is_theirs() {
+            return Ok(theirs);
+        }
+        let sound = repository.is_sound().await?;
+        if sound {
+            self.broken.found_sound();
+        }
+        // Where it is too soon for another one, all that can be had is.
+        Ok(sound || !self.broken.may_renew())
+    }
+
+    /// Fetches commits that the log names and does not have, with all before them; gives those that are damaged at the remote.
+    async fn complete_history(&mut self, repository: &Repository) -> Result<HashSet<ObjectId>, PollError> {
+        let needed = needed(&self.sink.corpus(), &self.remote.project);
+        let asked = |id: &&ObjectId| !self.broken.rests(id) && !self.refused.contains(*id);
+        let asked: Vec<ObjectId> = needed.iter().filter(asked).copied().collect();
+        for some in asked.chunks(FETCH) {
             let wants = some.iter().map(|id| Want { id: *id, keep: None }).collect();
             let refused = self.fetch(repository, wants, &[]).await?;
             self.refused.extend(refused);
@@ -408,7 +444,7 @@ impl Poller {
             // Of which part they are is not known any more; a file of code that looks like one of comments is none.
             walk.commits(&ids, Part::Meta).await?;
         }
-        Ok(self.broken.told().is_none())
+        Ok(needed.into_iter().filter(|id| self.broken.has(id)).collect())
     }
 }
 

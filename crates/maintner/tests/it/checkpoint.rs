@@ -156,9 +156,14 @@ async fn that_none_can_be_written_is_seen_until_one_is() {
         async move { keeper.run(versions).await }
     });
     let until = async |trouble: bool| {
-        while keeper.trouble().is_some() != trouble || path.exists() == trouble {
+        // Seconds of a clock that goes on by itself: it tries every few minutes. The writing takes real time.
+        for _ in 0..3600 {
+            if keeper.trouble().is_some() == trouble && path.exists() != trouble {
+                return;
+            }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
+        panic!("trouble {:?}, and the file is there: {}", keeper.trouble(), path.exists());
     };
     until(true).await;
     assert!(keeper.trouble().unwrap().contains("away"), "{:?}", keeper.trouble());

@@ -4,6 +4,7 @@
 
 mod cases;
 mod checkpoint;
+mod damaged;
 mod decoded;
 mod github;
 mod growth;

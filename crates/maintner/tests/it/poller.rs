@@ -23,7 +23,7 @@ fn hash(id: &str) -> [u8; 20] {
 }
 
 /// Where the corpus has a ref of no change.
-fn at(corpus: &Corpus, name: &str) -> Option<String> {
+pub fn at(corpus: &Corpus, name: &str) -> Option<String> {
     let project = corpus.gerrit.project(PROJECT.as_bytes())?;
     let commit = corpus.gerrit.at_ref(project, name.as_bytes())?;
     Some(hex::encode(corpus.gerrit.commits().get(commit).hash))
@@ -391,19 +391,7 @@ async fn what_is_damaged_at_the_remote_keeps_nothing_else_out() {
     let bad = server.push("bad", "refs/heads/main^0", "its file is damaged", "b");
     server.change(1);
     let blob = server.git(&["rev-parse", "refs/heads/bad:b"], b"");
-    for pack in std::fs::read_dir(server.path().join("objects/pack")).unwrap() {
-        let path = pack.unwrap().path();
-        if path.extension().is_some_and(|it| it == "pack") {
-            let bytes = std::fs::read(&path).unwrap();
-            std::fs::remove_file(&path).unwrap();
-            std::fs::remove_file(path.with_extension("idx")).unwrap();
-            server.git(&["unpack-objects", "-q"], &bytes);
-        }
-    }
-    let object = server.path().join("objects").join(&blob[..2]).join(&blob[2..]);
-    let whole = std::fs::read(&object).unwrap();
-    std::fs::remove_file(&object).unwrap();
-    std::fs::write(&object, b"damaged").unwrap();
+    let (object, whole) = server.damage(&blob);
 
     let sink = Arc::new(Folder::new());
     let mut poller = server.poller("a", sink.clone(), Follow::Gerrit);

@@ -115,24 +115,42 @@ impl Server {
         self.git(&["update-ref", "-d", name], b"");
     }
 
+    /// Damages an object, each of which is a file of its own then; gives the file and what it was.
+    pub fn damage(&self, id: &str) -> (PathBuf, Vec<u8>) {
+        for pack in std::fs::read_dir(self.path().join("objects/pack")).unwrap() {
+            let path = pack.unwrap().path();
+            if path.extension().is_some_and(|it| it == "pack") {
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::remove_file(&path).unwrap();
+                std::fs::remove_file(path.with_extension("idx")).unwrap();
+                self.git(&["unpack-objects", "-q"], &bytes);
+            }
+        }
+        let object = self.path().join("objects").join(&id[..2]).join(&id[2..]);
+        let whole = std::fs::read(&object).unwrap();
+        std::fs::remove_file(&object).unwrap();
+        std::fs::write(&object, b"damaged").unwrap();
+        (object, whole)
+    }
+
     /// What follows it, with its repository in a folder of this name.
     pub fn poller(&self, folder: &str, sink: Arc<dyn Sink>, follow: Follow) -> Poller {
+        self.poller_every(folder, sink, follow, Duration::from_millis(200))
+    }
+
+    /// The same, which tries what is damaged after this time for the first time again.
+    pub fn poller_every(&self, folder: &str, sink: Arc<dyn Sink>, follow: Follow, every: Duration) -> Poller {
         let mut config = GitConfig::new(self.dir.path().join("home"));
         // What stays while a repository is walked must not wait for a place that it holds itself.
         config.limits.local_processes = 1;
         let git = Git::new(config).unwrap();
         let remote = Remote::new(PROJECT, RemoteUrl::from_path(&self.path()).unwrap(), follow).unwrap();
-        Poller::new(git, remote, options(&self.dir.path().join(folder)), sink)
+        Poller::new(git, remote, options(&self.dir.path().join(folder), every), sink)
     }
 }
 
-fn options(folder: &Path) -> Options {
-    Options {
-        folder: folder.to_owned(),
-        every: Duration::from_millis(200),
-        gap: Duration::from_millis(1),
-        now: || Time::from_seconds(1),
-    }
+fn options(folder: &Path, every: Duration) -> Options {
+    Options { folder: folder.to_owned(), every, gap: Duration::from_millis(1), now: || Time::from_seconds(1) }
 }
 
 /// A change's ref.

@@ -10,9 +10,16 @@ use tokio::time::Instant;
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// Damaged objects that are found in one poll, each of which takes some fetches; where there are more, the poll fails.
 const MOST: usize = 16;
-/// How long a repository of ours is not made anew after it was, while something at the remote is damaged: that is what it looks
-/// like as well.
-const ANEW: Duration = Duration::from_secs(6 * 3600);
+/// How soon a repository of ours is made anew for the third time; for each further one it is twice as long. What comes from the
+/// remote so that git can't read it looks like damage of ours, and another copy has it again.
+const ANEW: Duration = Duration::from_secs(15 * 60);
+/// The longest time until then.
+const SELDOM: Duration = Duration::from_secs(6 * 3600);
+/// After so long without one it is the first time again.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+/// How long a repository that was read and found sound is taken for sound. What is wrongly taken for the remote's meanwhile is
+/// tried again.
+const SOUND: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -29,39 +36,76 @@ pub(super) struct Broken {
     known: HashMap<ObjectId, Known>,
     /// Found in this poll.
     found: usize,
+    /// When our repository was made anew for the last time.
     renewed: Option<Instant>,
+    /// How many times it was, each not long after the one before.
+    times: u32,
+    /// Whether it was in this poll.
+    fresh: bool,
+    /// When our repository was last found sound.
+    sound: Option<Instant>,
 }
 
 impl Broken {
     pub(super) fn new(first: Duration) -> Self {
-        Self { first, known: HashMap::new(), found: 0, renewed: None }
+        let (known, found, renewed, times, fresh, sound) = (HashMap::new(), 0, None, 0, false, None);
+        Self { first, known, found, renewed, times, fresh, sound }
     }
 
     /// Begins a poll.
     pub(super) fn begin(&mut self) {
-        self.found = 0;
+        (self.found, self.fresh) = (0, false);
     }
 
-    /// Whether our own repository is to be made anew, since only by another copy it can be told whose damage it is; that it is
-    /// done is noted.
+    /// Whether our own repository may be made anew now.
+    pub(super) fn may_renew(&self) -> bool {
+        let pause = match self.times {
+            0 | 1 => Duration::ZERO,
+            times => ANEW.saturating_mul(1 << (times - 2).min(20)).min(SELDOM),
+        };
+        !self.fresh && self.has_room() && self.renewed.is_none_or(|at| at.elapsed() >= pause)
+    }
+
+    /// Whether our own repository is to be made anew, whose damage may be what was met; that it is done is noted, and what was taken
+    /// for the remote's is tried again at once, since it may have been ours.
     pub(super) fn renews(&mut self) -> bool {
-        let renews = self.renewed.is_none_or(|at| at.elapsed() > ANEW);
-        if renews {
-            self.renewed = Some(Instant::now());
+        if self.renewed.is_none_or(|at| at.elapsed() > FORGOTTEN) {
+            self.times = 0;
         }
-        renews
+        if !self.may_renew() {
+            return false;
+        }
+        let now = Instant::now();
+        (self.renewed, self.times, self.fresh, self.sound) = (Some(now), self.times + 1, true, None);
+        self.known.values_mut().for_each(|known| known.again = now);
+        true
     }
 
-    /// Notes a good poll, after which damage may be ours again.
+    /// Notes a good poll; where nothing is damaged, another copy helped.
     pub(super) fn good(&mut self) {
         if self.known.is_empty() {
-            self.renewed = None;
+            (self.renewed, self.times) = (None, 0);
         }
     }
 
-    /// Whether what can't be had is told from the rest now: our copy is new.
-    pub(super) fn is_looked_for(&self) -> bool {
-        self.renewed.is_some() && self.found < MOST
+    /// Whether more that is damaged may be found in this poll.
+    pub(super) fn has_room(&self) -> bool {
+        self.found < MOST
+    }
+
+    /// Whether damage that is met can be told to be the remote's without a look at our repository: it is new, or was found sound
+    /// just now. `None` where it can't be told.
+    pub(super) fn is_theirs(&self) -> Option<bool> {
+        if self.fresh || self.sound.is_some_and(|at| at.elapsed() < SOUND) {
+            return Some(true);
+        }
+        // Another copy tells more than a look at this one does.
+        self.renewed.is_none().then_some(false)
+    }
+
+    /// Notes that our repository was found sound.
+    pub(super) fn found_sound(&mut self) {
+        self.sound = Some(Instant::now());
     }
 
     /// Notes that the remote can't give something.
@@ -83,7 +127,12 @@ impl Broken {
         self.known.contains_key(id)
     }
 
-    /// Forgets what came, after all.
+    /// What is known to be damaged.
+    pub(super) fn ids(&self) -> Vec<ObjectId> {
+        self.known.keys().copied().collect()
+    }
+
+    /// Forgets what came, after all, or is not there any more.
     pub(super) fn came(&mut self, ids: &[ObjectId]) {
         for id in ids {
             self.known.remove(id);
@@ -131,5 +180,40 @@ mod tests {
         assert!(!broken.rests(&id));
         broken.keep(&HashSet::new());
         assert!(!broken.has(&id));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn our_repository_is_made_anew_ever_more_seldom_and_tells_whose_damage_it_is() {
+        let mut broken = Broken::new(Duration::from_secs(60));
+        let id = ObjectId::from_bytes([7; 20]);
+        assert_eq!(broken.is_theirs(), Some(false), "another copy tells");
+        for minutes in [0, 0, 15, 30, 60, 120, 240, 360, 360] {
+            tokio::time::advance(Duration::from_secs(60 * minutes)).await;
+            broken.begin();
+            broken.note(id, "why".into());
+            assert!(broken.renews() && broken.is_theirs() == Some(true));
+            assert!(!broken.rests(&id), "it may have been ours");
+            assert!(!broken.renews(), "it is new");
+            broken.begin();
+            assert_eq!(broken.is_theirs(), None);
+        }
+        assert!(!broken.renews(), "it was not long ago");
+        broken.found_sound();
+        assert_eq!(broken.is_theirs(), Some(true));
+        tokio::time::advance(SOUND).await;
+        assert_eq!(broken.is_theirs(), None);
+        tokio::time::advance(FORGOTTEN).await;
+        for _ in 0..2 {
+            broken.begin();
+            assert!(broken.renews());
+        }
+        broken.begin();
+        assert!(!broken.renews());
+        broken.came(&[id]);
+        broken.good();
+        assert_eq!(broken.is_theirs(), Some(false));
+        for _ in 0..MOST {
+            broken.note(id, "why".into());
+        }
+        assert!(!broken.renews(), "another copy would have as many");
     }
 }

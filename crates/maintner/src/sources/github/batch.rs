@@ -71,9 +71,9 @@ impl Batch {
         if let Ok(done) = tokio::time::timeout(LONGEST, &mut awaited).await {
             return Ok(done);
         }
-        // Side by side: the answer is taken as it comes.
-        let (flushed, done) = tokio::join!(self.flush(sink), awaited);
-        flushed.map(|()| done)
+        // Side by side: the answer is taken as it comes, and where the log takes nothing more, none is waited for.
+        let done = async { Ok(awaited.await) };
+        tokio::try_join!(self.flush(sink), done).map(|((), done)| done)
     }
 
     /// Writes what waits.
@@ -83,5 +83,41 @@ impl Batch {
             return Ok(());
         }
         sink.add(std::mem::take(&mut self.pending)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::corpus::Corpus;
+
+    struct Lost;
+
+    #[async_trait]
+    impl Sink for Lost {
+        fn corpus(&self) -> Arc<Corpus> {
+            unreachable!("a batch reads nothing")
+        }
+
+        async fn add(&self, _: Vec<pb::Mutation>) -> Result<Arc<Corpus>, SinkError> {
+            Err(SinkError::Write("the file is lost".into()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_log_takes_nothing_no_answer_is_waited_for() {
+        let mut batch = Batch::default();
+        batch.repo(&Lost, Some(pb::GithubMutation::default())).await.unwrap();
+        let answer = tokio::time::sleep(Duration::from_secs(3600));
+        let began = Instant::now();
+        batch.beside(&Lost, answer).await.unwrap_err();
+        assert_eq!(began.elapsed(), LONGEST);
+        // With nothing to be written there is nothing to be noticed.
+        let answer = tokio::time::sleep(Duration::from_secs(3600));
+        Batch::default().beside(&Lost, answer).await.unwrap();
     }
 }

@@ -4,19 +4,25 @@
 //! comments, events and reviews, the times of commits, of which Gerrit's notes are some. By these, and where there are several
 //! words of one thing by the log's order, this is what was at a moment T:
 //!
-//! - An issue is there if it was created at T or before. Its title, body, state, lock, milestone, labels and owners are those
-//!   of the last record whose `updated` is not after T, or else of the first one there is, since a log often begins with issues
-//!   of years before. What events say was changed between that `updated` and T is then played forward, or back. A record that
-//!   changes an issue and has no `updated` goes with the issue's record before it.
+//! - A record of an issue is of its `updated`, or else of the latest time in it, or else of the latest time that the log had of
+//!   GitHub by then; but if the log was beyond T before the issue's record before it, it goes with that one.
+//! - An issue is there if it was created at T or before, or if anything of it is of T or before. Its author, title, body, state,
+//!   lock, milestone, labels and owners are those of the last record that is not after T. Where the log has one that is, what
+//!   events that came with it or behind it say was changed until T is played forward. If there is none of T or before, since a
+//!   log often begins with issues of years before, they are those of the first there is, and what was changed since is played
+//!   back. Who first is named as the author, and that it is a pull request, is of no time.
 //! - Comments, events and reviews are there if they were created at T or before; a comment has the last text whose `updated` is
 //!   not after T, or else the first one that is known.
 //! - A change is as its notes up to T say: the newest note of its meta ref whose time is not after T, and all before that. Its
 //!   patch sets are those of which these notes tell; without a note of T or before it is not there.
-//! - Another ref is at the newest commit of T or before that any of its records leads to over first parents. That a ref was
-//!   deleted, or an issue is gone, has no time: it is taken to have happened at the latest time that notes, or issues and answers
-//!   of GitHub, had in the log by then.
+//! - A record of another ref is of the latest time that notes had in the log by then; in a project without notes, commits that
+//!   its refs were at. The ref is where the last record that is not after T says; later ones, and those that name a later commit,
+//!   tell of the newest commit of T or before to which they lead over first parents, if it is newer than that.
+//! - That an issue is gone or a ref was deleted has no time either: it is of the latest time that GitHub, or notes, had by then.
 //! - A commit is there if its commit time is not after T, or if it is of a patch set that is.
 //! - Names of people, labels and milestones are those of today.
+//!
+//! So in a log whose times go forward it is the corpus of the records that are not after T, and at its end that of all of them.
 
 use super::{Corpus, each};
 use crate::gerrit::Gerrit;
@@ -45,7 +51,7 @@ impl Corpus {
                         .gerrit
                         .map_or(Ok(()), |message| gerrit.apply_at(&log, source, message, &mut moves))
                 });
-                done.map(|()| gerrit.rewind(&log, moves))
+                done.map(|()| gerrit.rewind(&log, &moves))
             });
             let (mut past, mut records) = (Past::new(at), 0);
             let one = each(&log, 0, |source, mutation| {

@@ -1,10 +1,11 @@
 //! What a mutation does to GitHub's part of the corpus. Source: spec/maintner.md §1.4.
 
+mod named;
 pub mod past;
+mod taken;
 
 use super::{
-    Comment, Event, Github, Issue, Label, Link, List, Listed, MILESTONE_UNKNOWN, Milestone, NO_MILESTONE,
-    Number, Repo, Review, Team, User,
+    Comment, Event, Github, Issue, Link, List, Listed, MILESTONE_UNKNOWN, NO_MILESTONE, Number, Repo, Review,
 };
 use crate::check;
 use crate::column::{Column, NONE};
@@ -12,11 +13,11 @@ use crate::flag::Flag;
 use crate::github::Chain;
 use crate::index::{Index, Seed};
 use crate::mutation::{self, Message, MutationError, bytes, elements, numbers};
-use crate::names::Name;
 use crate::rules::Rules;
 use crate::text::{Source, Text};
 use crate::time::Time;
 use crate::wire::{Fields, Value, WireError};
+use taken::{All, Taken};
 
 fn time(stamp: Option<&mutation::Timestamp<'_>>) -> Time {
     stamp.map_or(Time::NONE, mutation::Timestamp::time)
@@ -43,6 +44,46 @@ fn replace<T: Listed>(
         *known = element;
     } else {
         list.add(seed, column, table, element);
+    }
+}
+
+/// An issue of which only its numbers are known.
+fn bare(repo: Number, change: &mutation::Issue<'_>) -> Issue {
+    Issue {
+        id: change.id,
+        repo,
+        number: change.number,
+        not_exist: Flag::NO,
+        closed: Flag::NO,
+        locked: Flag::NO,
+        pull_request: Flag::NO,
+        user: NONE,
+        closed_by: NONE,
+        milestone: MILESTONE_UNKNOWN,
+        created: Time::NONE,
+        updated: Time::NONE,
+        closed_at: Time::NONE,
+        comments_synced: Time::NONE,
+        comments_updated: Time::NONE,
+        events_synced: Time::NONE,
+        reviews_synced: Time::NONE,
+        event_max: Time::NONE,
+        title: Text::EMPTY,
+        body: Text::EMPTY,
+        comments: List::default(),
+        events: List::default(),
+        reviews: List::default(),
+        labels: Chain::default(),
+        assignees: Chain::default(),
+        pad: [0; 4],
+    }
+}
+
+/// Until when something was read.
+fn apply_status(synced: &mut Time, status: Option<&mutation::SyncStatus<'_>>, taken: &impl Taken) {
+    let date = status.and_then(|status| status.server_date.as_ref());
+    if taken.instant(time(date)) {
+        set(synced, date);
     }
 }
 
@@ -83,42 +124,74 @@ impl Github {
     pub fn apply_issue(&mut self, source: Source<'_>, message: &[u8]) -> Result<(), MutationError> {
         let change = mutation::Issue::of(message)?;
         // What is not applied is a message nevertheless, or no reader may take the log.
-        let Some(repo) = self.make_repo(change.owner, change.repo) else { return check::issue(message) };
+        let Some(repo) = self.repo_of_issue(&change) else { return check::issue(message) };
+        let (number, new) = self.make_issue(repo, &change);
+        self.apply_to(number, new, source, &change, &mut All)
+    }
+
+    /// The repo of an issue, none of what names no issue.
+    fn repo_of_issue(&mut self, change: &mutation::Issue<'_>) -> Option<Number> {
+        let repo = self.make_repo(change.owner, change.repo)?;
         if change.number == 0 {
             self.rejected += 1;
-            return check::issue(message);
+            return None;
         }
-        let (number, new) = self.make_issue(repo, &change);
+        Some(repo)
+    }
+
+    /// Applies what is taken of a mutation to its issue, which is new by it or not.
+    fn apply_to(
+        &mut self,
+        number: Number,
+        new: bool,
+        source: Source<'_>,
+        change: &mutation::Issue<'_>,
+        taken: &mut impl Taken,
+    ) -> Result<(), MutationError> {
         // Taken out, changed and put back: what it refers to lies in columns beside its own.
         let mut issue = *self.issues.get(number);
-        issue.not_exist = change.not_exist.into();
-        let mut done = if issue.not_exist.is() { check::issue(message) } else { Ok(()) };
-        if !issue.not_exist.is() {
+        if taken.there() {
+            issue.not_exist = change.not_exist.into();
+        }
+        let done = if change.not_exist {
+            check::issue(change.bytes)
+        } else {
             let late = self.rules == Rules::Ours
                 && (issue.created.is_none() || issue.created == Time::from_seconds(0));
-            if new || late {
+            if (new || late) && taken.instant(time(change.created.as_ref())) {
                 set(&mut issue.created, change.created.as_ref());
             }
-            self.apply_fields(&mut issue, source, &change);
-            done = self
-                .apply_assignees(&mut issue, &change)
-                .and_then(|()| self.apply_labels(&mut issue, &change))
-                .and_then(|()| self.apply_lists(number, &mut issue, source, &change))
-                .map_err(MutationError::from);
-        }
+            self.apply_parts(number, &mut issue, source, change, taken).map_err(MutationError::from)
+        };
         // After an error, too: what was taken out of its chains or put into them is there no more, or now.
         *self.issues.get_mut(number) = issue;
         done
     }
 
-    fn apply_fields(&mut self, issue: &mut Issue, source: Source<'_>, change: &mutation::Issue<'_>) {
-        set(&mut issue.updated, change.updated.as_ref());
-        set(&mut issue.closed_at, change.closed_at.as_ref());
-        if let Some(user) = &change.user {
-            issue.user = self.apply_user(user);
-        }
-        if change.no_milestone {
-            issue.milestone = NO_MILESTONE;
+    fn apply_parts(
+        &mut self,
+        number: Number,
+        issue: &mut Issue,
+        source: Source<'_>,
+        change: &mutation::Issue<'_>,
+        taken: &mut impl Taken,
+    ) -> Result<(), WireError> {
+        self.apply_fields(issue, source, change, taken);
+        self.apply_assignees(issue, change, taken)?;
+        self.apply_labels(issue, change, taken)?;
+        self.apply_lists(number, issue, source, change, taken)
+    }
+
+    fn apply_fields(
+        &mut self,
+        issue: &mut Issue,
+        source: Source<'_>,
+        change: &mutation::Issue<'_>,
+        taken: &impl Taken,
+    ) {
+        let user = change.user.as_ref().map(|user| self.apply_user(user));
+        let milestone = if change.no_milestone {
+            Some(NO_MILESTONE)
         } else if change.milestone_id != 0 {
             let milestone = mutation::Milestone {
                 id: change.milestone_id,
@@ -126,18 +199,31 @@ impl Github {
                 number: change.milestone_num,
                 ..mutation::Milestone::default()
             };
-            issue.milestone = self.apply_milestone(issue.repo, &milestone);
+            Some(self.apply_milestone(issue.repo, &milestone))
+        } else {
+            None
+        };
+        let closed_by = change.closed_by.as_ref().map(|user| self.apply_user(user));
+        // Whose it is, and of what kind, is not of a time.
+        if let Some(user) = user
+            && (taken.own() || issue.user == NONE)
+        {
+            issue.user = user;
         }
-        if let Some(user) = &change.closed_by {
-            issue.closed_by = self.apply_user(user);
+        issue.pull_request = (issue.pull_request.is() || change.pull_request).into();
+        if !taken.own() {
+            return;
         }
+        set(&mut issue.updated, change.updated.as_ref());
+        set(&mut issue.closed_at, change.closed_at.as_ref());
+        issue.milestone = milestone.unwrap_or(issue.milestone);
+        issue.closed_by = closed_by.unwrap_or(issue.closed_by);
         if let Some(closed) = &change.closed {
             issue.closed = closed.val.into();
         }
         if let Some(locked) = &change.locked {
             issue.locked = locked.val.into();
         }
-        issue.pull_request = (issue.pull_request.is() || change.pull_request).into();
         if !change.body.is_empty() {
             issue.body = source.text(change.body);
         }
@@ -149,7 +235,12 @@ impl Github {
         }
     }
 
-    fn apply_assignees(&mut self, issue: &mut Issue, change: &mutation::Issue<'_>) -> Result<(), WireError> {
+    fn apply_assignees(
+        &mut self,
+        issue: &mut Issue,
+        change: &mutation::Issue<'_>,
+        taken: &impl Taken,
+    ) -> Result<(), WireError> {
         if change.has(mutation::Issue::ASSIGNEES) {
             // The original looks only at those who were there before the mutation, and so has who comes twice in it twice.
             let looked_at = match self.rules {
@@ -158,13 +249,15 @@ impl Github {
             };
             for user in elements::<mutation::User<'_>>(change.bytes, mutation::Issue::ASSIGNEES) {
                 let user = i64::from(self.apply_user(&user?));
-                if !issue.assignees.walk(&self.links).take(looked_at).any(|link| link.value == user) {
+                if taken.own()
+                    && !issue.assignees.walk(&self.links).take(looked_at).any(|link| link.value == user)
+                {
                     let link = self.link(user);
                     issue.assignees.append(&mut self.links, link);
                 }
             }
         }
-        if change.has(mutation::Issue::DELETED_ASSIGNEES) {
+        if taken.own() && change.has(mutation::Issue::DELETED_ASSIGNEES) {
             numbers(change.bytes, mutation::Issue::DELETED_ASSIGNEES, |id| {
                 let Some(user) = self.user(id) else { return };
                 while let Some(link) =
@@ -177,8 +270,13 @@ impl Github {
         Ok(())
     }
 
-    fn apply_labels(&mut self, issue: &mut Issue, change: &mutation::Issue<'_>) -> Result<(), WireError> {
-        if change.has(mutation::Issue::REMOVE_LABEL) {
+    fn apply_labels(
+        &mut self,
+        issue: &mut Issue,
+        change: &mutation::Issue<'_>,
+        taken: &impl Taken,
+    ) -> Result<(), WireError> {
+        if taken.own() && change.has(mutation::Issue::REMOVE_LABEL) {
             numbers(change.bytes, mutation::Issue::REMOVE_LABEL, |id| {
                 if let Some(link) = issue.labels.take(&mut self.links, |link| link.value == id) {
                     self.free(link);
@@ -189,6 +287,7 @@ impl Github {
             for label in elements::<mutation::Label<'_>>(change.bytes, mutation::Issue::ADD_LABEL) {
                 let label = label?;
                 if self.apply_label(issue.repo, &label)
+                    && taken.own()
                     && !issue.labels.walk(&self.links).any(|link| link.value == label.id)
                 {
                     let link = self.link(label.id);
@@ -205,34 +304,26 @@ impl Github {
         issue: &mut Issue,
         source: Source<'_>,
         change: &mutation::Issue<'_>,
+        taken: &mut impl Taken,
     ) -> Result<(), WireError> {
         if change.has(mutation::Issue::COMMENTS) {
             for comment in elements::<mutation::Comment<'_>>(change.bytes, mutation::Issue::COMMENTS) {
-                self.apply_comment(number, issue, source, &comment?);
+                self.apply_comment(number, issue, source, &comment?, taken);
             }
         }
-        set(
-            &mut issue.comments_synced,
-            change.comment_status.as_ref().and_then(|status| status.server_date.as_ref()),
-        );
+        apply_status(&mut issue.comments_synced, change.comment_status.as_ref(), taken);
         if change.has(mutation::Issue::EVENTS) {
             for event in bytes(change.bytes, mutation::Issue::EVENTS) {
-                self.apply_event(number, issue, source, event?)?;
+                self.apply_event(number, issue, source, event?, taken)?;
             }
         }
-        set(
-            &mut issue.events_synced,
-            change.event_status.as_ref().and_then(|status| status.server_date.as_ref()),
-        );
+        apply_status(&mut issue.events_synced, change.event_status.as_ref(), taken);
         if change.has(mutation::Issue::REVIEWS) {
             for review in bytes(change.bytes, mutation::Issue::REVIEWS) {
-                self.apply_review(number, issue, source, review?)?;
+                self.apply_review(number, issue, source, review?, taken)?;
             }
         }
-        set(
-            &mut issue.reviews_synced,
-            change.review_status.as_ref().and_then(|status| status.server_date.as_ref()),
-        );
+        apply_status(&mut issue.reviews_synced, change.review_status.as_ref(), taken);
         Ok(())
     }
 
@@ -242,12 +333,16 @@ impl Github {
         issue: &mut Issue,
         source: Source<'_>,
         change: &mutation::Comment<'_>,
+        taken: &mut impl Taken,
     ) {
         if change.id == 0 {
             self.rejected += 1;
             return;
         }
         let user = change.user.as_ref().map(|user| self.apply_user(user));
+        if !taken.comment(self, (number, issue), change) {
+            return;
+        }
         let (seed, table) = (self.seed, &mut self.comments_by_id);
         let found = issue.comments.find(seed, &self.comments, table, (number, change.id));
         let at = found.unwrap_or_else(|| {
@@ -283,6 +378,7 @@ impl Github {
         issue: &mut Issue,
         source: Source<'_>,
         message: &[u8],
+        taken: &mut impl Taken,
     ) -> Result<(), WireError> {
         let change = mutation::Event::of(message)?;
         if change.id == 0 {
@@ -301,12 +397,16 @@ impl Github {
         if let Some(team) = &change.team_reviewer {
             self.apply_team(team);
         }
+        let text = source.text(message);
+        if !taken.event(self, (number, issue), (&change, text)) {
+            return Ok(());
+        }
         let event = Event {
             id: change.id,
             issue: number,
             kind: self.names.add(change.event_type),
             created: time(change.created.as_ref()),
-            message: source.text(message),
+            message: text,
             next: NONE,
         };
         issue.event_max = issue.event_max.max(event.created);
@@ -320,6 +420,7 @@ impl Github {
         issue: &mut Issue,
         source: Source<'_>,
         message: &[u8],
+        taken: &mut impl Taken,
     ) -> Result<(), WireError> {
         let change = mutation::Review::of(message)?;
         if change.id == 0 {
@@ -327,6 +428,9 @@ impl Github {
             return Ok(());
         }
         self.make_user(change.actor_id);
+        if !taken.review(self, (number, issue), &change) {
+            return Ok(());
+        }
         let created = time(change.created.as_ref());
         let review = Review {
             id: change.id,
@@ -367,130 +471,9 @@ impl Github {
         if let Some(number) = self.issue(repo, change.number) {
             return (number, false);
         }
-        let number = self.issues.push(Issue {
-            id: change.id,
-            repo,
-            number: change.number,
-            not_exist: Flag::NO,
-            closed: Flag::NO,
-            locked: Flag::NO,
-            pull_request: Flag::NO,
-            user: NONE,
-            closed_by: NONE,
-            milestone: MILESTONE_UNKNOWN,
-            created: Time::NONE,
-            updated: Time::NONE,
-            closed_at: Time::NONE,
-            comments_synced: Time::NONE,
-            comments_updated: Time::NONE,
-            events_synced: Time::NONE,
-            reviews_synced: Time::NONE,
-            event_max: Time::NONE,
-            title: Text::EMPTY,
-            body: Text::EMPTY,
-            comments: List::default(),
-            events: List::default(),
-            reviews: List::default(),
-            labels: Chain::default(),
-            assignees: Chain::default(),
-            pad: [0; 4],
-        });
+        let number = self.issues.push(bare(repo, change));
         self.issues_by_number.insert(self.seed.within(repo, i64::from(change.number)), number);
         (number, true)
-    }
-
-    /// The person of an id, nameless if new; none of id 0.
-    fn make_user(&mut self, id: i64) {
-        if id != 0 && self.user(id).is_none() {
-            self.add_user(id, Name::EMPTY);
-        }
-    }
-
-    fn add_user(&mut self, id: i64, login: Name) -> Number {
-        let number = self.users.push(User { id, login, pad: [0; 4] });
-        self.users_by_id.insert(self.seed.id(id), number);
-        number
-    }
-
-    fn apply_user(&mut self, user: &mutation::User<'_>) -> Number {
-        let Some(number) = self.user(user.id) else {
-            let login = self.names.add(user.login);
-            return self.add_user(user.id, login);
-        };
-        if !user.login.is_empty() && self.names.text(self.users.get(number).login) != user.login {
-            self.users.get_mut(number).login = self.names.add(user.login);
-        }
-        number
-    }
-
-    fn apply_team(&mut self, team: &mutation::Team<'_>) {
-        let slug = self.names.add(team.slug);
-        let found =
-            self.teams_by_id.find(self.seed.id(team.id), |number| self.teams.get(number).id == team.id);
-        if let Some(number) = found {
-            if slug != Name::EMPTY && self.teams.get(number).slug != slug {
-                self.teams.get_mut(number).slug = slug;
-            }
-        } else {
-            let number = self.teams.push(Team { id: team.id, slug, pad: [0; 4] });
-            self.teams_by_id.insert(self.seed.id(team.id), number);
-        }
-    }
-
-    /// Whether it could be taken.
-    fn apply_label(&mut self, repo: Number, label: &mutation::Label<'_>) -> bool {
-        if label.id == 0 {
-            self.rejected += 1;
-            return false;
-        }
-        let hash = self.seed.within(repo, label.id);
-        let found = self.labels_by_id.find(hash, |number| {
-            let known = self.labels.get(number);
-            known.repo == repo && known.id == label.id
-        });
-        let name = self.names.add(label.name);
-        if let Some(number) = found {
-            if name != Name::EMPTY && self.labels.get(number).name != name {
-                self.labels.get_mut(number).name = name;
-            }
-        } else {
-            let number = self.labels.push(Label { repo, id: label.id, name });
-            self.labels_by_id.insert(hash, number);
-        }
-        true
-    }
-
-    fn apply_milestone(&mut self, repo: Number, change: &mutation::Milestone<'_>) -> Number {
-        let hash = self.seed.within(repo, change.id);
-        let found = self.milestones_by_id.find(hash, |number| {
-            let known = self.milestones.get(number);
-            known.repo == repo && known.id == change.id
-        });
-        let number = found.unwrap_or_else(|| {
-            let new = Milestone {
-                repo,
-                id: change.id,
-                title: Name::EMPTY,
-                number: 0,
-                closed: Flag::NO,
-                pad: [0; 3],
-            };
-            let number = self.milestones.push(new);
-            self.milestones_by_id.insert(hash, number);
-            number
-        });
-        let title = self.names.add(change.title);
-        let milestone = self.milestones.get_mut(number);
-        if title != Name::EMPTY {
-            milestone.title = title;
-        }
-        if change.number != 0 {
-            milestone.number = crate::wire::int32(change.number.cast_unsigned());
-        }
-        if let Some(closed) = &change.closed {
-            milestone.closed = closed.val.into();
-        }
-        number
     }
 
     fn link(&mut self, value: i64) -> Number {

@@ -9,6 +9,7 @@ mod decoded;
 mod github;
 mod growth;
 mod journal;
+mod known;
 mod leader;
 mod logs;
 mod original;

@@ -1,12 +1,15 @@
 //! Issues as they were at a moment: `corpus/past.rs` says by which rules.
 
+mod play;
+
 use std::collections::{HashMap, HashSet};
 
-use super::{set, time};
+use super::taken::{Names, Taken};
+use super::{bare, time};
 use crate::check;
-use crate::github::{Event, Github, Issue, Label, Milestone, NO_MILESTONE, Number};
-use crate::log::Log;
-use crate::mutation::{self, Message as _, MutationError, bytes, elements};
+use crate::column::NONE;
+use crate::github::{Github, Issue, Number};
+use crate::mutation::{self, MutationError, elements};
 use crate::text::{Source, Text};
 use crate::time::Time;
 use crate::wire::WireError;
@@ -19,23 +22,48 @@ pub struct Past {
     clock: Time,
     /// Issues that were created later, by repo and number: what is said of them has no `created` again.
     unborn: HashSet<(Number, i32)>,
-    /// Issues of which some state was taken: whether what is said now is of later.
-    taken: HashMap<Number, Later>,
-    /// What happened afterwards.
+    /// Issues that were there perhaps.
+    stories: HashMap<Number, Story>,
+    /// Events after the moment, of issues whose state is of after them.
     later: Vec<(Number, Text)>,
+    /// Events by the moment, which came when a record was passed over.
+    missed: Vec<(Number, Text)>,
 }
 
-/// Whether records without `updated` are of later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Later {
-    No,
-    Yes,
+/// How an issue's records stand to the moment.
+#[derive(Debug, Clone, Copy)]
+struct Story {
+    /// Something says that it was there.
+    there: bool,
+    /// Whether its last state is of later; none where none was given yet.
+    last: Option<Later>,
+    /// The moment of a state that was taken although it is of later, since there is no earlier one.
+    first: Option<Time>,
+    /// A state was passed over.
+    passed: bool,
+    /// The latest of what was by the moment and came after that.
+    touched: Time,
+}
+
+/// Whether a record is of after the moment.
+#[derive(Debug, Clone, Copy)]
+struct Later {
+    is: bool,
+    /// The log had come to after the moment before the record was read.
+    late: bool,
 }
 
 impl Past {
     /// Before the first record.
     pub fn new(at: Time) -> Self {
-        Self { at, clock: Time::NONE, unborn: HashSet::new(), taken: HashMap::new(), later: Vec::new() }
+        Self {
+            at,
+            clock: Time::NONE,
+            unborn: HashSet::new(),
+            stories: HashMap::new(),
+            later: Vec::new(),
+            missed: Vec::new(),
+        }
     }
 
     fn is_later(&self, time: Time) -> bool {
@@ -43,8 +71,13 @@ impl Past {
     }
 }
 
-/// Which fields are of the issue's own state: `updated`, body, title, owners, milestone, closed, locked, labels.
-const OWN: u32 = 1 << 6
+impl Story {
+    const NEW: Self = Self { there: false, last: None, first: None, passed: false, touched: Time::NONE };
+}
+
+/// Which fields are of the issue's own state: author, `updated`, body, title, owners, milestone, closed, locked, labels.
+const OWN: u32 = 1 << 4
+    | 1 << 6
     | 1 << 7
     | 1 << 9
     | 1 << 10
@@ -61,6 +94,88 @@ const OWN: u32 = 1 << 6
     | 1 << 25
     | 1 << 31;
 
+/// What of a mutation was by the moment.
+struct Then<'a> {
+    past: &'a mut Past,
+    story: Story,
+    /// The mutation is of later.
+    later: bool,
+    /// Its fields are taken.
+    own: bool,
+}
+
+impl Then<'_> {
+    /// Takes what has a time of its own, or else is of the mutation's, if it is not of later.
+    fn dated(&mut self, stamp: Option<&mutation::Timestamp<'_>>, new: bool) -> bool {
+        let time = time(stamp);
+        if self.past.is_later(time) || (time.is_none() && self.later) {
+            return false;
+        }
+        self.story.there = true;
+        if self.story.passed && new {
+            self.story.touched = self.story.touched.max(time);
+        }
+        true
+    }
+}
+
+/// Each looks into the issue as it is here, which is not put back before the mutation's end.
+impl Taken for Then<'_> {
+    fn there(&self) -> bool {
+        !self.later
+    }
+
+    fn own(&self) -> bool {
+        self.own
+    }
+
+    fn instant(&self, time: Time) -> bool {
+        !self.past.is_later(time)
+    }
+
+    fn comment(
+        &mut self,
+        github: &Github,
+        (number, issue): (Number, &Issue),
+        comment: &mutation::Comment<'_>,
+    ) -> bool {
+        let (comments, table) = (&github.comments, &github.comments_by_id);
+        let known = issue.comments.find(github.seed, comments, table, (number, comment.id)).is_some();
+        // A change of one that is left out has no `created`, and is not before it.
+        let created = comment.created.as_ref().filter(|_| !known);
+        self.dated(created.or(comment.updated.as_ref()), true)
+    }
+
+    fn event(
+        &mut self,
+        github: &Github,
+        (number, issue): (Number, &Issue),
+        (event, text): (&mutation::Event<'_>, Text),
+    ) -> bool {
+        let (events, table) = (&github.events, &github.events_by_id);
+        let new = issue.events.find(github.seed, events, table, (number, event.id)).is_none();
+        let taken = self.dated(event.created.as_ref(), new);
+        if taken && new && self.story.passed {
+            self.past.missed.push((number, text));
+        }
+        if !taken && (self.story.last.is_none() || self.story.first.is_some()) {
+            self.past.later.push((number, text));
+        }
+        taken
+    }
+
+    fn review(
+        &mut self,
+        github: &Github,
+        (number, issue): (Number, &Issue),
+        review: &mutation::Review<'_>,
+    ) -> bool {
+        let (reviews, table) = (&github.reviews, &github.reviews_by_id);
+        let new = issue.reviews.find(github.seed, reviews, table, (number, review.id)).is_none();
+        self.dated(review.created.as_ref(), new)
+    }
+}
+
 impl Github {
     /// Applies of a `GithubIssueMutation` what was by the moment.
     ///
@@ -75,234 +190,72 @@ impl Github {
         let change = mutation::Issue::of(message)?;
         // What is passed over has to be a message, too.
         check::issue(message)?;
+        let latest = latest(&change)?;
+        let late = past.is_later(past.clock);
+        past.clock = past.clock.max(latest);
         if change.not_exist {
             return if past.is_later(past.clock) { Ok(()) } else { self.apply_issue(source, message) };
         }
-        let updated = time(change.updated.as_ref());
-        let statuses = [&change.comment_status, &change.event_status, &change.review_status];
-        let dates =
-            statuses.map(|status| time(status.as_ref().and_then(|status| status.server_date.as_ref())));
-        past.clock = dates.into_iter().fold(past.clock.max(updated), Time::max);
-        let Some(repo) = self.make_repo(change.owner, change.repo) else { return Ok(()) };
-        if change.number == 0 {
-            self.rejected += 1;
-            return Ok(());
-        }
-        let created = time(change.created.as_ref());
-        let known = self.issue(repo, change.number);
+        let Some(repo) = self.repo_of_issue(&change) else { return Ok(()) };
         let of = (repo, change.number);
-        if past.unborn.contains(&of) || (known.is_none() && past.is_later(created)) {
+        let created = time(change.created.as_ref());
+        let unborn = is_given(created) && past.is_later(created) && self.issue(repo, change.number).is_none();
+        if unborn || past.unborn.contains(&of) {
             past.unborn.insert(of);
-            return Ok(());
+            let mut nowhere = bare(repo, &change);
+            return Ok(self.apply_parts(NONE, &mut nowhere, source, &change, &mut Names)?);
         }
-        let (number, _) = self.make_issue(repo, &change);
-        let mut issue = *self.issues.get(number);
-        issue.not_exist = false.into();
-        if issue.created.is_none() || issue.created == Time::from_seconds(0) {
-            set(&mut issue.created, change.created.as_ref());
-        }
-        let done = self.apply_at(number, &mut issue, source, &change, past);
-        *self.issues.get_mut(number) = issue;
-        Ok(done?)
-    }
-
-    fn apply_at(
-        &mut self,
-        number: Number,
-        issue: &mut Issue,
-        source: Source<'_>,
-        change: &mutation::Issue<'_>,
-        past: &mut Past,
-    ) -> Result<(), WireError> {
+        let (number, new) = self.make_issue(repo, &change);
+        let mut story = past.stories.get(&number).copied().unwrap_or(Story::NEW);
+        let moment = if change.updated.is_some() { time(change.updated.as_ref()) } else { latest };
+        let later = match story.last {
+            // It goes with the one before, where that was as much out of the log's order.
+            Some(last) if moment.is_none() && last.late => last.is,
+            _ if moment.is_none() => past.is_later(past.clock),
+            _ => past.is_later(moment),
+        };
+        let mut own = !later;
         if change.seen & OWN != 0 {
-            let later = match &change.updated {
-                Some(updated) if past.is_later(updated.time()) => Later::Yes,
-                Some(_) => Later::No,
-                None => past.taken.get(&number).copied().unwrap_or(Later::No),
-            };
-            let first = past.taken.insert(number, later).is_none();
-            if first || later == Later::No {
-                self.apply_fields(issue, source, change);
-                self.apply_assignees(issue, change)?;
-                self.apply_labels(issue, change)?;
-            }
-        }
-        if issue.user == crate::column::NONE
-            && let Some(user) = &change.user
-        {
-            issue.user = self.apply_user(user);
-        }
-        issue.pull_request = (issue.pull_request.is() || change.pull_request).into();
-        for comment in elements::<mutation::Comment<'_>>(change.bytes, mutation::Issue::COMMENTS) {
-            let comment = comment?;
-            // In the issue as it is here, which is not put back before the mutation's end.
-            let (comments, table) = (&self.comments, &self.comments_by_id);
-            let known = issue.comments.find(self.seed, comments, table, (number, comment.id)).is_some();
-            // A change of one that is left out has no `created`, and is not before it.
-            let created = comment.created.as_ref().filter(|_| !known);
-            let written = created.or(comment.updated.as_ref());
-            if !past.is_later(time(written)) {
-                let before = issue.comments_updated;
-                self.apply_comment(number, issue, source, &comment);
-                issue.comments_updated = issue.comments_updated.min(past.at).max(before);
-            }
-        }
-        for event in bytes(change.bytes, mutation::Issue::EVENTS) {
-            let event = event?;
-            if past.is_later(time(mutation::Event::of(event)?.created.as_ref())) {
-                past.later.push((number, source.text(event)));
+            if later && story.last.is_none() {
+                own = true;
+                story.first = Some(if moment.is_none() { past.clock } else { moment });
+            } else if later {
+                story.passed = true;
             } else {
-                self.apply_event(number, issue, source, event)?;
+                story.first = None;
             }
+            story.last = Some(Later { is: later, late });
         }
-        for review in bytes(change.bytes, mutation::Issue::REVIEWS) {
-            let review = review?;
-            if !past.is_later(time(mutation::Review::of(review)?.created.as_ref())) {
-                self.apply_review(number, issue, source, review)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Plays what happened between what was said of each issue and the moment, forward or back.
-    pub fn play(&mut self, log: &Log, past: Past) {
-        let mut later: HashMap<Number, Vec<Text>> = HashMap::new();
-        for (number, message) in past.later {
-            later.entry(number).or_default().push(message);
-        }
-        for number in 0..self.issues.next() {
-            let mut issue = *self.issues.get(number);
-            if issue.not_exist.is() {
-                continue;
-            }
-            if past.at < issue.updated {
-                let mut back = later.remove(&number).unwrap_or_default();
-                // An event that came twice is played once.
-                back.sort_by_key(|text| key(log, *text));
-                back.dedup_by_key(|text| key(log, *text));
-                for text in back.into_iter().rev() {
-                    let (created, _) = key(log, text);
-                    if created <= issue.updated {
-                        self.event(log, &mut issue, text, Way::Back);
-                    }
-                }
-                let closed = self.events_of(&issue).into_iter().rev();
-                let mut closed = closed.filter(|event| self.names.text(event.kind) == b"closed");
-                issue.closed_at = if issue.closed.is() {
-                    closed.next().map_or(issue.closed_at, |e| e.created)
-                } else {
-                    Time::NONE
-                };
-                issue.updated = issue.created;
-            } else {
-                let known = issue.updated;
-                let events = self.events_of(&issue).into_iter().filter(|event| event.created > known);
-                for event in events.copied().collect::<Vec<Event>>() {
-                    self.event(log, &mut issue, event.message, Way::Forward);
-                }
-            }
-            issue.updated = issue.updated.max(issue.event_max).max(issue.comments_updated);
-            // All that was ever said of it is of later.
-            issue.not_exist = (issue.created.is_none() && issue.updated.is_none()).into();
-            *self.issues.get_mut(number) = issue;
-        }
-    }
-
-    /// Does to an issue what an event tells, or takes it back.
-    fn event(&mut self, log: &Log, issue: &mut Issue, message: Text, way: Way) {
-        let source = log.source(message);
-        // It was read when it was taken.
-        let Ok(event) = mutation::Event::of(source.bytes) else { return };
-        let forward = way == Way::Forward;
-        match event.event_type {
-            b"closed" | b"reopened" => {
-                let closed = (event.event_type == b"closed") == forward;
-                issue.closed = closed.into();
-                if closed && forward {
-                    issue.closed_at = time(event.created.as_ref());
-                }
-            }
-            b"locked" | b"unlocked" => issue.locked = ((event.event_type == b"locked") == forward).into(),
-            b"labeled" | b"unlabeled" => {
-                let Some(label) = &event.label else { return };
-                let id = self.label_named(issue.repo, label.name);
-                let taken = issue.labels.take(&mut self.links, |link| link.value == id);
-                if let Some(link) = taken {
-                    self.free(link);
-                }
-                if (event.event_type == b"labeled") == forward {
-                    let link = self.link(id);
-                    issue.labels.append(&mut self.links, link);
-                }
-            }
-            b"milestoned" | b"demilestoned" => {
-                let Some(milestone) = &event.milestone else { return };
-                let milestone = self.milestone_named(issue.repo, milestone.title);
-                if (event.event_type == b"milestoned") == forward {
-                    issue.milestone = milestone;
-                } else if issue.milestone == milestone {
-                    issue.milestone = NO_MILESTONE;
-                }
-            }
-            b"assigned" | b"unassigned" if event.assignee_id != 0 => {
-                self.make_user(event.assignee_id);
-                let Some(user) = self.user(event.assignee_id).map(i64::from) else { return };
-                let taken = issue.assignees.take(&mut self.links, |link| link.value == user);
-                if let Some(link) = taken {
-                    self.free(link);
-                }
-                if (event.event_type == b"assigned") == forward {
-                    let link = self.link(user);
-                    issue.assignees.append(&mut self.links, link);
-                }
-            }
-            b"renamed" => {
-                let title = if forward { event.rename_to } else { event.rename_from };
-                if !title.is_empty() {
-                    issue.title = source.text(title);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The id of a label by what it says; one that is no more gets an id that GitHub does not give.
-    fn label_named(&mut self, repo: Number, name: &[u8]) -> i64 {
-        let name = self.names.add(name);
-        let found = self.labels.iter().find(|label| label.repo == repo && label.name == name);
-        if let Some(label) = found {
-            return label.id;
-        }
-        let id = -1 - i64::from(self.labels.next());
-        let number = self.labels.push(Label { id, repo, name });
-        self.labels_by_id.insert(self.seed.within(repo, id), number);
-        id
-    }
-
-    /// The same of milestones.
-    fn milestone_named(&mut self, repo: Number, title: &[u8]) -> Number {
-        let title = self.names.add(title);
-        let found = self.milestones.numbered().find(|(_, one)| one.repo == repo && one.title == title);
-        if let Some((number, _)) = found {
-            return number;
-        }
-        let id = -1 - i64::from(self.milestones.next());
-        let new = Milestone { id, repo, title, number: 0, closed: false.into(), pad: [0; 3] };
-        let number = self.milestones.push(new);
-        self.milestones_by_id.insert(self.seed.within(repo, id), number);
-        number
+        story.there |= !later;
+        let mut then = Then { past, story, later, own };
+        let done = self.apply_to(number, new, source, &change, &mut then);
+        let mut story = then.story;
+        story.there |= is_given(self.issues.get(number).created);
+        past.stories.insert(number, story);
+        done
     }
 }
 
-/// Which way an event is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Forward,
-    Back,
+/// Whether it says when an issue was made: 1970 is what the original writes for an instant that is not known.
+fn is_given(created: Time) -> bool {
+    !created.is_none() && created != Time::from_seconds(0)
 }
 
-/// In which order events happened.
-fn key(log: &Log, message: Text) -> (Time, i64) {
-    let event = mutation::Event::of(log.text(message)).unwrap_or_default();
-    (time(event.created.as_ref()), event.id)
+/// The latest instant that a mutation has.
+fn latest(change: &mutation::Issue<'_>) -> Result<Time, WireError> {
+    let statuses = [&change.comment_status, &change.event_status, &change.review_status];
+    let dates = statuses.map(|status| status.as_ref().and_then(|status| status.server_date.as_ref()));
+    let own = [&change.created, &change.updated, &change.closed_at].map(Option::as_ref);
+    let mut latest = own.into_iter().chain(dates).map(time).fold(Time::NONE, Time::max);
+    for comment in elements::<mutation::Comment<'_>>(change.bytes, mutation::Issue::COMMENTS) {
+        let comment = comment?;
+        latest = latest.max(time(comment.created.as_ref())).max(time(comment.updated.as_ref()));
+    }
+    for event in elements::<mutation::Event<'_>>(change.bytes, mutation::Issue::EVENTS) {
+        latest = latest.max(time(event?.created.as_ref()));
+    }
+    for review in elements::<mutation::Review<'_>>(change.bytes, mutation::Issue::REVIEWS) {
+        latest = latest.max(time(review?.created.as_ref()));
+    }
+    Ok(latest)
 }

@@ -1,4 +1,6 @@
-//! Commands with a time limit: lines as they come, and the whole process group ended when the time is over.
+//! Commands with a time limit: lines as they come, and all that was started ended when the time is over.
+
+mod tree;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -26,7 +28,7 @@ pub enum Line {
 pub enum End {
     /// By itself.
     Exited(ExitStatus),
-    /// Its time was over; it and its process group were killed.
+    /// Its time was over; it, its process group and all that it started were killed.
     TimedOut,
 }
 
@@ -45,7 +47,7 @@ fn of_own_package(name: &str) -> bool {
     name.starts_with("CARGO_PKG_") || matches!(name, "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH")
 }
 
-/// Runs `command` with no standard input, hands each line to `on_line`, and ends its process group after `limit`.
+/// Runs `command` with no standard input, hands each line to `on_line`, and ends it with all that it started after `limit`.
 pub fn stream(command: &mut Command, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<End> {
     let deadline = Instant::now() + limit;
     let mut child = command
@@ -64,6 +66,7 @@ pub fn stream(command: &mut Command, limit: Duration, mut on_line: impl FnMut(Li
             return Ok(End::Exited(status));
         }
         if Instant::now() >= deadline {
+            tree::end_below(child.id());
             end_group(&mut child);
             drain(&lines, &mut on_line);
             return Ok(End::TimedOut);
@@ -181,25 +184,29 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_command_is_ended_with_its_group() {
-        let mut pid = String::new();
+    fn an_endless_command_is_ended_with_its_group_and_what_left_it() {
+        let mut pids = Vec::new();
         let end = stream(
-            Command::new("sh").args(["-c", "sleep 1000 & echo $!; wait"]),
-            Duration::from_millis(300),
+            Command::new("sh")
+                .args(["-c", "sleep 1000 & echo $!; setsid sh -c 'sleep 1000 & echo $!; wait'"]),
+            Duration::from_secs(1),
             |line| {
                 if let Line::Out(text) = line {
-                    pid = text;
+                    pids.push(text);
                 }
             },
         )
         .unwrap();
         assert!(matches!(end, End::TimedOut));
-        // The grandchild got the same signal; its end, or its place as a zombie, follows at once.
-        testkit::wait_for("the grandchild's end", Duration::from_secs(20), || {
-            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
-        })
-        .unwrap();
+        assert_eq!(pids.len(), 2, "{pids:?}");
+        // The grandchildren got the same signal; their ends, or their places as zombies, follow at once.
+        for pid in pids {
+            testkit::wait_for("a grandchild's end", Duration::from_secs(20), || {
+                let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+            })
+            .unwrap();
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::metadata;
 use crate::process::{self, End, Line};
 use crate::setup;
 use report::Report;
-use run::Run;
+use run::{Ran, Run};
 
 /// The whole build may take this long, from nothing.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -60,31 +60,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::default();
     let (beside, others): (Vec<&Binary>, Vec<&Binary>) =
         binaries.iter().partition(|binary| BESIDE.contains(&binary.name.as_str()));
-    let ran = std::thread::scope(|scope| {
-        let beside: Vec<_> =
-            beside.into_iter().map(|binary| scope.spawn(|| run::binary(binary, args, Run::Beside))).collect();
-        let others: Result<Vec<_>> =
-            others.into_iter().map(|binary| run::binary(binary, args, Run::Alone)).collect();
-        let beside = beside
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let beside: Result<Vec<_>> = beside.collect();
-        others.and_then(|mut others| {
-            others.extend(beside?);
-            Ok(others)
-        })
-    })?;
-    for ran in ran {
-        report.add(ran);
-    }
+    // Whatever can't be run is a failure by its name, and the verdicts of all else stay.
+    std::thread::scope(|scope| {
+        let start = |binary| (binary, scope.spawn(move || run::binary(binary, args, Run::Beside)));
+        let beside: Vec<_> = beside.into_iter().map(start).collect();
+        for binary in others {
+            report.add(run::binary(binary, args, Run::Alone));
+        }
+        for (binary, thread) in beside {
+            report.add(thread.join().unwrap_or_else(|_| {
+                let name = format!("{}::(the binary)", binary.name);
+                Ran::failed(&name, 0.0, "`cargo xtask test` panicked over it; see above".into())
+            }));
+        }
+    });
     if args.filter.is_none() {
-        report.add(run::doc_tests(args)?);
+        report.add(Ran::of("doc::(cargo)", || run::doc_tests(args)));
     }
     if args.long && args.filter.is_none() && args.package.is_empty() {
-        report.add(run::fixture()?);
-        report.add(run::gerrit()?);
-        report.add(run::query()?);
-        report.add(run::fuzz()?);
+        report.add(Ran::of("fixture with make.bash", run::fixture));
+        report.add(Ran::of("the script of a real Gerrit", run::gerrit));
+        report.add(Ran::of("bellwether-query", run::query));
+        report.add(Ran::of("fuzz targets", run::fuzz));
     }
     report.left_out(args.long);
     report.print(began.elapsed());

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use testkit::{Kill, kill};
 
@@ -25,6 +27,8 @@ const CLIENTS: usize = 100;
 const MUTATIONS: usize = 500;
 /// By which a mutation is to be seen, in milliseconds.
 const SEEN: f64 = 50.0;
+/// The longest that a server takes to listen, and to say what it took.
+const ANSWER: Duration = Duration::from_secs(60);
 /// How many times the processor time of sendfile ours may take.
 const COSTS: f64 = 1.2;
 
@@ -116,7 +120,7 @@ impl Side {
 struct Server {
     child: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    from: Receiver<String>,
     address: String,
 }
 
@@ -127,22 +131,32 @@ impl Server {
         let mut child = command.spawn().with_context(|| program.display().to_string())?;
         let (to, from) = (child.stdin.take(), child.stdout.take());
         let (to, from) = to.zip(from).context("its input and output are ours")?;
-        let mut server = Self { child, to, from: BufReader::new(from), address: String::new() };
-        server.address = server.line()?;
+        let (send, lines) = sync_channel(1);
+        // It ends with the server, or when nobody listens any more.
+        std::thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut server = Self { child, to, from: lines, address: String::new() };
+        server.address = server.line(ANSWER)?;
         Ok(server)
     }
 
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        ensure!(!line.is_empty(), "the server ended");
+    fn line(&mut self, limit: Duration) -> Result<String> {
+        let line = self.from.recv_timeout(limit).map_err(|why| match why {
+            RecvTimeoutError::Timeout => anyhow!("the server says nothing for {} s", limit.as_secs()),
+            RecvTimeoutError::Disconnected => anyhow!("the server ended"),
+        })?;
         Ok(line.trim().to_owned())
     }
 
     /// Seconds of processor that it has had.
     fn cpu(&mut self) -> Result<f64> {
         writeln!(self.to)?;
-        let line = self.line()?;
+        let line = self.line(ANSWER)?;
         line.parse().with_context(|| format!("{line:?} is no time"))
     }
 }
@@ -152,5 +166,24 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = kill(self.child.id(), Kill::Crash);
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_says_nothing_or_ends_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("server");
+        std::fs::write(&script, "echo here\nread line\n[ $1 = ends ] || exec sleep 1000\n").unwrap();
+        let start = |how| Server::start(Path::new("sh"), script.to_str().unwrap(), Path::new(how)).unwrap();
+        let mut silent = start("silent");
+        assert_eq!(silent.address, "here");
+        let said = silent.line(Duration::from_millis(10)).unwrap_err().to_string();
+        assert!(said.contains("says nothing"), "{said}");
+        let said = start("ends").cpu().unwrap_err().to_string();
+        assert!(said.contains("ended"), "{said}");
     }
 }

@@ -13,6 +13,8 @@ use crate::setup;
 
 /// One binary may take this long; a hanging test is ended and named.
 const LIMIT: Duration = Duration::from_secs(12 * 60);
+/// One that runs beside others, on a third of the processors, may take this long.
+const BESIDE_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// With `--long`.
 const LONG_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Tests of a binary that run at once: one more than the processors of the smallest machine that this is for, since tests
@@ -42,6 +44,34 @@ pub(super) struct Ran {
     pub seconds: f64,
 }
 
+impl Ran {
+    /// What could not be run, as a failure of its own: the verdicts of all else stay.
+    pub(super) fn failed(name: &str, seconds: f64, why: String) -> Self {
+        let test = Test { name: name.to_owned(), verdict: Verdict::Failed(why), seconds };
+        Self { name: name.to_owned(), tests: vec![test], seconds }
+    }
+
+    /// What came of a run that may not have begun.
+    pub(super) fn of(name: &str, run: impl FnOnce() -> Result<Self>) -> Self {
+        let began = Instant::now();
+        run().unwrap_or_else(|error| {
+            let seconds = began.elapsed().as_secs_f64();
+            println!("{name:<32} not run: {error:#}");
+            Self::failed(name, seconds, format!("it could not be run: {error:#}"))
+        })
+    }
+}
+
+impl Run {
+    fn limit(self, long: bool) -> Duration {
+        match self {
+            _ if long => LONG_LIMIT,
+            Self::Alone => LIMIT,
+            Self::Beside => BESIDE_LIMIT,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Event {
@@ -67,11 +97,15 @@ struct TestEvent {
 pub(super) enum Run {
     /// While no other one does.
     Alone,
-    /// While others do, which go before: it may take as long as they.
+    /// While others do, which go before.
     Beside,
 }
 
-pub(super) fn binary(binary: &Binary, args: &Args, how: Run) -> Result<Ran> {
+pub(super) fn binary(binary: &Binary, args: &Args, how: Run) -> Ran {
+    Ran::of(&format!("{}::(the binary)", binary.name), || run(binary, args, how))
+}
+
+fn run(binary: &Binary, args: &Args, how: Run) -> Result<Ran> {
     let began = Instant::now();
     let mut command = match how {
         Run::Alone => Command::new(&binary.executable),
@@ -92,12 +126,14 @@ pub(super) fn binary(binary: &Binary, args: &Args, how: Run) -> Result<Ran> {
         command.env("BELLWETHER_TEST_LONG", "1").env("PROPTEST_CASES", "4096");
     }
     let mut events = Events::default();
-    let limit = if args.long || how == Run::Beside { LONG_LIMIT } else { LIMIT };
+    let limit = how.limit(args.long);
     let end = process::stream(&mut command, limit, |line| events.take(line))?;
     let why = match end {
         End::Exited(status) if status.success() => None,
         End::Exited(status) => Some(status.to_string()),
-        End::TimedOut => Some(format!("not done after {} s, ended", limit.as_secs())),
+        End::TimedOut => {
+            Some(format!("not done after {} s, killed with all that it started", limit.as_secs()))
+        }
     };
     let ran = events.finish(&binary.name, why, began.elapsed().as_secs_f64());
     println!("{:<32} {:>4} tests {:>7.1} s", ran.name, ran.tests.len(), ran.seconds);
@@ -301,6 +337,25 @@ mod tests {
     fn a_binary_that_fails_without_a_test_is_a_failure() {
         let ran = events(&[]).finish("x", Some("exit status: 1".into()), 1.0);
         assert_eq!(ran.tests[0].name, "x::(the binary)");
+    }
+
+    #[test]
+    fn a_binary_that_can_not_be_started_is_a_failure_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let executable = folder.path().join("gone");
+        let args = Args { long: false, filter: None, package: Vec::new() };
+        let gone = Binary { name: "store::it".into(), executable, folder: folder.path().to_path_buf() };
+        let ran = binary(&gone, &args, Run::Alone);
+        assert_eq!((ran.tests.len(), ran.tests[0].name.as_str()), (1, "store::it::(the binary)"));
+        assert!(matches!(&ran.tests[0].verdict, Verdict::Failed(why) if why.contains("could not be run")));
+    }
+
+    #[test]
+    fn what_runs_beside_has_a_quarter_of_an_hour() {
+        assert_eq!(Run::Beside.limit(false), Duration::from_secs(900));
+        assert!(Run::Alone.limit(false) < Run::Beside.limit(false) && Run::Beside.limit(false) < LONG_LIMIT);
+        let ran = events(&[]).finish("maintner::gerrit", Some("not done".into()), 900.0);
+        assert_eq!(ran.tests[0].name, "maintner::gerrit::(the binary)");
     }
 
     #[test]

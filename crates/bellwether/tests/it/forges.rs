@@ -192,7 +192,7 @@ async fn what_happens_at_a_forge_is_soon_at_a_client() {
     }
     let figures = |token: Option<&str>| asked(&server, "/metrics", token).1;
     assert!(!figures(None).contains("maintner_") && figures(None).ends_with("# EOF\n"));
-    assert!(figures(Some(&token)).contains("bellwether_maintner_issues 2\n"));
+    assert!(figures(Some(&token)).contains("bellwether_maintner_issues 3\n"));
     #[cfg(target_os = "linux")]
     {
         let before = read_by(&server);

@@ -1,9 +1,10 @@
 //! Where jobs have no user of their own: nothing is set apart, and nothing is left by such a user. Nobody comes here, since no such user
 //! is found.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use filelock::Held;
 
 use crate::user::{JobUser, UserError};
 
@@ -28,7 +29,7 @@ pub(crate) fn unreadable(_user: &JobUser, _file: &Path) -> Result<(), UserError>
 }
 
 /// Takes a user for the jobs of this agent alone.
-pub(crate) fn take(_user: &JobUser, _state_dir: &Path) -> Result<Option<File>, UserError> {
+pub(crate) fn take(_user: &JobUser, _state_dir: &Path) -> Result<Option<Held>, UserError> {
     Err(UserError::System)
 }
 

@@ -35,6 +35,12 @@ impl SqlError {
             }
             None => (None, Vec::new()),
         };
+        let helps = match why.find_root() {
+            DataFusionError::ResourcesExhausted(_) => {
+                vec!["--memory gives more to joins, sorts and groups".to_owned()]
+            }
+            _ => helps,
+        };
         let place = span.map(|span: Span| (span.start.line, span.start.column)).or_else(|| place(&message));
         let place = place.and_then(|(line, column)| {
             let nth = usize::try_from(line).ok()?.checked_sub(1)?;

@@ -8,6 +8,7 @@ use std::thread;
 use bellwether_query::args::Args;
 use bellwether_query::output::tell;
 use bellwether_query::run::run;
+use jiff::Timestamp;
 
 /// As of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -18,7 +19,7 @@ const STACK: usize = 256 << 20;
 const WORKER_STACK: usize = 64 << 20;
 
 fn main() -> ExitCode {
-    let args = Args::read(std::env::args_os()).unwrap_or_else(|why| why.exit());
+    let args = Args::read(std::env::args_os(), Timestamp::now()).unwrap_or_else(|why| why.exit());
     let asked = thread::Builder::new().name("query".to_owned()).stack_size(STACK).spawn(|| answered(args));
     match asked {
         // What it panicked of it has said itself.

@@ -1,5 +1,6 @@
 //! A statement's rows.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use bellwether_query::args::Args;
@@ -8,8 +9,8 @@ use bellwether_query::output::{Format, Output};
 use bellwether_query::run::session;
 use bellwether_query::session::Session;
 use bellwether_query::source::{self, Place};
-use clap::Parser as _;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use maintner::corpus::Corpus;
 use maintner::time::Time;
 use serde_json::Value;
@@ -34,7 +35,7 @@ impl Asked {
         let mut words = vec!["bellwether-query"];
         words.extend(at.iter().flat_map(|at| ["--at", *at]));
         words.extend(more);
-        let args = Args::try_parse_from(words).unwrap();
+        let args = Args::read(words.into_iter().map(OsString::from), Timestamp::now()).unwrap();
         let at = args.at.map(|at| Time::from_seconds(at.as_second()));
         let corpus = source::open(Place::Folder(folder.path().to_owned()), at).await.unwrap();
         Self { session: session(corpus.clone(), &args).unwrap(), corpus }

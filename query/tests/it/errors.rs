@@ -52,14 +52,14 @@ async fn nothing_is_written() {
 
 #[tokio::test]
 async fn memory_has_a_limit() {
-    let asked = Asked::with(None, &["--memory", "1M"]).await;
-    let join = "SELECT count(*) FROM generate_series(1, 400000) a JOIN generate_series(1, 400000) b ON a.value = b.value";
+    let asked = Asked::with(None, &["--memory", "16M"]).await;
+    let join = "SELECT count(*) FROM generate_series(1, 4000000) a JOIN generate_series(1, 4000000) b ON a.value = b.value";
     let wrong = asked.wrong(join).await;
-    assert!(wrong.contains("Resources exhausted"), "{wrong}");
+    assert!(wrong.contains("Resources exhausted") && wrong.contains("--memory"), "{wrong}");
     assert_eq!(asked.values("SELECT count(*) FROM issues").await, [5]);
 }
 
-/// Sorts and groups use files where memory does not do.
+/// Sorts and groups use files where memory does not do, whatever processors there are.
 #[tokio::test]
 async fn what_spills_is_answered_with_little_memory() {
     let asked = Asked::with(None, &["--memory", "16M"]).await;

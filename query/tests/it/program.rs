@@ -24,6 +24,8 @@ fn it_answers_from_a_folder() {
     let count = "SELECT count(*) AS n FROM issues";
     assert_eq!(ask(&["--format", "csv", count]), (Some(0), "n\n5\n".into(), String::new()));
     assert_eq!(ask(&["--format", "csv", "--at", "2017-11-10", count]).1, "n\n1\n");
+    assert_eq!(ask(&["--format", "csv", "--at", "1 minute ago", count]).1, "n\n5\n");
+    assert_eq!(ask(&["--format", "csv", "--at", "200 years ago", count]).1, "n\n0\n");
     let (code, out, err) = ask(&["SELECT numbr FROM issues"]);
     assert_eq!((code, &*out), (Some(1), ""));
     assert!(err.starts_with("bellwether-query: ") && err.contains("line 1, column 8"), "{err}");
@@ -54,7 +56,7 @@ fn statements_come_from_standard_input() {
 #[test]
 fn a_long_chain_is_answered() {
     let folder = world::folder();
-    let likes = " OR title LIKE '%1%'".repeat(1000);
+    let likes = " OR title LIKE '%1%'".repeat(600);
     let sql = format!("SELECT count(*) AS n FROM issues WHERE title LIKE '%leaks'{likes}");
     let output = program().args(["--format", "csv", "--data"]).arg(folder.path()).arg(sql).output().unwrap();
     assert_eq!(said(&output), (Some(0), "n\n2\n".into(), String::new()));
@@ -76,7 +78,9 @@ fn what_is_missing_is_said() {
         said(&program().args(["--data", "x", "--url", "http://localhost/", "SELECT 1"]).output().unwrap());
     assert!(code == Some(2) && err.contains("'--data <DIR>' cannot be used with '--url <URL>'"), "{err}");
     let (code, _, err) = said(&program().args(["--at", "yesterday", "SELECT 1"]).output().unwrap());
-    assert!(code == Some(2) && err.contains("2018-02-01"), "{err}");
+    assert!(code == Some(2) && err.contains("2018-02-01") && err.contains("3d"), "{err}");
+    let (code, _, err) = said(&program().args(["--memory", "8M", "SELECT 1"]).output().unwrap());
+    assert!(code == Some(2) && err.contains("16M or more"), "{err}");
     let (code, out, _) = said(&program().arg("--help").output().unwrap());
     assert!(code == Some(0) && out.contains("patch_sets") && out.contains("Examples:"), "{out}");
     let (code, out, _) = said(&program().arg("--tables").output().unwrap());

@@ -198,7 +198,7 @@ impl Table for Votes {
         for (label, votes) in &row.seen().votes {
             for (account, vote) in votes {
                 let change = row.change;
-                visit(&VoteRow { view, change, label: *label, account: *account, vote: *vote });
+                visit(&VoteRow { view, change, label, account: *account, vote: *vote });
             }
         }
     }

@@ -278,8 +278,8 @@ fn changes() -> Vec<Mutation> {
     ];
     let mut commits =
         vec![code(11, &[1], day(0, 0), "cmd/go: unblock\nthe release\n\nFixes #1\n", &[("src/a.go", 1, 1)])];
-    commits.extend(notes(0x101_0, &said));
-    all.push(gerrit(commits, &[("refs/changes/01/101/1", 11), ("refs/changes/01/101/meta", 0x101_1)]));
+    commits.extend(notes(0x1010, &said));
+    all.push(gerrit(commits, &[("refs/changes/01/101/1", 11), ("refs/changes/01/101/meta", 0x1011)]));
     // Somebody does not like it.
     let said = [
         (ANN, day(2, 0), created(12, "I102")),
@@ -287,8 +287,8 @@ fn changes() -> Vec<Mutation> {
         (CAT, day(7, 0), voted(1, "-1", CAT, "Why?")),
     ];
     let mut commits = vec![code(12, &[1], day(1, 0), "runtime: be odd\n", &[])];
-    commits.extend(notes(0x102_0, &said));
-    all.push(gerrit(commits, &[("refs/changes/02/102/1", 12), ("refs/changes/02/102/meta", 0x102_2)]));
+    commits.extend(notes(0x1020, &said));
+    all.push(gerrit(commits, &[("refs/changes/02/102/1", 12), ("refs/changes/02/102/meta", 0x1022)]));
     // Two patch sets, and it is in.
     let said = [
         (ANN, day(30, 0), created(13, "I103")),
@@ -310,21 +310,21 @@ fn changes() -> Vec<Mutation> {
         code(13, &[1], day(29, 0), "net: fix a leak\n\nFixes #2\n", &files[..1]),
         code(14, &[1], day(32, 0), "net: fix a leak\n\nFixes #2\nUpdates golang/oauth2#9\n", files),
     ];
-    commits.extend(notes(0x103_0, &said));
+    commits.extend(notes(0x1030, &said));
     all.push(gerrit(
         commits,
         &[
             ("refs/changes/03/103/1", 13),
             ("refs/changes/03/103/2", 14),
-            ("refs/changes/03/103/meta", 0x103_4),
+            ("refs/changes/03/103/meta", 0x1034),
             ("refs/heads/master", 14),
         ],
     ));
     // Nobody looked at it.
     let said = [(CAT, day(50, 0), created(15, "I104") + "Private: true\nWork-in-progress: false\n")];
     let mut commits = vec![code(15, &[14], day(50, 0), "doc: say it better\n", &[("doc/a.html", 1, 1)])];
-    commits.extend(notes(0x104_0, &said));
-    all.push(gerrit(commits, &[("refs/changes/04/104/1", 15), ("refs/changes/04/104/meta", 0x104_0)]));
+    commits.extend(notes(0x1040, &said));
+    all.push(gerrit(commits, &[("refs/changes/04/104/1", 15), ("refs/changes/04/104/meta", 0x1040)]));
     // Of this one the notes did not come.
     all.push(gerrit(vec![], &[("refs/changes/05/105/1", 15)]));
     all

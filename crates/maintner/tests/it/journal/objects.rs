@@ -182,12 +182,17 @@ async fn while_a_segment_can_not_be_uploaded_others_are_written() {
     assert_eq!((journal.committed().borrow().segments.len(), count(&store, "0").await), (4, 0));
     // It ends without having uploaded them, and the next one does it.
     drop(journal);
+    the_next_one_uploads(&store).await;
+}
+
+/// That thirty records, whose segments are not in the store yet, are brought there by another leader in fair weather.
+async fn the_next_one_uploads(store: &Arc<Stormy>) {
     let other = tempfile::tempdir().unwrap();
     store.set(Weather::default());
-    let journal = open(&store, other.path(), "").await.unwrap();
+    let journal = open(store, other.path(), "").await.unwrap();
     append(&journal, 30..31).await;
     journal.close().await.unwrap();
-    assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+    assert_eq!((payloads(other.path()), count(store, "0").await), (all(31), 3));
 }
 
 /// An upload that neither fails nor ends holds nobody up: not who appends, and not who leads next.
@@ -206,12 +211,7 @@ async fn while_the_upload_of_a_segment_hangs_others_are_written() {
     assert_eq!((journal.committed().borrow().segments.len(), count(&store, "0").await), (4, 0));
     assert_eq!(store.hanging.load(Ordering::Relaxed), 1, "one after the other");
     drop(journal);
-    let other = tempfile::tempdir().unwrap();
-    store.set(Weather::default());
-    let journal = open(&store, other.path(), "").await.unwrap();
-    append(&journal, 30..31).await;
-    journal.close().await.unwrap();
-    assert_eq!((payloads(other.path()), count(&store, "0").await), (all(31), 3));
+    the_next_one_uploads(&store).await;
 }
 
 /// A store that creates at once, and whose reads may be behind: each new leader begins by reading what the one before it wrote

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildenv::{Builder, Config, Host};
+use buildenv::{Builder, Config, Host, Project};
 use buildlet_client::{OriginalExec, OriginalMode, OutputStream};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use gomote::{ExecuteCommandRequest, ExecuteCommandResponse};
 use tonic::Status;
-use transport::Standing;
+use transport::{Standing, Viewer};
 
-use super::Session;
+use super::{Session, reaches};
 use crate::clock::SharedClock;
 
 /// How often a call that lasts puts the end of its machine off.
@@ -83,6 +83,13 @@ pub(super) fn builder<'c>(
             Err(format!("there are several builders {name}: {}", names.join(", ")))
         }
     }
+}
+
+/// The repositories that somebody may know of whose own builders are not known yet.
+pub(super) fn unread<'c>(config: &'c Config, viewer: &Viewer) -> Vec<&'c str> {
+    let names = config.repos().iter().map(|repo| repo.name.as_str());
+    let unread = |repo: &&str| config.project(repo).is_some_and(|project| *project == Project::default());
+    names.filter(unread).filter(|repo| reaches(config, viewer, repo)).collect()
 }
 
 /// What a command prints, and at its end an error if it did not end well; its machine is used as long.

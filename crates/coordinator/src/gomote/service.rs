@@ -41,6 +41,8 @@ const WAITING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(500);
 /// So many machines may turn out to be dead before whoever waits is told that none can be had.
 const TRIES: u32 = 5;
+/// So long is waited for repositories whose builders were not read yet, after a start: a mirror may have to be made.
+const UNREAD: Duration = Duration::from_secs(10);
 /// Entries of a listing in one message, as with the original.
 const ENTRIES: usize = 100;
 
@@ -140,13 +142,28 @@ impl Desk {
         names
     }
 
-    fn hold(&self, viewer: &Viewer, builder: &str) -> Result<Hold, Status> {
+    /// Waits a while for a configuration that `enough` is true of, as long as somebody's repositories are not all read.
+    async fn read(&self, viewer: &Viewer, enough: impl Fn(&buildenv::Config) -> bool) {
+        let mut config = self.finder.config.clone();
+        let read = config.wait_for(|config| enough(config) || run::unread(config, viewer).is_empty());
+        // Whoever asks looks at what is there then.
+        let _ = tokio::time::timeout(UNREAD, read).await;
+    }
+
+    async fn hold(&self, viewer: &Viewer, builder: &str) -> Result<Hold, Status> {
         if builder.is_empty() {
             return Err(Status::invalid_argument("builder_type is missing"));
         }
+        let known = |config: &buildenv::Config| {
+            run::builder(config, builder, |builder| may(config, viewer, builder)).is_ok()
+        };
+        self.read(viewer, known).await;
         let config = self.finder.config.borrow().clone();
-        let known = |builder: &buildenv::Builder| may(&config, viewer, builder);
-        let builder = run::builder(&config, builder, known).map_err(Status::invalid_argument)?;
+        let found = run::builder(&config, builder, |builder| may(&config, viewer, builder));
+        let builder = found.map_err(|error| match run::unread(&config, viewer).join(", ") {
+            unread if unread.is_empty() => Status::invalid_argument(error),
+            unread => Status::unavailable(format!("{error}, but for those of {unread}, of which no commit was read yet")),
+        })?;
         let full_name = builder.full_name();
         let repo = builder.scope.as_ref().map(ToString::to_string).unwrap_or_default();
         if builder.hosts.is_empty() {
@@ -344,7 +361,7 @@ impl GomoteService for Desk {
         request: tonic::Request<CreateInstanceRequest>,
     ) -> Answer<Self::CreateInstanceStream> {
         let viewer = viewer(&request)?;
-        let hold = self.hold(&viewer, &request.get_ref().builder_type)?;
+        let hold = self.hold(&viewer, &request.get_ref().builder_type).await?;
         let desk = Arc::new(self.clone());
         let (tell, told) = mpsc::channel(4);
         // Made here: a task that is ended before it begins drops what it was given.

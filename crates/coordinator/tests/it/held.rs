@@ -1,5 +1,6 @@
 //! Machines that people hold, over the wire as clients speak it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,6 +216,19 @@ pub async fn whoever_waits_is_told_why_and_leaves_no_trace_when_they_go(world: W
     assert_eq!(instance.gomote_id, "ann-b-0");
     assert!(waited.iter().all(|one| one.waiters_ahead == 0), "{waited:?}");
     assert_eq!(world.done("one", "b").await.outcome, Some(dashboard::api::Outcome::Ok));
+}
+
+pub async fn a_builder_of_a_repository_that_was_not_read_yet_is_waited_for(world: World) {
+    let unread = HashMap::from([("one".parse().unwrap(), buildenv::Project::default())]);
+    let before = crate::world::config(&configuration(&world).split("[builder.b]").next().unwrap().to_owned());
+    world.config.send_replace(Arc::new(before.with_projects(unread)));
+    let running = world.start().await;
+    let mut ann = client(&running, "ann", Role::Developer);
+    let asks = tokio::spawn(async move { create(&mut ann).await.0 });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!asks.is_finished(), "nobody knows yet which builders there are");
+    world.configure(&configuration(&world));
+    assert_eq!(asks.await.unwrap().gomote_id, "ann-b-0");
 }
 
 pub async fn nobody_else_touches_or_prolongs_what_is_held(world: World) {

@@ -39,6 +39,7 @@ testkit::on_both! {
     held:
         a_machine_is_held_used_and_given_back_clean,
         whoever_waits_is_told_why_and_leaves_no_trace_when_they_go,
+        a_builder_of_a_repository_that_was_not_read_yet_is_waited_for,
         nobody_else_touches_or_prolongs_what_is_held,
         streams_end_when_what_was_shown_counts_no_longer,
         what_is_held_outlives_the_coordinator,

@@ -96,6 +96,7 @@ impl Finder {
                 class: want.class.as_str(),
                 priority: want.priority,
                 commit_time: want.commit_time,
+                untrusted: false,
             })
             .collect();
         let Some(first) = new.first().map(|first| first.id) else { return Ok(Vec::new()) };

@@ -8,10 +8,10 @@ use crate::statement::statements;
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
 statements! {
-    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0) ON CONFLICT (builder, revision) DO NOTHING";
-    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported FROM builds WHERE id = $1";
-    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported FROM builds WHERE builder = $1 AND revision = $2";
-    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported FROM builds WHERE reported = 0 ORDER BY id";
+    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported, untrusted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0, $11) ON CONFLICT (builder, revision) DO NOTHING";
+    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE id = $1";
+    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE builder = $1 AND revision = $2";
+    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE reported = 0 ORDER BY id";
     LEASE = "builds.lease", "UPDATE builds SET state = 'leased', fence = $2, version = version + 1, attempts = attempts + 1, started_us = COALESCE(started_us, $3) WHERE id = $1 AND state = 'queued'";
     REFENCE = "builds.refence", "UPDATE builds SET fence = $3, version = version + 1 WHERE id = $1 AND fence = $2";
     ADVANCE = "builds.advance", "UPDATE builds SET state = $3, version = version + 1 WHERE id = $1 AND fence = $2 AND state <> 'queued' AND state <> 'done'";
@@ -71,6 +71,8 @@ pub struct BuildRow {
     pub ended: Option<Micros>,
     /// Whether the dashboard has the final report.
     pub reported: bool,
+    /// Whether nobody has reviewed it: only hosts that take such work run it, and it shares nothing with others.
+    pub untrusted: bool,
 }
 
 fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
@@ -98,6 +100,7 @@ fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
         started: row.try_get("started_us")?,
         ended: row.try_get("ended_us")?,
         reported: row.try_get::<i64, _>("reported")? != 0,
+        untrusted: row.try_get::<i64, _>("untrusted")? != 0,
     })
 }
 
@@ -122,6 +125,8 @@ pub struct NewBuild {
     pub priority: i64,
     /// Time of the newest commit.
     pub commit_time: Micros,
+    /// Whether nobody has reviewed it.
+    pub untrusted: bool,
 }
 
 /// Queues a cell. Returns whether it is new: a cell has one build.
@@ -132,6 +137,7 @@ pub async fn insert(tx: &mut Tx, new: &NewBuild, now: Micros) -> Result<bool, St
     let query = INSERT.query().bind(new.id).bind(new.builder.clone()).bind(new.repo.clone());
     let query = query.bind(new.branch.clone()).bind(new.toolchain_branch.clone()).bind(new.revision.clone());
     let query = query.bind(new.class).bind(new.priority).bind(new.commit_time).bind(now);
+    let query = query.bind(i64::from(new.untrusted));
     Ok(query.execute(tx.conn()).await?.rows_affected() == 1)
 }
 

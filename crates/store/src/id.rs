@@ -103,6 +103,8 @@ ids! {
     LeaseId = "lease";
     /// A live worker.
     WorkerId = "worker";
+    /// The builds of a change under review.
+    TryRunId = "try run";
     /// One input of the scheduler.
     EventId = "event";
 }

@@ -58,6 +58,7 @@ pub mod step_times;
 pub mod test_results;
 pub mod tree_changes;
 pub mod tree_orders;
+pub mod try_runs;
 
 // The table of pubsubhelper.
 pub mod pubsub_events;
@@ -65,7 +66,7 @@ pub mod pubsub_events;
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};
 pub use error::StoreError;
-pub use id::{AttemptId, BuildId, EventId, LeaseId, WorkerId};
+pub use id::{AttemptId, BuildId, EventId, LeaseId, TryRunId, WorkerId};
 pub use migrate::{MIGRATIONS, Migration, newest_version};
 pub use objects::{
     AccessKey, Bucket, CloudOptions, ObjectError, ObjectLimits, ObjectMeta, Objects, ObjectsUrl,

@@ -149,6 +149,7 @@ pub async fn a_fence_that_is_over_moves_no_row(world: World) {
         class: "post_submit",
         priority: 0,
         commit_time: Micros(1),
+        untrusted: false,
     };
     let row = AttemptRow {
         id: attempt,

@@ -12,7 +12,7 @@ use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
     Access, Builder, Dashboard, Environment, Hints, Host, Limit, Maintnerd, Recipe, Repo, Retention, Rule,
-    Secret, SecretSource, Visibility,
+    Secret, SecretSource, Tries, Visibility,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -47,6 +47,7 @@ pub struct Config {
     retention: Retention,
     hints: Hints,
     maintnerd: Maintnerd,
+    tries: Tries,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -175,6 +176,12 @@ impl Config {
     #[must_use]
     pub fn maintnerd(&self) -> &Maintnerd {
         &self.maintnerd
+    }
+
+    /// Says how try runs are asked for and answered.
+    #[must_use]
+    pub fn tries(&self) -> &Tries {
+        &self.tries
     }
 
     /// Gives the settings of the original's dashboard API.
@@ -367,6 +374,7 @@ impl Maker<'_> {
         let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
         let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
         let maintnerd = Maintnerd::read(Fields(single("maintnerd").unwrap_or(&none)));
+        let tries = Tries::read(Fields(single("tries").unwrap_or(&none)));
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -391,6 +399,7 @@ impl Maker<'_> {
             retention,
             hints,
             maintnerd,
+            tries,
         }
     }
 
@@ -402,7 +411,7 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper", "maintnerd"]
+        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper", "maintnerd", "tries"]
             .into_iter()
             .flat_map(of)
             .collect()

@@ -47,7 +47,7 @@ pub use model::{
     GerritMail, GithubHook, GithubHooks, GithubLogin, Hints, Host, Isolation, Job, Limit, Limits,
     LoginClient, Maintnerd, ObjectStore, Oidc, Pair, Part, PlainHttp, Pool, Reading, Recipe, Repo, Results,
     Retention, Role, Rule, Secret, SecretSource, SourceKind, Step, StepWhen, Tls, TreeRules, Trust,
-    TryPolicy, Visibility, WatchedGit, When,
+    Tries, TryPolicy, Visibility, WatchedGit, When,
 };
 pub use name::{
     BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,

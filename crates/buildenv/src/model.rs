@@ -8,6 +8,7 @@ mod maintnerd;
 mod policy;
 mod recipe;
 mod repo;
+mod tries;
 
 pub use builder::{Ancestor, Builder};
 pub use environment::{
@@ -21,3 +22,4 @@ pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};
 pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};
 pub use repo::{Pair, Repo, SourceKind, TreeRules, Visibility};
+pub use tries::Tries;

@@ -7,6 +7,7 @@ mod keys;
 mod later;
 mod maintnerd;
 mod reference;
+mod tries;
 
 pub(crate) use keys::{BUILDER, RECIPE, SECTIONS, TOP};
 pub use later::keys_without_effect;

@@ -48,13 +48,20 @@ pub struct WatchedGit {
     pub url: String,
     /// Its changes are watched too: it is on a Gerrit.
     pub changes: bool,
+    /// How often it is looked at where nothing hints at a change.
+    pub every: Duration,
 }
 
 impl Maintnerd {
     /// That each entry is one of its kind was checked.
     pub(crate) fn read(f: Fields<'_>) -> Self {
         let at_https =
-            |project: String| WatchedGit { url: format!("https://{project}"), project, changes: true };
+            |project: String| WatchedGit {
+            url: format!("https://{project}"),
+            project,
+            changes: true,
+            every: WatchedGit::EVERY,
+        };
         let mut git: Vec<_> = f.texts("gerrit").into_iter().map(at_https).collect();
         git.extend(f.tables("git").into_iter().map(|(_, f)| WatchedGit::read(f)));
         let file = f.owned("token_file").map(SecretSource::File);
@@ -100,12 +107,16 @@ impl GithubHook {
 }
 
 impl WatchedGit {
+    /// How often a repository is looked at of which nothing else is said.
+    pub const EVERY: Duration = Duration::from_secs(5 * 60);
+
     fn read(f: Fields<'_>) -> Self {
         let project = f.owned("project").unwrap_or_default();
         Self {
             url: f.owned("url").unwrap_or_else(|| format!("https://{project}")),
             project,
             changes: f.flag("changes"),
+            every: f.duration("every").unwrap_or(Self::EVERY).max(Duration::from_secs(1)),
         }
     }
 }

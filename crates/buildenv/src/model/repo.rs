@@ -97,6 +97,8 @@ pub struct Repo {
     pub release_branches: Patterns,
     /// Its name on the original's API.
     pub import_path: Option<String>,
+    /// The project of a Gerrit that has its changes, `HOST/PROJECT`.
+    pub changes: Option<String>,
     /// How many first-parent commits back empty cells are filled.
     pub horizon: u32,
     /// Where it is pushed to; empty when the environment pushes to no mirror.
@@ -145,6 +147,7 @@ impl Repo {
             pairs: pairs.collect(),
             release_branches,
             import_path: f.owned("import_path"),
+            changes: f.owned("changes"),
             horizon: f.int("horizon").unwrap_or(20),
             mirrors: f.texts("mirrors"),
             source: if f.text("source") == Some("git") { SourceKind::Git } else { SourceKind::Archive },

@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 16] = [
+pub(crate) static SECTIONS: [&Section; 17] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -96,6 +96,7 @@ pub(crate) static SECTIONS: [&Section; 16] = [
     &RETENTION,
     &PUBSUBHELPER,
     &super::maintnerd::MAINTNERD,
+    &super::tries::TRIES,
 ];
 
 static ENVIRONMENT: Section = Section {
@@ -423,6 +424,13 @@ static REPO: Section = Section {
             "the branch of the same name, else the default branch",
             r#"pairs = [{ branch = "master", with = ["master", "release-branch.*"], newest = 2 }]"#,
             "Which branches of the toolchain a branch is built against; the first entry that matches counts.",
+        ),
+        key(
+            "changes",
+            Text,
+            "none",
+            r#"changes = "go.googlesource.com/sync""#,
+            "The project of a Gerrit that has its changes under review, `HOST/PROJECT` as `[maintnerd]` names it: those that somebody votes for are tried.",
         ),
         key(
             "release_branches",

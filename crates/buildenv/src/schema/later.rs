@@ -6,12 +6,11 @@
 use crate::tree::{Node, Value};
 
 const MACHINES: &str = "no pool of this version makes machines";
-const TRIES: &str = "try runs are no part of this version";
+const TRIES: &str = "all tests of a builder run in try runs too";
 const PAGES: &str = "the overview pages are no part of this version";
 
 /// Section, keys, and what is there instead.
 const LATER: &[(&str, &[&str], &str)] = &[
-    ("top", &["known_missing"], TRIES),
     ("environment", &["cloud"], MACHINES),
     ("repo", &["hidden"], PAGES),
     (
@@ -22,12 +21,10 @@ const LATER: &[(&str, &[&str], &str)] = &[
     ("host", &["aliases"], "machines that dial in name their host, and not their builders"),
     ("host", &["restricted"], "whoever may order builds of a host may hold its machines"),
     ("host", &["hermetic"], "every worker is wiped after each build, and machines are not made anew"),
-    ("builder", &["try"], TRIES),
     ("builder", &["known_issues", "bench"], "results are not kept test by test"),
     ("builder", &["helpers", "try_helpers"], "all tests of a build run on one machine"),
     ("builder", &["try_tests"], TRIES),
     ("builder", &["private_proxy"], "this version has no module proxy"),
-    ("builder", &["aliases"], TRIES),
     ("builder", &["hidden"], PAGES),
     (
         "recipe",

@@ -151,5 +151,12 @@ static WATCHED_GIT: Section = Section {
             "changes = true",
             "It is on a Gerrit: its changes are watched too, and not only its branches and tags.",
         ),
+        key(
+            "every",
+            Timeout,
+            r#""5m""#,
+            r#"every = "10s""#,
+            "How often it is looked at where nothing hints at a change; a look that finds nothing costs one request.",
+        ),
     ],
 };

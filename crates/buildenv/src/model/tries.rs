@@ -1,0 +1,26 @@
+//! How try runs are asked for and answered.
+
+use crate::fields::Fields;
+
+/// How somebody asks in a review for a try run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tries {
+    /// The label that asks.
+    pub label: String,
+    /// The vote from which on it does.
+    pub value: i8,
+    /// The label of the answer.
+    pub result: String,
+}
+
+impl Tries {
+    pub(crate) fn read(f: Fields<'_>) -> Self {
+        let or = |key: &str, default: &str| f.owned(key).unwrap_or_else(|| default.to_owned());
+        Self {
+            label: or("label", "Run-TryBot"),
+            // The schema has checked that it is 1 or 2.
+            value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
+            result: or("result", "TryBot-Result"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The keys of `[tries]`.
+
+use super::Section;
+use super::Type::*;
+use super::keys::key;
+
+pub(super) static TRIES: Section = Section {
+    name: "tries",
+    header: "[tries]",
+    doc: "How somebody asks in a review for a try run, and how the answer is given: see docs/tries.md. Which changes are looked at \
+          is said by `changes` of each repository, and what is known of them by `[maintnerd]`.",
+    project: false,
+    keys: &[
+        key(
+            "label",
+            Text,
+            r#""Run-TryBot""#,
+            r#"label = "Commit-Queue""#,
+            "The label of Gerrit by which somebody asks. Who may vote on it is Gerrit's matter, and is what is trusted.",
+        ),
+        key("value", Int(1, 2), "1", "value = 2", "The vote from which on it asks."),
+        key(
+            "result",
+            Text,
+            r#""TryBot-Result""#,
+            r#"result = "Verified""#,
+            "The label of the answer. A change that has a vote on it is not tried, until that is taken away.",
+        ),
+    ],
+};

@@ -196,6 +196,10 @@ impl System {
             secrets: values,
             blocked,
             ssh_key,
+            changes: maintnerd.as_ref().map(|opened| {
+                let daemon = Arc::clone(&opened.daemon);
+                Arc::new(move || daemon.corpus()) as coordinator::Changes
+            }),
             order_key,
         };
         let options = Options {

@@ -7,6 +7,7 @@ mod machine_tokens;
 mod machines;
 mod order;
 mod pages;
+mod tries;
 pub(crate) mod visible;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ use order::Order;
 pub use gomotes::{GomoteInfo, GomoteList};
 pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
+pub use tries::{TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary};
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
 
 pub(crate) struct Api {
@@ -241,6 +243,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())
+        .merge(tries::routes())
         .with_state(Arc::new(api))
 }
 

@@ -253,8 +253,11 @@ pub async fn drive(
     let around = Surroundings { cancel, gone, patience: patience.unwrap_or(shared.patience) };
     let mut untrusted = None;
     if let Start::New(job) = &mut grant.start {
+        let unreviewed = grant.build.untrusted;
         let trust = tokio::select! {
-            trust = landed::trust(&shared, job) => trust,
+            // Even if it has landed since: it was queued as what nobody has reviewed, and stays that.
+            () = async {}, if unreviewed => Ok(Trust::Untrusted),
+            trust = landed::trust(&shared, job), if !unreviewed => trust,
             // It ends before a step is begun.
             () = around.cancel.cancelled() => Ok(Trust::Unlanded),
             () = around.gone.cancelled() => Err(Trouble::lost("the machine is gone")),

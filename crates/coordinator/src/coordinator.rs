@@ -27,6 +27,8 @@ use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::ssh::{self, Shells, SshHostKey};
 use crate::sweep;
+use crate::tryrun::Changes;
+use crate::tryrun::keeper::Keeper;
 use crate::usual::Usual;
 use crate::vault::Vault;
 use crate::work::Finder;
@@ -60,6 +62,8 @@ pub struct Handles {
     pub blocked: Blocked,
     /// By what this server is known to those who come by SSH.
     pub ssh_key: SshHostKey,
+    /// What is known of changes under review, where something is: those that are asked for are tried.
+    pub changes: Option<Changes>,
     /// What it signs orders with; pools give its public half to machines.
     pub order_key: OrderKey,
 }
@@ -97,6 +101,7 @@ pub struct Coordinator {
     identities: Identities,
     shared: Arc<Shared>,
     finder: Finder,
+    changes: Option<Changes>,
     shells: Shells,
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
@@ -121,6 +126,7 @@ impl Coordinator {
             secrets,
             blocked,
             ssh_key,
+            changes,
             order_key,
         } = handles;
         let ledger = loop {
@@ -167,7 +173,7 @@ impl Coordinator {
         let desk =
             Desk { shared: Arc::clone(&shared), finder: finder.clone(), files, shells: shells.clone() };
         let routes = routes.merge(gomote::routes(desk)).merge(ssh::routes(shells.clone()));
-        Ok(Coordinator { core, routes, identities, shared, finder, shells, messages, pool_events })
+        Ok(Coordinator { core, routes, identities, shared, finder, changes, shells, messages, pool_events })
     }
 
     /// Its pages and API, each route with its role.
@@ -202,16 +208,20 @@ impl Coordinator {
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
-        let Coordinator { core, shared, finder, shells, messages, pool_events, .. } = self;
+        let Coordinator { core, shared, finder, changes, shells, messages, pool_events, .. } = self;
         let asking = finder.core.clone();
         let reporter =
             AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| {
                 why(&asking, build).await
             })));
+        let tries = changes.map(|changes| {
+            let keeper = Keeper { finder: finder.clone(), changes };
+            AbortOnDropHandle::new(tokio::spawn(keeper.run()))
+        });
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
         let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;
-        drop(work);
+        drop((work, tries));
         shells.end().await;
         if stopped == Stopped::Drained {
             // The last reports are on their way; what does not arrive now is sent at the next start.

@@ -32,6 +32,7 @@ use crate::orders;
 use crate::pool::{Address, Pool, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use crate::tryrun::chosen::takes_untrusted;
 use asides::Asides;
 pub(crate) use asides::Meanwhile;
 pub use asides::SetAside;
@@ -240,6 +241,9 @@ impl Core {
         let config = self.config.borrow();
         let found = resolve::builder(&config, &row.repo, &row.builder);
         let blocked = match &found {
+            Ok(builder) if row.untrusted && hosts(&config, builder, true).is_empty() => {
+                Some(format!("nobody has reviewed it, and no host of builder {} takes that", row.builder))
+            }
             Ok(_) => (self.blocked)(&row.repo, &row.builder),
             Err(error) => Some(error.to_string()),
         };
@@ -250,10 +254,7 @@ impl Core {
         Request {
             build: row.id,
             builder: row.builder.clone(),
-            hosts: found
-                .as_ref()
-                .map(|b| b.hosts.iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
+            hosts: found.as_ref().map(|builder| hosts(&config, builder, row.untrusted)).unwrap_or_default(),
             class: Class::parse(&row.class).unwrap_or(Class::PostSubmit),
             priority: row.priority + found.as_ref().map_or(0, |builder| i64::from(builder.priority)),
             commit_time: row.commit_time,
@@ -513,5 +514,13 @@ impl Core {
                 self.requeue_later.insert(build);
             }
         }
+    }
+}
+
+/// The hosts that may have a build of a builder.
+fn hosts(config: &buildenv::Config, builder: &buildenv::Builder, untrusted: bool) -> Vec<String> {
+    match untrusted {
+        true => takes_untrusted(config, &builder.hosts).into_iter().map(ToString::to_string).collect(),
+        false => builder.hosts.iter().map(ToString::to_string).collect(),
     }
 }

@@ -55,6 +55,8 @@ pub enum Trust {
     /// Somebody who may order builds brought or named one that no branch has, or it is not known.
     #[default]
     Unlanded,
+    /// Nobody has reviewed it: what it makes is nobody's to start from.
+    Untrusted,
 }
 
 impl Trust {
@@ -64,6 +66,7 @@ impl Trust {
         match self {
             Trust::Landed => "landed",
             Trust::Unlanded => "unlanded",
+            Trust::Untrusted => "untrusted",
         }
     }
 }
@@ -78,7 +81,8 @@ impl Job {
     /// The object that a step's built tree is kept as, and the directory that holds it; nothing for most steps.
     #[must_use]
     pub fn snapshot_of(&self, step: &Step) -> Option<(String, String)> {
-        if !step.snapshot {
+        // Whatever it built would be what others are built with.
+        if !step.snapshot || self.trust == Trust::Untrusted {
             return None;
         }
         if !step.for_toolchain {

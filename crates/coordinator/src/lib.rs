@@ -30,6 +30,7 @@ pub mod resolve;
 pub mod schedule;
 mod ssh;
 mod sweep;
+mod tryrun;
 mod usual;
 mod vault;
 mod work;
@@ -39,7 +40,7 @@ pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{
     BuildAnswer, BuildRequest, CancelRequest, GomoteInfo, GomoteList, MachineInfo, MachineList,
     MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest, ResumeRequest,
-    SetAsideRequest, WhyAnswer, WorkAnswer,
+    SetAsideRequest, TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary, WhyAnswer, WorkAnswer,
 };
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{Coordinator, Handles, Options, StartError};
@@ -55,3 +56,4 @@ pub use pool::{
     Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent, Protocol,
     Reception, Registration, ReversePool, Shown,
 };
+pub use tryrun::Changes;

@@ -111,7 +111,7 @@ fn pollers(
         for one in &told.git {
             let follow = if one.changes { Follow::Gerrit } else { Follow::Plain };
             let url = composed::address(&one.url, base);
-            pollers.push(git.poller(&one.project, &url, follow, "maintnerd.git", &wakers)?);
+            pollers.push(git.poller(&one.project, &url, (follow, one.every), "maintnerd.git", &wakers)?);
         }
     }
     if let Some(hub) = hub {

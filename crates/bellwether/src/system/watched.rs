@@ -17,8 +17,6 @@ use transport::Service;
 
 use super::data;
 
-/// A poll of a repository without a hint.
-const EVERY: Duration = Duration::from_secs(5 * 60);
 /// Between two polls of one.
 const GAP: Duration = Duration::from_secs(1);
 
@@ -85,13 +83,13 @@ impl ByGit {
         &self,
         project: &str,
         url: &str,
-        follow: Follow,
+        (follow, every): (Follow, Duration),
         place: &str,
         wakers: &Wakers,
     ) -> Result<Poller> {
         let url = url.parse().with_context(|| format!("{place} {project}"))?;
         let remote = Remote::new(project, url, follow).with_context(|| place.to_owned())?;
-        let options = by_git::Options { folder: self.folder.clone(), every: EVERY, gap: GAP, now };
+        let options = by_git::Options { folder: self.folder.clone(), every, gap: GAP.min(every), now };
         Ok(watch::git(self.git.clone(), project, remote, options, wakers))
     }
 }

@@ -1,16 +1,17 @@
 //! The addresses of the original's coordinator, for programs that know it: what is built, on which machines, and how far.
 //!
-//! They say what is so here: no try run is made yet. To everybody, hence of public repositories only.
+//! They say what is so here, to everybody, hence of public repositories only.
 
 mod builders;
 mod temporary;
+mod tries;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use buildenv::{Config, Visibility};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use store::builds::{self, BuildRow};
@@ -19,19 +20,15 @@ use transport::{Role, Routes};
 
 use super::{Api, Failure};
 
-/// What there is to say of a try run that is not known.
-const NO_TRY: &str = "TryBot result not found (already done, invalid, or not yet discovered from Gerrit). \
-     Check Gerrit for results.";
-
 pub(super) fn routes() -> Routes<Arc<Api>> {
     Routes::new()
         .route("/builders", get(Role::Reader, builders::builders))
         .route("/status/reverse.json", get(Role::Reader, builders::reverse))
         .route("/status/post-submit-active.json", get(Role::Reader, active))
         .route("/temporarylogs", get(Role::Reader, temporary::log))
-        .route("/try", get(Role::Reader, no_try))
+        .route("/try", get(Role::Reader, tries::page))
         // A browser asks with OPTIONS before it asks from another site's page.
-        .route("/try.json", get(Role::Reader, no_try_json).options(Role::Anonymous, asked_before))
+        .route("/try.json", get(Role::Reader, tries::set).options(Role::Anonymous, tries::asked_before))
 }
 
 /// JSON as Go indents it.
@@ -100,25 +97,4 @@ fn shown(config: &Config, row: &BuildRow) -> Active {
         go_commit: go_commit.map(|(_, commit)| commit.to_owned()),
         status_url: format!("{}/builds/{}", config.environment().url.trim_end_matches('/'), row.id),
     }
-}
-
-/// `/try`
-async fn no_try() -> Response {
-    text(StatusCode::NOT_FOUND, format!("{NO_TRY}\n"))
-}
-
-fn for_all(mut response: Response) -> Response {
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    response
-}
-
-/// `/try.json`
-async fn no_try_json() -> Response {
-    let body = format!("{{\"success\":false,\"error\":\"{NO_TRY}\"}}\n");
-    for_all((StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// `OPTIONS /try.json`
-async fn asked_before() -> Response {
-    for_all(StatusCode::OK.into_response())
 }

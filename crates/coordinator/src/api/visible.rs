@@ -6,7 +6,7 @@ use transport::Viewer;
 use crate::core::Status;
 
 /// Whether a repo does. One that is not configured is nobody's business.
-fn repo(config: &Config, viewer: &Viewer, name: &str) -> bool {
+pub(super) fn repo(config: &Config, viewer: &Viewer, name: &str) -> bool {
     viewer.sees_all() || config.is_private(name) == Some(false) || viewer.sees_private(name)
 }
 

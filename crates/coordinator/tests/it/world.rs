@@ -43,6 +43,8 @@ pub struct World {
     // Fields are dropped in this order: the workers end before their directories go.
     _workers: Workers,
     pub dir: tempfile::TempDir,
+    /// What is known of changes under review.
+    pub changes: Option<coordinator::Changes>,
     /// What orders are signed with.
     pub order_key: OrderKey,
 }
@@ -173,6 +175,7 @@ impl World {
             config,
             secrets: BTreeMap::new(),
             order_key: OrderKey::of(&[6; 32]),
+            changes: None,
             _workers: workers,
             dir,
         }
@@ -272,6 +275,7 @@ impl World {
             blocked: Arc::new(|_, _| None),
             ssh_key: SshHostKey::of(&[5; 32]),
             order_key: self.order_key.clone(),
+            changes: self.changes.clone(),
         };
         let options = Options {
             holder: "a test".into(),

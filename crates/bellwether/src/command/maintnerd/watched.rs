@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use buildenv::GithubHook;
+use buildenv::{GithubHook, WatchedGit};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use maintner::live::Sink;
@@ -36,7 +36,7 @@ pub fn pollers(args: &Maintnerd, data: &Path) -> Result<Vec<Poller>> {
         let git = ByGit::below(data)?;
         for project in &args.watch_gerrit {
             let url = format!("https://{project}");
-            pollers.push(git.poller(project, &url, Follow::Gerrit, "--watch-gerrit", &wakers)?);
+            pollers.push(git.poller(project, &url, (Follow::Gerrit, WatchedGit::EVERY), "--watch-gerrit", &wakers)?);
         }
     }
     if let Some(helper) = &args.pubsub {

@@ -1,0 +1,205 @@
+//! Which changes somebody asks to have tried, by what the corpus knows of votes. Source: spec/coordinator.md §1.2, §1.3.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use buildenv::{Config, Project, Tries};
+use maintner::commit::Hash;
+use maintner::corpus::Corpus;
+use maintner::gerrit::change_view::{ChangeView, Who};
+use maintner::gerrit::{Change, Status};
+
+use super::terms;
+
+/// Where comments on a patch set as a whole are.
+const WHOLE: &str = "/PATCHSET_LEVEL";
+
+/// A change, by the name that its forge has for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Review {
+    /// `SERVER/PROJECT`, as the corpus has it.
+    pub project: String,
+    /// Its number there.
+    pub number: i32,
+}
+
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}", self.project, self.number)
+    }
+}
+
+impl Review {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Review> {
+        let (project, number) = text.rsplit_once('~')?;
+        Some(Review { project: project.to_owned(), number: number.parse().ok()? })
+    }
+}
+
+/// A change that somebody asks to have tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which.
+    pub review: Review,
+    /// Its repo here.
+    pub repo: String,
+    /// Where it is to go.
+    pub branch: String,
+    /// Its `Change-Id`.
+    pub change_id: String,
+    /// The patch set, from 1.
+    pub patch_set: i32,
+    /// That patch set's commit: what was approved, and nothing else.
+    pub commit: String,
+    /// Its subject.
+    pub title: String,
+    /// Who approved it.
+    pub asked_by: String,
+    /// What they said with it of further builders.
+    pub terms: Option<String>,
+}
+
+/// What is asked, as far as it can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// By commit.
+    pub asked: Vec<Asked>,
+    /// Repos of which it can't be told by now: their project is not in the corpus yet, or their own file was not read. That
+    /// nothing is asked there means nothing.
+    pub blind: BTreeSet<String>,
+}
+
+/// Looks for what is asked. A change is read anew only when something was done to it.
+#[derive(Debug, Default)]
+pub struct Looker {
+    /// By change: at which meta commit it was read, and what it asked for then.
+    read: HashMap<Review, (Hash, Option<Asked>)>,
+    by: Option<Tries>,
+}
+
+impl Looker {
+    /// All that is asked.
+    pub fn look(&mut self, corpus: &Corpus, config: &Config) -> Seen {
+        if self.by.as_ref() != Some(config.tries()) {
+            self.by = Some(config.tries().clone());
+            self.read.clear();
+        }
+        let gerrit = &corpus.gerrit;
+        let mut read = HashMap::new();
+        let (mut all, mut blind) = (Vec::new(), BTreeSet::new());
+        for repo in config.repos() {
+            let Some(name) = &repo.changes else { continue };
+            let unread = config.project(repo.name.as_str()).is_some_and(|own| *own == Project::default());
+            let Some(project) = gerrit.project(name.as_bytes()).filter(|_| !unread) else {
+                blind.insert(repo.name.to_string());
+                continue;
+            };
+            for change in gerrit.open_changes(project) {
+                let review = Review { project: name.clone(), number: change.number };
+                let meta = gerrit.commits().get(change.meta).hash;
+                let asked = match self.read.remove(&review) {
+                    Some((at, asked)) if at == meta => asked,
+                    _ => asked(corpus, config.tries(), &review, change),
+                };
+                let asked = asked.map(|asked| Asked { repo: repo.name.to_string(), ..asked });
+                all.extend(asked.clone());
+                read.insert(review, (meta, asked));
+            }
+        }
+        self.read = read;
+        all.sort_by(|one, other| (&one.commit, &one.review).cmp(&(&other.commit, &other.review)));
+        Seen { asked: all, blind }
+    }
+}
+
+/// What a change asks for, if it does.
+fn asked(corpus: &Corpus, tries: &Tries, review: &Review, change: &Change) -> Option<Asked> {
+    let view = corpus.gerrit.view(&corpus.log, change).ok()?;
+    let votes = |label: &str| view.votes.get(label.as_bytes()).into_iter().flatten();
+    if votes(&tries.result).any(|(_, vote)| *vote != 0) {
+        return None;
+    }
+    let (account, _) = votes(&tries.label).find(|(_, vote)| **vote >= tries.value)?;
+    let newest = view.patch_sets.last()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some(Asked {
+        review: review.clone(),
+        repo: String::new(),
+        branch: text(view.branch),
+        change_id: text(view.change_id),
+        patch_set: newest.version,
+        commit: hex::encode(newest.commit),
+        title: view.subject.clone(),
+        asked_by: who(&view, *account),
+        terms: said(&view, tries, newest.version),
+    })
+}
+
+/// Somebody's name, where they wrote something; else their number.
+fn who(view: &ChangeView<'_>, account: i64) -> String {
+    let of = |who: &Who<'_>| who.account() == Some(account);
+    let name = view.messages.iter().rev().map(|message| message.author).find(of).and_then(|who| {
+        let text = String::from_utf8_lossy(who.0);
+        let name = text.split('<').next().unwrap_or_default().trim();
+        (!name.is_empty()).then(|| name.chars().take(100).collect::<String>())
+    });
+    match name {
+        Some(name) => format!("{name} ({account})"),
+        None => format!("account {account}"),
+    }
+}
+
+/// What was said with the votes: of the current patch set the newest, else the newest that says anything.
+fn said(view: &ChangeView<'_>, tries: &Tries, current: i32) -> Option<String> {
+    let vote = format!("{}+{}", tries.label, tries.value);
+    let mut said: Vec<(i32, &str)> = Vec::new();
+    for message in &view.messages {
+        let text = String::from_utf8_lossy(message.text);
+        let first = text.lines().next().unwrap_or_default();
+        if !first.starts_with("Patch Set ") || !first.contains(&vote) {
+            continue;
+        }
+        let with_it = view.comments.values().filter(|comment| {
+            comment.file == WHOLE
+                && Some(comment.author) == message.author.account()
+                && comment.written.as_ref().is_some_and(|written| written.seconds == message.time)
+        });
+        for terms in with_it.filter_map(|comment| terms::of_comment(&comment.message)) {
+            if said.last().is_none_or(|(version, _)| message.version >= *version) {
+                said.push((message.version, terms));
+            }
+        }
+    }
+    let of_current = said.iter().rev().find(|(version, _)| *version == current);
+    let any = || said.iter().rev().find(|(_, text)| !text.is_empty());
+    of_current.or_else(any).map(|(_, text)| (*text).to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Why a commit is not asked for any more, in words.
+pub fn why_not(corpus: &Corpus, tries: &Tries, review: &Review, commit: &str) -> String {
+    let gerrit = &corpus.gerrit;
+    let change = gerrit
+        .project(review.project.as_bytes())
+        .and_then(|project| gerrit.shown_change(project, review.number));
+    let Some(change) = change else { return "the change is not there any more".to_owned() };
+    match change.status() {
+        Some(Status::New) => {}
+        Some(Status::Merged) => return "the change was submitted".to_owned(),
+        Some(Status::Abandoned) => return "the change was abandoned".to_owned(),
+        _ => return "the change is not open any more".to_owned(),
+    }
+    let Ok(view) = gerrit.view(&corpus.log, change) else {
+        return "the change can't be read any more".to_owned();
+    };
+    match view.patch_sets.last() {
+        Some(newest) if hex::encode(newest.commit) != commit => {
+            format!("patch set {} is newer", newest.version)
+        }
+        _ if view.private => "the change is private now".to_owned(),
+        _ => match view.votes.get(tries.result.as_bytes()).is_some_and(|votes| !votes.is_empty()) {
+            true => format!("somebody voted on {}", tries.result),
+            false => format!("the vote on {} was taken back", tries.label),
+        },
+    }
+}

@@ -1,0 +1,256 @@
+//! The task that looks what is asked, begins runs and ends them. What it knows lies in the database: it may be ended at any point.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dashboard::api::Cause;
+use serde::Deserialize;
+use store::builds::{self, BuildRow, NewBuild};
+use store::try_runs::{self, TryRunRow};
+use store::{BuildId, Micros, StoreError, TryRunId};
+
+use super::Changes;
+use super::asked::{Asked, Looker, why_not};
+use super::chosen::{self, Branches, Chosen};
+use super::decide::{self, Action, Standing, Verdict};
+use crate::clock::new_id;
+use crate::core::Message;
+use crate::ledger::transition;
+use crate::schedule::Class;
+use crate::work::Finder;
+
+/// How often it is looked. Nothing is read anew while nothing has changed.
+const PERIOD: Duration = Duration::from_secs(1);
+/// The most runs begun at one look, so that what ended is told soon; the others are begun at the next.
+const BEGUN: usize = 50;
+
+/// Looks what is asked, and does it.
+pub(crate) struct Keeper {
+    pub finder: Finder,
+    pub changes: Changes,
+}
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the branches of {0} are not known: {1}")]
+    Branches(String, transport::CallError),
+}
+
+#[derive(Deserialize)]
+struct Refs {
+    refs: BTreeMap<String, String>,
+}
+
+impl Keeper {
+    /// Looks again and again.
+    pub async fn run(self) {
+        let mut looker = Looker::default();
+        let mut quiet = 0_u32;
+        loop {
+            match self.look(&mut looker).await {
+                Ok(()) => quiet = 0,
+                // Another coordinator leads.
+                Err(Trouble::Store(StoreError::Stale)) => return,
+                Err(error) => {
+                    if quiet.is_multiple_of(30) {
+                        tracing::warn!(%error, "try runs can't be looked after; trying again");
+                    }
+                    quiet = quiet.wrapping_add(1);
+                }
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    async fn look(&self, looker: &mut Looker) -> Result<(), Trouble> {
+        let config = self.finder.config.borrow().clone();
+        let corpus = (self.changes)();
+        let seen = looker.look(&corpus, &config);
+        let open = self.standing().await?;
+        let mut begun = 0;
+        let mut first = None;
+        for action in decide::decide(&seen, &open) {
+            let done = match action {
+                Action::Begin(_) if begun == BEGUN => continue,
+                Action::Begin(asked) => {
+                    begun += 1;
+                    self.begin(&config, asked).await
+                }
+                Action::Cancel { run, review, commit } => {
+                    let why = match super::asked::Review::parse(&review) {
+                        Some(review) => why_not(&corpus, config.tries(), &review, &commit),
+                        None => "the change is not there any more".to_owned(),
+                    };
+                    self.cancel(run, &why).await
+                }
+                Action::Tell { .. } => Ok(()),
+                Action::End { run, verdict } => self.end(run, verdict).await,
+                Action::Settle(run) => self.settle(run).await,
+            };
+            match done {
+                Err(Trouble::Store(StoreError::Stale)) => return done,
+                // One that can't be helped keeps no other waiting.
+                Err(error) => drop(first.get_or_insert(error)),
+                Ok(()) => {}
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// The runs that go on, with their builds, and those whose answer was not seen yet.
+    async fn standing(&self) -> Result<Vec<Standing>, Trouble> {
+        let mut reader = self.finder.shared.ledger.db().read().await?;
+        let mut all = Vec::new();
+        for run in try_runs::open(&mut reader).await? {
+            let mut rows = Vec::new();
+            if run.state == "running" {
+                for id in try_runs::builds(&mut reader, run.id).await? {
+                    rows.extend(builds::get(&mut reader, id).await?);
+                }
+            }
+            all.push(Standing { run, builds: rows });
+        }
+        Ok(all)
+    }
+
+    async fn branches(&self, config: &buildenv::Config, repo: &str) -> Result<Branches, Trouble> {
+        let Some(toolchain) = config.toolchain_of(repo) else { return Ok(Branches::new()) };
+        let name = toolchain.name.to_string();
+        let found = self.finder.shared.mirror.get_json::<Refs>(&format!("/mirror/{name}/refs")).await;
+        let found = found.map_err(|error| Trouble::Branches(name, error))?;
+        let branch = |(name, commit): (String, String)| Some((name.strip_prefix("refs/heads/")?.to_owned(), commit));
+        Ok(found.refs.into_iter().filter_map(branch).collect())
+    }
+
+    async fn begin(&self, config: &buildenv::Config, asked: Asked) -> Result<(), Trouble> {
+        let branches = self.branches(config, &asked.repo).await?;
+        let chosen = chosen::choose(config, &asked, &branches);
+        let ledger = &self.finder.shared.ledger;
+        let now = ledger.clock().now();
+        let run = row(new_id!(TryRunId, **ledger.clock()), config, &asked, &chosen, now);
+        let new: Vec<NewBuild> = chosen
+            .cells
+            .into_iter()
+            .map(|cell| NewBuild {
+                id: new_id!(BuildId, **ledger.clock()),
+                builder: cell.builder,
+                repo: asked.repo.clone(),
+                branch: asked.branch.clone(),
+                toolchain_branch: cell.toolchain_branch,
+                revision: cell.revision,
+                class: Class::Try.as_str(),
+                priority: 0,
+                commit_time: now,
+                untrusted: true,
+            })
+            .collect();
+        let queued = transition!(ledger, "try_begin", run.id, |tx| {
+            try_runs::put(&mut tx, &run).await?;
+            let mut queued = Vec::new();
+            for one in &new {
+                builds::insert(&mut tx, one, now).await?;
+                let cell = builds::by_cell(&mut tx, &one.builder, &one.revision).await?.ok_or(StoreError::Stale)?;
+                try_runs::add_build(&mut tx, run.id, cell.id).await?;
+                // What went well before is as good now; the rest is asked for once more.
+                if cell.state == "done" && cell.outcome.as_deref() != Some("ok") {
+                    builds::retry(&mut tx, cell.id, one.class, one.priority, now).await?;
+                }
+                queued.extend(builds::get(&mut tx, cell.id).await?.filter(|row| row.state == "queued"));
+            }
+            queued
+        })?;
+        tracing::info!(run = %run.id, review = run.review, commit = run.commit, builds = new.len(), "a change is tried");
+        self.queued(queued).await;
+        Ok(())
+    }
+
+    async fn queued(&self, rows: Vec<BuildRow>) {
+        for row in &rows {
+            self.finder.shared.reports.note(row.id);
+        }
+        if !rows.is_empty() {
+            // A core that is gone reads the rows at its next start.
+            let _ = self.finder.core.send(Message::Queued(rows)).await;
+        }
+    }
+
+    async fn cancel(&self, id: TryRunId, why: &str) -> Result<(), Trouble> {
+        let ledger = &self.finder.shared.ledger;
+        let now = ledger.clock().now();
+        let cause = Cause { kind: "try_run".into(), detail: why.to_owned() };
+        let cause = serde_json::to_string(&cause).unwrap_or_default();
+        let after = transition!(ledger, "try_cancel", id, |tx| {
+            let mut after = Vec::new();
+            try_runs::end(&mut tx, id, "cancelled", Some(why), true, now).await?;
+            for build in try_runs::builds(&mut tx, id).await? {
+                let Some(row) = builds::get(&mut tx, build).await? else { continue };
+                // A person's, or another run's: they wait for it still.
+                let others = row.class != Class::Try.as_str()
+                    || try_runs::needed_elsewhere(&mut tx, build, id).await?;
+                if row.state == "done" || others {
+                    continue;
+                }
+                builds::cancel(&mut tx, build, &cause).await?;
+                if row.state == "queued" {
+                    builds::finish(&mut tx, build, row.fence, "cancelled", Some(&cause), now).await?;
+                }
+                after.extend(builds::get(&mut tx, build).await?);
+            }
+            after
+        })?;
+        tracing::info!(run = %id, why, "a try run is over before its end");
+        for row in after {
+            let message =
+                if row.state == "done" { Message::Withdrawn(row.id) } else { Message::Cancel(row.id) };
+            let _ = self.finder.core.send(message).await;
+        }
+        Ok(())
+    }
+
+    async fn end(&self, id: TryRunId, verdict: Verdict) -> Result<(), Trouble> {
+        let ledger = &self.finder.shared.ledger;
+        let now = ledger.clock().now();
+        transition!(ledger, "try_end", id, |tx| {
+            try_runs::end(&mut tx, id, verdict.as_str(), None, false, now).await?
+        })?;
+        tracing::info!(run = %id, verdict = verdict.as_str(), "a try run is over");
+        Ok(())
+    }
+
+    async fn settle(&self, id: TryRunId) -> Result<(), Trouble> {
+        let ledger = &self.finder.shared.ledger;
+        Ok(transition!(ledger, "try_settle", id, |tx| try_runs::settle(&mut tx, id).await?)?)
+    }
+}
+
+fn row(
+    id: TryRunId,
+    config: &buildenv::Config,
+    asked: &Asked,
+    chosen: &Chosen,
+    now: Micros,
+) -> TryRunRow {
+    let json = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
+    TryRunRow {
+        id,
+        review: asked.review.to_string(),
+        repo: asked.repo.clone(),
+        branch: asked.branch.clone(),
+        patch_set: i64::from(asked.patch_set),
+        commit: asked.commit.clone(),
+        change_id: asked.change_id.clone(),
+        title: asked.title.chars().take(500).collect(),
+        asked_by: asked.asked_by.clone(),
+        terms: json(serde_json::to_string(&chosen.said)),
+        left_out: json(serde_json::to_string(&chosen.left_out)),
+        rules: config.digest().to_owned(),
+        state: "running".to_owned(),
+        reason: None,
+        settled: false,
+        began: now,
+        ended: None,
+    }
+}

@@ -18,3 +18,4 @@ mod mutations;
 mod sources;
 #[cfg(feature = "full")]
 mod telemetry;
+mod tries;

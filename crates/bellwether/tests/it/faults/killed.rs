@@ -96,9 +96,10 @@ mod server {
                 names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
             }
         }
-        // These have tests of their own below, or in `joined`: they need somebody who asks, or a start before.
+        // These have tests of their own below, in `joined`, or in `tries`: they need somebody who asks, or a start before.
         let below = ["take_over", "cancel", "retry", "gomote", "gomote_end"];
-        for name in below.iter().chain(super::super::joined::POINTS) {
+        let below = below.iter().chain(crate::tries::TRANSITIONS);
+        for name in below.chain(super::super::joined::POINTS) {
             assert!(names.remove(*name), "{name} is gone");
         }
         assert!(names.len() >= 8, "{names:?}");

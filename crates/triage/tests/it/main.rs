@@ -1,5 +1,6 @@
 //! Tests of the crate from outside, one program.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bisections;
 mod simulate;
 mod verdicts;

@@ -168,7 +168,7 @@ fn a_wrong_result_is_found_out_when_it_is_verified() {
     let mut lied = false;
     let mut bisection = begin(33);
     run(&mut bisection, 1, |at| {
-        if at >= 10 && at < 30 && !lied {
+        if (10..30).contains(&at) && !lied {
             lied = true;
             return Found::Good;
         }

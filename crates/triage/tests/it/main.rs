@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bisections;
+mod mutes;
 mod simulate;
 mod verdicts;

@@ -43,6 +43,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["filelock"]),
     ("transport", &[]),
     ("edge", &[]),
+    // Whose fault a failure is: functions of what they are given.
+    ("triage", &[]),
     ("revdial", &[]),
     ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),

@@ -47,7 +47,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),
     ("gitmirror", &["buildenv", "git", "transport"]),
-    ("dashboard", &["buildenv", "store", "transport", "webui"]),
+    // Text in, tests out: it knows nothing of the product.
+    ("testresults", &[]),
+    // It reads the tests out of the logs that it keeps.
+    ("dashboard", &["buildenv", "store", "testresults", "transport", "webui"]),
     (
         "coordinator",
         &[
@@ -58,6 +61,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "revdial",
             "dashboard",
             "gomote",
+            // Of files that lie on a worker, and nowhere else.
+            "testresults",
             "transport",
             "webui",
         ],

@@ -45,6 +45,9 @@ pub const MIGRATIONS: &[Migration] = migrations![
     13 "0013_wanted_holds",
     14 "0014_more_seals",
     15 "0015_pubsub_events",
+    16 "0016_placeholder",
+    17 "0017_placeholder",
+    18 "0018_test_results",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -218,6 +218,17 @@ impl Reader {
         lines.skip_to(at, |line| parser.line(line, results));
     }
 
+    /// Goes on with another file, of which the first is done: its tests are told apart from those before.
+    ///
+    /// Gives what is wrong with the file that is done.
+    pub fn next_file(&mut self, format: Format) -> Option<String> {
+        let problem = self.finish().problem;
+        let fresh = Reader::new(format, self.results.limits.clone(), 0);
+        (self.parser, self.lines, self.finished) = (fresh.parser, fresh.lines, false);
+        self.results.problem = None;
+        problem
+    }
+
     /// Takes what was found since the last time.
     pub fn take(&mut self) -> Vec<Test> {
         std::mem::take(&mut self.results.ready)

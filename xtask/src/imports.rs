@@ -49,7 +49,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),
     ("gitmirror", &["buildenv", "git", "transport"]),
-    ("dashboard", &["buildenv", "store", "transport", "webui"]),
+    // Text in, tests out: it knows nothing of the product.
+    ("testresults", &[]),
+    // It reads the tests out of the logs that it keeps.
+    ("dashboard", &["buildenv", "store", "testresults", "transport", "webui"]),
     (
         "coordinator",
         &[
@@ -62,6 +65,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "gomote",
             // The corpus, which whoever puts it together hands in: its own, or one that godata follows.
             "maintner",
+            // Of files that lie on a worker, and nowhere else.
+            "testresults",
             "transport",
             "webui",
         ],

@@ -10,6 +10,7 @@ pub(crate) mod landed;
 mod original;
 mod prepare;
 mod record;
+mod results;
 mod retry;
 
 use std::sync::Arc;
@@ -487,6 +488,7 @@ async fn work(
         }
     }
     artifacts::keep(shared, record, buildlet).await?;
+    results::files(shared, record, buildlet).await?;
     record.decide(shared, &verdict).await?;
     report(shared, record, verdict).await
 }
@@ -559,6 +561,7 @@ async fn listed_before(buildlet: &Buildlet, id: &str) -> Result<Vec<String>, Tro
 async fn report(shared: &Shared, record: &mut Record, verdict: Verdict) -> Result<Verdict, Trouble> {
     record.span("report", "");
     finish_log(shared, record).await?;
+    results::of_log(shared, record).await?;
     record.end_span(None);
     Ok(verdict)
 }

@@ -30,8 +30,11 @@ pub struct Job {
     pub artifacts: Vec<String>,
     /// The object to which the built tree of the subject is saved after the last step.
     pub snapshot: Option<String>,
-    /// How test results are read.
+    /// How test results are read: the recipe's word for it.
     pub results: String,
+    /// The files that hold them, as a path pattern below the subject's tree, where that is JUnit.
+    #[serde(default)]
+    pub junit: Option<String>,
     /// Limits on each step.
     pub limits: Limits,
     /// SHA-256 of the recipe and builder as configured.
@@ -137,6 +140,9 @@ pub struct Step {
     pub for_toolchain: bool,
     /// Whether it only lists tests: its output is the list, and `{tests}` in later steps stands for it.
     pub lists: bool,
+    /// Whether its output is read for results of tests.
+    #[serde(default)]
+    pub tests: bool,
 }
 
 /// When a step runs.

@@ -116,7 +116,11 @@ pub fn job(
         for step in recipe.main.steps.iter().filter(|step| matches!(step.role, Role::Build | Role::Step)) {
             let env = environment(&base, host, &recipe.main.env, &step.env, builder);
             let name = format!("{toolchain}: {}", step.name);
-            steps.push(Step { for_toolchain: true, ..make(step, &name, toolchain, env, builder) });
+            steps.push(Step {
+                for_toolchain: true,
+                tests: false,
+                ..make(step, &name, toolchain, env, builder)
+            });
         }
     }
     for step in &work.steps {
@@ -150,7 +154,8 @@ pub fn job(
         artifacts: work.artifacts.iter().map(ToString::to_string).collect(),
         snapshot: (part == Part::Main && work.snapshot && !builder.skip_snapshot)
             .then(|| snapshot_key(builder, repo, revision.first().map_or("", |(_, commit)| commit), &digest)),
-        results: format!("{:?}", work.results),
+        results: work.results.as_str().to_owned(),
+        junit: work.junit.clone(),
         limits: Limits {
             memory_bytes: limits.memory,
             processes: limits.processes.map(u64::from),
@@ -223,6 +228,7 @@ fn make(
         snapshot: step.snapshot,
         for_toolchain: false,
         lists: step.role == Role::List,
+        tests: matches!(step.role, Role::Run | Role::Step),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The typed client of the dashboard, for the services that report to it and the command line.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -10,7 +12,11 @@ use transport::{CallError, Service, segment};
 use crate::api::{
     ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, CellWindow, EmptyCells,
     Expected, Failure, LogInfo, LogRange, LogSearch, LogState, RepoInfo, RepoUpdate, TestList, TestResult,
+    TestSource, TestsRead,
 };
+
+/// The longest that a log is read for results of tests.
+const READ_TESTS: Duration = Duration::from_secs(600);
 
 /// Whose log to read.
 #[derive(Debug, Clone, Copy)]
@@ -164,6 +170,14 @@ impl DashboardClient {
     pub async fn put_tests(&self, attempt: &str, fence: u64, tests: Vec<TestResult>) -> Answer<()> {
         let path = format!("/api/v1/attempts/{}/tests?fence={fence}", segment(attempt));
         self.put(&path, &TestList { tests }).await
+    }
+
+    /// Reads an attempt's log for results of tests and writes them, as [`DashboardClient::put_tests`] does.
+    pub async fn read_tests(&self, attempt: &str, fence: u64, source: &TestSource) -> Answer<TestsRead> {
+        let path = format!("/api/v1/attempts/{}/tests/read?fence={fence}", segment(attempt));
+        // It reads a log of up to a gigabyte.
+        let service = self.service.clone().with_timeout(READ_TESTS);
+        service.call_json(Method::POST, &path, Some(source)).await
     }
 
     /// Lists the test results of a build.

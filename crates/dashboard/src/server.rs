@@ -20,6 +20,7 @@ mod retention;
 mod since;
 mod steps;
 mod tail;
+mod testread;
 mod tree;
 mod visible;
 mod window;

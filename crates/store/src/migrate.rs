@@ -46,6 +46,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     14 "0014_more_seals",
     15 "0015_pubsub_events",
     16 "0016_try_runs",
+    17 "0017_placeholder",
+    18 "0018_test_results",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -31,6 +31,8 @@ statements! {
     EXPIRE_TESTS = "retention.expire_tests", "DELETE FROM test_results WHERE build_id = $1 \
         AND EXISTS (SELECT 1 FROM results WHERE results.build_id = $1 AND results.state = 'done' \
         AND results.ended_us = $2)";
+    EXPIRE_NAMES = "retention.expire_names", "DELETE FROM test_names WHERE last_build = $1 \
+        AND NOT EXISTS (SELECT 1 FROM test_results WHERE test_results.build_id = $1)";
     LOGS_TO_CLEAR = "retention.logs_to_clear", "SELECT attempt, bytes FROM logs WHERE expired_us IS NOT NULL \
         AND cleared = 0 AND expired_us < $1 ORDER BY expired_us, attempt LIMIT $2";
     CHUNKS = "retention.chunks", "SELECT n, object FROM log_chunks WHERE attempt = $1 AND n > $2 ORDER BY n LIMIT $3";
@@ -139,7 +141,10 @@ pub async fn expire_artifacts(
 /// # Errors
 /// The database's.
 pub async fn expire_tests(tx: &mut Tx, build: BuildId, ended: Micros) -> Result<u64, StoreError> {
-    Ok(EXPIRE_TESTS.query().bind(build).bind(ended).execute(tx.conn()).await?.rows_affected())
+    let gone = EXPIRE_TESTS.query().bind(build).bind(ended).execute(tx.conn()).await?.rows_affected();
+    // Tests of which there is no newer result are found no more.
+    EXPIRE_NAMES.query().bind(build).execute(tx.conn()).await?;
+    Ok(gone)
 }
 
 /// Lists logs that expired before a moment and are not cleared, with their bytes.

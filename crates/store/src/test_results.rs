@@ -8,17 +8,22 @@ use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
 
 statements! {
     PUT = "test_results.put", "INSERT INTO test_results (attempt, id, variant, kind, build_id, outcome, duration_us, \
-        first_byte, last_byte, value, unit, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+        first_byte, last_byte, value, unit, message, signature) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
         ON CONFLICT (attempt, id, variant, kind) DO UPDATE SET outcome = excluded.outcome, \
         duration_us = excluded.duration_us, first_byte = excluded.first_byte, last_byte = excluded.last_byte, \
-        value = excluded.value, unit = excluded.unit, message = excluded.message";
+        value = excluded.value, unit = excluded.unit, message = excluded.message, signature = excluded.signature";
+    NAME = "test_names.put", "INSERT INTO test_names (repo, id, last_build) SELECT DISTINCT r.repo, t.id, t.build_id \
+        FROM test_results t JOIN results r ON r.build_id = t.build_id WHERE t.attempt = $1 AND t.build_id = $2 \
+        ON CONFLICT (repo, id) DO UPDATE SET last_build = excluded.last_build \
+        WHERE test_names.last_build < excluded.last_build";
     OF_BUILD = "test_results.of_build", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
-        last_byte, value, unit, message FROM test_results WHERE build_id = $1 ORDER BY attempt, id, variant, kind \
+        last_byte, value, unit, message, signature FROM test_results WHERE build_id = $1 ORDER BY attempt, id, variant, kind \
         LIMIT $2";
     OUTCOMES = "test_results.outcomes", "SELECT outcome, COUNT(*) FROM test_results WHERE build_id = $1 \
         GROUP BY outcome ORDER BY outcome";
     NOT_OK = "test_results.not_ok", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
-        last_byte, value, unit, message FROM test_results WHERE build_id = $1 AND outcome <> 'ok' \
+        last_byte, value, unit, message, signature FROM test_results WHERE build_id = $1 AND outcome <> 'ok' \
         AND outcome <> 'skipped' ORDER BY attempt, id, variant, kind LIMIT $2";
     HISTORY = "test_results.history", concat!(with_hidden!("$5"), "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, \
         t.attempt, t.variant FROM test_results t JOIN results r ON r.build_id = t.build_id WHERE t.id = $1 \
@@ -51,6 +56,8 @@ pub struct TestRow {
     pub unit: Option<String>,
     /// What a failure said.
     pub message: Option<String>,
+    /// What a failure has in common with those that are alike.
+    pub signature: Option<String>,
 }
 
 fn row(row: &AnyRow) -> Result<TestRow, StoreError> {
@@ -66,6 +73,7 @@ fn row(row: &AnyRow) -> Result<TestRow, StoreError> {
         value: row.try_get(8)?,
         unit: row.try_get(9)?,
         message: row.try_get(10)?,
+        signature: row.try_get(11)?,
     })
 }
 
@@ -77,7 +85,7 @@ pub async fn put(tx: &mut Tx, build: BuildId, test: &TestRow) -> Result<(), Stor
     let query = PUT.query().bind(test.attempt).bind(&*test.id).bind(&*test.variant).bind(&*test.kind);
     let query = query.bind(build).bind(&*test.outcome).bind(test.duration).bind(test.first_byte);
     let query = query.bind(test.last_byte).bind(test.value).bind(test.unit.as_deref());
-    query.bind(test.message.as_deref()).execute(tx.conn()).await?;
+    query.bind(test.message.as_deref()).bind(test.signature.as_deref()).execute(tx.conn()).await?;
     Ok(())
 }
 
@@ -156,4 +164,14 @@ pub async fn history(
         })
     };
     query.fetch_all(on.conn()).await?.iter().map(run).collect()
+}
+
+/// Notes the names of the tests of an attempt, so that they are found. Without a report of the build there is no repo to
+/// find them in: they are noted with the next one.
+///
+/// # Errors
+/// The database's.
+pub async fn name(tx: &mut Tx, build: BuildId, attempt: AttemptId) -> Result<(), StoreError> {
+    NAME.query().bind(attempt).bind(build).execute(tx.conn()).await?;
+    Ok(())
 }

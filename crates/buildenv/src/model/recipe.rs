@@ -22,6 +22,10 @@ pub enum Results {
     Tap,
     /// Rust's libtest with JSON.
     LibtestJson,
+    /// Rust's libtest as it is.
+    Libtest,
+    /// pytest for people.
+    Pytest,
     /// Not at all: the exit status is the result.
     #[default]
     ExitStatus,
@@ -35,7 +39,24 @@ impl Results {
             Some("junit") => Self::Junit,
             Some("tap") => Self::Tap,
             Some("libtest-json") => Self::LibtestJson,
+            Some("libtest") => Self::Libtest,
+            Some("pytest") => Self::Pytest,
             _ => Self::ExitStatus,
+        }
+    }
+
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dist => "dist",
+            Self::GoJson => "go-json",
+            Self::Junit => "junit",
+            Self::Tap => "tap",
+            Self::LibtestJson => "libtest-json",
+            Self::Libtest => "libtest",
+            Self::Pytest => "pytest",
+            Self::ExitStatus => "exit-status",
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Record {
     spans: Vec<SpanRow>,
     /// Spans from here on are not written, or not as they are now.
     written: usize,
-    inputs: BTreeMap<String, Value>,
+    pub(super) inputs: BTreeMap<String, Value>,
     warnings: Vec<String>,
     /// How many warnings were written with the verdict.
     warned: usize,

@@ -268,6 +268,7 @@ fn step() -> Step {
         snapshot: false,
         for_toolchain: false,
         lists: false,
+        tests: false,
     }
 }
 

@@ -477,9 +477,46 @@ pub struct TestResult {
     /// What a failure said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What a failure has in common with those that are alike; filled in by the dashboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// The attempt; filled in by the dashboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<String>,
+}
+
+/// Body of `POST /api/v1/attempts/{attempt}/tests/read`: what of the log tells of tests, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TestSource {
+    /// `dist`, `go-json`, `tap`, `libtest-json`, `libtest` or `pytest`.
+    pub format: String,
+    /// The parts of the log, in order.
+    pub parts: Vec<LogPart>,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LogPart {
+    /// Its first byte.
+    #[schemars(with = "Count")]
+    pub first_byte: u64,
+    /// The byte after its last; the log's end if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Count>")]
+    pub end_byte: Option<u64>,
+}
+
+/// Answer of it: what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TestsRead {
+    /// How many results were written.
+    pub tests: u64,
+    /// How many were left out, because there are too many.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Lines that were too long to be read.
+    #[serde(default)]
+    pub cut: u64,
 }
 
 /// Body of `PUT /api/v1/attempts/{attempt}/tests`, and answer of `GET /api/v1/builds/{id}/tests`.

@@ -4,11 +4,13 @@ use transport::operation::{Count, NameText, Operation, SegmentText, UlidText, op
 use transport::routes::{get, post, put};
 use transport::{Role, Routes};
 
-use super::{Dashboard, audit, builds, cells, failures, feed, files, logs, repos, tail, tree, window};
+use super::{
+    Dashboard, audit, builds, cells, failures, feed, files, logs, repos, tail, testread, tree, window,
+};
 use crate::api::{
     Artifact, ArtifactList, AuditList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport,
     CellWindow, EmptyCells, Event, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo,
-    RepoUpdate, TestList, TreeDetail, TreeList, TreeRequest,
+    RepoUpdate, TestList, TestSource, TestsRead, TreeDetail, TreeList, TreeRequest,
 };
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
@@ -337,6 +339,16 @@ fn owners(chunk: usize) -> Routes<Dashboard> {
                     .answers::<()>(),
                 ))
                 .body_limit(LARGEST_TESTS),
+        )
+        .route(
+            "/attempts/{attempt}/tests/read",
+            post(Role::Service, testread::read_tests).about(of_owner(
+                operation("read_tests", "Reads an attempt's log for results of tests, and writes them.")
+                    .query::<files::TestsQuery>()
+                    .takes::<TestSource>()
+                    .answers::<TestsRead>()
+                    .may_refuse(&[410]),
+            )),
         )
         .route(
             "/attempts/{attempt}/artifacts/{name}",

@@ -29,7 +29,7 @@ const LARGEST_ARTIFACT: u64 = 4 << 30;
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct TestsQuery {
     /// The owner's fencing token.
-    fence: i64,
+    pub(super) fence: i64,
 }
 
 /// Query of an artefact.
@@ -55,6 +55,7 @@ pub(super) async fn put_tests(
     for test in list.tests {
         store::test_results::put(&mut tx, log.build, &row(attempt, test)?).await?;
     }
+    store::test_results::name(&mut tx, log.build, attempt).await?;
     tx.commit().await?;
     Ok(Json(()))
 }
@@ -67,8 +68,12 @@ fn row(attempt: AttemptId, test: TestResult) -> Answer<TestRow> {
     };
     // PostgreSQL takes no NUL in a text, and a test's name may hold anything.
     let text = |text: String| if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text };
+    let message = test.message.map(text);
+    let bad = test.outcome != "ok" && test.outcome != "skipped";
+    let signature = message.as_deref().filter(|_| bad).map(|said| testresults::signature(&test.id, said));
     Ok(TestRow {
         attempt,
+        signature,
         id: text(test.id),
         variant: text(test.variant),
         kind: test.kind.to_string(),
@@ -78,7 +83,7 @@ fn row(attempt: AttemptId, test: TestResult) -> Answer<TestRow> {
         last_byte: number(test.last_byte)?,
         value: test.value,
         unit: test.unit.map(text),
-        message: test.message.map(text),
+        message,
     })
 }
 
@@ -108,6 +113,7 @@ pub(super) fn shown_test(row: TestRow) -> Answer<TestResult> {
         value: row.value,
         unit: row.unit,
         message: row.message,
+        signature: row.signature,
         attempt: Some(row.attempt.to_string()),
     })
 }

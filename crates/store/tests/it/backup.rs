@@ -59,6 +59,7 @@ async fn filled(on: &Fixture, objects: &Objects) {
             value,
             unit: None,
             message: None,
+            signature: None,
         };
         store::test_results::put(&mut tx, build, &test).await.unwrap();
     }

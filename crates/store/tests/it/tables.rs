@@ -316,6 +316,7 @@ pub(crate) async fn tests_and_artifacts(on: Fixture) {
         value: Some(0.1),
         unit: Some("ns/op".into()),
         message: None,
+        signature: Some("5e".into()),
     };
     store::test_results::put(&mut tx, build(1), &test).await.unwrap();
     let test = store::test_results::TestRow { value: None, message: Some("m".into()), ..test };

@@ -1,0 +1,2 @@
+-- Keeps the place of a migration that is made elsewhere, until both are in one tree.
+SELECT 1;

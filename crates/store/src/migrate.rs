@@ -45,6 +45,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     13 "0013_wanted_holds",
     14 "0014_more_seals",
     15 "0015_pubsub_events",
+    19 "0019_log_index",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -61,10 +61,20 @@ impl Client {
         let request = Request::builder().method(method).uri(path);
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream").body(body);
         let answer = self.service.send_ok(request.map_err(bad)?).await?;
-        let malformed = |message: String| CallError::Malformed { target: path.to_owned(), message };
-        let bytes = axum::body::to_bytes(answer.into_body(), LARGEST).await;
-        let bytes = bytes.map_err(|error| malformed(error.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+        read(path, answer.into_body()).await
+    }
+
+    /// Reads what is no part of the API, such as the original's addresses.
+    pub async fn fetch(&self, path: &str) -> Answer<Body> {
+        self.bytes(Method::GET, path, &[]).await
+    }
+
+    /// Posts a form without content there, and reads the answer's JSON.
+    pub async fn post_form<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
+        let request = Request::builder().method(Method::POST).uri(path);
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let answer = self.service.send_ok(request.body(Body::empty()).map_err(bad)?).await?;
+        read(path, answer.into_body()).await
     }
 
     async fn bytes(&self, method: Method, path: &str, head: &[(&str, Option<&str>)]) -> Answer<Body> {
@@ -74,6 +84,13 @@ impl Client {
         }
         Ok(self.service.send_ok(request.body(Body::empty()).map_err(bad)?).await?.into_body())
     }
+}
+
+async fn read<T: DeserializeOwned>(path: &str, body: Body) -> Answer<T> {
+    let malformed = |message: String| CallError::Malformed { target: path.to_owned(), message };
+    let bytes = axum::body::to_bytes(body, LARGEST).await;
+    let bytes = bytes.map_err(|error| malformed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
 }
 
 fn bad(error: http::Error) -> CallError {

@@ -13,6 +13,7 @@ mod machines;
 mod maintnerd;
 mod query;
 mod state;
+mod tools;
 mod tree;
 
 pub use api::Events;
@@ -24,6 +25,7 @@ pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAside
 pub use maintnerd::Maintnerd;
 pub use query::Query;
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
+pub use tools::{Fetchlogs, Greplogs, Retrybuilds};
 pub use tree::{OneTree, SetTree, Tree};
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
@@ -80,6 +82,12 @@ pub enum Command {
     Api,
     /// Queues a build that is done once more
     Retry(OneBuild),
+    /// Queues builds again that failed in some way: by text, test, machine, builder, commit
+    Retrybuilds(Retrybuilds),
+    /// Finds lines in the logs of all builds
+    Greplogs(Greplogs),
+    /// Fetches the logs of what failed into a folder, and later what has come since
+    Fetchlogs(Fetchlogs),
     /// Ends a build, or takes it out of the queue
     Cancel(Cancel),
     /// Says whether branches are open for changes; opens, throttles and closes them

@@ -7,9 +7,11 @@ mod config;
 mod demo;
 mod doctor;
 mod events;
+mod fetchlogs;
 mod follow;
 mod gc;
 mod gomote;
+mod greplogs;
 mod import;
 mod init;
 mod log;
@@ -21,6 +23,7 @@ mod once;
 mod pubsubhelper;
 mod query;
 mod repro;
+mod retrybuilds;
 mod state;
 mod token;
 mod tree;
@@ -53,6 +56,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Retry(args) => builds::retry(&args).await,
+        Command::Retrybuilds(args) => retrybuilds::run(&args).await,
+        Command::Greplogs(args) => greplogs::run(&args).await,
+        Command::Fetchlogs(args) => fetchlogs::run(&args).await,
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,

@@ -250,6 +250,10 @@ impl System {
             let (mirror, dashboard, looking) = (mirror.clone(), dashboard_service.clone(), looking.clone());
             async move { mirror.run(dashboard, looking).await }
         });
+        let indexing = tokio::spawn({
+            let (dashboard, stop) = (dashboard_handle.clone(), stop.child_token());
+            async move { dashboard.index_logs(stop).await }
+        });
         let letting_go = tokio::spawn(let_go(kept, kept_in, stop.child_token()));
         let coordinating = tokio::spawn(coordinator.run(drain.clone(), stop.clone()));
         let reconfigure = Reconfigure {
@@ -280,7 +284,7 @@ impl System {
             stop,
             mirroring: looking,
             coordinating,
-            others: vec![mirroring, reconfiguring, letting_go],
+            others: vec![mirroring, reconfiguring, letting_go, indexing],
             config,
             reload,
             #[cfg(feature = "full")]

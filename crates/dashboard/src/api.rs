@@ -9,6 +9,7 @@ mod build;
 mod cell;
 mod event;
 mod log;
+mod log_search;
 mod page;
 mod repo;
 mod tree;
@@ -24,6 +25,7 @@ pub use cell::{
 };
 pub use event::{Event, EventKind};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
+pub use log_search::{FoundLine, FoundLog, LogsFound, LogsQuery, Truncated};
 pub use page::{AlikeBuild, BuilderStatistics, FailureGroup, StepStatistics, TestRun};
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,

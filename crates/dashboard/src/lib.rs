@@ -10,6 +10,8 @@ pub mod api;
 pub mod client;
 pub mod extract;
 #[cfg(feature = "server")]
+mod grams;
+#[cfg(feature = "server")]
 mod server;
 
 #[cfg(feature = "server")]

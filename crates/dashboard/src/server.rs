@@ -10,7 +10,9 @@ mod feed;
 mod files;
 mod legacy;
 mod line;
+mod logindex;
 mod logs;
+mod logsearch;
 mod logstore;
 mod pages;
 mod plan;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use axum::Router;
 use store::{Db, Micros, Objects};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use transport::routes::get;
 use transport::{Role, Routes, Viewer};
@@ -98,6 +100,10 @@ struct Inner {
     keys: legacy::KeyRing,
     /// Names attempts whose log has news. Who misses one looks by itself after `logs.poll`.
     news: broadcast::Sender<store::AttemptId>,
+    /// Says that a log has ended, to whoever puts it into the index.
+    log_ended: Notify,
+    /// Turns of those who search logs.
+    searches: Semaphore,
     /// Counts changes of what pages show.
     changes: watch::Sender<u64>,
     /// Counts those of what is public.
@@ -126,6 +132,8 @@ impl Dashboard {
             feed,
             keys,
             news,
+            log_ended: Notify::new(),
+            searches: Semaphore::new(logsearch::AT_ONCE),
             changes,
             public_changes,
             watched: AtomicU32::new(0),
@@ -215,6 +223,14 @@ impl Dashboard {
 
     fn feed(&self) -> &FeedCache {
         &self.0.feed
+    }
+
+    fn log_ended(&self) -> &Notify {
+        &self.0.log_ended
+    }
+
+    fn searches(&self) -> &Semaphore {
+        &self.0.searches
     }
 
     fn news(&self) -> &broadcast::Sender<store::AttemptId> {

@@ -50,6 +50,7 @@ pub mod feed;
 pub mod legacy;
 pub mod log_chunks;
 pub mod log_digests;
+pub mod log_index;
 pub mod logs;
 pub mod repos;
 pub mod results;

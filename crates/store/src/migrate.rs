@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     16 "0016_try_runs",
     17 "0017_placeholder",
     18 "0018_test_results",
+    19 "0019_log_index",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -158,6 +158,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::feed::STATEMENTS,
         crate::log_chunks::STATEMENTS,
         crate::log_digests::STATEMENTS,
+        crate::log_index::STATEMENTS,
         crate::logs::STATEMENTS,
         crate::machine_tokens::STATEMENTS,
         crate::pubsub_events::STATEMENTS,

@@ -16,11 +16,12 @@ use crate::process::{self, End, Line};
 use crate::setup;
 
 /// The programs and the components that they are in.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("gitmirror", "xbuild-2017"),
     ("builder", "xbuild-2017"),
     ("retrybuilds", "xbuild-2017"),
     ("fetchlogs", "xbuild-newest"),
+    ("greplogs", "xbuild-newest"),
 ];
 /// Longest build of a program, with what it needs.
 const BUILD: Duration = Duration::from_secs(30 * 60);
@@ -77,19 +78,75 @@ pub fn run(server_program: &Path, dir: &Path) -> Result<()> {
     let fetched = std::fs::read_to_string(logs.join("log").join(name)).context("the log that was fetched")?;
     ensure!(fetched == log, "fetchlogs has another log");
     println!("fetchlogs    fetched the log of the failure");
+    our_tree(&stage, &programs, server_program, &logs, dir)?;
 
     let retry = |more: &[&str]| {
         let key = stage.key_file();
         let arguments = [&["-builder-prefix", &*base, "-masterkey", &key][..], more].concat();
-        stage.once(&programs.of("retrybuilds"), &arguments)
+        stage.once(&programs.of("retrybuilds"), &arguments).map(drop)
     };
     retry(&["-loghash", &name[..8]])?;
     stage.until("the failure's end", |rows| rows.len() == 3 && rows[1]["results"][0] == "")?;
     println!("retrybuilds  cleared a failure by its log");
+    // Ours, with the original's keys.
+    let key = stage.key_file();
+    let ours = ["retrybuilds", "--builder-prefix", &*base, "--masterkey", &key, "--builder", BUILDER];
+    stage.once(server_program, &[&ours[..], &["--hash", &stage.commits[0]]].concat())?;
+    stage.until("the newest result's end", |rows| {
+        rows[0]["results"][0] == "" || rows[0]["results"][0].is_null()
+    })?;
+    println!("             ours cleared a result by its commit");
     retry(&["-builder", BUILDER])?;
     stage.until("the results' end", |rows| rows.iter().all(|row| row["results"][0].is_null()))?;
     println!("retrybuilds  cleared a builder's results");
     Ok(())
+}
+
+/// Our fetchlogs makes the tree that the original's does, and the original's greplogs finds in it what is there.
+fn our_tree(stage: &Stage, programs: &Programs, ours: &Path, theirs: &Path, dir: &Path) -> Result<()> {
+    let (server, tree) = (stage.base(), dir.join("our-logs"));
+    let server = server.trim_end_matches("/dash");
+    let arguments = ["fetchlogs", "--server", server, "-n", "3", "--dir", &*tree.to_string_lossy()];
+    stage.once(ours, &arguments)?;
+    let (made, wanted) = (entries(&tree)?, entries(theirs)?);
+    ensure!(made == wanted, "our fetchlogs makes {made:#?}, the original's {wanted:#?}");
+    println!("             ours made the same tree of {} files and links", made.len());
+    let revisions = tree.join("rev").to_string_lossy().into_owned();
+    let grep = |what: &str| {
+        stage.once(
+            &programs.of("greplogs"),
+            &["-dashboard=false", "-color", "never", "-l", "-e", what, &revisions],
+        )
+    };
+    let found = grep("it is broken here")?;
+    ensure!(found.len() == 1 && found[0].ends_with(BUILDER), "greplogs found {found:?}");
+    ensure!(grep("it is nowhere").is_err(), "greplogs found what is not there");
+    println!("greplogs     found the failure in our tree");
+    Ok(())
+}
+
+/// What lies below a directory, by its path: where links lead, and what files that are no rows hold.
+fn entries(dir: &Path) -> Result<Vec<String>> {
+    let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(at) = open.pop() {
+        for entry in std::fs::read_dir(&at)? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            let name = path.strip_prefix(dir)?.display().to_string();
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_symlink() {
+                found.push(format!("{name} -> {}", std::fs::read_link(&path)?.display()));
+            } else if name.ends_with(".rev.json") {
+                // The original drops what it does not know of a row.
+                found.push(name);
+            } else {
+                found.push(format!("{name}: {}", std::fs::read_to_string(&path)?));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Where the programs lie.
@@ -120,15 +177,15 @@ impl Programs {
     }
 }
 
-/// Runs a command to its end.
-fn finished(command: &mut Command, limit: Duration) -> Result<()> {
+/// Runs a command to its end, and returns the lines that it said.
+fn finished(command: &mut Command, limit: Duration) -> Result<Vec<String>> {
     let mut said = Vec::new();
     let end = process::stream(command, limit, |line| match line {
         Line::Out(text) | Line::Err(text) => said.push(text),
     })?;
     let tail = || said[said.len().saturating_sub(20)..].join("\n");
     match end {
-        End::Exited(status) if status.success() => Ok(()),
+        End::Exited(status) if status.success() => Ok(said),
         End::Exited(status) => bail!("`{}`: {status}\n{}", process::shown(command), tail()),
         End::TimedOut => {
             bail!("`{}` took more than {} s\n{}", process::shown(command), limit.as_secs(), tail())
@@ -227,7 +284,7 @@ impl Stage {
         Ok(Background(command.spawn().with_context(|| name.into_owned())?))
     }
 
-    fn once(&self, program: &Path, arguments: &[&str]) -> Result<()> {
+    fn once(&self, program: &Path, arguments: &[&str]) -> Result<Vec<String>> {
         finished(&mut self.command(program, arguments), PATIENCE)
     }
 }

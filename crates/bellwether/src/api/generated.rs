@@ -227,6 +227,51 @@ impl ListBuildsQuery {
     }
 }
 
+/// Query of [`Client::search_logs`].
+#[derive(Debug, Clone, Default)]
+pub struct SearchLogsQuery {
+    /// Of this branch.
+    pub branch: Option<String>,
+    /// Of this builder.
+    pub builder: Option<String>,
+    /// So many lines around each that was found, none if not given, 20 at most.
+    pub context: Option<u32>,
+    /// `next_cursor` of the answer before.
+    pub cursor: Option<String>,
+    /// At most so many logs, 20 if not given.
+    pub limit: Option<u32>,
+    /// At most so many lines of one log, 20 if not given.
+    pub lines: Option<u32>,
+    /// A regular expression: logs with a line that it fits are left out.
+    pub omit: Option<String>,
+    /// Of builds that ended like this.
+    pub outcome: Option<Outcome>,
+    /// q
+    pub q: String,
+    /// Of builds of this repo.
+    pub repo: Option<String>,
+    /// Of builds that were made then or later.
+    pub since: Option<String>,
+}
+
+impl SearchLogsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("context", self.context.as_ref());
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("lines", self.lines.as_ref());
+        query.add("omit", self.omit.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("q", Some(&self.q));
+        query.add("repo", self.repo.as_ref());
+        query.add("since", self.since.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::get_build_log`].
 #[derive(Debug, Clone, Default)]
 pub struct GetBuildLogQuery {
@@ -800,6 +845,12 @@ impl Client {
         query: &SearchAttemptLogQuery,
     ) -> Answer<LogSearch> {
         let path = query.add_to(format!("/api/v1/attempts/{}/log/search", transport::segment(attempt)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Finds lines. `GET /api/v1/logs/search`
+    pub async fn search_logs(&self, query: &SearchLogsQuery) -> Answer<LogsFound> {
+        let path = query.add_to(format!("/api/v1/logs/search"));
         self.call(Method::GET, &path, None::<&()>).await
     }
 

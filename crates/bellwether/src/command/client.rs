@@ -61,6 +61,13 @@ impl Remote {
         Ok(Remote { api: Client::new(service), url, token, shown })
     }
 
+    /// A server behind a service, for tests.
+    #[cfg(test)]
+    pub fn of(service: Service, url: &str) -> Remote {
+        let (api, url) = (Client::new(service), url.to_owned());
+        Remote { api, url, token: None, shown: Shown::Environment }
+    }
+
     /// What is shown to the server.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
@@ -87,6 +94,14 @@ impl Remote {
                 anyhow::Error::new(error).context(self.unauthorized())
             }
             error => error.into(),
+        })
+    }
+
+    /// The same as [`Remote::hint`], of an error that may be one of a call.
+    pub fn hint_any<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.or_else(|error| match error.downcast::<transport::CallError>() {
+            Ok(call) => self.hint(Err(call)),
+            Err(error) => Err(error),
         })
     }
 

@@ -5,12 +5,12 @@ use transport::routes::{get, post, put};
 use transport::{Role, Routes};
 
 use super::{
-    Dashboard, audit, builds, cells, failures, feed, files, logs, repos, tail, testread, tree, window,
+    Dashboard, audit, builds, cells, failures, feed, files, logs, logsearch, repos, tail, testread, tree, window,
 };
 use crate::api::{
     Artifact, ArtifactList, AuditList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport,
-    CellWindow, EmptyCells, Event, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, RepoInfo,
-    RepoUpdate, TestList, TestSource, TestsRead, TreeDetail, TreeList, TreeRequest,
+    CellWindow, EmptyCells, Event, Expected, Failure, LogEvent, LogInfo, LogSearch, LogState, LogsFound,
+    LogsQuery, RepoInfo, RepoUpdate, TestList, TestSource, TestsRead, TreeDetail, TreeList, TreeRequest,
 };
 
 /// Largest body of a branch's post: 500 commits with messages of 64 KiB.
@@ -234,6 +234,18 @@ fn results() -> Routes<Dashboard> {
 
 fn log_readers() -> Routes<Dashboard> {
     Routes::new()
+        .route(
+            "/logs/search",
+            get(Role::Reader, logsearch::search).about(
+                operation(
+                    "search_logs",
+                    "Finds lines in the logs of many builds, those of the newest first. It ends after a few seconds; \
+                     `truncated` and `next_cursor` say that there may be more.",
+                )
+                .query::<LogsQuery>()
+                .answers::<LogsFound>(),
+            ),
+        )
         .route(
             "/builds/{id}/log",
             get(Role::Reader, logs::of_build::read).about(of_build(reads_log(operation(

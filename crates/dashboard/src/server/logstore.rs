@@ -395,6 +395,7 @@ pub(super) async fn finish(dashboard: &Dashboard, attempt: AttemptId, fence: i64
     let log = logs::get(&mut tx, attempt).await?.ok_or_else(Refusal::stale)?;
     tx.commit().await?;
     let _ = dashboard.news().send(attempt);
+    dashboard.log_ended().notify_one();
     Ok(state(&log))
 }
 

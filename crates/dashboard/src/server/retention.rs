@@ -231,7 +231,10 @@ impl Dashboard {
             let mut tx = self.db().begin().await?;
             match last {
                 Some(n) => drop(rows::drop_chunks(&mut tx, attempt, n).await?),
-                None => rows::log_cleared(&mut tx, attempt).await?,
+                None => {
+                    store::log_index::remove(&mut tx, attempt).await?;
+                    rows::log_cleared(&mut tx, attempt).await?;
+                }
             }
             tx.commit().await?;
             if last.is_none() {

@@ -12,6 +12,7 @@ mod grid;
 mod hostile;
 mod legacy;
 mod logs;
+mod logsearch;
 mod operators;
 mod pages;
 #[cfg(feature = "postgres")]
@@ -79,6 +80,11 @@ testkit::on_both! {
         a_log_that_is_too_long_keeps_head_and_tail,
         a_chunk_that_was_changed_on_disk_is_found,
         a_full_disk_is_said_and_nothing_is_half_there;
+    logsearch:
+        lines_are_found_in_the_logs_of_many_builds,
+        the_index_loses_no_line_and_saves_reading,
+        what_is_private_is_neither_found_nor_counted,
+        a_log_that_is_lost_is_said_to_be_unread;
     pages:
         pages_show_what_there_is,
         pages_escape_what_they_show,

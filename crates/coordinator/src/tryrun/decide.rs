@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(decided(&[], run(1, "passed"), &[]), [Action::Settle(id(1))]);
         let newer = Asked { commit: "8".repeat(40), patch_set: 3, ..seven.clone() };
         let cancel = Action::Cancel { run: id(1), review: "g/go~7".into(), commit: seven.commit.clone() };
-        assert_eq!(decided(&[newer.clone()], run(1, "running"), &[None]), [cancel, Action::Begin(newer)]);
+        assert_eq!(decided(std::slice::from_ref(&newer), run(1, "running"), &[None]), [cancel, Action::Begin(newer)]);
     }
 
     #[test]

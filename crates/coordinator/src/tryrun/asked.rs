@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use buildenv::{Config, Project, Tries};
 use maintner::commit::Hash;
@@ -76,11 +77,25 @@ pub struct Looker {
     /// By change: at which meta commit it was read, and what it asked for then.
     read: HashMap<Review, (Hash, Option<Asked>)>,
     by: Option<Tries>,
+    /// What was seen last: in a log of so many bytes, by which configuration.
+    last: Option<(u64, Arc<Config>, Seen)>,
 }
 
 impl Looker {
     /// All that is asked.
-    pub fn look(&mut self, corpus: &Corpus, config: &Config) -> Seen {
+    pub fn look(&mut self, corpus: &Corpus, config: &Arc<Config>) -> Seen {
+        // A look goes over all changes there are.
+        if let Some((bytes, by, seen)) = &self.last
+            && (*bytes, Arc::as_ptr(by)) == (corpus.log.len(), Arc::as_ptr(config))
+        {
+            return seen.clone();
+        }
+        let seen = self.looked(corpus, config);
+        self.last = Some((corpus.log.len(), Arc::clone(config), seen.clone()));
+        seen
+    }
+
+    fn looked(&mut self, corpus: &Corpus, config: &Config) -> Seen {
         if self.by.as_ref() != Some(config.tries()) {
             self.by = Some(config.tries().clone());
             self.read.clear();

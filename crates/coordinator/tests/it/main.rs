@@ -28,6 +28,7 @@ mod shells;
 mod signed;
 mod sim_pool;
 mod thousand;
+mod untrusted;
 mod upgrade;
 mod wishes;
 mod world;
@@ -68,6 +69,9 @@ testkit::on_both! {
         what_has_not_landed_gets_no_secret,
         what_has_not_landed_is_built_without_secrets,
         what_may_have_landed_is_asked_again;
+    untrusted:
+        it_runs_where_such_work_is_taken_and_leaves_nothing,
+        it_waits_while_no_host_takes_it;
     signed:
         what_somebody_wrote_into_the_database_is_not_run,
         nobody_has_a_machine_because_the_database_says_so,

@@ -45,6 +45,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("edge", &[]),
     // Whose fault a failure is: functions of what they are given.
     ("triage", &[]),
+    // Rules and plans over what it is shown; what reads and posts for it comes later.
+    ("gopherbot", &[]),
     ("revdial", &[]),
     ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),

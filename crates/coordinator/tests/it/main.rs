@@ -22,6 +22,7 @@ mod outcomes;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod pools;
+mod results;
 mod reverse;
 mod scopes;
 mod shells;
@@ -125,6 +126,9 @@ testkit::on_both! {
         a_machine_that_is_too_old_is_told_so_and_given_nothing,
         what_a_host_asks_reaches_machines_that_are_here,
         a_machine_that_is_deleted_is_told_to_end;
+    results:
+        results_of_tests_are_read_out_of_the_log,
+        junit_files_are_read_on_the_worker;
     thousand:
         more_machines_than_can_be_told_of_at_once_are_all_told_of,
         a_thousand_machines_are_ready_again_within_two_heartbeats;

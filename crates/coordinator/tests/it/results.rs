@@ -60,7 +60,8 @@ pub async fn junit_files_are_read_on_the_worker(mut world: World) {
     world.secrets.insert("deploy".into(), secret.into());
     let run = "mkdir out; echo \"<testsuite><testcase classname='a' name='x' time='0.5'/><testcase name='y'><failure message='got $DEPLOY_TOKEN'/></testcase></testsuite>\" > out/1.xml; \
         echo '<testsuite><testcase name=\"y\"/>' > out/2.xml; echo 'no' > out/3.xml; exit 2";
-    let more = "junit = \"out/*.xml\"\n[secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
+    let more =
+        "junit = \"out/*.xml\"\n[secret.deploy]\nenv = \"D\"\nas = \"DEPLOY_TOKEN\"\nbuilders = [\"b\"]\n";
     world.configure(&with(run, "junit", more));
     world.push("one", &[1]).await;
     let _running = world.start().await;

@@ -77,6 +77,8 @@ pub struct Grant {
     pub build: BuildRow,
     /// The machine.
     pub worker: WorkerId,
+    /// What it calls itself; its id, if the server has made it.
+    pub machine: String,
     /// Its host.
     pub host: String,
     /// Its buildlet.

@@ -451,7 +451,9 @@ impl Core {
         };
         self.running.insert(build, Running { cancel: cancel.clone(), gone: gone.clone(), worker, started });
         let patience = self.workers.get(&worker).and_then(|known| known.pool.patience());
-        let grant = Grant { build: row, worker, host, buildlet, patience, start };
+        let machine =
+            self.workers.get(&worker).map_or_else(|| worker.to_string(), |known| known.called(worker));
+        let grant = Grant { build: row, worker, machine, host, buildlet, patience, start };
         self.drivers.spawn(drive(Arc::clone(&self.shared), grant, cancel, gone));
     }
 

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::results::END;
 use crate::statement::statements;
 use crate::{AttemptId, BuildId, Conn, Micros, StoreError, Tx};
 
@@ -13,10 +14,12 @@ statements! {
     REMOVE = "log_index.remove", "DELETE FROM log_index WHERE attempt = $1";
     WANTED = "log_index.wanted", "SELECT attempt FROM logs WHERE finished = 1 AND indexed = 0 \
         AND expired_us IS NULL ORDER BY attempt DESC LIMIT $1";
+    // By results first, in their order: SQLite takes the tables of a CROSS JOIN as they are written, and to begin with the logs
+    // it would sort all of them for each page.
     LIST = "log_index.list", "SELECT l.attempt, l.build_id, i.filter, r.builder, r.repo, r.branch, r.revision, \
-        r.outcome, r.created_us, r.ended_us FROM results r JOIN logs l ON l.build_id = r.build_id \
+        r.outcome, r.created_us, r.ended_us FROM results r CROSS JOIN logs l \
         LEFT JOIN log_index i ON i.attempt = l.attempt \
-        WHERE r.build_id <= $1 AND (r.build_id < $1 OR l.attempt < $2) AND r.build_id >= $3 \
+        WHERE l.build_id = r.build_id AND r.build_id <= $1 AND (r.build_id < $1 OR l.attempt < $2) AND r.build_id >= $3 \
         AND l.expired_us IS NULL AND ($4 = '' OR r.repo = $4) AND ($5 = '' OR r.builder = $5) \
         AND ($6 = '' OR r.branch = $6) AND ($7 = '' OR r.outcome = $7) \
         ORDER BY r.build_id DESC, l.attempt DESC LIMIT $8";
@@ -76,9 +79,6 @@ pub struct Which {
     /// Of builds that ended like this.
     pub outcome: String,
 }
-
-/// After every id, as a text.
-const END: &str = "~";
 
 /// Lists logs that are kept, the newest builds first, after a place in that order.
 ///

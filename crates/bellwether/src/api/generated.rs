@@ -227,51 +227,6 @@ impl ListBuildsQuery {
     }
 }
 
-/// Query of [`Client::search_logs`].
-#[derive(Debug, Clone, Default)]
-pub struct SearchLogsQuery {
-    /// Of this branch.
-    pub branch: Option<String>,
-    /// Of this builder.
-    pub builder: Option<String>,
-    /// So many lines around each that was found, none if not given, 20 at most.
-    pub context: Option<u32>,
-    /// `next_cursor` of the answer before.
-    pub cursor: Option<String>,
-    /// At most so many logs, 20 if not given.
-    pub limit: Option<u32>,
-    /// At most so many lines of one log, 20 if not given.
-    pub lines: Option<u32>,
-    /// A regular expression: logs with a line that it fits are left out.
-    pub omit: Option<String>,
-    /// Of builds that ended like this.
-    pub outcome: Option<Outcome>,
-    /// q
-    pub q: String,
-    /// Of builds of this repo.
-    pub repo: Option<String>,
-    /// Of builds that were made then or later.
-    pub since: Option<String>,
-}
-
-impl SearchLogsQuery {
-    fn add_to(&self, path: String) -> String {
-        let mut query = Query::of(path);
-        query.add("branch", self.branch.as_ref());
-        query.add("builder", self.builder.as_ref());
-        query.add("context", self.context.as_ref());
-        query.add("cursor", self.cursor.as_ref());
-        query.add("limit", self.limit.as_ref());
-        query.add("lines", self.lines.as_ref());
-        query.add("omit", self.omit.as_ref());
-        query.add("outcome", self.outcome.as_ref());
-        query.add("q", Some(&self.q));
-        query.add("repo", self.repo.as_ref());
-        query.add("since", self.since.as_ref());
-        query.text()
-    }
-}
-
 /// Query of [`Client::get_build_log`].
 #[derive(Debug, Clone, Default)]
 pub struct GetBuildLogQuery {
@@ -433,6 +388,51 @@ impl GetExpectedQuery {
         query.add("builder", Some(&self.builder));
         query.add("recipe", self.recipe.as_ref());
         query.add("repo", Some(&self.repo));
+        query.text()
+    }
+}
+
+/// Query of [`Client::search_logs`].
+#[derive(Debug, Clone, Default)]
+pub struct SearchLogsQuery {
+    /// Of this branch.
+    pub branch: Option<String>,
+    /// Of this builder.
+    pub builder: Option<String>,
+    /// So many lines around each that was found, none if not given, 20 at most.
+    pub context: Option<u32>,
+    /// `next_cursor` of the answer before.
+    pub cursor: Option<String>,
+    /// At most so many logs, 20 if not given.
+    pub limit: Option<u32>,
+    /// At most so many lines of one log, 20 if not given.
+    pub lines: Option<u32>,
+    /// A regular expression: logs with a line that it fits are left out.
+    pub omit: Option<String>,
+    /// Of builds that ended like this.
+    pub outcome: Option<Outcome>,
+    /// Regular expressions, one a line; a log needs a line for each. At most 10, of 1000 characters together.
+    pub q: String,
+    /// Of builds of this repo.
+    pub repo: Option<String>,
+    /// Of builds that were made then or later.
+    pub since: Option<String>,
+}
+
+impl SearchLogsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("context", self.context.as_ref());
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("lines", self.lines.as_ref());
+        query.add("omit", self.omit.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("q", Some(&self.q));
+        query.add("repo", self.repo.as_ref());
+        query.add("since", self.since.as_ref());
         query.text()
     }
 }
@@ -848,12 +848,6 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
-    /// Finds lines. `GET /api/v1/logs/search`
-    pub async fn search_logs(&self, query: &SearchLogsQuery) -> Answer<LogsFound> {
-        let path = query.add_to(format!("/api/v1/logs/search"));
-        self.call(Method::GET, &path, None::<&()>).await
-    }
-
     /// Writes a chunk of a log. The same chunk again is fine. `PUT /api/v1/attempts/{attempt}/log/{n}`
     pub async fn put_log_chunk(
         &self,
@@ -1025,6 +1019,12 @@ impl Client {
     pub async fn create_login_link(&self, body: Option<&LinkRequest>) -> Answer<LinkAnswer> {
         let path = format!("/api/v1/login-links");
         self.call(Method::POST, &path, body).await
+    }
+
+    /// Finds lines in the logs of many builds, those of the newest first. It ends after a few seconds; `truncated` and `next_cursor` say that there may be more. `GET /api/v1/logs/search`
+    pub async fn search_logs(&self, query: &SearchLogsQuery) -> Answer<LogsFound> {
+        let path = query.add_to(format!("/api/v1/logs/search"));
+        self.call(Method::GET, &path, None::<&()>).await
     }
 
     /// Lists the tokens of machines, the oldest first. `GET /api/v1/machine-tokens`

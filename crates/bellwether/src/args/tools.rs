@@ -114,8 +114,8 @@ pub struct Fetchlogs {
 /// Arguments of `retrybuilds`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Which builds: of those that failed, the newest first, all that fit everything that is given; of several builds of one revision on one
-builder only the newest. Start with --dry-run, which says which those are and does nothing.
+Which builds: of those that failed, the newest first, all that fit everything that is given; of several of one revision on one builder
+only the newest. Start with --dry-run, which says which those are and does nothing.
 
 Examples:
   bellwether retrybuilds --dry-run --failure 'connection (refused|reset)'    what failed by the network, in what was found of its log

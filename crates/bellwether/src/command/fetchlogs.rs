@@ -203,17 +203,16 @@ mod tests {
     /// Two pages of commits; a log that is broken while `broken` is not 0.
     fn server(broken: &Arc<AtomicU32>, asked: &Arc<AtomicU32>) -> Remote {
         let overview = |RawQuery(query): RawQuery| async move {
-            let row = |n: u32, results: [&str; 2]| serde_json::json!({"repo": "go", "revision": format!("{n:040x}"), "date": "2026-01-31T12:00:00Z", "results": results});
+            let row = |n: u32, results: [&str; 3]| serde_json::json!({"repo": "go", "revision": format!("{n}{}", "0".repeat(39)), "date": "2026-01-31T12:00:00Z", "results": results});
             let rows = match query.unwrap().split("page=").nth(1) {
-                Some("0") => {
-                    vec![row(3, ["ok", "https://elsewhere/dash/log/aaaa"]), row(2, ["", "http://x/log/bbbb"])]
-                }
-                Some("1") => {
-                    vec![row(1, ["https://elsewhere/dash/log/aaaa", "https://x/dash/log/../../evil"])]
-                }
+                Some("0") => vec![
+                    row(3, ["ok", "https://elsewhere/dash/log/aaaa", "https://x/log/cccc"]),
+                    row(2, ["", "http://x/log/bbbb", "ok"]),
+                ],
+                Some("1") => vec![row(1, ["https://elsewhere/dash/log/aaaa", "https://x/dash/log/..", "ok"])],
                 _ => Vec::new(),
             };
-            axum::Json(serde_json::json!({"builders": ["linux", "../mac"], "revisions": rows}))
+            axum::Json(serde_json::json!({"builders": ["linux", "mac", "../evil"], "revisions": rows}))
         };
         let (broken, asked) = (Arc::clone(broken), Arc::clone(asked));
         let log = move |Path(name): Path<String>| async move {
@@ -236,8 +235,8 @@ mod tests {
         let tree = Tree::open(dir.path().to_owned()).unwrap();
         let limits = Limits { largest: 100, most: 1000 };
         let done = mirror(&remote, &args, &tree, &limits).await.unwrap();
-        assert_eq!((done.revisions, done.fetched, &done.failed[..]), (3, 2, &["bbbb".to_owned()][..]));
-        let rev = dir.path().join("rev/2026-01-31T12:00:00-0000000");
+        assert_eq!((done.revisions, done.fetched, &done.failed[..]), (3, 1, &["bbbb".to_owned()][..]));
+        let rev = dir.path().join("rev/2026-01-31T12:00:00-1000000");
         assert!(rev.join(".rev.json").is_file() && rev.join(".builders.json").is_file());
         let log = std::fs::read_to_string(rev.join("linux")).unwrap();
         assert_eq!(log, "log aaaa\n");
@@ -247,7 +246,7 @@ mod tests {
         broken.store(0, Ordering::Relaxed);
         let before = asked.load(Ordering::Relaxed);
         let done = mirror(&remote, &args, &tree, &limits).await.unwrap();
-        assert_eq!((done.fetched, done.there, done.failed.len()), (1, 3, 0));
+        assert_eq!((done.fetched, done.there, done.failed.len()), (1, 2, 0));
         assert_eq!(asked.load(Ordering::Relaxed), before + 1);
         let few = Limits { largest: 3, most: 1000 };
         std::fs::remove_file(dir.path().join("log/aaaa")).unwrap();

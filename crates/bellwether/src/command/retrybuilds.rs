@@ -330,7 +330,10 @@ async fn looked_into(
     }
     let mut one = One::of(build);
     one.failure = failure.map(|failure| failure.headline.clone());
-    one.machine = report.attempts.last().and_then(|attempt| attempt.worker.clone());
+    one.machine = report.attempts.last().and_then(|attempt| {
+        let called = attempt.inputs.get("machine").and_then(serde_json::Value::as_str);
+        called.map(str::to_owned).or_else(|| attempt.worker.clone())
+    });
     Ok(Some(one))
 }
 
@@ -344,9 +347,8 @@ fn fits(regex: &Regex, failure: &Failure) -> bool {
 fn was_on(report: &BuildReport, machine: Option<&str>, host: Option<&str>) -> bool {
     let Some(attempt) = report.attempts.last() else { return false };
     let named = |name: &str| {
-        let said =
-            ["machine", "hostname", "worker"].iter().filter_map(|key| attempt.inputs.get(*key)?.as_str());
-        attempt.worker.as_deref() == Some(name) || said.into_iter().any(|said| said == name)
+        let called = attempt.inputs.get("machine").and_then(serde_json::Value::as_str);
+        attempt.worker.as_deref() == Some(name) || called == Some(name)
     };
     machine.is_none_or(named) && host.is_none_or(|host| attempt.host.as_deref() == Some(host))
 }

@@ -67,7 +67,7 @@ pub(crate) struct Record {
 impl Record {
     /// Begins a new attempt, or takes one over.
     pub async fn begin(shared: &Shared, grant: Grant) -> Result<Record, StoreError> {
-        let Grant { build, worker, host, start, .. } = grant;
+        let Grant { build, worker, machine, host, start, .. } = grant;
         let ledger = &shared.ledger;
         match start {
             Start::New(mut job) => {
@@ -79,6 +79,7 @@ impl Record {
                     ("digest".to_owned(), json!(job.digest)),
                     ("host".to_owned(), json!(host)),
                     ("worker".to_owned(), json!(worker)),
+                    ("machine".to_owned(), json!(machine)),
                 ]);
                 let mut attempt = AttemptRow {
                     id: new_id!(AttemptId, **ledger.clock()),

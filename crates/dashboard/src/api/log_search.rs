@@ -9,8 +9,7 @@ use super::Outcome;
 /// Query of `GET /api/v1/logs/search`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogsQuery {
-    /// A regular expression; several, one on each line: then a log needs a line for each of them, and the lines that any of them
-    /// fits are found. At most 10, of 1000 characters together.
+    /// Regular expressions, one a line; a log needs a line for each. At most 10, of 1000 characters together.
     pub q: String,
     /// A regular expression: logs with a line that it fits are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -58,22 +58,33 @@ impl Dashboard {
     /// Puts some logs into the index that are not in it, and says how many.
     async fn index_some(&self, grams: &mut Grams) -> Answer<usize> {
         let wanted = log_index::wanted(&mut self.db().read().await?, STEP).await?;
+        let (mut done, mut away) = (0, None);
         for attempt in &wanted {
             let filter = match self.filter_of(*attempt, grams).await {
+                // It is away for now, and others may not be.
+                Err(refusal) if refusal.status == http::StatusCode::SERVICE_UNAVAILABLE => {
+                    *grams = Grams::default();
+                    away = Some(refusal);
+                    continue;
+                }
                 // It can't be read, so that nobody knows what it holds: who searches it hears so.
-                Err(refusal) if refusal.status != http::StatusCode::SERVICE_UNAVAILABLE => {
+                Err(refusal) => {
                     tracing::warn!(%attempt, cause = refusal.message, "a log goes into the index unread");
                     *grams = Grams::default();
                     Vec::new()
                 }
-                filter => filter?,
+                Ok(filter) => filter,
             };
             let mut tx = self.db().begin().await?;
             log_index::put(&mut tx, *attempt, &filter, Micros::now()).await?;
             tx.commit().await?;
+            done += 1;
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(wanted.len())
+        match away {
+            Some(refusal) if done == 0 => Err(refusal),
+            _ => Ok(done),
+        }
     }
 
     async fn filter_of(&self, attempt: AttemptId, grams: &mut Grams) -> Answer<Vec<u8>> {

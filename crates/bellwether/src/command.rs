@@ -21,6 +21,7 @@ mod once;
 mod pubsubhelper;
 mod query;
 mod repro;
+mod simulate;
 mod state;
 mod token;
 mod tree;
@@ -60,6 +61,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Maintnerd(args) => maintnerd::run(args).await,
         Command::Query(args) => query::run(&args),
         Command::Machines(args) => machines::run(&args).await,
+        Command::Simulate(args) => simulate::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,

@@ -12,6 +12,7 @@ mod log;
 mod machines;
 mod maintnerd;
 mod query;
+mod simulate;
 mod state;
 mod tools;
 mod tree;
@@ -24,6 +25,7 @@ pub use log::{DigestLog, Log, MutationLog, RecoverLog, Replayed, StatsLog, TailL
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use maintnerd::Maintnerd;
 pub use query::Query;
+pub use simulate::{Simulate, Size};
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tools::{Fetchlogs, Greplogs, Retrybuilds};
 pub use tree::{OneTree, SetTree, Tree};
@@ -105,6 +107,8 @@ pub enum Command {
     /// Asks the state of a project by SQL; runs `bellwether-query`, which is built apart
     #[command(disable_help_flag = true)]
     Query(Query),
+    /// Checks the scheduler: days of generated load in virtual time against its invariants
+    Simulate(Simulate),
     /// Looks at this machine and at the server, and says what is wrong and what to do
     Doctor(Doctor),
     /// Copies a server's state, which may be in use, into a new directory

@@ -24,6 +24,7 @@ mod pubsubhelper;
 mod query;
 mod repro;
 mod retrybuilds;
+mod simulate;
 mod state;
 mod token;
 mod tree;
@@ -66,6 +67,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Maintnerd(args) => maintnerd::run(args).await,
         Command::Query(args) => query::run(&args),
         Command::Machines(args) => machines::run(&args).await,
+        Command::Simulate(args) => simulate::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,

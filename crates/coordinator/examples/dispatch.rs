@@ -49,6 +49,9 @@ fn queued(n: u64) -> Event {
         not_before: None,
         need: None,
         blocked: None,
+        repo: format!("repo{}", n % 7),
+        user: String::new(),
+        width: 1,
     })
 }
 

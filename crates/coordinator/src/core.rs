@@ -112,6 +112,9 @@ pub(crate) struct Core {
 /// How long the scheduler waits for the database when it reads a build back.
 const REQUEUE: Duration = Duration::from_millis(500);
 
+/// How often the watchdog looks for what waits beside free capacity.
+const WATCH: Duration = Duration::from_secs(30);
+
 /// How a coordinator came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
@@ -137,6 +140,8 @@ impl Core {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut later = tokio::time::interval(REQUEUE * 4);
         later.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watch = tokio::time::interval(WATCH);
+        watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
             if self.draining && self.running.is_empty() {
                 break Stopped::Drained;
@@ -161,6 +166,7 @@ impl Core {
                         self.apply(Event::Tick);
                     }
                 }
+                _ = watch.tick() => self.watch(),
                 _ = later.tick(), if !self.requeue_later.is_empty() => {
                     for build in self.requeue_later.clone() {
                         self.requeue(build).await;
@@ -198,6 +204,18 @@ impl Core {
                 Action::Create { host, count } => self.create(&host, count),
                 Action::Retire { worker } => self.forget(worker, "all that waits had refused it".into()),
             }
+        }
+    }
+
+    /// Tells the operator of what must never be, and dispatches anew.
+    fn watch(&mut self) {
+        let found = self.scheduler.watchdog(self.now());
+        for stuck in &found {
+            tracing::error!(%stuck, "the watchdog found something that waits for nothing");
+            self.shared.measures.stuck();
+        }
+        if !found.is_empty() {
+            self.apply(Event::Tick);
         }
     }
 
@@ -264,6 +282,9 @@ impl Core {
             not_before: (row.not_before.0 > 0).then_some(row.not_before),
             need: self.need(row),
             blocked,
+            repo: row.repo.clone(),
+            user: String::new(),
+            width: 1,
         }
     }
 

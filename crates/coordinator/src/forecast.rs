@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn waits(n: u8, builder: &str, ahead: usize, reason: Reason) -> WaitingBuild {
-        let wait = Wait { reason, since: Micros(0), ahead };
+        let wait = Wait { reason, since: Micros(0), ahead, class: None, promoted: false };
         let (repo, revision, reason) = ("r".into(), String::new(), String::new());
         WaitingBuild {
             build: build(n),

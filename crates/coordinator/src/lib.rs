@@ -28,6 +28,7 @@ pub mod redact;
 mod report;
 pub mod resolve;
 pub mod schedule;
+pub mod simulate;
 mod ssh;
 mod sweep;
 mod tryrun;

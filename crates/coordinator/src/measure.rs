@@ -53,6 +53,7 @@ pub struct Measures {
     snapshots: Family<SnapshotLabel, Counter>,
     machines_lost: Counter,
     machines_set_aside: Counter,
+    stuck: Counter,
     queued: Family<ReasonLabel, Gauge>,
     running: Gauge,
     workers: Family<WorkerLabels, Gauge>,
@@ -69,6 +70,7 @@ impl Default for Measures {
             snapshots: Family::default(),
             machines_lost: Counter::default(),
             machines_set_aside: Counter::default(),
+            stuck: Counter::default(),
             queued: Family::default(),
             running: Gauge::default(),
             workers: Family::default(),
@@ -113,6 +115,11 @@ impl Measures {
             "workers_set_aside",
             "Workers that were set aside",
             self.machines_set_aside.clone(),
+        );
+        registry.register(
+            "scheduler_stuck",
+            "Findings of the watchdog: what waits beside free capacity, machines that never came",
+            self.stuck.clone(),
         );
         registry.register(
             "queued_builds",
@@ -173,6 +180,10 @@ impl Measures {
 
     pub(crate) fn machine_lost(&self) {
         self.machines_lost.inc();
+    }
+
+    pub(crate) fn stuck(&self) {
+        self.stuck.inc();
     }
 
     pub(crate) fn machine_set_aside(&self) {

@@ -10,53 +10,31 @@
 //! * Nothing waits while matching capacity is free: after every event each touched host is dispatched until it has no
 //!   idle machine or no ready build.
 
+mod age;
+mod bugs;
+mod class;
+mod fair;
+mod flows;
 mod ids;
 mod items;
+mod limits;
+mod machines;
 mod queue;
 mod state;
+mod watch;
 mod why;
 
 #[cfg(test)]
 mod tests;
 
-pub use state::Scheduler;
+pub use bugs::{Bug, Bugs, Planted, Sound};
+pub use class::Class;
+pub use state::{Planner, Scheduler};
+pub use watch::{Kept, Stuck};
 pub use why::{Reason, Wait};
 
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros, WorkerId};
-
-/// What kind of work a build is; earlier kinds go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    /// A release is waiting for it.
-    Release,
-    /// A person is waiting at a terminal: a build asked for by hand, a gomote machine.
-    Interactive,
-    /// A pending change is waiting for it.
-    Try,
-    /// A landed commit.
-    PostSubmit,
-}
-
-impl Class {
-    /// The name in SQL and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Class::Release => "release",
-            Class::Interactive => "interactive",
-            Class::Try => "try",
-            Class::PostSubmit => "post_submit",
-        }
-    }
-
-    /// The class of that name.
-    pub fn parse(name: &str) -> Option<Class> {
-        [Class::Release, Class::Interactive, Class::Try, Class::PostSubmit]
-            .into_iter()
-            .find(|class| class.as_str() == name)
-    }
-}
 
 /// A build that wants a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +64,43 @@ pub struct Request {
     /// Why it can't run at all as things are configured.
     #[serde(default)]
     pub blocked: Option<String>,
+    /// The repo that it is of, for turns between repos and for the repo's quota; empty where there is none.
+    #[serde(default)]
+    pub repo: String,
+    /// Who asked for it, for turns between people and for their quota; empty if nobody did.
+    #[serde(default)]
+    pub user: String,
+    /// How many slots of each of its limits and quotas it takes.
+    #[serde(default = "one")]
+    pub width: u32,
+}
+
+/// The width of what was recorded before there were widths.
+fn one() -> u32 {
+    1
+}
+
+/// Whom a quota is of.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// A repo.
+    Repo,
+    /// Whoever asks for builds.
+    User,
+}
+
+impl Of {
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Of::Repo => "repo",
+            Of::User => "user",
+        }
+    }
 }
 
 /// What happened.
@@ -131,6 +146,16 @@ pub enum Event {
         limit: String,
         /// How many may hold it at once.
         max: u32,
+    },
+    /// The configuration of quotas: how many slots a repo, or a user, may hold at once.
+    Quota {
+        /// Of repos or of users.
+        of: Of,
+        /// Of which; `None` is of each that has none of its own.
+        #[serde(default)]
+        name: Option<String>,
+        /// How many; `None` is any number.
+        max: Option<u32>,
     },
     /// A machine that was asked for is on its way.
     MachineStarting {

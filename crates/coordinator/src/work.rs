@@ -203,9 +203,9 @@ fn of_cell(cell: EmptyCell) -> Wanted {
         branch: cell.branch,
         toolchain_branch: cell.toolchain_branch,
         revision: cell.revision,
-        class: Class::PostSubmit,
         // Heads before history, whatever the dates of their commits say.
-        priority: if cell.position == 0 { 1 } else { 0 },
+        class: if cell.position == 0 { Class::PostSubmit } else { Class::Backfill },
+        priority: 0,
         commit_time: Micros(cell.commit_time_us),
     }
 }

@@ -46,6 +46,9 @@ fn of_build(args: &Why, answer: &WhyAnswer) -> Result<ExitCode> {
                 (None, _) => String::new(),
             }
         );
+        if let Some(turn) = wait.turn() {
+            println!("  {turn}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,7 @@ use transport::routes::get;
 use transport::{Role, Routes};
 
 use super::{Api, Failure};
+use crate::schedule::Class;
 
 pub(super) fn routes() -> Routes<Arc<Api>> {
     Routes::new()
@@ -75,7 +76,9 @@ async fn active(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let active: Vec<Active> = rows
         .iter()
         .filter(|row| {
-            row.class == "post_submit" && has_machine(row) && is_public_revision(&config, &row.revision)
+            Class::parse(&row.class).is_some_and(Class::is_landed)
+                && has_machine(row)
+                && is_public_revision(&config, &row.revision)
         })
         .map(|row| shown(&config, row))
         .collect();

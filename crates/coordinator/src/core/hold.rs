@@ -14,7 +14,8 @@ use crate::schedule::{Class, Event, Request};
 
 /// What the scheduler is asked for somebody who wants a machine. No limit of builds counts it.
 pub(super) fn hold_request(hold: &Hold, now: Micros) -> Request {
-    request(hold.id, hold.builder.clone(), hold.hosts.clone(), now)
+    let request = request(hold.id, hold.builder.clone(), hold.hosts.clone(), now);
+    Request { repo: hold.repo.clone(), user: hold.owner.clone(), ..request }
 }
 
 fn request(build: BuildId, builder: String, hosts: Vec<String>, now: Micros) -> Request {
@@ -31,6 +32,9 @@ fn request(build: BuildId, builder: String, hosts: Vec<String>, now: Micros) -> 
         not_before: None,
         need: None,
         blocked: None,
+        repo: String::new(),
+        user: String::new(),
+        width: 1,
     }
 }
 

@@ -13,25 +13,25 @@ use super::{Class, Request};
 /// The number of a build while it is known here; given anew once it has left.
 pub(super) type Slot = u32;
 
-/// The order of a ready set: class, priority, then by class newest commit first or longest waiting first; at last the
-/// order of asking. The slot makes it unique.
+/// The order within the builds of one class, repo and user: priority, then by class newest commit first or longest waiting
+/// first; at last the order of asking. The slot makes it unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// Class in the highest byte, priority (inverted, within ± 2⁵⁵) in the others.
-    head: u64,
+    /// The priority, inverted.
+    behind: i32,
     order: i64,
     sequence: u32,
     pub(super) slot: Slot,
 }
 
+const _: () = assert!(size_of::<Rank>() == 24, "an entry of a queue stays small");
+
 #[cfg(test)]
 impl Rank {
     pub(super) fn numbered(number: u16) -> Self {
-        Self { head: 0, order: i64::from(number), sequence: 0, slot: 0 }
+        Self { behind: 0, order: i64::from(number), sequence: 0, slot: 0 }
     }
 }
-
-const PRIORITY: i64 = 1 << 55;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -55,6 +55,10 @@ pub(super) struct Kind {
     pub(super) builder: String,
     pub(super) hosts: Vec<u32>,
     pub(super) limits: Vec<u32>,
+    /// Slots that it takes of each limit and quota.
+    pub(super) width: u32,
+    /// The number of its hosts, limits and width together: builds alike in these wait for the same things.
+    pub(super) shape: u32,
 }
 
 /// What few builds have.
@@ -76,34 +80,40 @@ pub(super) struct Item {
     /// Since when it is at its place.
     pub(super) since: Micros,
     pub(super) place: Place,
-    head: u64,
-    sequence: u32,
+    priority: i16,
+    pub(super) class: u8,
+    /// Whether it was promoted by age.
+    pub(super) aged: bool,
+    pub(super) sequence: u32,
     kind: u32,
+    /// The number of its repo and user.
+    pub(super) flow: u32,
 }
 
 const _: () = assert!(size_of::<Item>() == 64, "an item fills one cache line");
 
 impl Item {
     pub(super) fn class(&self) -> Class {
-        match self.head >> 56 {
-            0 => Class::Release,
-            1 => Class::Interactive,
-            2 => Class::Try,
-            _ => Class::PostSubmit,
-        }
+        Class::of_number(self.class)
     }
 
     pub(super) fn priority(&self) -> i64 {
-        PRIORITY - (self.head & ((1 << 56) - 1)) as i64
+        i64::from(self.priority)
     }
 
-    /// Its place in a ready set.
+    /// Its place in the queue of its class.
     pub(super) fn rank(&self, slot: Slot) -> Rank {
-        let order = match self.class() {
-            Class::PostSubmit => self.commit_time.0.saturating_neg(),
-            Class::Release | Class::Interactive | Class::Try => self.requested.0,
+        let order = match self.class().is_landed() {
+            true => self.commit_time.0.saturating_neg(),
+            false => self.requested.0,
         };
-        Rank { head: self.head, order, sequence: self.sequence, slot }
+        Rank { behind: -i32::from(self.priority), order, sequence: self.sequence, slot }
+    }
+
+    /// Its place among the promoted, the oldest first, if it is one.
+    pub(super) fn aged_rank(&self, slot: Slot) -> Option<Rank> {
+        let order = self.requested.0;
+        self.aged.then_some(Rank { behind: 0, order, sequence: self.sequence, slot })
     }
 }
 
@@ -113,7 +123,9 @@ pub(super) struct Items {
     ids: Ids,
     /// Grows with each change of a builder's hosts or limits, hence never by much.
     kinds: Vec<Kind>,
+    /// Their shapes are 0 here.
     kind_numbers: HashMap<Kind, u32>,
+    shapes: HashMap<(Vec<u32>, Vec<u32>, u32), u32>,
     rare: HashMap<Slot, Rare>,
     sequence: u32,
 }
@@ -124,27 +136,40 @@ impl Items {
     }
 
     /// Adds a build that is not known yet.
-    pub(super) fn insert(&mut self, now: Micros, request: &Request, kind: Kind, rare: Rare) -> Slot {
+    pub(super) fn insert(
+        &mut self,
+        now: Micros,
+        request: &Request,
+        kind: Kind,
+        flow: u32,
+        rare: Rare,
+    ) -> Slot {
         self.sequence = self.sequence.wrapping_add(1);
         let number = match self.kind_numbers.get(&kind) {
             Some(number) => *number,
             None => {
                 let number = self.kinds.len() as u32;
-                self.kinds.push(kind.clone());
+                let shape = (kind.hosts.clone(), kind.limits.clone(), kind.width);
+                let next = self.shapes.len() as u32;
+                let shape = *self.shapes.entry(shape).or_insert(next);
+                self.kinds.push(Kind { shape, ..kind.clone() });
                 self.kind_numbers.insert(kind, number);
                 number
             }
         };
-        let priority = request.priority.clamp(1 - PRIORITY, PRIORITY - 1);
+        let priority = request.priority.clamp(i64::from(-i16::MAX), i64::from(i16::MAX)) as i16;
         let item = Item {
             build: request.build,
             commit_time: request.commit_time,
             requested: request.requested,
             since: now,
             place: Place::Ready,
-            head: (request.class as u64) << 56 | (PRIORITY - priority) as u64,
+            priority,
+            class: request.class as u8,
+            aged: false,
             sequence: self.sequence,
             kind: number,
+            flow,
         };
         let slot = self.slots.insert(item) as Slot;
         self.ids.insert(request.build, slot, |id, slot| holds(&self.slots, id, slot));
@@ -220,8 +245,16 @@ impl<T: Default> Named<T> {
         &self.entries[number as usize].0
     }
 
+    pub(super) fn name_of(&self, number: u32) -> Option<&str> {
+        self.entries.get(number as usize).map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> + '_ {
         self.entries.iter().enumerate().map(|(number, (_, value))| (number as u32, value))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     #[cfg(test)]

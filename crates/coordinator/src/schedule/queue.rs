@@ -135,12 +135,6 @@ impl Queue {
         leaf.entries.last().copied()
     }
 
-    pub(super) fn pop_first(&mut self) -> Option<Rank> {
-        let first = self.after(None)?;
-        self.remove(&first);
-        Some(first)
-    }
-
     /// How many entries come before this one.
     pub(super) fn before(&self, rank: &Rank) -> usize {
         let at = self.leaf_of(rank);
@@ -214,7 +208,11 @@ mod tests {
                             prop_assert!(queue.remove(&rank));
                         }
                     }
-                    Deed::Pop => prop_assert_eq!(queue.pop_first(), known.pop_first()),
+                    Deed::Pop => {
+                        let first = queue.after(None);
+                        prop_assert_eq!(first, known.pop_first());
+                        prop_assert!(first.is_none_or(|first| queue.remove(&first)));
+                    }
                     Deed::After(number) => {
                         let rank = Rank::numbered(number);
                         let next = known.range((Excluded(rank), Unbounded)).next().copied();

@@ -32,6 +32,9 @@ fn request(n: u64) -> Request {
         not_before: None,
         need: None,
         blocked: None,
+        repo: String::new(),
+        user: String::new(),
+        width: 1,
     }
 }
 

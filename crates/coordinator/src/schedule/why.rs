@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{BuildId, Micros};
 
+use super::bugs::Bugs;
 use super::items::{Item, Place, Slot};
-use super::state::Scheduler;
+use super::state::Planner;
+use super::{Class, Of};
 use crate::core::TurnedAway;
 
 /// Of so many machines that are set aside it is said by whom.
@@ -65,6 +67,24 @@ pub enum Reason {
         /// How many may hold it.
         max: u32,
     },
+    /// The quota of its repo, or of who asked for it, is used up.
+    Quota {
+        /// Of a repo or of a user.
+        of: Of,
+        /// Of which.
+        name: String,
+        /// How many slots they may hold.
+        max: u32,
+    },
+    /// The free slots of a limit are put by for a wide build that has waited long.
+    Reserved {
+        /// The limit's name.
+        limit: String,
+        /// How many slots are put by.
+        slots: u32,
+        /// For which build.
+        build: String,
+    },
     /// Something must exist first.
     Need {
         /// What.
@@ -87,8 +107,40 @@ pub struct Wait {
     /// Since when for this reason.
     #[schemars(with = "i64")]
     pub since: Micros,
-    /// How many builds stand before it in the same queue.
+    /// How many builds come before it in the same queue, as turns stand.
     pub ahead: usize,
+    /// What kind of work it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub class: Option<Class>,
+    /// Whether it has waited so long that it was promoted: every fourth machine goes to what was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promoted: bool,
+}
+
+impl Wait {
+    /// What is said of its turn, where there is something to say.
+    #[must_use]
+    pub fn turn(&self) -> Option<String> {
+        let class = self.class?.as_str();
+        match (&self.reason, self.promoted, self.ahead) {
+            (
+                Reason::Running { .. }
+                | Reason::Blocked { .. }
+                | Reason::BackOff { .. }
+                | Reason::Need { .. },
+                _,
+                _,
+            ) => None,
+            (_, true, _) => {
+                Some(format!("promoted by age: each fourth turn is of such builds (class {class})"))
+            }
+            (_, false, 0) => Some(format!("next of its class ({class})")),
+            (_, false, ahead) => {
+                Some(format!("class {class}; {ahead} before it, repos and people taking turns"))
+            }
+        }
+    }
 }
 
 impl Reason {
@@ -101,6 +153,8 @@ impl Reason {
             Reason::PoolFailed { .. } => "pool_failed",
             Reason::Blocked { .. } => "blocked",
             Reason::Limit { .. } => "limit",
+            Reason::Quota { .. } => "quota",
+            Reason::Reserved { .. } => "reserved",
             Reason::Need { .. } => "need",
             Reason::BackOff { .. } => "back_off",
         }
@@ -141,6 +195,12 @@ impl std::fmt::Display for Reason {
             Reason::PoolFailed { host, message } => write!(f, "host {host} could make no machine: {message}"),
             Reason::Blocked { message } => write!(f, "blocked({message})"),
             Reason::Limit { limit, max } => write!(f, "limit {limit}: {max} of {max} run"),
+            Reason::Quota { of, name, max } => {
+                write!(f, "quota of {} {name}: {max} of {max} used", of.as_str())
+            }
+            Reason::Reserved { limit, slots, build } => {
+                write!(f, "limit {limit}: {slots} slots are put by for build {build}, which has waited long")
+            }
             Reason::Need { need } => write!(f, "needs {need}"),
             Reason::BackOff { until } => {
                 let until = jiff::Timestamp::from_microsecond(until.0).unwrap_or_default();
@@ -150,18 +210,18 @@ impl std::fmt::Display for Reason {
     }
 }
 
-impl Scheduler {
+impl<B: Bugs> Planner<B> {
     /// Why the build waits, since when, and how many stand before it; `None` where the build is not known here.
     pub fn why(&self, build: BuildId) -> Option<Wait> {
         let slot = self.items.slot(build)?;
-        self.wait(slot, |host, item| self.hosts[host].ready.before(&item.rank(slot)))
+        self.wait(slot, |host, item| self.hosts[host].ready.before(&self.entry(slot, item)))
     }
 
     /// The same of everything that is queued or running, at the cost of looking at each once.
     pub fn waits(&self) -> HashMap<BuildId, Wait> {
         let mut places: HashMap<(u32, Slot), usize> = HashMap::new();
         for (host, entry) in self.hosts.iter() {
-            places.extend(entry.ready.iter().enumerate().map(|(n, rank)| ((host, rank.slot), n)));
+            places.extend(entry.ready.places().map(|(slot, place)| ((host, slot), place)));
         }
         let wait = |(slot, item): (Slot, &Item)| {
             let before = |host, _: &Item| places.get(&(host, slot)).copied().unwrap_or_default();
@@ -190,8 +250,9 @@ impl Scheduler {
             }
             Place::Need => Reason::Need { need: rare.and_then(|rare| rare.need.clone()).unwrap_or_default() },
             Place::Limit(limit) => {
-                let max = self.limits[limit].max.unwrap_or(0);
-                Reason::Limit { limit: self.limits.name(limit).to_owned(), max }
+                let parked = self.limits[limit].parked(self.items.kind(item).shape);
+                ahead = parked.map(|parked| parked.before(&self.entry(slot, item))).unwrap_or_default();
+                self.limit_reason(limit, slot, item)
             }
             Place::Ready => {
                 let hosts = &self.items.kind(item).hosts;
@@ -221,7 +282,25 @@ impl Scheduler {
                 }
             }
         };
-        Some(Wait { reason, since: item.since, ahead })
+        let class = Some(item.class());
+        Some(Wait { reason, since: item.since, ahead, class, promoted: item.aged })
+    }
+
+    fn limit_reason(&self, number: u32, slot: Slot, item: &Item) -> Reason {
+        let limit = &self.limits[number];
+        let max = limit.max.unwrap_or(0);
+        let name = match limit.quota {
+            Some((of, _)) => format!("quota of {} {}", of.as_str(), self.names(item)[of as usize]),
+            None => self.limits.name(number).to_owned(),
+        };
+        match (limit.reserved, limit.quota) {
+            (Some((whose, slots)), _) if whose != slot && limit.used < max => {
+                let build = self.items.get(whose).map(|item| item.build.to_string()).unwrap_or_default();
+                Reason::Reserved { limit: name, slots, build }
+            }
+            (_, Some((of, _))) => Reason::Quota { of, name: self.names(item)[of as usize].to_owned(), max },
+            (_, None) => Reason::Limit { limit: name, max },
+        }
     }
 
     fn blocked(&self, hosts: &[u32]) -> String {

@@ -197,7 +197,7 @@ impl Core {
 
     fn apply(&mut self, event: Event) {
         let now = self.now();
-        self.journal.note(Note::Event(now, event.clone()));
+        self.journal.note(Note::Event(now, Box::new(event.clone())));
         for action in self.scheduler.step(now, event) {
             match action {
                 Action::Lease { build, worker, host } => self.lease(build, worker, host),

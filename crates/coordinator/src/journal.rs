@@ -20,7 +20,7 @@ use crate::schedule::Event;
 #[derive(Debug)]
 pub(crate) enum Note {
     /// An input of the scheduler.
-    Event(Micros, Event),
+    Event(Micros, Box<Event>),
     /// A machine's state, with its reason.
     Worker(Micros, WorkerId, &'static str, Option<String>),
     /// A machine is ready at this address.

@@ -69,7 +69,8 @@ pub enum Reason {
     },
     /// The quota of its repo, or of who asked for it, is used up.
     Quota {
-        /// Of a repo or of a user.
+        /// `repo` or `user`.
+        #[schemars(with = "String")]
         of: Of,
         /// Of which.
         name: String,

@@ -1058,7 +1058,7 @@ macro_rules! job_keys {
         build("env", Vars, "none", r#"env = { CI = "1" }"#, "Variables of all steps, before the builder's."),
         build("dir", Text, "the tree of the repository", r#"dir = "backend""#, "Where the steps run, below the tree of the repository."),
         build("snapshot", Bool, "false", "snapshot = true", "Keeps the tree after `build`, and starts later builds of the revision from it."),
-        build("results", OneOf(&["dist", "go-json", "junit", "tap", "libtest-json", "libtest", "pytest", "exit-status"]), r#""exit-status""#, r#"results = "go-json""#, "How the output of the tests is read, test by test: that of `run`, or of each `step`; see [Test results](TEST-RESULTS.md)."),
+        build("results", OneOf(&["dist", "go-json", "junit", "tap", "libtest-json", "libtest", "pytest", "exit-status"]), r#""exit-status""#, r#"results = "go-json""#, "How the output of the tests is read, test by test: that of `run`, or of each `step`."),
         build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree; they are read once the steps have ended."),
         build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
         key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept, as they are: secrets are not taken out of them."),

@@ -421,7 +421,6 @@ fn a_key_without_effect_is_said_once_where_it_is_written() {
         [
             "2:1 template.t.helpers: has no effect yet: all tests of a build run on one machine",
             "14:1 matrix.m.private_proxy: has no effect yet: this version has no module proxy",
-            "20:1 recipe.s.results: has no effect yet: the exit status of its steps is the result, and no test is kept by itself",
         ]
     );
     let explained = explain(&config, "builder.b").unwrap();

@@ -54,6 +54,9 @@ pub enum Outcome {
 }
 
 /// One run of the test, beside the failure that began the case.
+///
+/// It has to be run as it was when it failed, with the same tests before it in one process if that was so: a test that fails only after
+/// another passes alone, and would look like a flake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Which tree it was of.

@@ -214,7 +214,11 @@ impl Translate<'_> {
         if name.contains(['=', ':', '!']) {
             return err(format!("invalid character class range \\{c}{name}"));
         }
-        self.out.push_str(&format!("\\{c}{name}"));
+        match name.strip_prefix("{^") {
+            // The crate has no such way to say it.
+            Some(name) => self.out.push_str(&format!("\\{}{{{name}", if c == 'p' { 'P' } else { 'p' })),
+            None => self.out.push_str(&format!("\\{c}{name}")),
+        }
         self.rest = rest;
         Ok(())
     }
@@ -380,6 +384,8 @@ mod tests {
             (r"(?P<a>x)(?<b>y)", "xy", "x"),
             (r"\x60", "`", "'"),
             (r"^\pL$", "\u{fc}", "1"),
+            (r"^\p{^Lu}$", "a", "A"),
+            (r"^[\P{^Lu}1]$", "A", "a"),
             ("(?s:a.b)", "a\nb", "ab"),
             ("^[-a]$", "-", "b"),
             ("^[a-]$", "-", "b"),

@@ -75,6 +75,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // The messages of the mutation log.
     ("maintpb", &[]),
     // Connections are everybody's.
+    ("gerrit", &["transport"]),
     ("github", &["transport"]),
     ("webui", &[]),
     ("testkit", &[]),

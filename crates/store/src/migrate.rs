@@ -45,6 +45,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     13 "0013_wanted_holds",
     14 "0014_more_seals",
     15 "0015_pubsub_events",
+    16 "0016_reserved",
+    17 "0017_outbox",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -11,8 +11,8 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, Hints, Host, Limit, Maintnerd, Recipe, Repo, Retention, Rule,
-    Secret, SecretSource, Visibility,
+    Access, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit, MailServer,
+    Maintnerd, Outbox, Recipe, Repo, Retention, Rule, Secret, SecretSource, Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -47,6 +47,7 @@ pub struct Config {
     retention: Retention,
     hints: Hints,
     maintnerd: Maintnerd,
+    outbox: Outbox,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -169,6 +170,12 @@ impl Config {
     #[must_use]
     pub fn hints(&self) -> &Hints {
         &self.hints
+    }
+
+    /// Says where messages go out to the world.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Says which projects' state is kept.
@@ -367,6 +374,12 @@ impl Maker<'_> {
         let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
         let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
         let maintnerd = Maintnerd::read(Fields(single("maintnerd").unwrap_or(&none)));
+        let outbox = Outbox {
+            gerrits: self.read("gerrit", |name, f, _, _| GerritServer::read(name, f)),
+            github: single("github_posts").map(|table| GithubPosts::read(Fields(table))),
+            mail: single("mail").map(|table| MailServer::read(Fields(table))),
+            webhooks: self.read("webhook", |name, f, _, _| WebhookTarget::read(name, f)),
+        };
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -391,6 +404,7 @@ impl Maker<'_> {
             retention,
             hints,
             maintnerd,
+            outbox,
         }
     }
 
@@ -402,10 +416,20 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper", "maintnerd"]
-            .into_iter()
-            .flat_map(of)
-            .collect()
+        const SECTIONS: [&str; 11] = [
+            "secret",
+            "limit",
+            "access",
+            "dashboard",
+            "retention",
+            "pubsubhelper",
+            "maintnerd",
+            "gerrit",
+            "github_posts",
+            "mail",
+            "webhook",
+        ];
+        SECTIONS.into_iter().flat_map(of).collect()
     }
 
     fn recipes(&self) -> Vec<Arc<Recipe>> {

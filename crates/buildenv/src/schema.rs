@@ -6,6 +6,7 @@
 mod keys;
 mod later;
 mod maintnerd;
+mod outbox;
 mod reference;
 
 pub(crate) use keys::{BUILDER, RECIPE, SECTIONS, TOP};

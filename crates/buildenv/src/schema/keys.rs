@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 16] = [
+pub(crate) static SECTIONS: [&Section; 20] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -96,6 +96,10 @@ pub(crate) static SECTIONS: [&Section; 16] = [
     &RETENTION,
     &PUBSUBHELPER,
     &super::maintnerd::MAINTNERD,
+    &super::outbox::GERRIT,
+    &super::outbox::GITHUB_POSTS,
+    &super::outbox::MAIL,
+    &super::outbox::WEBHOOK,
 ];
 
 static ENVIRONMENT: Section = Section {

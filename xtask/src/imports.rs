@@ -19,6 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "coordinator",
             "dashboard",
             "edge",
+            "gerrit",
             "git",
             "github",
             "gitmirror",
@@ -54,6 +55,9 @@ const TABLE: &[(&str, &[&str])] = &[
             "buildenv",
             "store",
             "git",
+            // For posting only.
+            "gerrit",
+            "github",
             "buildlet-client",
             "revdial",
             "dashboard",

@@ -43,7 +43,7 @@ statements! {
         WHERE key = $1 AND state = 'given_up'";
     COUNTS = "outbox.counts", "SELECT channel, state, CAST(COUNT(*) AS BIGINT), \
         CAST(SUM(CASE WHEN last_error IS NULL THEN 0 ELSE 1 END) AS BIGINT), CAST(MIN(created_us) AS BIGINT) FROM outbox \
-        WHERE state <> 'sent' GROUP BY channel, state ORDER BY channel, state";
+        WHERE state IN ('waiting', 'taken', 'given_up') GROUP BY channel, state ORDER BY channel, state";
     TROUBLED = "outbox.troubled", "SELECT key, marker, seq, channel, target, body, state, fence, attempts, not_before_us, last_error, created_us, ended_us \
         FROM outbox WHERE state = 'given_up' OR (state IN ('waiting', 'taken') AND last_error IS NOT NULL) ORDER BY seq DESC LIMIT $1";
     PRUNE = "outbox.prune", "DELETE FROM outbox WHERE state IN ('sent', 'given_up') AND ended_us < $1";

@@ -19,6 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "coordinator",
             "dashboard",
             "edge",
+            "gerrit",
             "git",
             "github",
             "gitmirror",
@@ -61,6 +62,9 @@ const TABLE: &[(&str, &[&str])] = &[
             "buildenv",
             "store",
             "git",
+            // For posting only.
+            "gerrit",
+            "github",
             "buildlet-client",
             "revdial",
             "dashboard",
@@ -86,6 +90,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // The messages of the mutation log.
     ("maintpb", &[]),
     // Connections are everybody's.
+    ("gerrit", &["transport"]),
     ("github", &["transport"]),
     ("webui", &[]),
     ("testkit", &[]),

@@ -7,6 +7,7 @@ mod hidden;
 pub mod hints;
 pub mod hooks;
 pub mod maintnerd;
+mod outbox;
 mod reconfigure;
 pub mod reload;
 mod reverse;
@@ -174,6 +175,7 @@ impl System {
             secrets: first.config.secrets().to_vec(),
             hints: first.config.hints().clone(),
             maintnerd: first.config.maintnerd().clone(),
+            outbox: first.config.outbox().clone(),
         };
         let blocked = {
             let composition = composition.clone();
@@ -201,6 +203,7 @@ impl System {
                 Arc::new(move || daemon.corpus()) as coordinator::Changes
             }),
             order_key,
+            channels: outbox::channels(&first.config, data)?,
         };
         let options = Options {
             holder: format!("pid {} on {}", std::process::id(), data::host_name()),
@@ -212,6 +215,7 @@ impl System {
             capacity: std::thread::available_parallelism().map_or(2, |n| n.get() as u32),
             patience: Duration::from_secs(30),
             gomote_idle: coordinator::GOMOTE_IDLE,
+            outbox: coordinator::outbox::Limits::default(),
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let machines = Arc::new(reverse::Door {

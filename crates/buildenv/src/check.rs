@@ -4,6 +4,7 @@ mod access;
 mod hints;
 mod jobs;
 mod maintnerd;
+mod outbox;
 mod shared;
 mod tls;
 
@@ -100,6 +101,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     tls::tls(checker, all);
     hints::hints(checker, all);
     maintnerd::maintnerd(checker, all);
+    outbox::outbox(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

@@ -11,8 +11,8 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, Hints, Host, Limit, Maintnerd, Recipe, Repo, Retention, Rule,
-    Secret, SecretSource, Tries, Visibility,
+    Access, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit, MailServer,
+    Maintnerd, Outbox, Recipe, Repo, Retention, Rule, Secret, SecretSource, Tries, Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -48,6 +48,7 @@ pub struct Config {
     hints: Hints,
     maintnerd: Maintnerd,
     tries: Tries,
+    outbox: Outbox,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -170,6 +171,12 @@ impl Config {
     #[must_use]
     pub fn hints(&self) -> &Hints {
         &self.hints
+    }
+
+    /// Says where messages go out to the world.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Says which projects' state is kept.
@@ -375,6 +382,12 @@ impl Maker<'_> {
         let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
         let maintnerd = Maintnerd::read(Fields(single("maintnerd").unwrap_or(&none)));
         let tries = Tries::read(Fields(single("tries").unwrap_or(&none)));
+        let outbox = Outbox {
+            gerrits: self.read("gerrit", |name, f, _, _| GerritServer::read(name, f)),
+            github: single("github_posts").map(|table| GithubPosts::read(Fields(table))),
+            mail: single("mail").map(|table| MailServer::read(Fields(table))),
+            webhooks: self.read("webhook", |name, f, _, _| WebhookTarget::read(name, f)),
+        };
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -400,6 +413,7 @@ impl Maker<'_> {
             hints,
             maintnerd,
             tries,
+            outbox,
         }
     }
 
@@ -411,10 +425,21 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        ["secret", "limit", "access", "dashboard", "retention", "pubsubhelper", "maintnerd", "tries"]
-            .into_iter()
-            .flat_map(of)
-            .collect()
+        const SECTIONS: [&str; 12] = [
+            "secret",
+            "limit",
+            "access",
+            "dashboard",
+            "retention",
+            "pubsubhelper",
+            "maintnerd",
+            "tries",
+            "gerrit",
+            "github_posts",
+            "mail",
+            "webhook",
+        ];
+        SECTIONS.into_iter().flat_map(of).collect()
     }
 
     fn recipes(&self) -> Vec<Arc<Recipe>> {

@@ -5,6 +5,7 @@ mod environment;
 mod hints;
 mod host;
 mod maintnerd;
+mod outbox;
 mod policy;
 mod recipe;
 mod repo;
@@ -18,6 +19,7 @@ pub use environment::{
 pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub use maintnerd::{GithubHook, Maintnerd, WatchedGit};
+pub use outbox::{GerritServer, GithubPosts, MailServer, Outbox, WebhookTarget};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};
 pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};

@@ -23,6 +23,7 @@ use crate::identity::Identities;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
 use crate::orders::{OrderKey, Signs};
+use crate::outbox::{self, Channels};
 use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::ssh::{self, Shells, SshHostKey};
@@ -66,6 +67,8 @@ pub struct Handles {
     pub changes: Option<Changes>,
     /// What it signs orders with; pools give its public half to machines.
     pub order_key: OrderKey,
+    /// By what messages go out to the world.
+    pub channels: Channels,
 }
 
 /// How a coordinator behaves.
@@ -81,6 +84,8 @@ pub struct Options {
     pub patience: Duration,
     /// How long a machine is held for somebody who does not use it.
     pub gomote_idle: Duration,
+    /// How messages go out to the world.
+    pub outbox: outbox::Limits,
 }
 
 /// Why a coordinator did not start.
@@ -105,6 +110,7 @@ pub struct Coordinator {
     shells: Shells,
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
+    sender: outbox::Sender,
 }
 
 impl Coordinator {
@@ -128,6 +134,7 @@ impl Coordinator {
             ssh_key,
             changes,
             order_key,
+            channels,
         } = handles;
         let ledger = loop {
             let (db, clock, hooks) = (db.clone(), Arc::clone(&clock), Arc::clone(&hooks));
@@ -173,7 +180,19 @@ impl Coordinator {
         let desk =
             Desk { shared: Arc::clone(&shared), finder: finder.clone(), files, shells: shells.clone() };
         let routes = routes.merge(gomote::routes(desk)).merge(ssh::routes(shells.clone()));
-        Ok(Coordinator { core, routes, identities, shared, finder, changes, shells, messages, pool_events })
+        let sender = outbox::Sender { shared: Arc::clone(&shared), channels, limits: options.outbox };
+        Ok(Coordinator {
+            core,
+            routes,
+            identities,
+            shared,
+            finder,
+            changes,
+            shells,
+            messages,
+            pool_events,
+            sender,
+        })
     }
 
     /// Its pages and API, each route with its role.
@@ -208,7 +227,7 @@ impl Coordinator {
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
-        let Coordinator { core, shared, finder, changes, shells, messages, pool_events, .. } = self;
+        let Coordinator { core, shared, finder, changes, shells, messages, pool_events, sender, .. } = self;
         let asking = finder.core.clone();
         let reporter =
             AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| {
@@ -219,6 +238,7 @@ impl Coordinator {
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
+        let _sender = AbortOnDropHandle::new(tokio::spawn(sender.run()));
         let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;
         drop((work, tries));

@@ -22,6 +22,7 @@ mod ledger;
 mod log;
 mod measure;
 mod orders;
+pub mod outbox;
 mod pool;
 pub mod recipe;
 pub mod redact;

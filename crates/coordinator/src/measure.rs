@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use store::outbox::CountRow;
+
 use crate::core::Status;
 
 /// Seconds: from a build that needs no work to one of hours.
@@ -38,6 +40,17 @@ struct WorkerLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChannelLabel {
+    channel: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    channel: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SnapshotLabel {
     what: &'static str,
 }
@@ -57,6 +70,9 @@ pub struct Measures {
     queued: Family<ReasonLabel, Gauge>,
     running: Gauge,
     workers: Family<WorkerLabels, Gauge>,
+    messages_sent: Family<ChannelLabel, Counter>,
+    messages_given_up: Family<ChannelLabel, Counter>,
+    messages: Family<MessageLabels, Gauge>,
 }
 
 impl Default for Measures {
@@ -74,6 +90,9 @@ impl Default for Measures {
             queued: Family::default(),
             running: Gauge::default(),
             workers: Family::default(),
+            messages_sent: Family::default(),
+            messages_given_up: Family::default(),
+            messages: Family::default(),
         }
     }
 }
@@ -127,6 +146,21 @@ impl Measures {
             self.queued.clone(),
         );
         registry.register("running_builds", "Builds that hold a worker now", self.running.clone());
+        registry.register(
+            "outbox_sent",
+            "Messages to the world that arrived, by channel",
+            self.messages_sent.clone(),
+        );
+        registry.register(
+            "outbox_given_up",
+            "Messages to the world that were given up, by channel",
+            self.messages_given_up.clone(),
+        );
+        registry.register(
+            "outbox_messages",
+            "Messages to the world that wait, wait after an attempt that came to nothing, or are given up",
+            self.messages.clone(),
+        );
         registry.register("workers", "Workers that there are now, by host and state", self.workers.clone());
     }
 
@@ -150,6 +184,29 @@ impl Measures {
             let labels = WorkerLabels { host: host.to_owned(), state: state.to_owned() };
             self.workers.get_or_create(&labels).set(count);
         }
+    }
+
+    /// Takes over how messages to the world stand now.
+    pub(crate) fn observe_outbox(&self, rows: &[CountRow]) {
+        self.messages.clear();
+        for row in rows {
+            let counts = match &*row.state {
+                "given_up" => [("given_up", row.count), ("", 0)],
+                _ => [("waiting", row.count - row.failed), ("failing", row.failed)],
+            };
+            for (state, count) in counts.into_iter().filter(|(state, _)| !state.is_empty()) {
+                let labels = MessageLabels { channel: row.channel.clone(), state };
+                self.messages.get_or_create(&labels).inc_by(count);
+            }
+        }
+    }
+
+    pub(crate) fn message_sent(&self, channel: &'static str) {
+        self.messages_sent.get_or_create(&ChannelLabel { channel }).inc();
+    }
+
+    pub(crate) fn message_given_up(&self, channel: &'static str) {
+        self.messages_given_up.get_or_create(&ChannelLabel { channel }).inc();
     }
 
     pub(crate) fn leased(&self, waited: Duration) {

@@ -41,7 +41,11 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
     let before = |age: Duration| Micros(now.0.saturating_sub(age.as_micros() as i64));
     let mut tx = ledger.begin().await?;
     let expired = events::expire(&mut tx, before(EVENTS)).await?;
+    let messages = crate::outbox::expire(&mut tx, now).await?;
     tx.commit().await?;
+    if messages > 0 {
+        tracing::info!(messages, "old messages to the world are gone");
+    }
     let mut removed = 0;
     for object in shared.objects.list("staged").await.unwrap_or_default() {
         if is_left(&object.path, before(STAGED)) && shared.objects.delete(&object.path).await.is_ok() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
@@ -202,6 +202,68 @@ impl Client {
                     tokio::time::sleep(base + self.jitter(base)).await;
                 }
             }
+        }
+    }
+
+    /// Posts to a path within the budget, and returns the answer's body. It is tried again only where it has certainly not happened.
+    pub(crate) async fn post(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
+        let until = self.now().checked_add(self.inner.limits.patience).unwrap_or(Timestamp::MAX);
+        let Ok(permit) = tokio::time::timeout(self.inner.limits.patience, self.inner.permits.acquire()).await
+        else {
+            return Err(Error::Limited { path: path.to_owned(), until });
+        };
+        // The semaphore is never closed.
+        let _permit = permit;
+        let (mut tries, mut refusals) = (0, 0);
+        loop {
+            self.wait(path, until).await?;
+            let mut request = self.request(path, None)?;
+            *request.method_mut() = method.clone();
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Body::from(body.clone());
+            match self.post_once(path, request).await {
+                Ok(Some(body)) => return Ok(body),
+                Ok(None) => {
+                    refusals += 1;
+                    if refusals > MOST_REFUSALS {
+                        return Err(Error::Limited { path: path.to_owned(), until: self.now() });
+                    }
+                }
+                Err(error @ Error::Call { .. }) if !error.may_have_happened() => {
+                    tries += 1;
+                    if tries >= self.inner.limits.tries {
+                        return Err(error);
+                    }
+                    let base = self.inner.limits.backoff * (1 << (tries - 1).min(6));
+                    tokio::time::sleep(base + self.jitter(base)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One try; nothing where GitHub's limit is reached.
+    async fn post_once(&self, path: &str, request: Request<Body>) -> Result<Option<Bytes>, Error> {
+        let call = |source| Error::Call { path: path.to_owned(), source };
+        let response = self.inner.service.send(request).await.map_err(call)?;
+        let (head, body) = response.into_parts();
+        let read = axum::body::to_bytes(body, self.inner.limits.body);
+        let body = tokio::time::timeout(self.inner.limits.body_time, read).await;
+        let body = body.map_err(|_| malformed(path, "its body took too long"))?;
+        let body =
+            body.map_err(|error| malformed(path, format!("its body broke off or is too large: {error}")));
+        let said = body.as_ref().map_or_else(ToString::to_string, |body| words(body));
+        if lock(&self.inner.budget).saw(self.now(), head.status, &head.headers, &said) == Verdict::Refused {
+            return Ok(None);
+        }
+        match head.status {
+            status if status.is_success() => body.map(Some),
+            status if status.is_redirection() => {
+                let location = head.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+                let location = location.unwrap_or_default().chars().take(WORDS).collect();
+                Err(Error::Moved { path: path.to_owned(), location })
+            }
+            status => Err(Error::Status { path: path.to_owned(), status, message: said }),
         }
     }
 

@@ -56,6 +56,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what was to be posted may be there nevertheless: look before posting it again.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Error::Status { status, .. } => status.is_server_error(),
+            Error::Call { source, .. } => !source.is_connect() && !matches!(source, CallError::BadRequest(_)),
+            Error::Malformed { .. } => true,
+            Error::Moved { .. } | Error::Limited { .. } | Error::Name(_) => false,
+        }
+    }
+
     /// Whether what was asked for is there no more: deleted, transferred, or hidden from this token.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -27,6 +27,7 @@ pub mod gomotes;
 pub mod leader;
 pub mod leases;
 pub mod machine_tokens;
+pub mod outbox;
 pub mod set_asides;
 pub mod snapshots;
 pub mod spans;

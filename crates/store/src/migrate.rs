@@ -46,7 +46,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     14 "0014_more_seals",
     15 "0015_pubsub_events",
     16 "0016_try_runs",
-    17 "0017_placeholder",
+    17 "0017_outbox",
     18 "0018_test_results",
     19 "0019_log_index",
 ];

@@ -135,6 +135,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::events::STATEMENTS,
         crate::leader::STATEMENTS,
         crate::leases::STATEMENTS,
+        crate::outbox::STATEMENTS,
         crate::snapshots::STATEMENTS,
         crate::spans::STATEMENTS,
         crate::workers::STATEMENTS,

@@ -1,13 +1,14 @@
 //! A real Gerrit on loopback, and a seeded script that gives it projects, people and changes of every kind.
 //!
 //! [`Gerrit`] is the server, [`run`] the script, [`dump`] what Gerrit's REST API then says of each change, and
-//! [`differences`] holds that against what the script meant to do.
+//! [`differences`] holds that against what the script meant to do. [`Reviews`] is a small one in this process, for those who post.
 
 mod chance;
 mod change;
 mod dump;
 mod git;
 mod rest;
+mod reviews;
 mod script;
 mod site;
 mod stories;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 pub use change::{Meant, Status};
 pub use dump::{differences, dump};
 pub use rest::User;
+pub use reviews::{Fault, Reviewed, Reviews};
 pub use script::{Made, Options, run};
 pub use site::Gerrit;
 pub use world::{FOLLOWER_LOGIN, GROUP};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildenv::{
-    Asked, Class, Config, Environment, Hints, Maintnerd, Secret, Visibility, diff_cells, diff_keys,
+    Asked, Class, Config, Environment, Hints, Maintnerd, Outbox, Secret, Visibility, diff_cells, diff_keys,
 };
 use dashboard::Dashboard;
 use gitmirror::{Mirror, RepoState};
@@ -32,6 +32,7 @@ pub(super) struct AtStart {
     pub secrets: Vec<Secret>,
     pub hints: Hints,
     pub maintnerd: Maintnerd,
+    pub outbox: Outbox,
 }
 
 /// Whoever follows the configuration's sources.
@@ -169,6 +170,9 @@ impl Reconfigure {
         }
         if self.at_start.maintnerd != *new.maintnerd() {
             found.push("maintnerd".into());
+        }
+        if self.at_start.outbox != *new.outbox() {
+            found.push("gerrit, github_posts, mail or webhook".into());
         }
         if data::worker_environment(old) != data::worker_environment(new) {
             found.push("env_pass, for workers".into());

@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 17] = [
+pub(crate) static SECTIONS: [&Section; 21] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -97,6 +97,10 @@ pub(crate) static SECTIONS: [&Section; 17] = [
     &PUBSUBHELPER,
     &super::maintnerd::MAINTNERD,
     &super::tries::TRIES,
+    &super::outbox::GERRIT,
+    &super::outbox::GITHUB_POSTS,
+    &super::outbox::MAIL,
+    &super::outbox::WEBHOOK,
 ];
 
 static ENVIRONMENT: Section = Section {

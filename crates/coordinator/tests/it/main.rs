@@ -5,6 +5,7 @@
 
 mod asides;
 mod bounds;
+mod channels;
 mod clocks;
 mod cuts;
 mod faults;
@@ -17,6 +18,7 @@ mod legacy;
 mod mirror;
 mod orders;
 mod original;
+mod outbox;
 mod outcomes;
 #[cfg(feature = "postgres")]
 #[path = "../../../store/tests/it/pg.rs"]
@@ -36,6 +38,11 @@ mod world;
 
 testkit::on_both! {
     in crate::world::World;
+    outbox:
+        a_message_arrives_once_wherever_the_coordinator_dies,
+        a_message_arrives_once_whatever_gerrit_does,
+        what_is_given_up_is_shown_and_keeps_nothing_else,
+        a_target_that_hangs_holds_up_no_other;
     legacy:
         the_original_s_programs_are_answered;
     held:

@@ -38,6 +38,8 @@ pub struct World {
     pub config: watch::Sender<Arc<Config>>,
     pub secrets: BTreeMap<String, String>,
     pub gomote_idle: Duration,
+    pub channels: coordinator::outbox::Channels,
+    pub outbox: coordinator::outbox::Limits,
     /// Where machines dial in, for whoever cuts one off.
     pub reception: Option<coordinator::Reception>,
     // Fields are dropped in this order: the workers end before their directories go.
@@ -171,6 +173,8 @@ impl World {
             mirror: Arc::default(),
             clock: Arc::default(),
             gomote_idle: Duration::from_secs(1800),
+            channels: coordinator::outbox::Channels::new(),
+            outbox: coordinator::outbox::Limits::default(),
             reception: None,
             config,
             secrets: BTreeMap::new(),
@@ -276,6 +280,7 @@ impl World {
             ssh_key: SshHostKey::of(&[5; 32]),
             order_key: self.order_key.clone(),
             changes: self.changes.clone(),
+            channels: self.channels.clone(),
         };
         let options = Options {
             holder: "a test".into(),
@@ -283,6 +288,7 @@ impl World {
             capacity: 2,
             patience: Duration::from_secs(20),
             gomote_idle: self.gomote_idle,
+            outbox: self.outbox,
         };
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());

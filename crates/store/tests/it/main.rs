@@ -6,6 +6,7 @@ mod backup;
 #[cfg(feature = "cloud")]
 mod bucket_faults;
 mod objects;
+mod outbox;
 #[cfg(feature = "postgres")]
 mod pg;
 mod tables;
@@ -71,6 +72,7 @@ macro_rules! on_both {
 
 on_both! {
     tables::every_statement_prepares,
+    outbox::messages_are_put_once_and_go_out_in_order,
     tables::opening_again_changes_nothing,
     tables::a_transaction_that_is_dropped_did_nothing,
     tables::writers_take_turns,

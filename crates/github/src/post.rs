@@ -1,0 +1,186 @@
+//! What is posted: comments and check runs. A post is tried again only where it has certainly not happened.
+
+use bytes::Bytes;
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::calls::Repo;
+use crate::client::{Client, malformed};
+use crate::error::Error;
+use crate::model::Comment;
+
+/// The most annotations of one request.
+pub const ANNOTATIONS: usize = 50;
+
+/// A check run to make, or what is to become of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What it is called on the page.
+    pub name: String,
+    /// The commit; said when it is made.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub head_sha: String,
+    /// What its maker knows it by.
+    pub external_id: String,
+    /// Where there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details_url: Option<String>,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// Of one that is completed: `success`, `failure`, `neutral`, `cancelled`, `skipped`, `timed_out` or `action_required`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<String>,
+    /// What it shows.
+    pub output: Output,
+    /// Buttons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+}
+
+/// What a check run shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its title.
+    pub title: String,
+    /// Markdown.
+    pub summary: String,
+    /// Markdown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// On lines; those of one request are added to what there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
+}
+
+/// Something about a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// The file, from the top of the repo.
+    pub path: String,
+    /// From 1.
+    pub start_line: u32,
+    /// From 1.
+    pub end_line: u32,
+    /// `notice`, `warning` or `failure`.
+    pub annotation_level: String,
+    /// What it says.
+    pub message: String,
+    /// Its title.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+}
+
+/// A button of a check run: GitHub tells us by a webhook that somebody pressed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What it says: up to 20 characters.
+    pub label: String,
+    /// What it does: up to 40 characters.
+    pub description: String,
+    /// What we know it by: up to 20 characters.
+    pub identifier: String,
+}
+
+/// A check run that there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CheckRun {
+    /// Never changes.
+    pub id: i64,
+    /// What its maker knows it by.
+    pub external_id: Option<String>,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// How it ended.
+    pub conclusion: Option<String>,
+    /// What it shows.
+    pub output: Shown,
+}
+
+/// What a check run shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Shown {
+    /// Its title.
+    pub title: Option<String>,
+    /// So many annotations there are.
+    pub annotations_count: usize,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    check_runs: Vec<CheckRun>,
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    body: &'a str,
+}
+
+fn read<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| malformed(path, error))
+}
+
+/// Names what is in a query.
+fn escaped(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut to, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            // Writing to a string can't fail.
+            let _ = write!(to, "%{byte:02X}");
+        }
+        to
+    })
+}
+
+impl Client {
+    async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Bytes, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| malformed(path, error))?;
+        self.post(method, path, body.into()).await
+    }
+
+    /// Says something of an issue or a pull request.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn create_comment(&self, repo: &Repo, number: i32, text: &str) -> Result<Comment, Error> {
+        let path = format!("/repos/{repo}/issues/{number}/comments");
+        read(&path, &self.send(Method::POST, &path, &Words { body: text }).await?)
+    }
+
+    /// Makes a check run, with up to [`ANNOTATIONS`] annotations. Only an app may.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn create_check(&self, repo: &Repo, check: &Check) -> Result<CheckRun, Error> {
+        let path = format!("/repos/{repo}/check-runs");
+        read(&path, &self.send(Method::POST, &path, check).await?)
+    }
+
+    /// Changes a check run: all that is said takes the place of what was, but for annotations, which are added.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn update_check(&self, repo: &Repo, id: i64, check: &Check) -> Result<CheckRun, Error> {
+        let path = format!("/repos/{repo}/check-runs/{id}");
+        read(&path, &self.send(Method::PATCH, &path, check).await?)
+    }
+
+    /// Returns the check runs of a commit that have a name; of more than 100 the newest of each maker.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn checks(&self, repo: &Repo, commit: &str, name: &str) -> Result<Vec<CheckRun>, Error> {
+        if !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Error::Name(commit.chars().take(100).collect()));
+        }
+        let name = escaped(name);
+        let path =
+            format!("/repos/{repo}/commits/{commit}/check-runs?check_name={name}&filter=all&per_page=100");
+        let answer = self.get(&path).await?;
+        read::<Listed>(&path, &answer.body).map(|listed| listed.check_runs)
+    }
+}

@@ -234,7 +234,7 @@ impl Coordinator {
                 why(&asking, build).await
             })));
         let tries = changes.map(|changes| {
-            let keeper = Keeper { finder: finder.clone(), changes };
+            let keeper = Keeper::new(finder.clone(), changes);
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));

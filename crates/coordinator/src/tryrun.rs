@@ -13,6 +13,7 @@ pub(crate) mod asked;
 pub(crate) mod chosen;
 pub(crate) mod decide;
 pub(crate) mod keeper;
+mod say;
 mod terms;
 pub(crate) mod text;
 

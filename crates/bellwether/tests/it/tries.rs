@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::gerrit::Reviews;
 use testkit::{File, NoteDb, Server, Uploaded, wait_for};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::faults::world as faults;
 
@@ -22,8 +24,12 @@ aliases = ["longtest"]
 run = "sh ./check.sh"
 "#;
 
+/// A second builder, and what fails on it alone.
+const SECOND: &str = "\n[builder.more]\nrecipe = \"check\"\ntry = true\n";
+const FAILS: &str = "if [ \"$BELLWETHER_BUILDER\" = more ]; then echo it breaks; exit 1; fi\n";
+
 /// The transitions of try runs, which are killed at below.
-pub const TRANSITIONS: &[&str] = &["try_begin", "try_cancel", "try_end", "try_settle"];
+pub const TRANSITIONS: &[&str] = &["try_begin", "try_tell", "try_cancel", "try_end", "try_settle"];
 
 struct World {
     /// Its folder and its server.
@@ -33,14 +39,20 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::with("", "")
+    }
+
+    /// With more in the project's file and in the server's.
+    fn with(project: &str, server: &str) -> World {
         let inner = faults::World::empty();
-        let files = [("bellwether.toml", File::Text(PROJECT)), ("check.sh", File::Text("true\n"))];
+        let project = format!("{PROJECT}{project}");
+        let files = [("bellwether.toml", File::Text(&project)), ("check.sh", File::Text("true\n"))];
         let reviews = NoteDb::create(&inner.path("one"), &files).unwrap();
         let at = inner.path("one").display().to_string();
         let text = format!(
             "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\n\n\
              [repo.one]\nurl = {at:?}\nhorizon = 1\nchanges = \"localhost/one\"\n\n\
-             [maintnerd]\ngit = {{ project = \"localhost/one\", url = {at:?}, changes = true, every = \"1s\" }}\n"
+             [maintnerd]\ngit = {{ project = \"localhost/one\", url = {at:?}, changes = true, every = \"1s\" }}\n{server}"
         );
         std::fs::write(inner.path("server.toml"), text).unwrap();
         World { inner, reviews }
@@ -87,6 +99,14 @@ impl World {
         });
         let run = found.unwrap_or_else(|error| panic!("{error:#}: {seen:#?}\n{}", self.server().printed()));
         self.get(&format!("/api/v1/tries/{}", run["id"].as_str().unwrap())).unwrap()
+    }
+
+    /// Waits until the answer to a change was seen.
+    fn settled(&self, number: u32) {
+        wait_for("the answer to be seen", LIMIT, || {
+            Ok(self.runs(number)?.iter().all(|run| run["settled"] == true).then_some(()))
+        })
+        .unwrap();
     }
 
     /// Uploads a patch set whose check is this line.
@@ -151,17 +171,13 @@ fn a_vote_is_followed_by_a_run_of_that_commit() {
 
     // Its answer is in the review, and then taken away: the same commit is asked for again, and has its builds already.
     world.answer(&good, 1);
-    wait_for("the answer to be seen", LIMIT, || {
-        std::thread::sleep(Duration::from_secs(2));
-        Ok(Some(()))
-    })
-    .unwrap();
+    world.settled(1);
     world.answer(&good, 0);
     let again = world.until(1, &["passed", "passed"]);
     assert_eq!(again["builds"], run["builds"]);
     // What failed is built once more.
     world.answer(&bad, -1);
-    std::thread::sleep(Duration::from_secs(2));
+    world.settled(2);
     world.answer(&bad, 0);
     let again = world.until(2, &["failed", "failed"]);
     let build = again["builds"][0]["id"].as_str().unwrap();
@@ -212,18 +228,75 @@ fn what_is_not_asked_for_any_more_ends_at_once() {
     assert_eq!(builds(&run), [("tests".to_owned(), "ok".to_owned())]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_of_it_is_said_in_the_review() {
+    let reviews = Reviews::new(&["TryBot-Result"]);
+    reviews.account("bot", "of-loopback", &["TryBot-Result"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router) = (listener.local_addr().unwrap(), reviews.router());
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let _serving = AbortOnDropHandle::new(serving);
+    let server = format!(
+        "[gerrit.main]\nurl = \"http://{address}\"\nhost = \"localhost\"\nuser = \"bot\"\npassword_file = \"password\"\n"
+    );
+    let mut world = World::with(SECOND, &server);
+    std::fs::create_dir_all(world.path("data")).unwrap();
+    std::fs::write(world.path("data/password"), "of-loopback\n").unwrap();
+    let go = world.path("go").display().to_string();
+    let good = world.upload(1, 1, "true");
+    let bad = world.upload(2, 1, &format!("{FAILS}until [ -e {go} ]; do sleep 0.05; done"));
+    for change in [&good, &bad] {
+        reviews.change(&format!("one~{}", change.number), &change.commit);
+        world.vote(change, 1);
+    }
+    world.launch(&[]);
+    world.until(1, &["passed"]);
+    let said = |number: u32, count: usize| {
+        let mut found = Vec::new();
+        let all = wait_for(&format!("{count} words on change {number}"), LIMIT, || {
+            found = reviews.get(&format!("one~{number}")).comments;
+            Ok((found.len() == count).then(|| found.clone()))
+        });
+        all.unwrap_or_else(|error| panic!("{error:#}: {found:#?}\n{}", world.server().printed()))
+    };
+    let tags = |comments: &[Value]| -> Vec<String> {
+        let tag = |one: &Value| one["tag"].as_str().unwrap_or_default().rsplit('~').next().map(str::to_owned);
+        comments.iter().filter_map(tag).collect()
+    };
+    let words = said(1, 2);
+    assert_eq!(tags(&words), ["beginning", "happy"]);
+    assert!(words[1]["message"].as_str().unwrap().starts_with("TryBots are happy.\n"), "{words:#?}");
+    assert_eq!(words[1]["in_reply_to"], words[0]["id"]);
+    assert_eq!((&words[0]["unresolved"], &words[1]["unresolved"]), (&true.into(), &false.into()));
+    // What failed first is said while the other goes on; a server that dies in between says nothing twice.
+    assert_eq!(tags(&said(2, 2)), ["beginning", "progress"]);
+    world.inner.server().crash().unwrap();
+    world.launch(&[]);
+    std::fs::write(&go, "").unwrap();
+    world.until(2, &["failed"]);
+    let words = said(2, 3);
+    assert_eq!(tags(&words), ["beginning", "progress", "failed"]);
+    let last = words[2]["message"].as_str().unwrap();
+    assert!(last.starts_with("1 of 2 TryBots failed.\nFailed on more: http"), "{last}");
+    let vote = |number: u32| reviews.get(&format!("one~{number}")).votes["TryBot-Result"].values().copied().collect();
+    let votes: [Vec<i64>; 2] = [vote(1), vote(2)];
+    assert_eq!(votes, [[1], [-1]]);
+}
+
 /// Dies at a point, begins again, and has made each run once.
 fn killed_at(point: &str) {
-    let mut world = World::new();
+    let told = point.contains("try_tell");
+    let mut world = World::with(if told { SECOND } else { "" }, "");
     let go = world.path("go").display().to_string();
-    let change = world.upload(1, 1, &format!("until [ -e {go} ]; do sleep 0.05; done"));
+    let fails = if told { FAILS } else { "" };
+    let change = world.upload(1, 1, &format!("{fails}until [ -e {go} ]; do sleep 0.05; done"));
     world.vote(&change, 1);
     let cancelled = point.contains("try_cancel");
     world.launch(&["--die-at", point]);
     if cancelled {
         world.until(1, &["running"]);
         world.vote(&change, 0);
-    } else {
+    } else if !told {
         std::fs::write(&go, "").unwrap();
     }
     if point.contains("try_settle") {
@@ -232,6 +305,13 @@ fn killed_at(point: &str) {
     }
     world.inner.await_death();
     world.launch(&[]);
+    if told {
+        std::fs::write(&go, "").unwrap();
+        let run = world.until(1, &["failed"]);
+        let of = |builder: &str, outcome: &str| (builder.to_owned(), outcome.to_owned());
+        assert_eq!(builds(&run), [of("more", "failed"), of("tests", "ok")]);
+        return;
+    }
     let end = if cancelled { "cancelled" } else { "passed" };
     let run = world.until(1, &[end]);
     let wait = || {
@@ -255,6 +335,8 @@ mod killed {
     killed! {
         before_begin "before_try_begin:1",
         after_begin "after_try_begin:1",
+        before_tell "before_try_tell:1",
+        after_tell "after_try_tell:1",
         before_cancel "before_try_cancel:1",
         after_cancel "after_try_cancel:1",
         before_end "before_try_end:1",

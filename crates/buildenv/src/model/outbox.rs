@@ -23,6 +23,8 @@ pub struct GerritServer {
     pub name: String,
     /// Its address.
     pub url: String,
+    /// By what host the log of what is known names its projects.
+    pub host: String,
     /// Who posts.
     pub user: String,
     /// Their HTTP password.
@@ -69,9 +71,12 @@ fn place(file: Option<String>, variable: Option<String>) -> SecretSource {
 
 impl GerritServer {
     pub(crate) fn read(name: String, f: Fields<'_>) -> Self {
+        let url = f.owned("url").unwrap_or_default();
+        let of_url = url.split_once("://").map_or(&*url, |(_, rest)| rest).split('/').next();
         Self {
             name,
-            url: f.owned("url").unwrap_or_default(),
+            host: f.owned("host").or(of_url.map(str::to_owned)).unwrap_or_default(),
+            url,
             user: f.owned("user").unwrap_or_default(),
             password: place(f.owned("password_file"), f.owned("password_env")),
         }

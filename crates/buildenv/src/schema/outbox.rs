@@ -11,6 +11,13 @@ pub(super) static GERRIT: Section = Section {
     project: false,
     keys: &[
         key("url", Text, "required", r#"url = "https://review.example.org""#, "Its address, without `/a`."),
+        key(
+            "host",
+            Text,
+            "that of `url`",
+            r#"host = "go.googlesource.com""#,
+            "By what host the log names its projects, and `changes` of repositories.",
+        ),
         key("user", Text, "required", r#"user = "bellwether""#, "The account that posts."),
         key(
             "password_file",

@@ -75,6 +75,8 @@ pub struct TrySummary {
     pub asked_by: String,
     /// `running`, `passed`, `failed`, `unknown` (none failed, and not all could be made) or `cancelled`.
     pub state: String,
+    /// Whether the same commit may be asked for again: the answer, or the vote, has been there and is away.
+    pub settled: bool,
     /// Why it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -201,6 +203,7 @@ fn summary(row: TryRunRow) -> TrySummary {
         title: row.title,
         asked_by: row.asked_by,
         state: row.state,
+        settled: row.settled,
         reason: row.reason,
         began: time(row.began),
         ended: row.ended.map(time),
@@ -373,6 +376,7 @@ mod tests {
                 title: "all: <b>be</b> bold".into(),
                 asked_by: "Ann <1>".into(),
                 state: state.into(),
+                settled: false,
                 reason: None,
                 began: Timestamp::UNIX_EPOCH,
                 ended: None,

@@ -1,21 +1,23 @@
 //! The task that looks what is asked, begins runs and ends them. What it knows lies in the database: it may be ended at any point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use dashboard::api::Cause;
 use serde::Deserialize;
 use store::builds::{self, BuildRow, NewBuild};
 use store::try_runs::{self, TryRunRow};
-use store::{BuildId, Micros, StoreError, TryRunId};
+use store::{BuildId, Micros, StoreError, TryRunId, Tx};
 
 use super::Changes;
 use super::asked::{Asked, Looker, why_not};
 use super::chosen::{self, Branches, Chosen};
 use super::decide::{self, Action, Standing, Verdict};
+use super::say;
 use crate::clock::new_id;
-use crate::core::Message;
-use crate::ledger::transition;
+use crate::core;
+use crate::ledger::{Ledger, transition};
+use crate::outbox::Message;
 use crate::schedule::Class;
 use crate::work::Finder;
 
@@ -26,8 +28,10 @@ const BEGUN: usize = 50;
 
 /// Looks what is asked, and does it.
 pub(crate) struct Keeper {
-    pub finder: Finder,
-    pub changes: Changes,
+    finder: Finder,
+    changes: Changes,
+    /// Runs of which it was said already that something failed; the database knows better.
+    told: tokio::sync::Mutex<HashSet<TryRunId>>,
 }
 
 /// Why it could not be done.
@@ -45,6 +49,10 @@ struct Refs {
 }
 
 impl Keeper {
+    pub fn new(finder: Finder, changes: Changes) -> Keeper {
+        Keeper { finder, changes, told: tokio::sync::Mutex::default() }
+    }
+
     /// Looks again and again.
     pub async fn run(self) {
         let mut looker = Looker::default();
@@ -84,10 +92,13 @@ impl Keeper {
                         Some(review) => why_not(&corpus, config.tries(), &review, &commit),
                         None => "the change is not there any more".to_owned(),
                     };
-                    self.cancel(run, &why).await
+                    self.cancel(&config, run, &why).await
+                }
+                Action::Tell { run, build } if self.told.lock().await.insert(run) => {
+                    self.tell(&config, run, build).await
                 }
                 Action::Tell { .. } => Ok(()),
-                Action::End { run, verdict } => self.end(run, verdict).await,
+                Action::End { run, verdict } => self.end(&config, run, verdict).await,
                 Action::Settle(run) => self.settle(run).await,
             };
             match done {
@@ -147,8 +158,10 @@ impl Keeper {
                 untrusted: true,
             })
             .collect();
+        let message = say::beginning(config, &run, &chosen.said, new.len()).filter(|_| !new.is_empty());
         let queued = transition!(ledger, "try_begin", run.id, |tx| {
             try_runs::put(&mut tx, &run).await?;
+            put(&mut tx, ledger, message.as_ref()).await?;
             let mut queued = Vec::new();
             for one in &new {
                 builds::insert(&mut tx, one, now).await?;
@@ -173,18 +186,21 @@ impl Keeper {
         }
         if !rows.is_empty() {
             // A core that is gone reads the rows at its next start.
-            let _ = self.finder.core.send(Message::Queued(rows)).await;
+            let _ = self.finder.core.send(core::Message::Queued(rows)).await;
         }
     }
 
-    async fn cancel(&self, id: TryRunId, why: &str) -> Result<(), Trouble> {
+    async fn cancel(&self, config: &buildenv::Config, id: TryRunId, why: &str) -> Result<(), Trouble> {
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
+        let run = self.row(id).await?;
+        let message = run.as_ref().and_then(|run| say::cancelled(config, run, why));
         let cause = Cause { kind: "try_run".into(), detail: why.to_owned() };
         let cause = serde_json::to_string(&cause).unwrap_or_default();
         let after = transition!(ledger, "try_cancel", id, |tx| {
             let mut after = Vec::new();
             try_runs::end(&mut tx, id, "cancelled", Some(why), true, now).await?;
+            put(&mut tx, ledger, message.as_ref()).await?;
             for build in try_runs::builds(&mut tx, id).await? {
                 let Some(row) = builds::get(&mut tx, build).await? else { continue };
                 // A person's, or another run's: they wait for it still.
@@ -203,18 +219,44 @@ impl Keeper {
         })?;
         tracing::info!(run = %id, why, "a try run is over before its end");
         for row in after {
-            let message =
-                if row.state == "done" { Message::Withdrawn(row.id) } else { Message::Cancel(row.id) };
+            let message = match row.state.as_str() {
+                "done" => core::Message::Withdrawn(row.id),
+                _ => core::Message::Cancel(row.id),
+            };
             let _ = self.finder.core.send(message).await;
         }
         Ok(())
     }
 
-    async fn end(&self, id: TryRunId, verdict: Verdict) -> Result<(), Trouble> {
+    async fn row(&self, id: TryRunId) -> Result<Option<TryRunRow>, StoreError> {
+        try_runs::get(&mut self.finder.shared.ledger.db().read().await?, id).await
+    }
+
+    /// Says that a build failed while others go on.
+    async fn tell(&self, config: &buildenv::Config, id: TryRunId, build: BuildId) -> Result<(), Trouble> {
+        let ledger = &self.finder.shared.ledger;
+        let mut reader = ledger.db().read().await?;
+        let (run, build) = (try_runs::get(&mut reader, id).await?, builds::get(&mut reader, build).await?);
+        drop(reader);
+        let (Some(run), Some(build)) = (run, build) else { return Ok(()) };
+        let message = say::progress(config, &run, &build);
+        Ok(transition!(ledger, "try_tell", id, |tx| put(&mut tx, ledger, message.as_ref()).await?)?)
+    }
+
+    async fn end(&self, config: &buildenv::Config, id: TryRunId, verdict: Verdict) -> Result<(), Trouble> {
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
+        let mut reader = ledger.db().read().await?;
+        let run = try_runs::get(&mut reader, id).await?;
+        let mut rows = Vec::new();
+        for build in try_runs::builds(&mut reader, id).await? {
+            rows.extend(builds::get(&mut reader, build).await?);
+        }
+        drop(reader);
+        let message = run.as_ref().and_then(|run| say::ending(config, run, verdict, &rows));
         transition!(ledger, "try_end", id, |tx| {
-            try_runs::end(&mut tx, id, verdict.as_str(), None, false, now).await?
+            try_runs::end(&mut tx, id, verdict.as_str(), None, false, now).await?;
+            put(&mut tx, ledger, message.as_ref()).await?
         })?;
         tracing::info!(run = %id, verdict = verdict.as_str(), "a try run is over");
         Ok(())
@@ -224,6 +266,14 @@ impl Keeper {
         let ledger = &self.finder.shared.ledger;
         Ok(transition!(ledger, "try_settle", id, |tx| try_runs::settle(&mut tx, id).await?)?)
     }
+}
+
+/// Puts what is to be said, if anybody may say it.
+async fn put(tx: &mut Tx, ledger: &Ledger, message: Option<&Message>) -> Result<(), StoreError> {
+    if let Some(message) = message {
+        message.put(tx, &**ledger.clock()).await?;
+    }
+    Ok(())
 }
 
 fn row(

@@ -104,6 +104,14 @@ async fn downgrade(world: &World, dialect: Dialect, version: i64) {
             steps.push(format!("ALTER TABLE {table} DROP COLUMN {column}"));
         }
     }
+    // What later ones took away is made again, by the statement that made it.
+    for index in like.indexes.difference(&has.indexes) {
+        let made = MIGRATIONS[..version as usize].iter().flat_map(|migration| migration.sql.split(';'));
+        let by = |statement: &&str| {
+            ["CREATE INDEX", "CREATE UNIQUE INDEX"].iter().any(|words| statement.contains(&format!("{words} {index} ")))
+        };
+        steps.push(made.rev().find(by).unwrap().to_owned());
+    }
     steps.push(format!("DELETE FROM schema_version WHERE version > {version}"));
     run(&mut on, &steps).await;
     let has = Shape::of(&mut on, dialect).await;

@@ -44,8 +44,8 @@ use order::Order;
 pub use gomotes::{GomoteInfo, GomoteList};
 pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
-pub use tries::{TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary};
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
+pub use tries::{TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary};
 
 pub(crate) struct Api {
     pub shared: Arc<Shared>,

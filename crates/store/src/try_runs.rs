@@ -96,7 +96,8 @@ fn row(row: &AnyRow) -> Result<TryRunRow, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn put(tx: &mut Tx, run: &TryRunRow) -> Result<(), StoreError> {
-    let query = PUT.query().bind(run.id).bind(run.review.clone()).bind(run.repo.clone()).bind(run.branch.clone());
+    let query =
+        PUT.query().bind(run.id).bind(run.review.clone()).bind(run.repo.clone()).bind(run.branch.clone());
     let query = query.bind(run.patch_set).bind(run.commit.clone()).bind(run.change_id.clone());
     let query = query.bind(run.title.clone()).bind(run.asked_by.clone()).bind(run.terms.clone());
     let query = query.bind(run.left_out.clone()).bind(run.rules.clone()).bind(run.state.clone());
@@ -160,7 +161,12 @@ pub async fn get(on: &mut impl Conn, id: TryRunId) -> Result<Option<TryRunRow>, 
 ///
 /// # Errors
 /// The database's.
-pub async fn of_review(on: &mut impl Conn, review: &str, before: &str, most: i64) -> Result<Vec<TryRunRow>, StoreError> {
+pub async fn of_review(
+    on: &mut impl Conn,
+    review: &str,
+    before: &str,
+    most: i64,
+) -> Result<Vec<TryRunRow>, StoreError> {
     let query = OF_REVIEW.query().bind(review.to_owned()).bind(before.to_owned()).bind(most);
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
 }

@@ -95,7 +95,11 @@ impl NoteDb {
     /// git's.
     pub fn status(&mut self, on: &Uploaded, status: &str) -> Result<()> {
         let n = on.patch_set;
-        self.meta(on.number, 7, &format!("Update patch set {n}\n\nDone\n\nPatch-set: {n}\nStatus: {status}\n"))
+        self.meta(
+            on.number,
+            7,
+            &format!("Update patch set {n}\n\nDone\n\nPatch-set: {n}\nStatus: {status}\n"),
+        )
     }
 
     fn meta(&mut self, number: u32, account: u32, message: &str) -> Result<()> {

@@ -163,7 +163,11 @@ fn a_vote_is_followed_by_a_run_of_that_commit() {
         world.server().request("GET", &format!("/try?commit={}", &good.commit[..8]), None, None).unwrap();
     assert_eq!(answer.status, 303);
     let set = world.get(&format!("/try.json?commit={}", &good.commit[..8])).unwrap();
-    assert_eq!((&set["success"], &set["payload"]["builds"][0]["succeeded"]), (&true.into(), &true.into()), "{set}");
+    assert_eq!(
+        (&set["success"], &set["payload"]["builds"][0]["succeeded"]),
+        (&true.into(), &true.into()),
+        "{set}"
+    );
     // A build of it is as others are; that it is nobody's to start from is in what its machine was told.
     let build = run["builds"][0]["id"].as_str().unwrap();
     let report = world.get(&format!("/api/v1/builds/{build}")).unwrap();
@@ -181,7 +185,10 @@ fn a_vote_is_followed_by_a_run_of_that_commit() {
     world.answer(&bad, 0);
     let again = world.until(2, &["failed", "failed"]);
     let build = again["builds"][0]["id"].as_str().unwrap();
-    assert_eq!(world.get(&format!("/api/v1/builds/{build}")).unwrap()["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        world.get(&format!("/api/v1/builds/{build}")).unwrap()["attempts"].as_array().unwrap().len(),
+        2
+    );
 }
 
 #[test]
@@ -257,7 +264,7 @@ async fn what_came_of_it_is_said_in_the_review() {
             found = reviews.get(&format!("one~{number}")).comments;
             Ok((found.len() == count).then(|| found.clone()))
         });
-        all.unwrap_or_else(|error| panic!("{error:#}: {found:#?}\n{}", world.server().printed()))
+        all.unwrap_or_else(|error| panic!("{error:#}: {found:#?}"))
     };
     let tags = |comments: &[Value]| -> Vec<String> {
         let tag = |one: &Value| one["tag"].as_str().unwrap_or_default().rsplit('~').next().map(str::to_owned);
@@ -278,7 +285,9 @@ async fn what_came_of_it_is_said_in_the_review() {
     assert_eq!(tags(&words), ["beginning", "progress", "failed"]);
     let last = words[2]["message"].as_str().unwrap();
     assert!(last.starts_with("1 of 2 TryBots failed.\nFailed on more: http"), "{last}");
-    let vote = |number: u32| reviews.get(&format!("one~{number}")).votes["TryBot-Result"].values().copied().collect();
+    let vote = |number: u32| {
+        reviews.get(&format!("one~{number}")).votes["TryBot-Result"].values().copied().collect()
+    };
     let votes: [Vec<i64>; 2] = [vote(1), vote(2)];
     assert_eq!(votes, [[1], [-1]]);
 }

@@ -55,8 +55,7 @@ pub struct WatchedGit {
 impl Maintnerd {
     /// That each entry is one of its kind was checked.
     pub(crate) fn read(f: Fields<'_>) -> Self {
-        let at_https =
-            |project: String| WatchedGit {
+        let at_https = |project: String| WatchedGit {
             url: format!("https://{project}"),
             project,
             changes: true,

@@ -923,7 +923,7 @@ macro_rules! builder_keys {
         key("bench", Bool, "false", "bench = true", "Its results are benchmarks, kept as series."),
         build("timeout_scale", Number, "1", "timeout_scale = 2.5", "Time limits are multiplied by it."),
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
-        key("priority", Int(-1000, 1000), "0", "priority = 10", "Higher goes first within a class."),
+        key("priority", Int(-1000, 1000), "0", "priority = 10", "Higher goes first within a class, among the builds of one repository and person: between these it is taken turns."),
         key("secrets", Names, "what names it", r#"secrets = ["deploy"]"#, "Secrets that it cannot do without: an error unless each names this builder."),
         key("aliases", Names, "none", r#"aliases = ["longtest"]"#, "Short names for people. One that is another builder's name asks for both."),
         key("owners", Texts, "none", r#"owners = ["gopher@example.org"]"#, "Who looks after it."),

@@ -258,7 +258,8 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
     rows.sort_by_key(|row| (order(row), row.builder.clone(), row.id));
     let said: Said = serde_json::from_str(&row.terms).unwrap_or_default();
     let left: Vec<LeftOut> = serde_json::from_str(&row.left_out).unwrap_or_default();
-    let left = left.into_iter().map(|LeftOut { builder, against, reason }| TryLeftOut { builder, against, reason });
+    let left =
+        left.into_iter().map(|LeftOut { builder, against, reason }| TryLeftOut { builder, against, reason });
     Ok(TryRun {
         rules: row.rules.clone(),
         run: summary(row),
@@ -393,10 +394,16 @@ mod tests {
     #[test]
     fn what_people_wrote_is_escaped() {
         let page = TryPage { run: run("running") }.render().unwrap();
-        assert!(page.contains("all: &#60;b&#62;be&#60;/b&#62; bold") && page.contains("&#60;nope&#62;"), "{page}");
+        assert!(
+            page.contains("all: &#60;b&#62;be&#60;/b&#62; bold") && page.contains("&#60;nope&#62;"),
+            "{page}"
+        );
         assert!(!page.contains("<b>") && !page.contains(" style="), "{page}");
         let list = TryList { tries: vec![run("passed").run], next_cursor: Some("X".into()) };
         let page = TriesPage { list, query: TryQuery::default() }.render().unwrap();
-        assert!(page.contains("&#60;b&#62;") && page.contains("✓ passed") && page.contains("cursor=X"), "{page}");
+        assert!(
+            page.contains("&#60;b&#62;") && page.contains("✓ passed") && page.contains("cursor=X"),
+            "{page}"
+        );
     }
 }

@@ -232,9 +232,13 @@ pub(super) mod tests {
         assert!(left[0].1.contains("trust of own is not \"untrusted-ok\""), "{left:?}");
         assert_eq!(left[1].0, "slow");
         assert!(left[1].1.starts_with("try is false"), "{left:?}");
-        let chosen = choose(&config, &asked("go", "release-branch.1", Some("slow who ours")), &Branches::new());
+        let chosen =
+            choose(&config, &asked("go", "release-branch.1", Some("slow who ours")), &Branches::new());
         assert_eq!(shown(&chosen), [format!("slow - go@{seven}"), format!("usual - go@{seven}")]);
-        assert_eq!((&*chosen.said.builders, &*chosen.said.unknown), (&["ours".into(), "slow".into()][..], &["who".into()][..]));
+        assert_eq!(
+            (&*chosen.said.builders, &*chosen.said.unknown),
+            (&["ours".into(), "slow".into()][..], &["who".into()][..])
+        );
         assert!(choose(&config, &asked("none", "master", None), &Branches::new()).cells.is_empty());
     }
 

@@ -96,7 +96,8 @@ pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
     // A run that ends now is settled by what is seen after it, so its commit is not begun anew in the same breath.
     let known: HashSet<(&str, &str)> =
         open.iter().map(|one| (one.run.review.as_str(), one.run.commit.as_str())).collect();
-    let new = asked.iter().filter(|one| !known.contains(&(one.review.to_string().as_str(), one.commit.as_str())));
+    let new =
+        asked.iter().filter(|one| !known.contains(&(one.review.to_string().as_str(), one.commit.as_str())));
     actions.extend(new.cloned().map(Action::Begin));
     actions
 }
@@ -201,9 +202,8 @@ mod tests {
     #[test]
     fn what_can_not_be_seen_is_not_taken_for_gone() {
         let blind = Seen { blind: ["go".to_owned()].into(), ..Seen::default() };
-        let standing = |state: &str, outcome| {
-            [Standing { run: run(1, state), builds: vec![build(1, outcome)] }]
-        };
+        let standing =
+            |state: &str, outcome| [Standing { run: run(1, state), builds: vec![build(1, outcome)] }];
         assert_eq!(decide(&blind, &standing("running", None)), []);
         assert_eq!(decide(&blind, &standing("passed", None)), []);
         let end = Action::End { run: id(1), verdict: Verdict::Passed };
@@ -220,7 +220,10 @@ mod tests {
         assert_eq!(decided(&[], run(1, "passed"), &[]), [Action::Settle(id(1))]);
         let newer = Asked { commit: "8".repeat(40), patch_set: 3, ..seven.clone() };
         let cancel = Action::Cancel { run: id(1), review: "g/go~7".into(), commit: seven.commit.clone() };
-        assert_eq!(decided(std::slice::from_ref(&newer), run(1, "running"), &[None]), [cancel, Action::Begin(newer)]);
+        assert_eq!(
+            decided(std::slice::from_ref(&newer), run(1, "running"), &[None]),
+            [cancel, Action::Begin(newer)]
+        );
     }
 
     #[test]

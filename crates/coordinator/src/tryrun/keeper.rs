@@ -132,7 +132,8 @@ impl Keeper {
         let name = toolchain.name.to_string();
         let found = self.finder.shared.mirror.get_json::<Refs>(&format!("/mirror/{name}/refs")).await;
         let found = found.map_err(|error| Trouble::Branches(name, error))?;
-        let branch = |(name, commit): (String, String)| Some((name.strip_prefix("refs/heads/")?.to_owned(), commit));
+        let branch =
+            |(name, commit): (String, String)| Some((name.strip_prefix("refs/heads/")?.to_owned(), commit));
         Ok(found.refs.into_iter().filter_map(branch).collect())
     }
 
@@ -165,7 +166,8 @@ impl Keeper {
             let mut queued = Vec::new();
             for one in &new {
                 builds::insert(&mut tx, one, now).await?;
-                let cell = builds::by_cell(&mut tx, &one.builder, &one.revision).await?.ok_or(StoreError::Stale)?;
+                let cell =
+                    builds::by_cell(&mut tx, &one.builder, &one.revision).await?.ok_or(StoreError::Stale)?;
                 try_runs::add_build(&mut tx, run.id, cell.id).await?;
                 // What went well before is as good now; the rest is asked for once more.
                 if cell.state == "done" && cell.outcome.as_deref() != Some("ok") {
@@ -276,13 +278,7 @@ async fn put(tx: &mut Tx, ledger: &Ledger, message: Option<&Message>) -> Result<
     Ok(())
 }
 
-fn row(
-    id: TryRunId,
-    config: &buildenv::Config,
-    asked: &Asked,
-    chosen: &Chosen,
-    now: Micros,
-) -> TryRunRow {
+fn row(id: TryRunId, config: &buildenv::Config, asked: &Asked, chosen: &Chosen, now: Micros) -> TryRunRow {
     let json = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
     TryRunRow {
         id,

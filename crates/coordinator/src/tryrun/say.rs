@@ -38,7 +38,13 @@ fn place(config: &Config, run: &TryRunRow) -> Option<Place> {
     })
 }
 
-fn message(place: Place, run: &TryRunRow, kind: Kind, text: String, labels: BTreeMap<String, i32>) -> Message {
+fn message(
+    place: Place,
+    run: &TryRunRow,
+    kind: Kind,
+    text: String,
+    labels: BTreeMap<String, i32>,
+) -> Message {
     let begins = kind == Kind::Beginning;
     let thread = Thread { tag: Kind::Beginning.tag().to_owned(), contains: text::page(&place.url, run) };
     let supersede = Supersede { tags: TAGS.to_owned(), text: "Superseded.".to_owned() };

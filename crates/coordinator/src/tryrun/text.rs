@@ -111,13 +111,21 @@ pub fn ending(
         Verdict::Passed => "TryBots are happy.\n".to_owned(),
         Verdict::Failed(count) => format!("{count} of {total} TryBots failed.\n"),
         Verdict::Unknown(0) if total == 0 => "No builder tries this change.\n".to_owned(),
-        Verdict::Unknown(_) => "It is not known whether this change is good: no build failed, and not all could be made.\n".to_owned(),
+        Verdict::Unknown(_) => {
+            "It is not known whether this change is good: no build failed, and not all could be made.\n"
+                .to_owned()
+        }
     };
     for build in failed.take(LISTED) {
         let _ = writeln!(text, "Failed on {}: {}", named(build), build_page(url, build));
     }
     for (build, outcome) in silent.take(LISTED) {
-        let _ = writeln!(text, "Not made on {} ({outcome}, not by this change): {}", named(build), build_page(url, build));
+        let _ = writeln!(
+            text,
+            "Not made on {} ({outcome}, not by this change): {}",
+            named(build),
+            build_page(url, build)
+        );
     }
     if total == 0 {
         for one in left.iter().take(LISTED) {

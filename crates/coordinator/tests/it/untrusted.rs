@@ -55,15 +55,21 @@ pub async fn it_runs_where_such_work_is_taken_and_leaves_nothing(world: World) {
     let done = world.done("one", "b").await;
     assert_eq!(done.outcome, Some(Outcome::Ok), "{done:?}");
     assert_eq!(told(&world, build).await, ("untrusted".to_owned(), "open".to_owned()));
-    assert_eq!(world.objects.list("snapshots").await.unwrap().len(), 0, "nobody can start from what it built");
+    assert_eq!(
+        world.objects.list("snapshots").await.unwrap().len(),
+        0,
+        "nobody can start from what it built"
+    );
     // A person who asks for it once more does not make it trusted.
-    running.admin().call_json::<_, serde_json::Value>(
-        http::Method::POST,
-        &format!("/api/v1/builds/{build}/retry"),
-        Some(&serde_json::json!({})),
-    )
-    .await
-    .unwrap();
+    running
+        .admin()
+        .call_json::<_, serde_json::Value>(
+            http::Method::POST,
+            &format!("/api/v1/builds/{build}/retry"),
+            Some(&serde_json::json!({})),
+        )
+        .await
+        .unwrap();
     let again = world.until("one", "b", |row| row.state == "done" && row.attempts == 2 && row.reported).await;
     assert_eq!((again.class.as_str(), again.untrusted), ("interactive", true));
     assert_eq!(told(&world, build).await, ("untrusted".to_owned(), "open".to_owned()));
@@ -78,8 +84,7 @@ pub async fn it_waits_while_no_host_takes_it(world: World) {
     let running = world.start().await;
     let status = running.until(|status| !status.queued.is_empty()).await;
     assert_eq!(
-        status.queued[0].reason,
-        "blocked(nobody has reviewed it, and no host of builder b takes that)",
+        status.queued[0].reason, "blocked(nobody has reviewed it, and no host of builder b takes that)",
         "{status:?}"
     );
     // The host that is configured to take it is the one that does, though the other is free, too.

@@ -108,7 +108,9 @@ async fn downgrade(world: &World, dialect: Dialect, version: i64) {
     for index in like.indexes.difference(&has.indexes) {
         let made = MIGRATIONS[..version as usize].iter().flat_map(|migration| migration.sql.split(';'));
         let by = |statement: &&str| {
-            ["CREATE INDEX", "CREATE UNIQUE INDEX"].iter().any(|words| statement.contains(&format!("{words} {index} ")))
+            ["CREATE INDEX", "CREATE UNIQUE INDEX"]
+                .iter()
+                .any(|words| statement.contains(&format!("{words} {index} ")))
         };
         steps.push(made.rev().find(by).unwrap().to_owned());
     }

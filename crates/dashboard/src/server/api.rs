@@ -5,7 +5,8 @@ use transport::routes::{get, post, put};
 use transport::{Role, Routes};
 
 use super::{
-    Dashboard, audit, builds, cells, failures, feed, files, logs, logsearch, repos, tail, testread, tree, window,
+    Dashboard, audit, builds, cells, failures, feed, files, logs, logsearch, repos, tail, testread, tree,
+    window,
 };
 use crate::api::{
     Artifact, ArtifactList, AuditList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport,

@@ -36,7 +36,13 @@ pub fn pollers(args: &Maintnerd, data: &Path) -> Result<Vec<Poller>> {
         let git = ByGit::below(data)?;
         for project in &args.watch_gerrit {
             let url = format!("https://{project}");
-            pollers.push(git.poller(project, &url, (Follow::Gerrit, WatchedGit::EVERY), "--watch-gerrit", &wakers)?);
+            pollers.push(git.poller(
+                project,
+                &url,
+                (Follow::Gerrit, WatchedGit::EVERY),
+                "--watch-gerrit",
+                &wakers,
+            )?);
         }
     }
     if let Some(helper) = &args.pubsub {

@@ -3,8 +3,17 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::statement::{Hidden, seen, statements, with_hidden};
+use crate::results::END;
+use crate::statement::{Hidden, among, among_list, seen, statements, with_hidden};
 use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
+
+/// What is told of a run of a test.
+macro_rules! runs {
+    () => {
+        "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, t.attempt, t.variant, r.builder, \
+            t.id FROM test_results t JOIN results r ON r.build_id = t.build_id "
+    };
+}
 
 statements! {
     PUT = "test_results.put", "INSERT INTO test_results (attempt, id, variant, kind, build_id, outcome, duration_us, \
@@ -25,10 +34,25 @@ statements! {
     NOT_OK = "test_results.not_ok", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
         last_byte, value, unit, message, signature FROM test_results WHERE build_id = $1 AND outcome <> 'ok' \
         AND outcome <> 'skipped' ORDER BY attempt, id, variant, kind LIMIT $2";
-    HISTORY = "test_results.history", concat!(with_hidden!("$5"), "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, \
-        t.attempt, t.variant FROM test_results t JOIN results r ON r.build_id = t.build_id WHERE t.id = $1 \
-        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 AND ", seen!("r.revision"),
-        " ORDER BY t.build_id DESC, t.attempt DESC LIMIT $4");
+    PAGE = "test_results.page", "SELECT attempt, id, variant, kind, outcome, duration_us, first_byte, \
+        last_byte, value, unit, message, signature FROM test_results WHERE build_id = $1 AND ($2 = '' OR outcome = $2) \
+        AND ($3 = '' OR LOWER(id) LIKE $3 ESCAPE '!') AND outcome >= $4 AND (outcome > $4 OR id > $5 \
+        OR (id = $5 AND (attempt > $6 OR (attempt = $6 AND variant > $7)))) \
+        ORDER BY outcome, id, attempt, variant LIMIT $8";
+    HISTORY = "test_results.history", concat!(with_hidden!("$5"), runs!(), "WHERE t.id = $1 \
+        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 AND t.build_id <= $6 AND (t.build_id < $6 OR t.attempt < $7 \
+        OR (t.attempt = $7 AND t.variant < $8)) AND ", seen!("r.revision"),
+        " ORDER BY t.build_id DESC, t.attempt DESC, t.variant DESC LIMIT $4");
+    ALIKE = "test_results.alike", concat!(with_hidden!("$4"), runs!(), "WHERE t.signature = $1 \
+        AND t.signature IS NOT NULL AND t.build_id < $2 AND ", seen!("r.revision"),
+        " ORDER BY t.build_id DESC, t.attempt DESC, t.variant DESC LIMIT $3");
+    FIND = "test_names.find", concat!(with_hidden!("$5"), "SELECT n.id, n.last_build FROM test_names n \
+        JOIN results r ON r.build_id = n.last_build WHERE n.repo = $1 AND n.id > $2 \
+        AND ($3 = '' OR LOWER(n.id) LIKE $3 ESCAPE '!') AND ", seen!("r.revision"), " ORDER BY n.id LIMIT $4");
+    BAD_OF = "test_results.bad_of", concat!("SELECT DISTINCT id FROM test_results \
+        WHERE outcome IN ('failed', 'unfinished') AND build_id IN ", among_list!(), " ORDER BY id LIMIT $1");
+    CELLS = "test_results.cells", concat!("SELECT build_id, attempt, variant, outcome, duration_us FROM test_results \
+        WHERE id = $1 AND build_id IN ", among_list!(), " ORDER BY build_id, attempt, variant");
 }
 
 /// A row of `test_results`.
@@ -116,6 +140,53 @@ pub async fn not_ok(on: &mut impl Conn, build: BuildId, limit: u32) -> Result<Ve
     query.fetch_all(on.conn()).await?.iter().map(row).collect()
 }
 
+/// Where a page of a build's results begins: after this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct After {
+    /// How that one ended.
+    pub outcome: String,
+    /// Its test.
+    pub id: String,
+    /// Its attempt.
+    pub attempt: String,
+    /// Its variant.
+    pub variant: String,
+}
+
+/// Lists up to `limit` results of a build by outcome, name, attempt and variant, those that failed first: with this outcome
+/// and these words in their name, if they are not empty.
+///
+/// # Errors
+/// The database's.
+pub async fn page(
+    on: &mut impl Conn,
+    build: BuildId,
+    outcome: &str,
+    words: &str,
+    after: &After,
+    limit: u32,
+) -> Result<Vec<TestRow>, StoreError> {
+    let query = PAGE.query().bind(build).bind(outcome).bind(pattern(words)).bind(&*after.outcome);
+    let query = query.bind(&*after.id).bind(&*after.attempt).bind(&*after.variant).bind(i64::from(limit));
+    query.fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Words anywhere in a name, whatever their case, as a pattern; empty for none.
+fn pattern(words: &str) -> String {
+    if words.is_empty() {
+        return String::new();
+    }
+    let mut pattern = "%".to_owned();
+    for c in words.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
 /// A result of one test, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestRun {
@@ -135,6 +206,43 @@ pub struct TestRun {
     pub attempt: AttemptId,
     /// Tells apart the same test run in several ways.
     pub variant: String,
+    /// The builder.
+    pub builder: String,
+    /// The test.
+    pub id: String,
+}
+
+fn run(row: &AnyRow) -> Result<TestRun, StoreError> {
+    Ok(TestRun {
+        build: row.try_get(0)?,
+        outcome: row.try_get(1)?,
+        duration: row.try_get(2)?,
+        repo: row.try_get(3)?,
+        branch: row.try_get(4)?,
+        subject: row.try_get(5)?,
+        attempt: row.try_get(6)?,
+        variant: row.try_get(7)?,
+        builder: row.try_get(8)?,
+        id: row.try_get(9)?,
+    })
+}
+
+/// Where a page of a test's history begins: before this run, which is newer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// Its build.
+    pub build: String,
+    /// Its attempt.
+    pub attempt: String,
+    /// Its variant.
+    pub variant: String,
+}
+
+impl Default for Before {
+    /// At the newest.
+    fn default() -> Self {
+        Self { build: END.to_owned(), attempt: String::new(), variant: String::new() }
+    }
 }
 
 /// Lists what a test of a repo did on a builder (on all, if it is empty), the newest build first, without builds of
@@ -147,23 +255,98 @@ pub async fn history(
     id: &str,
     builder: &str,
     repo: &str,
+    before: &Before,
     limit: u32,
     hidden: &Hidden,
 ) -> Result<Vec<TestRun>, StoreError> {
     let query = HISTORY.query().bind(id).bind(builder).bind(repo).bind(i64::from(limit)).bind(hidden.text());
-    let run = |row: &AnyRow| {
-        Ok(TestRun {
+    let query = query.bind(&*before.build).bind(&*before.attempt).bind(&*before.variant);
+    query.fetch_all(on.conn()).await?.iter().map(run).collect()
+}
+
+/// Lists failures of tests with one signature, the newest build first, without builds of hidden repos.
+///
+/// # Errors
+/// The database's.
+pub async fn alike(
+    on: &mut impl Conn,
+    signature: &str,
+    before: Option<BuildId>,
+    limit: u32,
+    hidden: &Hidden,
+) -> Result<Vec<TestRun>, StoreError> {
+    let before = before.map_or_else(|| END.to_owned(), |build| build.to_string());
+    let query = ALIKE.query().bind(signature).bind(before).bind(i64::from(limit)).bind(hidden.text());
+    query.fetch_all(on.conn()).await?.iter().map(run).collect()
+}
+
+/// Lists up to `limit` tests of a repo whose names come after one and hold these words, each with the newest build that ran
+/// it. One whose newest build is of a hidden repo is left out.
+///
+/// # Errors
+/// The database's.
+pub async fn find(
+    on: &mut impl Conn,
+    repo: &str,
+    words: &str,
+    after: &str,
+    limit: u32,
+    hidden: &Hidden,
+) -> Result<Vec<(String, BuildId)>, StoreError> {
+    let query = FIND.query().bind(repo).bind(after).bind(pattern(words)).bind(i64::from(limit));
+    let rows = query.bind(hidden.text()).fetch_all(on.conn()).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// The most builds that [`bad_of`] and [`cells`] look at.
+pub const MOST_BUILDS: usize = among::WIDTH;
+
+/// Names up to `limit` tests that failed or did not end in one of some builds, at most [`MOST_BUILDS`].
+///
+/// # Errors
+/// The database's.
+pub async fn bad_of(on: &mut impl Conn, builds: &[&str], limit: u32) -> Result<Vec<String>, StoreError> {
+    if builds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = among::bind(BAD_OF.query().bind(i64::from(limit)), builds);
+    query.fetch_all(on.conn()).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// What a test did in one build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestCell {
+    /// The build.
+    pub build: BuildId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Tells apart the same test run in several ways.
+    pub variant: String,
+    /// How it ended.
+    pub outcome: String,
+    /// How long it took, microseconds.
+    pub duration: Option<i64>,
+}
+
+/// Lists what a test did in some builds, at most [`MOST_BUILDS`].
+///
+/// # Errors
+/// The database's.
+pub async fn cells(on: &mut impl Conn, id: &str, builds: &[&str]) -> Result<Vec<TestCell>, StoreError> {
+    if builds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = among::bind(CELLS.query().bind(id), builds).fetch_all(on.conn()).await?;
+    let cell = |row: &AnyRow| {
+        Ok(TestCell {
             build: row.try_get(0)?,
-            outcome: row.try_get(1)?,
-            duration: row.try_get(2)?,
-            repo: row.try_get(3)?,
-            branch: row.try_get(4)?,
-            subject: row.try_get(5)?,
-            attempt: row.try_get(6)?,
-            variant: row.try_get(7)?,
+            attempt: row.try_get(1)?,
+            variant: row.try_get(2)?,
+            outcome: row.try_get(3)?,
+            duration: row.try_get(4)?,
         })
     };
-    query.fetch_all(on.conn()).await?.iter().map(run).collect()
+    rows.iter().map(cell).collect()
 }
 
 /// Notes the names of the tests of an attempt, so that they are found. Without a report of the build there is no repo to

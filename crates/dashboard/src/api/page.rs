@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TestResult;
+
 /// Builds that failed alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureGroup {
@@ -105,4 +107,107 @@ pub struct TestRun {
     pub branch: String,
     /// The commit.
     pub commit: String,
+    /// The builder.
+    #[serde(default)]
+    pub builder: String,
+    /// Its name.
+    #[serde(default)]
+    pub test: String,
+    /// Whether it failed, and by the runs that are listed nothing of the commit is to blame: the same commit did well on the
+    /// same builder, or the runs before and after it did.
+    #[serde(default)]
+    pub flaky: bool,
+    /// `cursor` of the list that begins after this one.
+    #[serde(default)]
+    pub cursor: String,
+}
+
+/// A test, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestName {
+    /// Its name.
+    pub id: String,
+    /// The newest build that ran it.
+    pub build: String,
+}
+
+/// Answer of `GET /tests/find.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TestNames {
+    /// Tests, by name.
+    pub tests: Vec<TestName>,
+    /// Failures with the signature that was asked for, the newest first.
+    #[serde(default)]
+    pub failures: Vec<TestRun>,
+    /// `cursor` of the next list, if there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Answer of `GET /tests/grid.json`: what tests did in the newest builds of a builder.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TestGrid {
+    /// The builds, the newest first.
+    pub builds: Vec<TestGridBuild>,
+    /// The tests, by name.
+    pub rows: Vec<TestGridRow>,
+    /// Whether there are more tests than that.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// A build of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestGridBuild {
+    /// Its id.
+    pub build: String,
+    /// Its commit.
+    pub commit: String,
+    /// Its branch.
+    pub branch: String,
+    /// How it ended.
+    pub outcome: String,
+}
+
+/// A test of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestGridRow {
+    /// Its name.
+    pub id: String,
+    /// Tells apart the same test run in several ways; may be empty.
+    pub variant: String,
+    /// What it did in each of the builds, in their order; nothing where it did not run.
+    pub cells: Vec<Option<TestGridCell>>,
+}
+
+/// What a test did in a build, in its last attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestGridCell {
+    /// How it ended.
+    pub outcome: String,
+    /// The attempt.
+    pub attempt: String,
+    /// How long it took, microseconds.
+    pub duration_us: Option<i64>,
+}
+
+/// Answer of `GET /builds/{id}/tests.json`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct BuildTests {
+    /// How many results there are of each outcome.
+    pub counts: Vec<OutcomeCount>,
+    /// Results, by outcome and name: those that failed first.
+    pub tests: Vec<TestResult>,
+    /// `cursor` of the next list, if there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// How many results ended in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutcomeCount {
+    /// The outcome.
+    pub outcome: String,
+    /// How many.
+    pub count: i64,
 }

@@ -23,8 +23,8 @@ use super::Dashboard;
 use super::refusal::{Answer, LATER, Refusal};
 use super::window::WindowQuery;
 use crate::api::{
-    AlikeBuild, AuditList, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuilderStatistics,
-    CellWindow, FailureGroup, Outcome, TestRun, TreeDetail, TreeList,
+    AlikeBuild, AuditList, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuildTests,
+    BuilderStatistics, CellWindow, FailureGroup, Outcome, TestGrid, TestNames, TestRun, TreeDetail, TreeList,
 };
 
 /// Routes of the pages.
@@ -142,6 +142,37 @@ pub(super) fn routes() -> Routes<Dashboard> {
         )
         .route("/tree/{repo}/{branch}/badge.svg", get(Role::Reader, tree::badge))
         .route("/tree/{repo}/{branch}/feed.atom", get(Role::Reader, tree::feed))
+        .route("/builds/{id}/tests", get(Role::Reader, tests::build::tests))
+        .route(
+            "/builds/{id}/tests.json",
+            get(Role::Reader, tests::build::twin).about(
+                operation("list_build_tests", "Lists the test results of a build, those that failed first.")
+                    .part::<UlidText>("id", "The build's id.")
+                    .query::<tests::build::TestsQuery>()
+                    .answers::<BuildTests>(),
+            ),
+        )
+        .route("/tests/find", get(Role::Reader, tests::find::find))
+        .route(
+            "/tests/find.json",
+            get(Role::Reader, tests::find::twin).about(
+                operation(
+                    "find_tests",
+                    "Lists tests of a repo by their names, or failures by their signature.",
+                )
+                .query::<tests::find::FindQuery>()
+                .answers::<TestNames>(),
+            ),
+        )
+        .route("/tests/grid", get(Role::Reader, tests::grid::grid))
+        .route(
+            "/tests/grid.json",
+            get(Role::Reader, tests::grid::twin).about(
+                operation("get_test_grid", "Says what tests did in the newest builds of a builder.")
+                    .query::<tests::grid::GridQuery>()
+                    .answers::<TestGrid>(),
+            ),
+        )
         .route("/tests", get(Role::Reader, tests::history))
         .route(
             "/tests.json",

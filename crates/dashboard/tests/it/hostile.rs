@@ -79,6 +79,13 @@ pub(crate) async fn nothing_from_outside_is_more_than_text(on: Fixture) {
         format!("/failures/{}", failure.signature.unwrap()),
         "/statistics?days=90".into(),
         format!("/tests?repo=one&builder=a&id={query}"),
+        format!("/tests?repo=one&id={query}&cursor={query}"),
+        format!("/tests/find?repo=one&q={query}&cursor={query}"),
+        "/tests/find?repo=one".into(),
+        format!("/tests/grid?repo=one&builder=a&branch={query}"),
+        "/tests/grid?repo=one&builder=a".into(),
+        format!("/builds/{red}/tests"),
+        format!("/builds/{red}/tests?q={query}&outcome={query}"),
     ] {
         let text = on.text(&path).await;
         assert!(text.starts_with("<!doctype html>"), "{path}: {text}");

@@ -20,6 +20,7 @@ mod pages;
 mod pg;
 mod repos;
 mod retention;
+mod testresults;
 mod tree;
 mod visible;
 
@@ -55,6 +56,10 @@ testkit::on_both! {
         the_failure_is_looked_for_in_the_step_that_failed,
         tests_and_artifacts_under_the_fence,
         an_artifact_with_another_digest_is_refused;
+    testresults:
+        a_log_is_read_for_results_under_its_fence,
+        tests_are_found_and_their_history_is_shown,
+        tests_of_a_build_and_against_builds;
     feed:
         what_happened_is_told_in_order_and_once,
         who_comes_back_misses_nothing_though_the_server_was_another,

@@ -3,8 +3,12 @@
 use crate::load::{Gathered, Item};
 use crate::values::Checker;
 
+const PASSWORD: [&str; 2] = ["password_file", "password_env"];
+const SECRET: [&str; 2] = ["secret_file", "secret_env"];
+const TOKEN: [&str; 2] = ["token_file", "token_env"];
+
 pub(super) fn outbox(checker: &mut Checker, all: &Gathered) {
-    for (section, secret, address) in [("gerrit", "password", "url"), ("webhook", "secret", "url")] {
+    for (section, secret, address) in [("gerrit", PASSWORD, "url"), ("webhook", SECRET, "url")] {
         for ((_, name), item) in all.section(section) {
             let path = format!("{section}.{name}");
             one_place(checker, &path, secret, item);
@@ -12,26 +16,28 @@ pub(super) fn outbox(checker: &mut Checker, all: &Gathered) {
         }
     }
     if let Some(item) = all.find("github_posts", None, "") {
-        one_place(checker, "github_posts", "token", item);
+        one_place(checker, "github_posts", TOKEN, item);
         web(checker, "github_posts", "api", item);
     }
     if let Some(item) = all.find("mail", None, "")
         && let Some(user) = item.table.get("user")
-        && places(item, "password") != 1
+        && places(item, PASSWORD) != 1
     {
         let problem = checker.problem(user.place, "mail.user", "its password has not one place");
         checker.report(problem.expected("password_file or password_env"));
     }
 }
 
-fn places(item: &Item, key: &str) -> usize {
-    ["file", "env"].iter().filter(|kind| item.table.get(&format!("{key}_{kind}")).is_some()).count()
+fn places(item: &Item, keys: [&str; 2]) -> usize {
+    keys.iter().filter(|key| item.table.get(key).is_some()).count()
 }
 
-fn one_place(checker: &mut Checker, path: &str, key: &str, item: &Item) {
-    if places(item, key) != 1 && !checker.reported(path) {
+fn one_place(checker: &mut Checker, path: &str, keys: [&str; 2], item: &Item) {
+    if places(item, keys) != 1 && !checker.reported(path) {
+        let [file, env] = keys;
+        let key = file.trim_end_matches("_file");
         let problem = checker.problem(item.place, path, format!("the {key} of {path} has not one place"));
-        checker.report(problem.expected(format!("{key}_file or {key}_env")));
+        checker.report(problem.expected(format!("{file} or {env}")));
     }
 }
 

@@ -161,6 +161,21 @@ impl PutTestsQuery {
     }
 }
 
+/// Query of [`Client::read_tests`].
+#[derive(Debug, Clone, Default)]
+pub struct ReadTestsQuery {
+    /// The owner's fencing token.
+    pub fence: i64,
+}
+
+impl ReadTestsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("fence", Some(&self.fence));
+        query.text()
+    }
+}
+
 /// Query of [`Client::list_audit`].
 #[derive(Debug, Clone, Default)]
 pub struct ListAuditQuery {
@@ -437,6 +452,27 @@ impl SearchLogsQuery {
     }
 }
 
+/// Query of [`Client::list_tries`].
+#[derive(Debug, Clone, Default)]
+pub struct ListTriesQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 500.
+    pub limit: Option<u32>,
+    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`.
+    pub review: Option<String>,
+}
+
+impl ListTriesQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("review", self.review.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::get_audit_page`].
 #[derive(Debug, Clone, Default)]
 pub struct GetAuditPageQuery {
@@ -529,6 +565,27 @@ impl GetBuildsPageQuery {
         query.add("outcome", self.outcome.as_ref());
         query.add("repo", self.repo.as_ref());
         query.add("state", self.state.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_build_tests`].
+#[derive(Debug, Clone, Default)]
+pub struct ListBuildTestsQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// Ended like this: `failed`, `unfinished`, `skipped`, `ok`.
+    pub outcome: Option<String>,
+    /// With this in their name, whatever its case.
+    pub q: Option<String>,
+}
+
+impl ListBuildTestsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("outcome", self.outcome.as_ref());
+        query.add("q", self.q.as_ref());
         query.text()
     }
 }
@@ -760,6 +817,8 @@ impl GetStatisticsQuery {
 pub struct ListTestRunsQuery {
     /// On this builder; on all if not given.
     pub builder: Option<String>,
+    /// `cursor` of the last run of the list before.
+    pub cursor: Option<String>,
     /// The test's name.
     pub id: String,
     /// Of this repo.
@@ -770,8 +829,78 @@ impl ListTestRunsQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
         query.add("builder", self.builder.as_ref());
+        query.add("cursor", self.cursor.as_ref());
         query.add("id", Some(&self.id));
         query.add("repo", Some(&self.repo));
+        query.text()
+    }
+}
+
+/// Query of [`Client::find_tests`].
+#[derive(Debug, Clone, Default)]
+pub struct FindTestsQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// With this in their name, whatever its case.
+    pub q: Option<String>,
+    /// Tests of this repo.
+    pub repo: Option<String>,
+    /// Instead: failures with this signature.
+    pub signature: Option<String>,
+}
+
+impl FindTestsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("q", self.q.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.add("signature", self.signature.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_test_grid`].
+#[derive(Debug, Clone, Default)]
+pub struct GetTestGridQuery {
+    /// Of this branch; of all if not given.
+    pub branch: Option<String>,
+    /// On this builder.
+    pub builder: Option<String>,
+    /// Tests with this in their name; those that failed in one of the builds if not given.
+    pub q: Option<String>,
+    /// Builds of this repo.
+    pub repo: Option<String>,
+}
+
+impl GetTestGridQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("branch", self.branch.as_ref());
+        query.add("builder", self.builder.as_ref());
+        query.add("q", self.q.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_tries_page`].
+#[derive(Debug, Clone, Default)]
+pub struct GetTriesPageQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 500.
+    pub limit: Option<u32>,
+    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`.
+    pub review: Option<String>,
+}
+
+impl GetTriesPageQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.add("review", self.review.as_ref());
         query.text()
     }
 }
@@ -864,6 +993,17 @@ impl Client {
     pub async fn put_tests(&self, attempt: &str, query: &PutTestsQuery, body: &TestList) -> Answer<()> {
         let path = query.add_to(format!("/api/v1/attempts/{}/tests", transport::segment(attempt)));
         self.call(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Reads an attempt's log for results of tests, and writes them. `POST /api/v1/attempts/{attempt}/tests/read`
+    pub async fn read_tests(
+        &self,
+        attempt: &str,
+        query: &ReadTestsQuery,
+        body: &TestSource,
+    ) -> Answer<TestsRead> {
+        let path = query.add_to(format!("/api/v1/attempts/{}/tests/read", transport::segment(attempt)));
+        self.call(Method::POST, &path, Some(body)).await
     }
 
     /// Lists who did what, the newest first. `GET /api/v1/audit`
@@ -1154,6 +1294,18 @@ impl Client {
         self.call(Method::POST, &path, Some(body)).await
     }
 
+    /// Lists try runs, the newest first. `GET /api/v1/tries`
+    pub async fn list_tries(&self, query: &ListTriesQuery) -> Answer<TryList> {
+        let path = query.add_to(format!("/api/v1/tries"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns a try run with its builds. `GET /api/v1/tries/{id}`
+    pub async fn get_try(&self, id: &str) -> Answer<TryRun> {
+        let path = format!("/api/v1/tries/{}", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// Says who asks, and what they may. `GET /api/v1/whoami`
     pub async fn whoami(&self) -> Answer<WhoAnswer> {
         let path = format!("/api/v1/whoami");
@@ -1187,6 +1339,12 @@ impl Client {
     /// The same as `/api/v1/builds/{id}`. `GET /builds/{id}.json`
     pub async fn get_build_page(&self, id: &str) -> Answer<BuildReport> {
         let path = format!("/builds/{}.json", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists the test results of a build, those that failed first. `GET /builds/{id}/tests.json`
+    pub async fn list_build_tests(&self, id: &str, query: &ListBuildTestsQuery) -> Answer<BuildTests> {
+        let path = query.add_to(format!("/builds/{}/tests.json", transport::segment(id)));
         self.call(Method::GET, &path, None::<&()>).await
     }
 
@@ -1310,6 +1468,18 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Lists tests of a repo by their names, or failures by their signature. `GET /tests/find.json`
+    pub async fn find_tests(&self, query: &FindTestsQuery) -> Answer<TestNames> {
+        let path = query.add_to(format!("/tests/find.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says what tests did in the newest builds of a builder. `GET /tests/grid.json`
+    pub async fn get_test_grid(&self, query: &GetTestGridQuery) -> Answer<TestGrid> {
+        let path = query.add_to(format!("/tests/grid.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// The same as `/api/v1/tree`. `GET /tree.json`
     pub async fn get_trees_page(&self) -> Answer<TreeList> {
         let path = format!("/tree.json");
@@ -1319,6 +1489,18 @@ impl Client {
     /// The same as `/api/v1/tree/{repo}/{branch}`. `GET /tree/{repo}/{branch}.json`
     pub async fn get_tree_page(&self, repo: &str, branch: &str) -> Answer<TreeDetail> {
         let path = format!("/tree/{}/{}.json", transport::segment(repo), transport::segment(branch));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists try runs, the newest first. `GET /tries.json`
+    pub async fn get_tries_page(&self, query: &GetTriesPageQuery) -> Answer<TryList> {
+        let path = query.add_to(format!("/tries.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/tries/{id}`. `GET /tries/{id}.json`
+    pub async fn get_try_page(&self, id: &str) -> Answer<TryRun> {
+        let path = format!("/tries/{}.json", transport::segment(id));
         self.call(Method::GET, &path, None::<&()>).await
     }
 }

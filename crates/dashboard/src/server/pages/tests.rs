@@ -211,7 +211,7 @@ pub(super) async fn twin(
 }
 
 #[cfg(test)]
-mod tests {
+mod made {
     use super::*;
 
     fn run(builder: &str, commit: &str, outcome: &str) -> TestRun {

@@ -23,7 +23,7 @@ fn what_differs_from_run_to_run_is_taken_out() {
         ("pid 12 is gone, port=1234", "pid 99 is gone, port=2"),
         ("commit 0123abcd failed", "commit fedc9876 failed"),
         ("id 123e4567-e89b-12d3-a456-426614174000", "id 00000000-e89b-12d3-a456-426614174abc"),
-        ("in /work/a/job-17/src/lib.rs:3", "in /home/x/y/src/lib.rs:4"),
+        ("in /code/a/job-17/src/lib.rs:3", "in /home/x/y/src/lib.rs:4"),
         ("\u{1b}[31mred\u{1b}[0m\r\n\n", "red"),
         (
             "stack backtrace:\n   0: a\n             at ./b.rs:1:2\nend",

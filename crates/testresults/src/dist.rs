@@ -1,6 +1,6 @@
 //! `go tool dist test`, and `go test` for people.
 //!
-//! `##### TITLE` (or `XXXBANNERXXX:TITLE`, as a coordinator asks for it) begins a group of packages; the title is the variant
+//! `##### TITLE` (or the title behind a banner and a colon, as a coordinator asks for it) begins a group of packages; the title is the variant
 //! of what follows, except where the packages are run as they are. Only tests that failed are named, unless `-v` is given; a
 //! package is named in the line that ends it.
 

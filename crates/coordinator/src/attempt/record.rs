@@ -418,8 +418,7 @@ impl Record {
         Ok(Verdict { outcome: "cancelled", cause: Some(cause) })
     }
 
-    /// Keeps the tree that the step has built, unless the same is kept already: the subject's own, or that of its toolchain,
-    /// of which there was no snapshot.
+    /// Keeps the tree that the step has built, unless the same is kept: the subject's, or its toolchain's that had no snapshot.
     pub async fn snapshot(
         &mut self,
         shared: &Shared,

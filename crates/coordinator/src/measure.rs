@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use store::outbox::CountRow;
 
 use crate::core::Status;
+use crate::outbox::Kind;
 
 /// Seconds: from a build that needs no work to one of hours.
 const BUCKETS: [f64; 12] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0];
@@ -161,6 +162,13 @@ impl Measures {
             "Messages to the world that wait, wait after an attempt that came to nothing, or are given up",
             self.messages.clone(),
         );
+        // Each is there from the beginning, so that its first move is seen.
+        for kind in Kind::ALL {
+            let channel = kind.as_str();
+            self.messages_sent.get_or_create(&ChannelLabel { channel });
+            self.messages_given_up.get_or_create(&ChannelLabel { channel });
+        }
+        self.observe_outbox(&[]);
         registry.register("workers", "Workers that there are now, by host and state", self.workers.clone());
     }
 
@@ -189,6 +197,11 @@ impl Measures {
     /// Takes over how messages to the world stand now.
     pub(crate) fn observe_outbox(&self, rows: &[CountRow]) {
         self.messages.clear();
+        for channel in Kind::ALL.map(Kind::as_str) {
+            for state in ["waiting", "failing", "given_up"] {
+                self.messages.get_or_create(&MessageLabels { channel: channel.to_owned(), state });
+            }
+        }
         for row in rows {
             let counts = match &*row.state {
                 "given_up" => [("given_up", row.count), ("", 0)],

@@ -292,6 +292,27 @@ async fn what_came_of_it_is_said_in_the_review() {
     assert_eq!(votes, [[1], [-1]]);
 }
 
+#[test]
+fn what_landed_under_the_same_name_is_built_to_its_end() {
+    let mut world = World::new();
+    let go = world.path("go").display().to_string();
+    let change = world.upload(1, 1, &format!("until [ -e {go} ]; do sleep 0.05; done"));
+    world.vote(&change, 1);
+    world.launch(&[]);
+    let run = world.until(1, &["running"]);
+    // As Gerrit does where nothing has to be rebased: the branch is at the change's commit.
+    world.reviews.repo.git(&["update-ref", "refs/heads/main", &change.commit]).unwrap();
+    world.reviews.status(&change, "merged").unwrap();
+    let ended = world.until(1, &["cancelled"]);
+    assert_eq!((&ended["id"], &ended["reason"]), (&run["id"], &"the change was submitted".into()));
+    std::fs::write(&go, "").unwrap();
+    wait_for("the build that fills the commit's cell", LIMIT, || {
+        let run = world.get(&format!("/api/v1/tries/{}", run["id"].as_str().unwrap()))?;
+        Ok((builds(&run) == [("tests".to_owned(), "ok".to_owned())]).then_some(()))
+    })
+    .unwrap();
+}
+
 /// Dies at a point, begins again, and has made each run once.
 fn killed_at(point: &str) {
     let told = point.contains("try_tell");

@@ -191,6 +191,9 @@ fn said(view: &ChangeView<'_>, tries: &Tries, current: i32) -> Option<String> {
     of_current.or_else(any).map(|(_, text)| (*text).to_owned()).filter(|text| !text.is_empty())
 }
 
+/// What is said of a change that landed: its builds are those of a commit of its branch by then.
+pub const SUBMITTED: &str = "the change was submitted";
+
 /// Why a commit is not asked for any more, in words.
 pub fn why_not(corpus: &Corpus, tries: &Tries, review: &Review, commit: &str) -> String {
     let gerrit = &corpus.gerrit;
@@ -200,7 +203,7 @@ pub fn why_not(corpus: &Corpus, tries: &Tries, review: &Review, commit: &str) ->
     let Some(change) = change else { return "the change is not there any more".to_owned() };
     match change.status() {
         Some(Status::New) => {}
-        Some(Status::Merged) => return "the change was submitted".to_owned(),
+        Some(Status::Merged) => return SUBMITTED.to_owned(),
         Some(Status::Abandoned) => return "the change was abandoned".to_owned(),
         _ => return "the change is not open any more".to_owned(),
     }

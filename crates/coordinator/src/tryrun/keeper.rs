@@ -10,7 +10,7 @@ use store::try_runs::{self, TryRunRow};
 use store::{BuildId, Micros, StoreError, TryRunId, Tx};
 
 use super::Changes;
-use super::asked::{Asked, Looker, why_not};
+use super::asked::{Asked, Looker, SUBMITTED, why_not};
 use super::chosen::{self, Branches, Chosen};
 use super::decide::{self, Action, Standing, Verdict};
 use super::say;
@@ -205,8 +205,9 @@ impl Keeper {
             put(&mut tx, ledger, message.as_ref()).await?;
             for build in try_runs::builds(&mut tx, id).await? {
                 let Some(row) = builds::get(&mut tx, build).await? else { continue };
-                // A person's, or another run's: they wait for it still.
-                let others = row.class != Class::Try.as_str()
+                // A person's, another run's, or by now one of a commit that landed: somebody waits for it still.
+                let others = why == SUBMITTED
+                    || row.class != Class::Try.as_str()
                     || try_runs::needed_elsewhere(&mut tx, build, id).await?;
                 if row.state == "done" || others {
                     continue;

@@ -96,8 +96,8 @@ mod server {
                 names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
             }
         }
-        // These have tests of their own below, in `joined`, or in `tries`: they need somebody who asks, or a start before.
-        let below = ["take_over", "cancel", "retry", "gomote", "gomote_end"];
+        // These have tests of their own below, in `joined`, in `tries`, or of the coordinator alone: they need somebody who asks, or a start before.
+        let below = ["take_over", "cancel", "retry", "gomote", "gomote_end", "outbox_note"];
         let below = below.iter().chain(crate::tries::TRANSITIONS);
         for name in below.chain(super::super::joined::POINTS) {
             assert!(names.remove(*name), "{name} is gone");

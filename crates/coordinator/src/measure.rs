@@ -165,8 +165,8 @@ impl Measures {
         // Each is there from the beginning, so that its first move is seen.
         for kind in Kind::ALL {
             let channel = kind.as_str();
-            self.messages_sent.get_or_create(&ChannelLabel { channel });
-            self.messages_given_up.get_or_create(&ChannelLabel { channel });
+            drop(self.messages_sent.get_or_create(&ChannelLabel { channel }));
+            drop(self.messages_given_up.get_or_create(&ChannelLabel { channel }));
         }
         self.observe_outbox(&[]);
         registry.register("workers", "Workers that there are now, by host and state", self.workers.clone());
@@ -199,7 +199,7 @@ impl Measures {
         self.messages.clear();
         for channel in Kind::ALL.map(Kind::as_str) {
             for state in ["waiting", "failing", "given_up"] {
-                self.messages.get_or_create(&MessageLabels { channel: channel.to_owned(), state });
+                drop(self.messages.get_or_create(&MessageLabels { channel: channel.to_owned(), state }));
             }
         }
         for row in rows {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -211,7 +212,12 @@ fn summary(row: TryRunRow) -> TrySummary {
 }
 
 async fn listed(api: &Api, viewer: &Viewer, query: &TryQuery) -> Result<TryList, Failure> {
-    let most = query.limit.unwrap_or(LISTED).clamp(1, MOST) as usize;
+    let most = query.limit.unwrap_or(LISTED);
+    if !(1..=MOST).contains(&most) {
+        let message = format!("`limit` is {most}, and is from 1 to {MOST}");
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "bad_request", message));
+    }
+    let most = most as usize;
     let config = api.finder.config.borrow().clone();
     let mut reader = api.shared.ledger.db().read().await?;
     let mut before = query.cursor.clone().unwrap_or_else(|| NEWEST.to_owned());

@@ -489,6 +489,7 @@ pub struct TestResult {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TestSource {
     /// `dist`, `go-json`, `tap`, `libtest-json`, `libtest` or `pytest`.
+    #[schemars(pattern(r"^(dist|go-json|tap|libtest-json|libtest|pytest)$"))]
     pub format: String,
     /// The parts of the log, in order.
     pub parts: Vec<LogPart>,

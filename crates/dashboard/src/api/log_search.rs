@@ -10,6 +10,7 @@ use super::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogsQuery {
     /// Regular expressions, one a line; a log needs a line for each. At most 10, of 1000 characters together.
+    #[schemars(length(min = 1, max = 1000), pattern(r"^\S"))]
     pub q: String,
     /// A regular expression: logs with a line that it fits are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +44,7 @@ pub struct LogsQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the answer before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(pattern(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}\.[0-7][0-9A-HJKMNP-TV-Z]{25}$"))]
     pub cursor: Option<String>,
 }
 

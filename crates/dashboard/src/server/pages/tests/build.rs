@@ -76,8 +76,7 @@ async fn read(dashboard: &Dashboard, viewer: &Viewer, path: &str, query: &TestsQ
     let after = if cursor.is_empty() {
         After::default()
     } else {
-        let bad =
-            || Refusal::not_found("such place in a list of results: `cursor` is of another");
+        let bad = || Refusal::not_found("such place in a list of results: `cursor` is of another");
         let [outcome, id, attempt, variant]: [String; 4] =
             serde_json::from_str(&cursor).map_err(|_| bad())?;
         After { outcome, id, attempt, variant }

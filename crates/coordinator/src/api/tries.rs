@@ -211,6 +211,10 @@ fn summary(row: TryRunRow) -> TrySummary {
     }
 }
 
+fn not_a_cursor() -> Failure {
+    Failure::new(StatusCode::BAD_REQUEST, "bad_request", "`cursor` is not one of an answer of this list")
+}
+
 async fn listed(api: &Api, viewer: &Viewer, query: &TryQuery) -> Result<TryList, Failure> {
     let most = query.limit.unwrap_or(LISTED);
     if !(1..=MOST).contains(&most) {
@@ -220,7 +224,10 @@ async fn listed(api: &Api, viewer: &Viewer, query: &TryQuery) -> Result<TryList,
     let most = most as usize;
     let config = api.finder.config.borrow().clone();
     let mut reader = api.shared.ledger.db().read().await?;
-    let mut before = query.cursor.clone().unwrap_or_else(|| NEWEST.to_owned());
+    let mut before = match &query.cursor {
+        Some(cursor) => cursor.parse::<TryRunId>().map_err(|_| not_a_cursor())?.to_string(),
+        None => NEWEST.to_owned(),
+    };
     let mut tries = Vec::new();
     let mut more = false;
     // What the viewer does not see is passed over, so that a page is full and its cursor tells nothing.

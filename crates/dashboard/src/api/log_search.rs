@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use transport::operation::NameText;
 
 use super::Outcome;
 
@@ -17,12 +18,15 @@ pub struct LogsQuery {
     pub omit: Option<String>,
     /// Of builds of this repo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NameText>")]
     pub repo: Option<String>,
     /// Of this builder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NameText>")]
     pub builder: Option<String>,
     /// Of this branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), pattern(r"^[^\x00-\x1F\x7F-\x9F]*$"))]
     pub branch: Option<String>,
     /// Of builds that ended like this.
     #[serde(default, skip_serializing_if = "Option::is_none")]

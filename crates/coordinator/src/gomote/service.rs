@@ -162,7 +162,9 @@ impl Desk {
         let found = run::builder(&config, builder, |builder| may(&config, viewer, builder));
         let builder = found.map_err(|error| match run::unread(&config, viewer).join(", ") {
             unread if unread.is_empty() => Status::invalid_argument(error),
-            unread => Status::unavailable(format!("{error}, but for those of {unread}, of which no commit was read yet")),
+            unread => Status::unavailable(format!(
+                "{error}, but for those of {unread}, of which no commit was read yet"
+            )),
         })?;
         let full_name = builder.full_name();
         let repo = builder.scope.as_ref().map(ToString::to_string).unwrap_or_default();

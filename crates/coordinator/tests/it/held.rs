@@ -220,7 +220,7 @@ pub async fn whoever_waits_is_told_why_and_leaves_no_trace_when_they_go(world: W
 
 pub async fn a_builder_of_a_repository_that_was_not_read_yet_is_waited_for(world: World) {
     let unread = HashMap::from([("one".parse().unwrap(), buildenv::Project::default())]);
-    let before = crate::world::config(&configuration(&world).split("[builder.b]").next().unwrap().to_owned());
+    let before = crate::world::config(configuration(&world).split("[builder.b]").next().unwrap());
     world.config.send_replace(Arc::new(before.with_projects(unread)));
     let running = world.start().await;
     let mut ann = client(&running, "ann", Role::Developer);

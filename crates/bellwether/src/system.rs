@@ -1,6 +1,7 @@
 //! The whole system in one process: the services, each reached by the others through its router only.
 
 pub mod composed;
+mod confined;
 pub mod data;
 #[cfg(test)]
 mod hidden;
@@ -163,6 +164,7 @@ impl System {
             env: data::worker_environment(&first.config),
             idle_exit: Duration::from_secs(15 * 60),
             order_key: order_key.public(),
+            confined: confined::by(config.clone(), data, &composer.base),
         })
         .context("opening the local pool")?;
         let reverse = ReversePool::new(Arc::new(SystemClock), &order_key);

@@ -262,15 +262,34 @@ fn read_host(files: &Files, name: &str, item: &Item) -> Option<Host> {
     Some(Host::read(name.parse().ok()?, Fields(&item.table), files.locate(item.place), Default::default()))
 }
 
+/// What the server's own machine can't do, or must not.
+fn on_this_machine(checker: &mut Checker, name: &str, host: &Host, item: &Item) {
+    let place = |key: &str| item.table.get(key).map_or(item.place, |e| e.node.place);
+    if host.isolation == Isolation::Vm {
+        let message = "pool local makes no virtual machines";
+        let problem = checker.problem(place("isolation"), &format!("host.{name}.isolation"), message);
+        checker.report(problem.expected("isolation = \"namespaces\", or another pool"));
+    }
+    if host.trust == Trust::UntrustedOk && host.isolation == Isolation::None {
+        let message = "untrusted work on pool local needs isolation";
+        let problem = checker.problem(place("trust"), &format!("host.{name}.trust"), message);
+        checker.report(problem.expected("isolation = \"namespaces\", or trust = \"trusted\""));
+    }
+    for node in item.table.get("visible").map_or(&[][..], |e| e.node.many()) {
+        if node.text().is_some_and(|path| !path.starts_with('/')) {
+            let problem =
+                checker.problem(node.place, &format!("host.{name}.visible"), "not an absolute path");
+            checker.report(problem.expected("a path like \"/srv/sdk\""));
+        }
+    }
+}
+
 fn hosts(checker: &mut Checker, all: &Gathered) {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     for ((_, name), item) in all.section("host") {
         let Some(host) = read_host(&checker.files, name, item) else { continue };
-        if host.trust == Trust::UntrustedOk && host.pool == Pool::Local && host.isolation == Isolation::None {
-            let place = item.table.get("trust").map_or(item.place, |e| e.node.place);
-            let message = "untrusted work on pool local needs isolation";
-            let problem = checker.problem(place, &format!("host.{name}.trust"), message);
-            checker.report(problem.expected("isolation = \"namespaces\" or \"vm\", or trust = \"trusted\""));
+        if host.pool == Pool::Local {
+            on_this_machine(checker, name, &host, item);
         }
         for node in item.table.get("aliases").map_or(&[][..], |e| e.node.many()) {
             let Some(alias) = node.text() else { continue };

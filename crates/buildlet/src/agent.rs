@@ -115,7 +115,8 @@ impl Agent {
             (Backend::Watch, false)
         } else {
             (
-                probe_limits(&reexec, &cgroup_prefix),
+                // Confined, it sees no groups.
+                if args.confine.is_some() { Backend::Watch } else { probe_limits(&reexec, &cgroup_prefix) },
                 probe(&reexec, &Setup { namespaces: true, user: user.clone(), ..Setup::default() }),
             )
         };

@@ -120,6 +120,21 @@ pub struct Args {
     /// Run in a session of one's own, so that the end of the terminal it was started from does not end it
     #[arg(long)]
     pub own_session: bool,
+    /// Go into namespaces of its own before anything else, with a root that is built in this directory; Linux, with a socket
+    #[arg(long, value_name = "DIR", requires = "state_dir", hide = true)]
+    pub confine: Option<PathBuf>,
+    /// Confined, as whom it runs if root starts it
+    #[arg(long, value_name = "UID", requires = "confine", value_parser = clap::value_parser!(u32).range(1..), hide = true)]
+    pub confine_as: Option<u32>,
+    /// Confined, what it sees beside the system's directories
+    #[arg(long, value_name = "PATH", requires = "confine", hide = true)]
+    pub confine_show: Vec<PathBuf>,
+    /// Confined, what it does not see wherever it lies
+    #[arg(long, value_name = "PATH", requires = "confine", hide = true)]
+    pub confine_hide: Vec<PathBuf>,
+    /// It is in its namespaces, which were made by this user and group
+    #[arg(long, value_name = "UID:GID", requires = "confine", value_parser = ids, hide = true)]
+    pub confined: Option<(u32, u32)>,
     /// Arguments with which this executable reaches the agent's `main` again, set by a host with subcommands
     #[arg(skip)]
     pub reexec_prefix: Vec<OsString>,
@@ -268,6 +283,11 @@ fn tcp(text: &str) -> Result<SocketAddr, String> {
     whole
         .parse()
         .map_err(|_bad| "expected AUTO, unix:/path, ADDRESS:PORT, localhost:PORT or :PORT".to_owned())
+}
+
+fn ids(text: &str) -> Result<(u32, u32), String> {
+    let read = text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+    read.ok_or_else(|| format!("{text:?} is not UID:GID"))
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

@@ -10,6 +10,8 @@ mod args;
 mod beneath;
 mod check;
 mod clock;
+#[cfg_attr(not(target_os = "linux"), path = "confine/none.rs")]
+mod confine;
 #[cfg_attr(windows, path = "descriptors/windows.rs")]
 mod descriptors;
 mod environment;

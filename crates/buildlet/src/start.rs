@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::agent::Agent;
 use crate::args::{Args, Helper, Listen};
 use crate::check;
+use crate::confine;
 use crate::keep;
 use crate::listen::{self, ListenError, Plan};
 use crate::metadata::{self, Metadata};
@@ -77,6 +78,13 @@ pub fn main(args: Args) -> ExitCode {
     crate::descriptors::close_inherited();
     if args.own_session {
         crate::sys::own_session();
+    }
+    if let Some(dir) = &args.confine {
+        let Some(ids) = args.confined else { return confine::outside(&args, dir) };
+        if let Err(error) = confine::inside(&args, dir, ids) {
+            let _lost = writeln!(io::stderr(), "buildlet: jobs can't be confined here: {error}");
+            return ExitCode::FAILURE;
+        }
     }
     crate::logging::begin("info,russh=error");
     let result =

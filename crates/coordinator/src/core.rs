@@ -109,6 +109,8 @@ pub(crate) struct Core {
     requeue_later: BTreeSet<BuildId>,
 }
 
+/// Why a machine that is for one piece of work goes.
+const ONCE: &str = "it was for one piece of work, and the next one gets a machine of its own";
 /// How long the scheduler waits for the database when it reads a build back.
 const REQUEUE: Duration = Duration::from_millis(500);
 
@@ -492,6 +494,7 @@ impl Core {
         }
         let now = self.now();
         match fate {
+            Fate::Idle if self.is_used_once(worker) => self.end(worker, ONCE.to_owned()),
             Fate::Idle if self.workers.contains_key(&worker) => {
                 self.journal.note(Note::Worker(now, worker, "idle", None));
                 self.idle(worker);

@@ -55,7 +55,7 @@ pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use measure::Measures;
 pub use orders::{BadOrderKey, OrderKey};
 pub use pool::{
-    Address, Answer, Ask, LocalPool, LocalPoolConfig, Machine, Pool, PoolError, PoolEvent, Protocol,
-    Reception, Registration, ReversePool, Shown,
+    Address, Answer, Ask, Confined, Confinement, LocalPool, LocalPoolConfig, Machine, Pool, PoolError,
+    PoolEvent, Protocol, Reception, Registration, ReversePool, Shown,
 };
 pub use tryrun::Changes;

@@ -7,7 +7,7 @@
 mod local;
 mod reverse;
 
-pub use local::{LocalPool, LocalPoolConfig};
+pub use local::{Confined, Confinement, LocalPool, LocalPoolConfig};
 pub use reverse::{Protocol, Reception, Registration, ReversePool, Shown};
 
 use std::sync::Arc;
@@ -199,6 +199,10 @@ pub trait Pool: Send + Sync + 'static {
     /// How long a machine may be out of reach where the pool waits for it by itself, and tells when it is given up.
     fn patience(&self) -> Option<Duration> {
         None
+    }
+    /// Whether each machine of a host is for one piece of work alone, and is ended after it.
+    fn once(&self, _host: &str) -> bool {
+        false
     }
     /// Reaches a machine by what only the pool has: connections that the machine made.
     fn connector(&self, _address: &Address) -> Option<Arc<dyn buildlet_client::Connect>> {

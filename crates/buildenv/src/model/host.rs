@@ -136,6 +136,8 @@ pub struct Host {
     pub trust: Trust,
     /// What separates a job from the machine.
     pub isolation: Isolation,
+    /// What confined jobs see beside the system's directories.
+    pub visible: Vec<String>,
     /// What `needs` of builders is matched against.
     pub labels: BTreeMap<String, String>,
     /// Variables for each job, in order, before the builder's.
@@ -201,6 +203,7 @@ impl Host {
                 None if pool.makes_machines() => Isolation::Vm,
                 _ => Isolation::None,
             },
+            visible: f.texts("visible"),
             labels: f.labels("labels"),
             env: f.vars("env"),
             env_pass,

@@ -619,14 +619,21 @@ static HOST: Section = Section {
             OneOf(&["trusted", "untrusted-ok"]),
             r#""trusted""#,
             r#"trust = "untrusted-ok""#,
-            "Whether work from unreviewed changes may run here. On pool local that needs `isolation`.",
+            "Whether work from unreviewed changes may run here. On pool local that needs `isolation = \"namespaces\"`, and each piece of work gets a worker of its own.",
         ),
         build(
             "isolation",
             OneOf(&["none", "namespaces", "vm"]),
             r#""none" on pools local and reverse, else "vm""#,
             r#"isolation = "namespaces""#,
-            "What separates a job from the machine it runs on.",
+            "What separates a job from the machine it runs on. On pool local `namespaces` confines its workers to what docs/BUILDLET.md lists (Linux); `vm` is not to be had there.",
+        ),
+        key(
+            "visible",
+            Texts,
+            "none",
+            r#"visible = ["/srv/sdk"]"#,
+            "Absolute paths that confined jobs (`isolation = \"namespaces\"` on pool local) see and can't write, beside the system's directories, those of PATH and RUSTUP_HOME.",
         ),
         build(
             "labels",

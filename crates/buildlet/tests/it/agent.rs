@@ -15,6 +15,8 @@ pub struct Agent {
     env: Vec<(String, String)>,
     /// A directory of its own that is a small file system, and the options with which it is mounted.
     small: Option<(PathBuf, &'static str)>,
+    /// As whom it runs, if not as the tests.
+    user: Option<u32>,
 }
 
 impl Agent {
@@ -27,7 +29,7 @@ impl Agent {
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small: None };
+        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small: None, user: None };
         agent.launch().await;
         agent
     }
@@ -36,7 +38,8 @@ impl Agent {
     pub async fn start_in(flags: &[&str], env: &[(&str, &str)]) -> Self {
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
         let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let mut agent = Self { dir: tempfile::tempdir().unwrap(), child: None, flags, env, small: None };
+        let mut agent =
+            Self { dir: tempfile::tempdir().unwrap(), child: None, flags, env, small: None, user: None };
         agent.launch().await;
         agent
     }
@@ -51,7 +54,25 @@ impl Agent {
         let dir = tempfile::tempdir().unwrap();
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
         let small = small.map(|(name, options)| (dir.path().join(name), options));
-        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small };
+        let mut agent = Self { dir, child: None, flags, env: Vec::new(), small, user: None };
+        agent.launch().await;
+        agent
+    }
+
+    /// Starts one that is confined, by this user if it is not the tests' own. None of its directories is seen by its jobs, but its own.
+    pub async fn start_confined(user: Option<u32>, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(dir.path().join("secret"), "the server's own").unwrap();
+        std::os::unix::fs::chown(dir.path(), user, user).unwrap();
+        let (confined, hidden) = (dir.path().join("confined"), dir.path().display().to_string());
+        let mut all =
+            vec!["--confine".to_owned(), confined.display().to_string(), "--confine-hide".into(), hidden];
+        if user.is_none() && rustix::process::geteuid().is_root() {
+            all.extend(["--confine-as".to_owned(), crate::isolation::job_user().to_string()]);
+        }
+        all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let mut agent = Self { dir, child: None, flags: all, env: Vec::new(), small: None, user };
         agent.launch().await;
         agent
     }
@@ -64,7 +85,7 @@ impl Agent {
         let flags = flags.iter().map(|f| (*f).to_owned()).collect();
         let mut env: Vec<_> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         env.push(("HOME".to_owned(), dir.path().display().to_string()));
-        let mut agent = Self { dir, child: None, flags, env, small: None };
+        let mut agent = Self { dir, child: None, flags, env, small: None, user: None };
         agent.spawn();
         agent
     }
@@ -111,6 +132,10 @@ impl Agent {
         // What the machine of the tests has to go through is nothing to them.
         for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
             program.env_remove(name);
+        }
+        if let Some(user) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut program, user);
+            std::os::unix::process::CommandExt::gid(&mut program, user);
         }
         let child = program
             .arg("--listen")

@@ -7,6 +7,8 @@ mod attacks;
 mod boot;
 mod bw1;
 mod check;
+#[cfg(target_os = "linux")]
+mod confined;
 mod coordinator;
 mod dependencies;
 mod endpoints;

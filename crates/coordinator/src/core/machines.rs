@@ -189,6 +189,11 @@ impl Core {
         });
     }
 
+    /// Whether a machine is ended after the work that it has.
+    pub(super) fn is_used_once(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|known| known.pool.once(&known.host))
+    }
+
     pub(super) fn create(&mut self, host: &str, count: u32) {
         let config = Arc::clone(&self.config.borrow());
         let pool = config.hosts().iter().find(|known| known.name.as_str() == host);

@@ -222,6 +222,10 @@ impl Core {
 
     /// Cleans a machine; it is free then, or gone.
     pub(super) fn rewipe(&mut self, worker: WorkerId, host: String) {
+        if self.is_used_once(worker) {
+            // Whether anything has run there is not known any more.
+            return self.end(worker, super::ONCE.to_owned());
+        }
         let Some(known) = self.workers.get(&worker) else { return };
         let Some(machine) = known.machine.clone() else { return };
         let known_patience = known.pool.patience();

@@ -42,7 +42,49 @@ pub struct LocalPoolConfig {
     pub idle_exit: Duration,
     /// The public half of the key that orders are signed with.
     pub order_key: String,
+    /// What separates a host's jobs from this machine, by the host's name.
+    pub confined: Confined,
 }
+
+/// Says of a host whether its workers are confined, and how. Asked for each worker that is made.
+#[derive(Clone)]
+pub struct Confined(Arc<dyn Fn(&str) -> Option<Confinement> + Send + Sync>);
+
+impl Confined {
+    /// Asks this function.
+    pub fn by(of: impl Fn(&str) -> Option<Confinement> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(of))
+    }
+
+    /// No host's workers are.
+    pub fn none() -> Self {
+        Self::by(|_| None)
+    }
+}
+
+impl std::fmt::Debug for Confined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Confined")
+    }
+}
+
+/// How workers are confined (docs/BUILDLET.md, "Isolation").
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Confinement {
+    /// What their jobs see beside the system's directories and those of PATH, and can't write.
+    pub show: Vec<PathBuf>,
+    /// What they don't see, whatever it lies in.
+    pub hide: Vec<PathBuf>,
+    /// Variables of the environment that lead to what they don't see.
+    pub without: Vec<String>,
+    /// Whether each is ended after one piece of work: nothing of what a stranger ran is near what the next one runs.
+    pub once: bool,
+}
+
+/// The first number for users of confined workers, if we are root: beyond what systems and containers give away.
+const FIRST_USER: u32 = 2_000_000_000;
+/// So many numbers are there.
+const USERS: u32 = 1 << 26;
 
 /// What is kept beside a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,6 +137,10 @@ impl Pool for LocalPool {
 
     fn events(&self) -> Option<mpsc::Receiver<PoolEvent>> {
         self.events.lock().ok()?.take()
+    }
+
+    fn once(&self, host: &str) -> bool {
+        (self.inner.config.confined.0)(host).is_some_and(|confinement| confinement.once)
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, PoolError>> {
@@ -162,7 +208,7 @@ impl Inner {
     /// Starts a buildlet. Where that fails, nothing is left of it: no directory, and no process that nobody knows of.
     async fn start(&self, name: WorkerId, host: &str) -> io::Result<(Child, Machine)> {
         let folder = self.folder(name);
-        let started = match self.spawn(name) {
+        let started = match self.spawn(name, host) {
             Ok(mut child) => match self.ready(name, host, &mut child).await {
                 Ok(machine) => Ok((child, machine)),
                 Err(error) => {
@@ -174,16 +220,19 @@ impl Inner {
             Err(error) => Err(error),
         };
         if started.is_err() {
-            let _ = std::fs::remove_file(self.socket(name));
+            for confined in [false, true] {
+                remove_socket(&self.socket(name, confined));
+            }
             let _ = std::fs::remove_dir_all(&folder);
         }
         started
     }
 
-    fn spawn(&self, name: WorkerId) -> io::Result<Child> {
+    fn spawn(&self, name: WorkerId, host: &str) -> io::Result<Child> {
         let folder = self.folder(name);
         std::fs::create_dir_all(folder.join("work"))?;
-        let socket = self.socket(name);
+        let confinement = (self.config.confined.0)(host);
+        let socket = self.socket(name, confinement.is_some());
         if let Some(parent) = socket.parent() {
             private_dir(parent)?;
         }
@@ -212,6 +261,20 @@ impl Inner {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        if let Some(Confinement { show, hide, without, .. }) = confinement {
+            command.arg("--confine").arg(folder.join("confined"));
+            for (flag, paths) in [("--confine-show", show), ("--confine-hide", hide)] {
+                for path in paths {
+                    command.arg(flag).arg(path);
+                }
+            }
+            for name in without {
+                command.env_remove(name);
+            }
+            if rustix::process::geteuid().is_root() {
+                command.arg("--confine-as").arg(user(name).to_string());
+            }
+        }
         command.spawn()
     }
 
@@ -224,7 +287,7 @@ impl Inner {
             host: host.to_owned(),
             pid,
             started,
-            socket: self.socket(name),
+            socket: self.socket(name, (self.config.confined.0)(host).is_some()),
             limits: String::new(),
             order_key: Some(self.config.order_key.clone()),
         };
@@ -250,14 +313,17 @@ impl Inner {
         Ok(machine(name, &kept))
     }
 
-    fn socket(&self, name: WorkerId) -> PathBuf {
-        let path = self.folder(name).join("socket");
+    /// Where a worker listens. One that is confined has a directory for it, which is all that it sees of this place.
+    fn socket(&self, name: WorkerId, confined: bool) -> PathBuf {
+        let path = if confined { "door/socket" } else { "socket" };
+        let path = self.folder(name).join(path);
         if path.as_os_str().len() <= MAX_SOCKET {
             return path;
         }
         // The last half of the id is its random part.
         let id = name.to_string();
-        self.config.sockets.join(&id[id.len() - 12..])
+        let short = self.config.sockets.join(&id[id.len() - 12..]);
+        if confined { short.join("s") } else { short }
     }
 
     /// Whether a worker would start what this server orders. It has the key from its command line, for as long as it lives.
@@ -314,7 +380,7 @@ impl Inner {
         let task = tokio::task::spawn_blocking(move || {
             end_strays(&folder);
             if let Some(socket) = socket {
-                let _ = std::fs::remove_file(socket);
+                remove_socket(&socket);
             }
             std::fs::remove_dir_all(&folder)
         });
@@ -336,6 +402,24 @@ impl Inner {
         }
         signal(&kept, rustix::process::Signal::KILL);
     }
+}
+
+/// Removes a worker's socket, and the directory that a confined one has for it.
+fn remove_socket(socket: &Path) {
+    let _ = std::fs::remove_file(socket);
+    if socket.ends_with("s")
+        && let Some(dir) = socket.parent()
+    {
+        let _ = std::fs::remove_dir(dir);
+    }
+}
+
+/// The number of a confined worker's user: of the random part of its name, so that no two that live have the same.
+fn user(name: WorkerId) -> u32 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    name.to_string().hash(&mut hasher);
+    FIRST_USER + (hasher.finish() % u64::from(USERS)) as u32
 }
 
 fn machine(name: WorkerId, kept: &Kept) -> Machine {
@@ -455,6 +539,7 @@ mod tests {
             env: std::env::vars().filter(|(name, _)| name == "PATH").collect(),
             idle_exit: Duration::from_secs(900),
             order_key: String::new(),
+            confined: Confined::none(),
         })
         .unwrap();
         let mut events = pool.events().unwrap();

@@ -79,6 +79,7 @@ testkit::on_both! {
         what_may_have_landed_is_asked_again;
     untrusted:
         it_runs_where_such_work_is_taken_and_leaves_nothing,
+        it_reaches_nothing_of_the_server_and_of_the_next,
         it_waits_while_no_host_takes_it;
     signed:
         what_somebody_wrote_into_the_database_is_not_run,

@@ -49,6 +49,7 @@ pub struct World {
     pub changes: Option<coordinator::Changes>,
     /// What orders are signed with.
     pub order_key: OrderKey,
+    pub confined: coordinator::Confined,
 }
 
 /// Ends the workers of a directory.
@@ -179,6 +180,7 @@ impl World {
             config,
             secrets: BTreeMap::new(),
             order_key: OrderKey::of(&[6; 32]),
+            confined: coordinator::Confined::none(),
             changes: None,
             _workers: workers,
             dir,
@@ -252,6 +254,7 @@ impl World {
             env: env.into(),
             idle_exit: Duration::from_secs(300),
             order_key: self.order_key.public(),
+            confined: self.confined.clone(),
         });
         Arc::new(pool.unwrap())
     }

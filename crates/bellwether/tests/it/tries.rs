@@ -49,8 +49,11 @@ impl World {
         let files = [("bellwether.toml", File::Text(&project)), ("check.sh", File::Text("true\n"))];
         let reviews = NoteDb::create(&inner.path("one"), &files).unwrap();
         let at = inner.path("one").display().to_string();
+        // What jobs are held up by: of the server's folder they see nothing else.
+        std::fs::create_dir(inner.path("gate")).unwrap();
+        let gate = inner.path("gate").display().to_string();
         let text = format!(
-            "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\n\n\
+            "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
              [repo.one]\nurl = {at:?}\nhorizon = 1\nchanges = \"localhost/one\"\n\n\
              [maintnerd]\ngit = {{ project = \"localhost/one\", url = {at:?}, changes = true, every = \"1s\" }}\n{server}"
         );
@@ -194,7 +197,7 @@ fn a_vote_is_followed_by_a_run_of_that_commit() {
 #[test]
 fn what_is_not_asked_for_any_more_ends_at_once() {
     let mut world = World::new();
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let wait = format!("until [ -e {go} ]; do sleep 0.05; done");
     let first = world.upload(1, 1, &wait);
     world.vote(&first, 1);
@@ -249,7 +252,7 @@ async fn what_came_of_it_is_said_in_the_review() {
     let mut world = World::with(SECOND, &server);
     std::fs::create_dir_all(world.path("data")).unwrap();
     std::fs::write(world.path("data/password"), "of-loopback\n").unwrap();
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let good = world.upload(1, 1, "true");
     let bad = world.upload(2, 1, &format!("{FAILS}until [ -e {go} ]; do sleep 0.05; done"));
     for change in [&good, &bad] {
@@ -295,7 +298,7 @@ async fn what_came_of_it_is_said_in_the_review() {
 #[test]
 fn what_landed_under_the_same_name_is_built_to_its_end() {
     let mut world = World::new();
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let change = world.upload(1, 1, &format!("until [ -e {go} ]; do sleep 0.05; done"));
     world.vote(&change, 1);
     world.launch(&[]);
@@ -317,7 +320,7 @@ fn what_landed_under_the_same_name_is_built_to_its_end() {
 fn killed_at(point: &str) {
     let told = point.contains("try_tell");
     let mut world = World::with(if told { SECOND } else { "" }, "");
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let fails = if told { FAILS } else { "" };
     let change = world.upload(1, 1, &format!("{fails}until [ -e {go} ]; do sleep 0.05; done"));
     world.vote(&change, 1);

@@ -58,13 +58,19 @@ pub(super) fn build(plan: &Plan<'_>) -> io::Result<()> {
     // Often a link to where a service of the system keeps it.
     root.show(Path::new("/etc/resolv.conf"))?;
     let programs = std::env::var_os("PATH").unwrap_or_default();
-    for path in std::env::split_paths(&programs).chain(plan.show.iter().cloned()) {
-        root.show(&path)?;
+    let shown: Vec<PathBuf> = std::env::split_paths(&programs).chain(plan.show.iter().cloned()).collect();
+    // What is named itself is shown though it lies in what is hidden; what it lies in stays hidden.
+    let in_hidden = |path: &Path| plan.hide.iter().any(|hidden| path != hidden && path.starts_with(hidden));
+    for path in shown.iter().filter(|path| !in_hidden(path)) {
+        root.show(path)?;
     }
     // Its groups are the server's: whoever may write there could move processes that are not its own.
     root.hide(Path::new("/sys/fs/cgroup"))?;
     for path in plan.hide {
         root.hide(path)?;
+    }
+    for path in shown.iter().filter(|path| in_hidden(path)) {
+        root.show(path)?;
     }
     for path in &plan.own {
         writable.push(root.place(path, true)?);

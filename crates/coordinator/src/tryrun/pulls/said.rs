@@ -10,6 +10,9 @@ use maintner::mutation::{Message as _, Review};
 use super::reader::Head;
 use super::words::{self, Word};
 
+/// How long before the first sight of a head a comment may have been, where only those push who may, seconds.
+const RECENT: i64 = 600;
+
 /// Something that was said, in a comment or a review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -95,7 +98,7 @@ pub fn choose(head: &Head, said: &[Said], known: Known<'_>) -> Chosen {
         match commit {
             Some(commit) if *commit == head.commit => of_head.push(one),
             Some(_) => {}
-            None if head.fork && one.at <= known.since => {}
+            None if one.at <= known.since && (head.fork || one.at + RECENT < known.since) => {}
             None if one.at < known.seen => {
                 chosen.binds.push((one.key.clone(), one.by.clone()));
                 of_head.push(one);
@@ -164,6 +167,7 @@ mod tests {
         let none = BTreeMap::new();
         let of = |since, seen| choose(&head(false), &[one(10, "/try arm64")], known(since, seen, &none));
         assert!(of(12, 10).waits);
+        assert_eq!(of(10 + RECENT + 1, 20 + RECENT), Chosen::default(), "that was long before");
         let (key, by, terms) = of(12, 20).asks.unwrap();
         assert_eq!((&*key, &*by, terms.as_deref()), ("000000000010 comment 1", "ann", Some("arm64")));
         assert_eq!(choose(&head(false), &[], known(5, 20, &none)), Chosen::default());

@@ -112,7 +112,8 @@ impl System {
         let order_key = crate::server::order_key(data)?;
         let objects = data::objects(&environment, data)?;
         data::probe(&environment, &objects).await?;
-        let hints = hints::open(&first.config, db.clone(), &url, data).await?;
+        let (presses, pressed) = tokio::sync::mpsc::channel(64);
+        let hints = hints::open(&first.config, db.clone(), &url, data, Some(presses)).await?;
         let maintnerd = match begun.watches {
             true => maintnerd::open(&first.config, hints.as_ref(), data, &composer.base).await?,
             false => None,
@@ -204,6 +205,8 @@ impl System {
                 let daemon = Arc::clone(&opened.daemon);
                 Arc::new(move || daemon.corpus()) as coordinator::Changes
             }),
+            pulls: outbox::github(&first.config, data)?
+                .map(|client| coordinator::PullRequests { client, presses: pressed }),
             order_key,
             channels: outbox::channels(&first.config, data)?,
         };

@@ -28,8 +28,9 @@ use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::ssh::{self, Shells, SshHostKey};
 use crate::sweep;
-use crate::tryrun::Changes;
 use crate::tryrun::keeper::Keeper;
+use crate::tryrun::pulls::Pulls;
+use crate::tryrun::{Changes, PullRequests};
 use crate::usual::Usual;
 use crate::vault::Vault;
 use crate::work::Finder;
@@ -65,6 +66,8 @@ pub struct Handles {
     pub ssh_key: SshHostKey,
     /// What is known of changes under review, where something is: those that are asked for are tried.
     pub changes: Option<Changes>,
+    /// By what pull requests are looked after, where they are.
+    pub pulls: Option<PullRequests>,
     /// What it signs orders with; pools give its public half to machines.
     pub order_key: OrderKey,
     /// By what messages go out to the world.
@@ -107,6 +110,7 @@ pub struct Coordinator {
     shared: Arc<Shared>,
     finder: Finder,
     changes: Option<Changes>,
+    pulls: Option<PullRequests>,
     shells: Shells,
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
@@ -133,6 +137,7 @@ impl Coordinator {
             blocked,
             ssh_key,
             changes,
+            pulls,
             order_key,
             channels,
         } = handles;
@@ -188,6 +193,7 @@ impl Coordinator {
             shared,
             finder,
             changes,
+            pulls,
             shells,
             messages,
             pool_events,
@@ -227,14 +233,23 @@ impl Coordinator {
 
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
-        let Coordinator { core, shared, finder, changes, shells, messages, pool_events, sender, .. } = self;
+        let Coordinator {
+            core, shared, finder, changes, pulls, shells, messages, pool_events, sender, ..
+        } = self;
         let asking = finder.core.clone();
         let reporter =
             AbortOnDropHandle::new(tokio::spawn(report::run(Arc::clone(&shared), async move |build| {
                 why(&asking, build).await
             })));
+        let (pulls, _reading) = match pulls {
+            Some(pulls) if changes.is_some() => {
+                let (pulls, reader) = Pulls::by(pulls, finder.config.clone());
+                (Some(pulls), Some(AbortOnDropHandle::new(tokio::spawn(reader.run()))))
+            }
+            _ => (None, None),
+        };
         let tries = changes.map(|changes| {
-            let keeper = Keeper::new(finder.clone(), changes);
+            let keeper = Keeper::new(finder.clone(), changes, pulls);
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));

@@ -13,7 +13,9 @@ pub(crate) mod asked;
 pub(crate) mod chosen;
 pub(crate) mod decide;
 pub(crate) mod keeper;
+pub(crate) mod pulls;
 mod say;
+mod say_pulls;
 mod terms;
 pub(crate) mod text;
 
@@ -23,3 +25,29 @@ use maintner::corpus::Corpus;
 
 /// Gives what is known of changes by now. A copy is cheap.
 pub type Changes = Arc<dyn Fn() -> Arc<Corpus> + Send + Sync>;
+
+/// Somebody pressed the button of a check on GitHub.
+#[derive(Debug)]
+pub struct Press {
+    /// `OWNER/REPO`.
+    pub repo: String,
+    /// The commit whose check it is.
+    pub commit: String,
+    /// The run, as the check's `external_id` has it; the commit's last one where there is none.
+    pub run: Option<String>,
+    /// Who pressed it, as GitHub names them. GitHub tells only of people who may write to the repository.
+    pub by: String,
+    /// What the press is known by: told again, it is the same one.
+    pub id: String,
+    /// Told once it is written down, or means nothing.
+    pub done: tokio::sync::oneshot::Sender<()>,
+}
+
+/// By what pull requests are looked after.
+#[derive(Debug)]
+pub struct PullRequests {
+    /// Who asks GitHub for their heads.
+    pub client: github::Client,
+    /// Buttons that are pressed.
+    pub presses: tokio::sync::mpsc::Receiver<Press>,
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Answer, Client, malformed};
 use crate::error::Error;
-use crate::model::{Comment, Delivery, Hook, Issue, Label, Milestone};
+use crate::model::{Comment, Delivery, Hook, Issue, Label, Milestone, Pull, Ref};
 
 /// A repository on GitHub.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,6 +129,23 @@ impl Client {
         let answer = self.get(&path).await?;
         let item = serde_json::from_slice(&answer.body).map_err(|error| malformed(&path, error))?;
         Ok(One { item, date: answer.date })
+    }
+
+    /// Lists the open pull requests of a repo, those first that were opened first.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn open_pulls(&self, repo: &Repo, from: Option<&Cursor>) -> Result<Page<Pull>, Error> {
+        self.list(from, || format!("/repos/{repo}/pulls?state=open&sort=created&direction=asc&per_page=100"))
+            .await
+    }
+
+    /// Lists the branches of a repo's merge queue: each is what a branch would be if those in the queue had been merged.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn merge_groups(&self, repo: &Repo, from: Option<&Cursor>) -> Result<Page<Ref>, Error> {
+        self.list(from, || format!("/repos/{repo}/git/matching-refs/heads/gh-readonly-queue/")).await
     }
 
     /// Lists the labels of a repo.

@@ -167,6 +167,57 @@ impl Delivery {
     }
 }
 
+/// A pull request, as the list of them has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Pull {
+    /// In its repo.
+    pub number: i32,
+    /// Its title.
+    #[serde(default, deserialize_with = "lenient")]
+    pub title: String,
+    /// What is to be merged.
+    pub head: Side,
+    /// Where it is to go.
+    pub base: Side,
+}
+
+/// One of the two sides of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Side {
+    /// The branch.
+    #[serde(rename = "ref")]
+    pub branch: String,
+    /// Its commit, hexadecimal digits.
+    pub sha: String,
+    /// Where the branch is; none where that repo is gone.
+    #[serde(default, deserialize_with = "lenient")]
+    pub repo: Option<Place>,
+}
+
+/// A repository, by what never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Place {
+    /// Of all of GitHub's.
+    pub id: i64,
+}
+
+/// A branch or a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Ref {
+    /// Its whole name, `refs/heads/…`.
+    #[serde(rename = "ref")]
+    pub name: String,
+    /// Where it is.
+    pub object: Object,
+}
+
+/// Something in a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Object {
+    /// Hexadecimal digits.
+    pub sha: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,21 @@ pub struct Action {
     pub identifier: String,
 }
 
+/// A commit status: what those show who are no app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `pending`, `success`, `failure` or `error`.
+    pub state: String,
+    /// Where there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_url: Option<String>,
+    /// What it says: up to 140 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// What it is called: the newest of a name counts.
+    pub context: String,
+}
+
 /// A check run that there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -136,6 +151,12 @@ fn escaped(text: &str) -> String {
     })
 }
 
+/// A commit's name, which is digits.
+fn digits(commit: &str) -> Result<&str, Error> {
+    let good = !commit.is_empty() && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if good { Ok(commit) } else { Err(Error::Name(commit.chars().take(100).collect())) }
+}
+
 impl Client {
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Bytes, Error> {
         let body = serde_json::to_vec(body).map_err(|error| malformed(path, error))?;
@@ -149,6 +170,25 @@ impl Client {
     pub async fn create_comment(&self, repo: &Repo, number: i32, text: &str) -> Result<Comment, Error> {
         let path = format!("/repos/{repo}/issues/{number}/comments");
         read(&path, &self.send(Method::POST, &path, &Words { body: text }).await?)
+    }
+
+    /// Gives a commit a status.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn create_status(&self, repo: &Repo, commit: &str, status: &Status) -> Result<Status, Error> {
+        let path = format!("/repos/{repo}/statuses/{}", digits(commit)?);
+        read(&path, &self.send(Method::POST, &path, status).await?)
+    }
+
+    /// Returns the newest statuses of a commit, up to 100, the newest first.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn statuses(&self, repo: &Repo, commit: &str) -> Result<Vec<Status>, Error> {
+        let path = format!("/repos/{repo}/commits/{}/statuses?per_page=100", digits(commit)?);
+        let answer = self.get(&path).await?;
+        read(&path, &answer.body)
     }
 
     /// Makes a check run, with up to [`ANNOTATIONS`] annotations. Only an app may.
@@ -174,9 +214,7 @@ impl Client {
     /// # Errors
     /// As all calls.
     pub async fn checks(&self, repo: &Repo, commit: &str, name: &str) -> Result<Vec<CheckRun>, Error> {
-        if !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Error::Name(commit.chars().take(100).collect()));
-        }
+        let commit = digits(commit)?;
         let name = escaped(name);
         let path =
             format!("/repos/{repo}/commits/{commit}/check-runs?check_name={name}&filter=all&per_page=100");

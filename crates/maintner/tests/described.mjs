@@ -56,8 +56,8 @@ const api = checking('#/components/schemas/', lazily);
 const event = checking('#/definitions/', definitions);
 
 // The schema of an answer, or that of errors where the description does not have this one.
-function described(path, status) {
-  let answer = description.paths[path]?.get.responses[status];
+function described(method, path, status) {
+  let answer = description.paths[path]?.[method]?.responses[status];
   if (answer?.$ref) answer = description.components.responses[answer.$ref.split('/').pop()];
   const found = answer?.content?.['application/json']?.schema;
   if (!found && status < 400 && status !== 301) return null;
@@ -74,11 +74,18 @@ function hold(kind, make, body) {
   else if (!check(body)) wrong.push(`${kind}: ${JSON.stringify(check.errors.slice(0, 3))}`);
 }
 
-for (const { path, status, body } of answers) {
-  hold(`${status} ${path}`, () => {
-    const found = described(path, status);
+for (const { method = 'get', path, status, body, request } of answers) {
+  const name = method === 'get' ? path : `${method} ${path}`;
+  hold(`${status} ${name}`, () => {
+    const found = described(method, path, status);
     return found && api(schema(found));
   }, body);
+  if (request) {
+    hold(`request ${name}`, () => {
+      const found = description.paths[path]?.[method]?.requestBody?.content?.['application/json']?.schema;
+      return found && api(schema(found));
+    }, request);
+  }
 }
 
 for (const { event: name, action, body } of webhooks) {

@@ -15,6 +15,8 @@ pub struct Config {
     pub webhook_bytes: usize,
     /// Who may bring a webhook without TLS. [`WebhookTls::Required`] without proxies.
     pub webhook_tls: WebhookTls,
+    /// Who is told that somebody pressed the button of a check. Nobody; such webhooks are ignored then.
+    pub rerequests: Option<crate::Rerequests>,
     /// How long a webhook or a mail is remembered by its signature, so that it makes no second event. An hour.
     pub replay_window: Duration,
     /// How long a wait for an event lasts. 30 seconds.
@@ -39,6 +41,7 @@ impl Default for Config {
             webhook_secret: None,
             webhook_bytes: 25 << 20,
             webhook_tls: WebhookTls::default(),
+            rerequests: None,
             replay_window: Duration::from_secs(3600),
             long_poll: Duration::from_secs(30),
             most_events: 200_000,

@@ -50,6 +50,7 @@ mod hub;
 #[cfg(feature = "service")]
 mod kept;
 mod mail;
+mod rerequest;
 #[cfg(feature = "service")]
 mod seen;
 #[cfg(feature = "service")]
@@ -65,6 +66,7 @@ pub use event::{BadTime, Event, GerritEvent, GithubEvent, parse_time};
 pub use http::{router, routes, routes_within};
 #[cfg(feature = "service")]
 pub use hub::{Hint, Hub, OpenError, PublishError, Published, Replaced};
+pub use rerequest::{Rerequest, Rerequests};
 #[cfg(feature = "service")]
 pub use serve::{Handles, ServeError, run, serve};
 #[cfg(feature = "service")]

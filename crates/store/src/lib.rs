@@ -64,6 +64,7 @@ pub mod try_runs;
 
 // The table of pubsubhelper.
 pub mod pubsub_events;
+pub mod pulls;
 
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};

@@ -6,6 +6,7 @@
 //! although it has said no ([`Counts`]).
 
 mod operate;
+mod pulls;
 mod render;
 mod script;
 mod serve;
@@ -118,8 +119,12 @@ struct Samples {
 /// An answer, for holding against the description.
 #[derive(Debug, Clone)]
 pub struct Sample {
+    /// `get`, `post` or `patch`.
+    pub method: String,
     /// Its path as the description has it; `/` for what any path may answer.
     pub path: &'static str,
+    /// What was posted.
+    pub request: Option<serde_json::Value>,
     /// Its status.
     pub status: u16,
     /// Its body.

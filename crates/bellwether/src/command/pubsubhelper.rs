@@ -35,7 +35,7 @@ pub async fn run(args: &Pubsubhelper) -> Result<ExitCode> {
         environment.database.parse().with_context(|| format!("database {:?}", environment.database))?;
     let db = Db::open(&url, &dir).await.context("opening the database")?;
     data::claim_database(&db, environment.name.as_str()).await?;
-    let hub = hints::open(&config, db.clone(), &url, &dir).await?;
+    let hub = hints::open(&config, db.clone(), &url, &dir, None).await?;
     let hub = hub.with_context(|| {
         format!(
             "{} names no forge: write [pubsubhelper.github] or [pubsubhelper.gerrit] (docs/pubsubhelper.md)",

@@ -2,27 +2,51 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use axum::extract::Request;
 use buildenv::{Config, SecretSource};
+use coordinator::Press;
 use edge::Edge;
 use pubsubhelper::dns::Resolver;
-use pubsubhelper::{Hub, MailPort, Replaced, SmtpConfig, TakeOver, WebhookTls};
+use pubsubhelper::{Hub, MailPort, Replaced, Rerequest, Rerequests, SmtpConfig, TakeOver, WebhookTls};
 use store::{DatabaseUrl, Db};
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 
 use super::data;
 use super::running::Running;
 
-/// Opens the hub, if a forge is named.
-pub async fn open(config: &Config, db: Db, url: &DatabaseUrl, data: &Path) -> Result<Option<Hub>> {
+/// How long GitHub waits for it that a button's press is taken: it gives up after ten seconds.
+const TAKEN: Duration = Duration::from_secs(8);
+
+/// Opens the hub, if a forge is named. Who pressed the button of a check is told to `presses`.
+pub async fn open(
+    config: &Config,
+    db: Db,
+    url: &DatabaseUrl,
+    data: &Path,
+    presses: Option<mpsc::Sender<Press>>,
+) -> Result<Option<Hub>> {
     if !config.hints().names_a_forge() {
         return Ok(None);
     }
-    let told = settings(config, url, data)?;
+    let mut told = settings(config, url, data)?;
+    told.rerequests = presses.map(|to| Rerequests(Arc::new(move |one| Box::pin(press(to.clone(), one)))));
     Hub::open(told, db).await.map(Some).context("starting pubsubhelper")
+}
+
+/// Hands a press on; whether it is written down.
+async fn press(to: mpsc::Sender<Press>, one: Rerequest) -> bool {
+    let (done, written) = oneshot::channel();
+    let Rerequest { repo, commit, external_id: run, by, delivery: id } = one;
+    let told = async {
+        let press = Press { repo, commit, run, by, id, done };
+        to.send(press).await.is_ok() && written.await.is_ok()
+    };
+    tokio::time::timeout(TAKEN, told).await.unwrap_or(false)
 }
 
 fn settings(config: &Config, url: &DatabaseUrl, data: &Path) -> Result<pubsubhelper::Config> {

@@ -17,7 +17,6 @@ use transport::Service;
 /// The channels that the configuration has.
 pub fn channels(config: &Config, data: &Path) -> Result<Channels> {
     let outbox = config.outbox();
-    let user_agent = format!("bellwether/{}", env!("CARGO_PKG_VERSION"));
     let mut channels = Channels::new();
     let mut clients = BTreeMap::new();
     for server in &outbox.gerrits {
@@ -26,7 +25,7 @@ pub fn channels(config: &Config, data: &Path) -> Result<Channels> {
         let client = gerrit::Client::new(gerrit::Options {
             service: Service::url(&server.url),
             login: Some(gerrit::Login { user: server.user.clone(), password: password.into() }),
-            user_agent: user_agent.clone(),
+            user_agent: user_agent(),
             seed: seed()?,
             limits: gerrit::Limits::default(),
         });
@@ -35,20 +34,8 @@ pub fn channels(config: &Config, data: &Path) -> Result<Channels> {
     if !clients.is_empty() {
         channels.insert(Kind::Gerrit, Arc::new(Gerrits::new(clients)));
     }
-    if let Some(github) = &outbox.github {
-        let client = github::Client::new(github::Options {
-            service: Service::url(&github.api),
-            token: Some(secret(&github.token, "github_posts.token", data)?.into()),
-            user_agent,
-            clock: Arc::new(github::SystemClock),
-            seed: seed()?,
-            // The outbox waits better: its messages are kept.
-            limits: github::Limits {
-                patience: std::time::Duration::from_secs(60),
-                ..github::Limits::default()
-            },
-        });
-        channels.insert(Kind::Github, Arc::new(Github::new(client.context("github_posts")?)));
+    if let Some(client) = github(config, data)? {
+        channels.insert(Kind::Github, Arc::new(Github::new(client)));
     }
     if let Some(mail) = &outbox.mail {
         let login = mail.login.as_ref().map(|(user, source)| {
@@ -70,6 +57,25 @@ pub fn channels(config: &Config, data: &Path) -> Result<Channels> {
         channels.insert(Kind::Webhook, Arc::new(Webhooks { webhooks, clock: Arc::new(SystemClock) }));
     }
     Ok(channels)
+}
+
+/// Who asks and answers GitHub, if the configuration has somebody.
+pub fn github(config: &Config, data: &Path) -> Result<Option<github::Client>> {
+    let Some(github) = &config.outbox().github else { return Ok(None) };
+    let client = github::Client::new(github::Options {
+        service: Service::url(&github.api),
+        token: Some(secret(&github.token, "github_posts.token", data)?.into()),
+        user_agent: user_agent(),
+        clock: Arc::new(github::SystemClock),
+        seed: seed()?,
+        // The outbox waits better: its messages are kept. So does who looks again and again.
+        limits: github::Limits { patience: std::time::Duration::from_secs(60), ..github::Limits::default() },
+    });
+    client.map(Some).context("github_posts")
+}
+
+fn user_agent() -> String {
+    format!("bellwether/{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Of the jitter of a client's waits.

@@ -15,6 +15,7 @@ mod input;
 mod load;
 mod metrics;
 mod mutations;
+mod pulls;
 mod sources;
 #[cfg(feature = "full")]
 mod telemetry;

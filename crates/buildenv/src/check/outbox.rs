@@ -19,6 +19,19 @@ pub(super) fn outbox(checker: &mut Checker, all: &Gathered) {
         one_place(checker, "github_posts", TOKEN, item);
         web(checker, "github_posts", "api", item);
     }
+    for ((_, name), item) in all.section("repo") {
+        let Some(entry) = item.table.get("pulls") else { continue };
+        let path = format!("repo.{name}.pulls");
+        let halves = entry.node.text().and_then(|text| text.split_once('/'));
+        if !halves.is_some_and(|(owner, repo)| word(owner) && word(repo)) {
+            let problem = checker.problem(entry.node.place, &path, "no repository of GitHub");
+            checker.report(problem.expected("OWNER/REPO"));
+        } else if all.find("github_posts", None, "").is_none() {
+            let problem =
+                checker.problem(entry.node.place, &path, "nothing says how GitHub is asked and answered");
+            checker.report(problem.expected("a section [github_posts]"));
+        }
+    }
     if let Some(item) = all.find("mail", None, "")
         && let Some(user) = item.table.get("user")
         && places(item, PASSWORD) != 1
@@ -26,6 +39,12 @@ pub(super) fn outbox(checker: &mut Checker, all: &Gathered) {
         let problem = checker.problem(user.place, "mail.user", "its password has not one place");
         checker.report(problem.expected("password_file or password_env"));
     }
+}
+
+/// Whether it can be a half of a repository's name.
+fn word(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=100).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(fits)
 }
 
 fn places(item: &Item, keys: [&str; 2]) -> usize {

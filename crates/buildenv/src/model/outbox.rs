@@ -38,6 +38,8 @@ pub struct GithubPosts {
     pub api: String,
     /// By what it knows who posts.
     pub token: SecretSource,
+    /// Whether it is an app that posts, which may make check runs.
+    pub checks: bool,
 }
 
 /// The mail server.
@@ -86,7 +88,7 @@ impl GerritServer {
 impl GithubPosts {
     pub(crate) fn read(f: Fields<'_>) -> Self {
         let api = f.owned("api").unwrap_or_else(|| "https://api.github.com".into());
-        Self { api, token: place(f.owned("token_file"), f.owned("token_env")) }
+        Self { api, token: place(f.owned("token_file"), f.owned("token_env")), checks: f.flag("checks") }
     }
 }
 

@@ -99,6 +99,10 @@ pub struct Repo {
     pub import_path: Option<String>,
     /// The project of a Gerrit that has its changes, `HOST/PROJECT`.
     pub changes: Option<String>,
+    /// The repository on GitHub that has its pull requests, `OWNER/REPO`.
+    pub pulls: Option<String>,
+    /// Who may have pull requests tried, by their logins.
+    pub try_by: Vec<String>,
     /// How many first-parent commits back empty cells are filled.
     pub horizon: u32,
     /// Where it is pushed to; empty when the environment pushes to no mirror.
@@ -148,6 +152,8 @@ impl Repo {
             release_branches,
             import_path: f.owned("import_path"),
             changes: f.owned("changes"),
+            pulls: f.owned("pulls"),
+            try_by: f.texts("try_by"),
             horizon: f.int("horizon").unwrap_or(20),
             mirrors: f.texts("mirrors"),
             source: if f.text("source") == Some("git") { SourceKind::Git } else { SourceKind::Archive },

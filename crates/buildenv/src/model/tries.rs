@@ -1,5 +1,7 @@
 //! How try runs are asked for and answered.
 
+use std::time::Duration;
+
 use crate::fields::Fields;
 
 /// How somebody asks in a review for a try run.
@@ -11,6 +13,8 @@ pub struct Tries {
     pub value: i8,
     /// The label of the answer.
     pub result: String,
+    /// How often GitHub is asked for the heads of pull requests.
+    pub pulls_every: Duration,
 }
 
 impl Tries {
@@ -21,6 +25,7 @@ impl Tries {
             // The schema has checked that it is 1 or 2.
             value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
             result: or("result", "TryBot-Result"),
+            pulls_every: f.duration("pulls_every").unwrap_or(Duration::from_secs(10)),
         }
     }
 }

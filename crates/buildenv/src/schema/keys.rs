@@ -437,6 +437,20 @@ static REPO: Section = Section {
             "The project of a Gerrit that has its changes under review, `HOST/PROJECT` as `[maintnerd]` names it: those that somebody votes for are tried.",
         ),
         key(
+            "pulls",
+            Text,
+            "none",
+            r#"pulls = "golang/sync""#,
+            "The repository on GitHub that has its pull requests, `OWNER/REPO` as `[maintnerd]` names it: those that somebody of `try_by` asks for are tried. It needs `[github_posts]`.",
+        ),
+        key(
+            "try_by",
+            Texts,
+            "nobody",
+            r#"try_by = ["ada", "brad"]"#,
+            "Who may have pull requests tried, by their logins on GitHub. Nobody else's word counts, whatever they are there.",
+        ),
+        key(
             "release_branches",
             Patterns,
             r#"["release-branch.*", "release-*", "release/*"]"#,

@@ -63,6 +63,13 @@ pub(super) static GITHUB_POSTS: Section = Section {
             r#"token_env = "GITHUB_POSTS_TOKEN""#,
             "The server's variable with that token.",
         ),
+        key(
+            "checks",
+            Bool,
+            "false",
+            "checks = true",
+            "The token is of an app's installation: try runs are shown as check runs. Otherwise they are shown as commit statuses.",
+        ),
     ],
 };
 

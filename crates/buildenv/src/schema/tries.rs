@@ -26,5 +26,12 @@ pub(super) static TRIES: Section = Section {
             r#"result = "Verified""#,
             "The label of the answer. A change that has a vote on it is not tried, until that is taken away.",
         ),
+        key(
+            "pulls_every",
+            Timeout,
+            r#""10s""#,
+            r#"pulls_every = "30s""#,
+            "How often GitHub is asked for the heads of pull requests. An answer that nothing changed costs nothing of what GitHub allows.",
+        ),
     ],
 };

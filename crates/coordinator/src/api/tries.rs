@@ -31,7 +31,7 @@ const NEWEST: &str = "ZZZZZZZZZZZZZZZZZZZZZZZZZZ";
 /// What is listed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TryQuery {
-    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`.
+    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`, of GitHub `github.com/OWNER/REPO#NUMBER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<String>,
     /// At most so many, 50 if not given, never more than 500.
@@ -66,7 +66,7 @@ pub struct TrySummary {
     pub repo: String,
     /// The branch that it is to go to.
     pub branch: String,
-    /// The patch set, from 1.
+    /// The patch set, from 1; 0 of a pull request, which has none.
     pub patch_set: i64,
     /// The one commit that was approved.
     pub commit: String,

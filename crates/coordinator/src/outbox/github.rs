@@ -3,7 +3,7 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use github::post::{ANNOTATIONS, Check, CheckRun};
+use github::post::{ANNOTATIONS, Check, CheckRun, Status};
 use github::{Client, Error, Repo};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -13,6 +13,8 @@ use super::{Again, Channel, Delivered, Delivery, Failure, Kind, Message, fit};
 
 /// The longest text of a comment, bytes: GitHub takes 65,536 characters.
 const LONGEST: usize = 60_000;
+/// The longest description of a status.
+const DESCRIBED: usize = 140;
 /// The most annotations of a check run.
 const MOST: usize = 1000;
 /// The most pages of comments that are looked through for one.
@@ -41,6 +43,15 @@ pub enum Post {
         /// What it says. What is beyond 1,000 annotations is left out.
         check: Box<Check>,
     },
+    /// A commit status, where no app posts: the newest of its context is what counts.
+    Status {
+        /// `OWNER/REPO`.
+        repo: String,
+        /// The commit.
+        commit: String,
+        /// What it says. Of the description, what is beyond 140 bytes is cut.
+        status: Status,
+    },
 }
 
 impl Post {
@@ -51,6 +62,9 @@ impl Post {
             Self::Comment { repo, number, .. } => format!("{repo}#{number}"),
             Self::Check { repo, check } => {
                 format!("{repo}@{} {}", check.head_sha, fit(&check.name, 200))
+            }
+            Self::Status { repo, commit, status } => {
+                format!("{repo}@{commit} {}", fit(&status.context, 200))
             }
         };
         Message::of(key, Kind::Github, target, self)
@@ -85,6 +99,10 @@ impl Github {
                 let repo = name(&repo)?;
                 self.check(&repo, *check).await.map_err(failure)
             }
+            Post::Status { repo, commit, status } => {
+                let repo = name(&repo)?;
+                self.status(&repo, &commit, status, delivery.again).await.map_err(failure)
+            }
         }
     }
 
@@ -112,6 +130,24 @@ impl Github {
             }
         }
         self.client.create_comment(repo, number, &format!("{}\n\n{mark}", fit(text, LONGEST))).await?;
+        Ok(Delivered::Now)
+    }
+
+    async fn status(
+        &self,
+        repo: &Repo,
+        commit: &str,
+        mut status: Status,
+        again: bool,
+    ) -> Result<Delivered, Error> {
+        status.description = status.description.map(|text| fit(&text, DESCRIBED));
+        if again {
+            let known = self.client.statuses(repo, commit).await?;
+            if known.iter().find(|known| known.context == status.context) == Some(&status) {
+                return Ok(Delivered::Before);
+            }
+        }
+        self.client.create_status(repo, commit, &status).await?;
         Ok(Delivered::Now)
     }
 

@@ -18,7 +18,7 @@ const WHOLE: &str = "/PATCHSET_LEVEL";
 /// A change, by the name that its forge has for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Review {
-    /// `SERVER/PROJECT`, as the corpus has it.
+    /// `SERVER/PROJECT`, as the corpus has it; of GitHub `github.com/OWNER/REPO`.
     pub project: String,
     /// Its number there.
     pub number: i32,
@@ -26,14 +26,16 @@ pub struct Review {
 
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}~{}", self.project, self.number)
+        let mark = if self.project.starts_with(super::pulls::HOST) { '#' } else { '~' };
+        write!(f, "{}{mark}{}", self.project, self.number)
     }
 }
 
 impl Review {
     /// Reads what `Display` writes.
     pub fn parse(text: &str) -> Option<Review> {
-        let (project, number) = text.rsplit_once('~')?;
+        let mark = if text.starts_with(super::pulls::HOST) { '#' } else { '~' };
+        let (project, number) = text.rsplit_once(mark)?;
         Some(Review { project: project.to_owned(), number: number.parse().ok()? })
     }
 }
@@ -47,7 +49,7 @@ pub struct Asked {
     pub repo: String,
     /// Where it is to go.
     pub branch: String,
-    /// Its `Change-Id`.
+    /// Its `Change-Id`; of a pull request what asked, which is greater if it is asked for again.
     pub change_id: String,
     /// The patch set, from 1.
     pub patch_set: i32,

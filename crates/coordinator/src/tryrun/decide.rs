@@ -74,11 +74,14 @@ impl Verdict {
 /// Decides. The order of actions is that in which they are done: what ends makes room first.
 pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
     let asked = &seen.asked;
-    let wanted: HashSet<(String, &str)> =
-        asked.iter().map(|asked| (asked.review.to_string(), asked.commit.as_str())).collect();
+    let wanted: HashMap<(String, &str), &str> = asked
+        .iter()
+        .map(|asked| ((asked.review.to_string(), asked.commit.as_str()), asked.change_id.as_str()))
+        .collect();
     let mut actions = Vec::new();
     for Standing { run, builds } in open {
-        let wants = wanted.contains(&(run.review.clone(), run.commit.as_str()));
+        let by = wanted.get(&(run.review.clone(), run.commit.as_str()));
+        let wants = by.is_some();
         match (run.state.as_str(), wants) {
             // Nobody can be asked whether they still want it.
             ("running", false) if seen.blind.contains(&run.repo) => actions.extend(goes_on(run.id, builds)),
@@ -89,6 +92,13 @@ pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
                 review: run.review.clone(),
                 commit: run.commit.clone(),
             }),
+            // Of a pull request, by a later word: it is begun anew at the next look.
+            (_, true)
+                if run.review.starts_with(super::pulls::HOST)
+                    && by.is_some_and(|by| *by > run.change_id.as_str()) =>
+            {
+                actions.push(Action::Settle(run.id));
+            }
             (_, true) => {}
             (_, false) => actions.push(Action::Settle(run.id)),
         }
@@ -224,6 +234,24 @@ mod tests {
             decided(std::slice::from_ref(&newer), run(1, "running"), &[None]),
             [cancel, Action::Begin(newer)]
         );
+    }
+
+    #[test]
+    fn a_later_word_asks_for_a_pull_request_s_commit_again() {
+        let review = super::super::asked::Review { project: "github.com/o/go".into(), number: 7 };
+        assert_eq!(super::super::asked::Review::parse("github.com/o/go#7").as_ref(), Some(&review));
+        let by = |ask: &str| Asked {
+            review: review.clone(),
+            change_id: ask.into(),
+            ..asked("go", "master", None)
+        };
+        let of =
+            |state: &str| TryRunRow { review: review.to_string(), change_id: "5".into(), ..run(1, state) };
+        for same in ["5", "4"] {
+            assert_eq!(decided(&[by(same)], of("failed"), &[]), [], "what was said before, or is left of it");
+        }
+        assert_eq!(decided(&[by("6")], of("failed"), &[]), [Action::Settle(id(1))]);
+        assert_eq!(decided(&[by("6")], of("running"), &[None]), [], "it goes on");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::Changes;
 use super::asked::{Asked, Looker, SUBMITTED, why_not};
 use super::chosen::{self, Branches, Chosen};
 use super::decide::{self, Action, Standing, Verdict};
+use super::pulls::Pulls;
 use super::say;
 use crate::clock::new_id;
 use crate::core;
@@ -23,6 +24,8 @@ use crate::work::Finder;
 
 /// How often it is looked. Nothing is read anew while nothing has changed.
 const PERIOD: Duration = Duration::from_secs(1);
+/// The most buttons that are looked at in one look.
+const PRESSED: usize = 64;
 /// The most runs begun at one look, so that what ended is told soon; the others are begun at the next.
 const BEGUN: usize = 50;
 
@@ -30,6 +33,8 @@ const BEGUN: usize = 50;
 pub(crate) struct Keeper {
     finder: Finder,
     changes: Changes,
+    /// What is known of pull requests, where GitHub is asked.
+    pulls: Option<tokio::sync::Mutex<Pulls>>,
     /// Runs of which it was said already that something failed; the database knows better.
     told: tokio::sync::Mutex<HashSet<TryRunId>>,
 }
@@ -49,8 +54,9 @@ struct Refs {
 }
 
 impl Keeper {
-    pub fn new(finder: Finder, changes: Changes) -> Keeper {
-        Keeper { finder, changes, told: tokio::sync::Mutex::default() }
+    pub fn new(finder: Finder, changes: Changes, pulls: Option<Pulls>) -> Keeper {
+        let pulls = pulls.map(tokio::sync::Mutex::new);
+        Keeper { finder, changes, pulls, told: tokio::sync::Mutex::default() }
     }
 
     /// Looks again and again.
@@ -76,7 +82,8 @@ impl Keeper {
     async fn look(&self, looker: &mut Looker) -> Result<(), Trouble> {
         let config = self.finder.config.borrow().clone();
         let corpus = (self.changes)();
-        let seen = looker.look(&corpus, &config);
+        let mut seen = looker.look(&corpus, &config);
+        self.look_at_pulls(&corpus, &config, &mut seen).await?;
         let open = self.standing().await?;
         let mut begun = 0;
         let mut first = None;
@@ -89,6 +96,14 @@ impl Keeper {
                 }
                 Action::Cancel { run, review, commit } => {
                     let why = match super::asked::Review::parse(&review) {
+                        Some(review) if super::pulls::repo_of(&review).is_some() => {
+                            let of = open.iter().find(|one| one.run.id == run);
+                            let ask = of.map_or("", |one| one.run.change_id.as_str());
+                            match &self.pulls {
+                                Some(pulls) => pulls.lock().await.why_not(&review, &commit, ask),
+                                None => "GitHub is not asked any more".to_owned(),
+                            }
+                        }
                         Some(review) => why_not(&corpus, config.tries(), &review, &commit),
                         None => "the change is not there any more".to_owned(),
                     };
@@ -109,6 +124,44 @@ impl Keeper {
             }
         }
         first.map_or(Ok(()), Err)
+    }
+
+    /// Adds the pull requests that are asked for, once it is written down of which commits words were.
+    async fn look_at_pulls(
+        &self,
+        corpus: &maintner::corpus::Corpus,
+        config: &buildenv::Config,
+        seen: &mut super::asked::Seen,
+    ) -> Result<(), Trouble> {
+        let Some(pulls) = &self.pulls else { return Ok(()) };
+        // Nobody else waits for it: a look is done by one task.
+        let mut pulls = pulls.lock().await;
+        let ledger = &self.finder.shared.ledger;
+        pulls.recall(&mut ledger.db().read().await?).await?;
+        for _ in 0..PRESSED {
+            let Some(press) = pulls.press() else { break };
+            let mut reader = ledger.db().read().await?;
+            let run = match press.run.as_ref().map(|id| id.parse::<TryRunId>()) {
+                Some(Ok(id)) => try_runs::get(&mut reader, id).await?,
+                Some(Err(_)) => None,
+                None => try_runs::by_commit(&mut reader, &press.commit).await?,
+            };
+            drop(reader);
+            let now = ledger.clock().now().0 / 1_000_000;
+            let news = run.map(|run| pulls.pressed(&press, &run, now)).unwrap_or_default();
+            if !news.is_empty() {
+                transition!(ledger, "try_again", press.id, |tx| news.write(&mut tx).await?)?;
+                pulls.written(news);
+            }
+            // Who told it may have gone.
+            let _ = press.done.send(());
+        }
+        let news = pulls.look(corpus, config, seen);
+        if !news.is_empty() {
+            transition!(ledger, "try_heads", "pulls", |tx| news.write(&mut tx).await?)?;
+            pulls.written(news);
+        }
+        Ok(())
     }
 
     /// The runs that go on, with their builds, and those whose answer was not seen yet.

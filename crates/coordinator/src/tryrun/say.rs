@@ -10,6 +10,7 @@ use store::try_runs::TryRunRow;
 use super::asked::Review;
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
+use super::say_pulls;
 use super::text::{self, Kind};
 use crate::outbox::Message;
 use crate::outbox::gerrit::{Review as Posted, Supersede, Thread};
@@ -65,6 +66,9 @@ fn message(
 
 /// That a run began.
 pub fn beginning(config: &Config, run: &TryRunRow, said: &Said, builds: usize) -> Option<Message> {
+    if let Some(place) = say_pulls::place(config, run) {
+        return Some(say_pulls::beginning(&place, run, said, builds));
+    }
     let place = place(config, run)?;
     let text = text::beginning(&place.url, run, said, builds);
     Some(message(place, run, Kind::Beginning, text, BTreeMap::new()))
@@ -72,6 +76,9 @@ pub fn beginning(config: &Config, run: &TryRunRow, said: &Said, builds: usize) -
 
 /// That a build failed while others go on.
 pub fn progress(config: &Config, run: &TryRunRow, failed: &BuildRow) -> Option<Message> {
+    if let Some(place) = say_pulls::place(config, run) {
+        return Some(say_pulls::progress(&place, run, failed));
+    }
     let place = place(config, run)?;
     let text = text::progress(&place.url, run, failed);
     Some(message(place, run, Kind::Progress, text, BTreeMap::new()))
@@ -79,6 +86,9 @@ pub fn progress(config: &Config, run: &TryRunRow, failed: &BuildRow) -> Option<M
 
 /// What a run came to, with the vote. Where nothing is known there is none.
 pub fn ending(config: &Config, run: &TryRunRow, verdict: Verdict, builds: &[BuildRow]) -> Option<Message> {
+    if let Some(place) = say_pulls::place(config, run) {
+        return Some(say_pulls::ending(&place, run, verdict, builds));
+    }
     let place = place(config, run)?;
     let left: Vec<LeftOut> = serde_json::from_str(&run.left_out).unwrap_or_default();
     let (kind, text) = text::ending(&place.url, run, verdict, builds, &left);
@@ -93,6 +103,9 @@ pub fn ending(config: &Config, run: &TryRunRow, verdict: Verdict, builds: &[Buil
 
 /// That a run is over before its end.
 pub fn cancelled(config: &Config, run: &TryRunRow, why: &str) -> Option<Message> {
+    if let Some(place) = say_pulls::place(config, run) {
+        return Some(say_pulls::cancelled(&place, run, why));
+    }
     let place = place(config, run)?;
     let text = format!("TryBots cancelled: {why}.\n\nAll builds: {}\n", text::page(&place.url, run));
     Some(message(place, run, Kind::Cancelled, text, BTreeMap::new()))

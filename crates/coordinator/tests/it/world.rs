@@ -283,6 +283,7 @@ impl World {
             ssh_key: SshHostKey::of(&[5; 32]),
             order_key: self.order_key.clone(),
             changes: self.changes.clone(),
+            pulls: None,
             channels: self.channels.clone(),
         };
         let options = Options {

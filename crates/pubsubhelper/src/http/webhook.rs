@@ -14,7 +14,7 @@ use super::room::{NoRoom, Place, Room};
 use super::{not_allowed, plain};
 use crate::config::WebhookTls;
 use crate::webhook::{Ignored, Signature};
-use crate::{GithubEvent, Hint, Hub, OverTls, Published, webhook};
+use crate::{GithubEvent, Hint, Hub, OverTls, Published, rerequest, webhook};
 
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,8 +58,20 @@ pub(super) async fn webhook(State(hub): State<Hub>, request: Request) -> Respons
     };
     let verified = signature.verify(secret, &body.bytes);
     let event = verified.and_then(|()| webhook::event(&body.bytes));
+    let again = match (&event, &config.rerequests) {
+        (Err(Ignored::Other), Some(told)) => {
+            rerequest::read(&body.bytes, signature.delivery()).map(|one| (told, one))
+        }
+        _ => None,
+    };
     // Only the event is stored, which may take a while.
     drop(body);
+    if let Some((told, one)) = again {
+        return match told.0(one).await {
+            true => StatusCode::OK.into_response(),
+            false => plain(StatusCode::SERVICE_UNAVAILABLE, "nobody can take it now"),
+        };
+    }
     match event {
         Ok(event) => publish(&hub, event, signature.delivery()).await,
         Err(why) => ignored(&why),

@@ -230,7 +230,7 @@ impl World {
             "id": review.id, "node_id": node("PRR", review.id), "user": self.user_json(review.user), "body": review.body,
             "state": review.state, "html_url": html, "pull_request_url": pull, "author_association": "MEMBER",
             "_links": {"html": {"href": html}, "pull_request": {"href": pull}}, "submitted_at": time(review.submitted),
-            "commit_id": format!("{number:040x}"),
+            "commit_id": self.head_of(number),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -18,17 +18,17 @@ const SECONDARY: &str =
     "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
 
 pub(super) fn router(github: GitHub) -> Router {
-    Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap| {
+    Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
         let github = github.clone();
         async move {
             let now = (github.now)();
-            github.state().answer(&method, &uri, &headers, now)
+            github.state().answer((&method, &body), &uri, &headers, now)
         }
     })
 }
 
 /// What is answered, before limits and conditions.
-struct Said {
+pub(super) struct Said {
     /// The path as the description has it.
     path: &'static str,
     status: StatusCode,
@@ -38,20 +38,25 @@ struct Said {
 }
 
 impl Said {
-    fn one(path: &'static str, body: Value) -> Self {
+    pub(super) fn one(path: &'static str, body: Value) -> Self {
         Self { path, status: StatusCode::OK, body, next: None, location: None }
     }
 
-    fn no(path: &'static str, status: StatusCode, message: &str) -> Self {
+    /// Something that was made.
+    pub(super) fn made(path: &'static str, body: Value) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::one(path, body) }
+    }
+
+    pub(super) fn no(path: &'static str, status: StatusCode, message: &str) -> Self {
         let body = json!({"message": message, "documentation_url": "https://docs.github.com/rest", "status": status.as_str()});
         Self { path, status, body, next: None, location: None }
     }
 }
 
 /// What is asked for.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     uri: &'a Uri,
-    query: HashMap<String, String>,
+    pub(super) query: HashMap<String, String>,
     page: usize,
 }
 
@@ -70,7 +75,7 @@ impl Asked<'_> {
     }
 
     /// A page by its number.
-    fn paged(&self, path: &'static str, all: Vec<Value>) -> Said {
+    pub(super) fn paged(&self, path: &'static str, all: Vec<Value>) -> Said {
         let size = self.number("per_page", 30).min(self.page);
         let page = self.number("page", 1);
         let next = (page * size < all.len()).then(|| self.with("page", &(page + 1).to_string()));
@@ -80,7 +85,13 @@ impl Asked<'_> {
 }
 
 impl State {
-    fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, now: i64) -> Response {
+    fn answer(
+        &mut self,
+        (method, body): (&Method, &Bytes),
+        uri: &Uri,
+        headers: &HeaderMap,
+        now: i64,
+    ) -> Response {
         self.counts.requests += 1;
         if now >= self.window.reset {
             (self.window.used, self.window.reset) = (0, now + 3600);
@@ -119,6 +130,12 @@ impl State {
         if later && self.percent(faults.underway) {
             self.step(now);
         }
+        if matches!(*method, Method::POST | Method::PATCH) {
+            let request: Value = serde_json::from_slice(body).unwrap_or_default();
+            let said = self.world.take(method, uri.path(), &request, now);
+            self.changed(now);
+            return self.send(said, (method, Some(request)), headers, now);
+        }
         let stale = self.percent(faults.stale);
         let disorder = self.percent(faults.disorder);
         let past = self.past(now).filter(|_| stale);
@@ -131,7 +148,7 @@ impl State {
         {
             self.random.shuffle(all);
         }
-        self.send(said, headers, now)
+        self.send(said, (method, None), headers, now)
     }
 
     fn is_broken(&self, path: &str) -> bool {
@@ -159,7 +176,7 @@ impl State {
     fn refuse(&mut self, status: StatusCode, message: &str, after: Option<i64>, now: i64) -> Response {
         self.counts.refusals += 1;
         let said = Said::no("/", status, message);
-        self.keep(&said);
+        self.keep(&said, &Method::GET, None);
         let mut head = self.head(status, now);
         if let Some(seconds) = after {
             head = head.header(header::RETRY_AFTER, seconds);
@@ -167,12 +184,14 @@ impl State {
         head.body(Body::from(said.body.to_string())).unwrap_or_default()
     }
 
-    fn keep(&mut self, said: &Said) {
+    fn keep(&mut self, said: &Said, method: &Method, request: Option<Value>) {
         let Some(samples) = &mut self.samples else { return };
         let kept = samples.kinds.entry((said.path, said.status.as_u16())).or_default();
         *kept += 1;
         if *kept <= SAMPLES {
             samples.kept.push(Sample {
+                method: method.as_str().to_ascii_lowercase(),
+                request,
                 path: said.path,
                 status: said.status.as_u16(),
                 body: said.body.clone(),
@@ -180,8 +199,14 @@ impl State {
         }
     }
 
-    fn send(&mut self, said: Said, headers: &HeaderMap, now: i64) -> Response {
-        self.keep(&said);
+    fn send(
+        &mut self,
+        said: Said,
+        (method, request): (&Method, Option<Value>),
+        headers: &HeaderMap,
+        now: i64,
+    ) -> Response {
+        self.keep(&said, method, request);
         let body = said.body.to_string();
         // Of the body alone, as GitHub's: a page that was the last one keeps it when another comes behind it.
         let digest = Sha256::digest(&body);
@@ -229,6 +254,9 @@ impl World {
         let ["repos", OWNER, REPO, rest @ ..] = path.as_slice() else { return not_found("/") };
         if method != Method::GET {
             return not_found("/");
+        }
+        if let Some(said) = self.say_of_pulls(asked, rest) {
+            return said;
         }
         match rest {
             ["issues"] => self.list(asked),

@@ -22,6 +22,8 @@ pub struct World {
     pub(super) labels: BTreeMap<i64, String>,
     /// Milestones by number.
     pub(super) milestones: BTreeMap<i64, Milestone>,
+    /// Heads of pull requests, and what is posted of commits.
+    pub(super) pulls: super::pulls::Pulls,
     /// What webhooks are to tell.
     pub(super) told: Vec<Value>,
     next_id: i64,
@@ -105,6 +107,7 @@ impl World {
             issues: BTreeMap::new(),
             labels: BTreeMap::new(),
             milestones: BTreeMap::new(),
+            pulls: super::pulls::Pulls::default(),
             told: Vec::new(),
             next_id: 1000,
         }

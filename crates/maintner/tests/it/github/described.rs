@@ -70,6 +70,53 @@ fn all(github: &GitHub) -> Vec<Value> {
     webhooks.iter().map(told).collect()
 }
 
+/// What is posted of a commit, and what is asked of pull requests.
+async fn posts(github: &GitHub, client: &github::Client) {
+    github.set(|options| options.faults = Faults::default());
+    let commit = "ab".repeat(20);
+    github.change(|world, now| {
+        let number = world.open(now, 1, true, "of a fork", "");
+        world.push(now, number, &commit, "main", true);
+        world.queue(number, Some(&commit));
+    });
+    let repo = &options().repo;
+    assert!(!client.open_pulls(repo, None).await.unwrap().items.is_empty());
+    assert_eq!(client.merge_groups(repo, None).await.unwrap().items[0].object.sha, commit);
+    let status = github::post::Status {
+        state: "failure".into(),
+        target_url: Some("https://ci.example.org/tries/1".into()),
+        description: Some("1 of 2 failed".into()),
+        context: "bellwether".into(),
+    };
+    client.create_status(repo, &commit, &status).await.unwrap();
+    assert_eq!(client.statuses(repo, &commit).await.unwrap(), [status]);
+    let annotation = github::post::Annotation {
+        path: "a.go".into(),
+        start_line: 3,
+        end_line: 3,
+        annotation_level: "failure".into(),
+        message: "it breaks".into(),
+        title: "TestIt".into(),
+    };
+    let mut check = github::post::Check {
+        name: "bellwether".into(),
+        head_sha: commit.clone(),
+        external_id: "1".into(),
+        details_url: Some("https://ci.example.org/tries/1".into()),
+        status: "in_progress".into(),
+        output: github::post::Output {
+            title: "2 builds".into(), summary: "…".into(), ..Default::default()
+        },
+        ..Default::default()
+    };
+    let made = client.create_check(repo, &check).await.unwrap();
+    (check.status, check.conclusion) = ("completed".into(), Some("action_required".into()));
+    check.output.annotations = vec![annotation];
+    assert_eq!(client.update_check(repo, made.id, &check).await.unwrap().output.annotations_count, 1);
+    assert_eq!(client.checks(repo, &commit, "bellwether").await.unwrap().len(), 1);
+    github.change(|world, now| world.press(now, &commit, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
     let clock = Paused::new();
@@ -94,6 +141,11 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
         client.issue(&options().repo, number).await.unwrap();
     }
     poller.undelivered().await.unwrap();
+    posts(&github, &client).await;
+    webhooks.extend(github.webhooks().iter().map(|webhook| {
+        let body: Value = serde_json::from_slice(&webhook.body).unwrap();
+        json!({"event": webhook.event, "action": webhook.action, "body": body})
+    }));
     let answers = github.samples();
     let kinds: BTreeSet<(&str, u16)> = answers.iter().map(|one| (one.path, one.status)).collect();
     for path in [
@@ -106,15 +158,23 @@ async fn every_kind_of_answer_and_webhook_is_as_github_describes_it() {
         "milestones",
         "hooks",
         "hooks/{hook_id}/deliveries",
+        "pulls",
+        "git/matching-refs/{ref}",
+        "commits/{ref}/check-runs",
+        "commits/{ref}/statuses",
+        "check-runs/{check_run_id}",
     ] {
         let path = format!("/repos/{{owner}}/{{repo}}/{path}");
         assert!(kinds.contains(&(path.as_str(), 200)), "{path} was not asked for");
     }
+    for path in ["/repos/{owner}/{repo}/statuses/{sha}", "/repos/{owner}/{repo}/check-runs"] {
+        assert!(kinds.contains(&(path, 201)), "nothing was posted to {path}");
+    }
     for status in [301, 403, 404, 410, 429] {
         assert!(kinds.iter().any(|(_, found)| *found == status), "{status} was not answered");
     }
-    let mut answers: Vec<Value> =
-        answers.iter().map(|one| json!({"path": one.path, "status": one.status, "body": one.body})).collect();
+    let answer = |one: &testkit::github::Sample| json!({"method": one.method, "path": one.path, "status": one.status, "body": one.body, "request": one.request});
+    let mut answers: Vec<Value> = answers.iter().map(answer).collect();
     // Three that are wrong are among them: it is a check that can fail.
     answers.push(
         json!({"path": "/repos/{owner}/{repo}/labels", "status": 200, "body": [{"id": 1, "name": "bug"}]}),

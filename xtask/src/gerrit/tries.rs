@@ -82,7 +82,7 @@ mod tests {
     fn each_story_is_written_down_for_each_phase_of_the_flake() {
         for name in STORIES {
             for seed in 0..3 {
-                assert!(table::meant(name, seed).starts_with(&format!("{name}")), "{name}");
+                assert!(table::meant(name, seed).starts_with(name), "{name}");
             }
         }
     }

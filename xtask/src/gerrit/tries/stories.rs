@@ -12,6 +12,10 @@ use crate::corpus::random::Random;
 /// All stories; what each is about is said where its changes are made.
 pub(super) const STORIES: [&str; 10] =
     ["good", "breaking", "chain", "flaky", "release", "text", "newer", "stranger", "killed", "outage"];
+/// Some looks of the server, of which there is one a second: what it does not do in this time it does not do.
+const LOOKS: Duration = Duration::from_secs(4);
+/// What goes well.
+const WELL: &str = "true\n";
 
 /// Waits for a gate, but not for ever.
 fn wait_for(gate: &str) -> String {
@@ -83,15 +87,24 @@ impl Stories {
         let all: Vec<Change> = self.changes.values().flatten().cloned().collect();
         self.world.until_quiet(&all)?;
         self.say("nothing is left to be said");
-        // Two looks of the server: who would say something once more does it then.
-        std::thread::sleep(Duration::from_secs(3));
+        // Whoever would say something once more does it then.
+        std::thread::park_timeout(LOOKS);
         Ok(())
     }
 
     /// Ends the server, and Gerrit after it.
     pub(super) fn end(mut self) -> Result<()> {
-        self.world.server.interrupt().context("the server's end")?;
-        self.world.gerrit.stop()
+        // What still waits, where something went wrong, would keep the server.
+        for gate in STORIES {
+            self.world.open(gate)?;
+        }
+        let ended = self.world.server.interrupt().context("the server's end");
+        // Its machines would stay for a while, for a server that comes back.
+        for worker in testkit::workers(self.world.server.data()) {
+            worker.kill()?;
+        }
+        self.world.gerrit.stop()?;
+        ended.map(|_| ())
     }
 
     /// What is in the reviews of a story's changes.
@@ -121,11 +134,11 @@ impl Stories {
         for story in self.names.clone() {
             let (place, check) = match story {
                 // Goes well, with a builder that somebody asks for, and one that there is not.
-                "good" | "stranger" => (main, "true\n".to_owned()),
+                "good" | "stranger" => (main, WELL.to_owned()),
                 // Fails on one builder, which is said before the other is done.
                 "breaking" => (main, breaks("breaking")),
                 "flaky" => (("site", "main"), flaky(1)),
-                "release" => (("go", RELEASE), "true\n".to_owned()),
+                "release" => (("go", RELEASE), WELL.to_owned()),
                 // Fails against the release of its toolchain alone.
                 "text" => {
                     let fails = "[ \"$(cat \"$WORKDIR/go/VERSION\")\" != 1.1 ] || exit 1\n";
@@ -137,7 +150,7 @@ impl Stories {
                     // Each on the one before: the second breaks it, the third mends it.
                     let mut made: Vec<Change> = Vec::new();
                     for (n, check) in
-                        [(1, "true\n".to_owned()), (2, breaks("chain")), (3, "true # again\n".to_owned())]
+                        [(1, WELL.to_owned()), (2, breaks("chain")), (3, "true # again\n".to_owned())]
                     {
                         let on = made.last().map(|change| change.commit.clone());
                         made.push(self.world.upload(&format!("{story}-{n}"), main, on.as_deref(), &check)?);
@@ -201,7 +214,7 @@ impl Stories {
         let change = self.change("killed")?.clone();
         self.world.until_said(&change, &["beginning"])?;
         self.world.until_runs(&change, "race")?;
-        std::thread::sleep(Duration::from_millis(u64::from(self.random.below(1500))));
+        std::thread::park_timeout(Duration::from_millis(u64::from(self.random.below(1500))));
         self.world.server.crash()?;
         self.say("killed: the server is dead");
         self.world.open("killed")?;

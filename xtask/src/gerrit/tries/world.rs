@@ -254,7 +254,7 @@ pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) 
             (Ok(Some(found)), _) => return Ok(found),
             (Ok(None), true) => bail!("waiting for {what}: not after {} s", LIMIT.as_secs()),
             (Err(error), true) => return Err(error.context(format!("waiting for {what}"))),
-            _ => std::thread::sleep(PAUSE),
+            _ => std::thread::park_timeout(PAUSE),
         }
     }
 }

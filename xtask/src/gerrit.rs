@@ -1,4 +1,7 @@
-//! `cargo xtask gerrit`: a real Gerrit on loopback with projects, people and changes of every kind.
+//! `cargo xtask gerrit`: a real Gerrit on loopback with projects, people and changes of every kind; with `--try`, a server that tries
+//! changes of it.
+
+mod tries;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +30,13 @@ pub struct Args {
     /// Write what Gerrit's REST API says of each change
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Have changes tried by a server, each story from its vote to its end, and compare what is in the reviews then with what
+    /// was written down before: `all`, or the names of some; what is made is in DIR
+    #[arg(long = "try", value_name = "NAME", value_delimiter = ',', conflicts_with_all = ["keep", "json", "changes"])]
+    tries: Vec<String>,
+    /// The server's program for `--try`; the one that the tests run if none is given
+    #[arg(long, value_name = "FILE", requires = "tries")]
+    program: Option<PathBuf>,
 }
 
 /// Starts Gerrit, runs the script, holds what REST says against what was meant and prints a summary.
@@ -34,6 +44,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure("gerrit")?;
     let temporary = tempfile::Builder::new().prefix("bw-gerrit-").tempdir()?;
     let site = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    if !args.tries.is_empty() {
+        return tries::run(&site, &args.tries, args.seed, args.program.as_deref());
+    }
     let mut gerrit = Gerrit::start(&site)?;
     println!(
         "Gerrit {} (it says {:?}) at {}, site made in {:.1} s, started in {:.1} s, pid {}",

@@ -1,0 +1,223 @@
+//! What is in the reviews at the end of each story, written down before: [`super::said`] has the form.
+//!
+//! What changes what the server says in a review changes it here first.
+
+use std::fmt::Write as _;
+
+use super::stories::well_before;
+
+const GOOD: &str = "\
+good: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  bela Patch Set 1: | (1 comment)
+    1, resolved: TRY=race3
+  ada Patch Set 1: Run-TryBot+1 | (1 comment)
+    2, resolved: TRY=longtest, nope
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    3, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 3 builds of COMMIT1.
+      | Asked for beside the usual ones: slow.
+      | Not known, and left out: nope.
+  bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
+    4 to 3, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+";
+
+const BREAKING: &str = "\
+breaking: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~progress] Patch Set 1: | (1 comment)
+    2 to 1, open: Build is still in progress... Status page: CI/tries/RUN1
+      | Failed on race: CI/builds/BUILD1
+      | Other builds still in progress; subsequent failure notices suppressed until final report.
+  bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
+    3 to 1, open: 1 of 2 TryBots failed.
+      | Failed on race: CI/builds/BUILD1
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot -1
+";
+
+/// Each is tried with those before it in its history; the second fails, and the third mends it.
+const CHAIN: &str = "\
+chain-1: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
+    2 to 1, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+chain-2: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~progress] Patch Set 1: | (1 comment)
+    2 to 1, open: Build is still in progress... Status page: CI/tries/RUN1
+      | Failed on race: CI/builds/BUILD1
+      | Other builds still in progress; subsequent failure notices suppressed until final report.
+  bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
+    3 to 1, open: 1 of 2 TryBots failed.
+      | Failed on race: CI/builds/BUILD1
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot -1
+chain-3: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
+    2 to 1, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+";
+
+/// Fewer builders for the branch of a release.
+const RELEASE: &str = "\
+release: go release-1.1, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 1 build of COMMIT1.
+  bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
+    2 to 1, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+";
+
+/// Against two branches of its toolchain, of which one does not do.
+const TEXT: &str = "\
+text: x/text main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~progress] Patch Set 1: | (1 comment)
+    2 to 1, open: Build is still in progress... Status page: CI/tries/RUN1
+      | Failed on linux against release-1.1: CI/builds/BUILD1
+      | Other builds still in progress; subsequent failure notices suppressed until final report.
+  bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
+    3 to 1, open: 1 of 2 TryBots failed.
+      | Failed on linux against release-1.1: CI/builds/BUILD1
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot -1
+";
+
+/// The vote was for the first patch set, and is not one for the second.
+const NEWER: &str = "\
+newer: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  ada [gerrit:newPatchSet] Uploaded patch set 2. | Outdated Votes: | * Run-TryBot+1
+  bot [trybots~cancelled] Patch Set 1: | (1 comment)
+    2 to 1, resolved: TryBots cancelled: patch set 2 is newer.
+      | All builds: CI/tries/RUN1
+  ada Patch Set 2: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 2: | (1 comment)
+    3, open: TryBots beginning. Status page: CI/tries/RUN2
+      | 2 builds of COMMIT2.
+  bot [trybots~happy] Patch Set 2: TryBot-Result+1 | (1 comment)
+    4 to 3, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN2
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+";
+
+/// Gerrit refuses the vote, and words ask for nothing without one.
+const STRANGER: &str = "\
+stranger: go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  bela Patch Set 1: | (1 comment)
+    1, resolved: TRY=longtest
+  votes: none
+";
+
+/// As if nothing had happened: to the server, or to Gerrit.
+const AS_EVER: &str = ": go main, NEW
+  ada [gerrit:newPatchSet] Uploaded patch set 1.
+  ada Patch Set 1: Run-TryBot+1
+  bot [trybots~beginning] Patch Set 1: | (1 comment)
+    1, open: TryBots beginning. Status page: CI/tries/RUN1
+      | 2 builds of COMMIT1.
+  bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
+    2 to 1, resolved: TryBots are happy.
+      | All builds: CI/tries/RUN1
+  votes: Run-TryBot ada +1, TryBot-Result bot +1
+";
+
+/// What must be in the reviews of a story's changes.
+pub(super) fn meant(story: &str, seed: u64) -> String {
+    match story {
+        "good" => GOOD.to_owned(),
+        "breaking" => BREAKING.to_owned(),
+        "chain" => CHAIN.to_owned(),
+        "flaky" => flaky(seed),
+        "release" => RELEASE.to_owned(),
+        "text" => TEXT.to_owned(),
+        "newer" => NEWER.to_owned(),
+        "stranger" => STRANGER.to_owned(),
+        _ => format!("{story}{AS_EVER}"),
+    }
+}
+
+/// Patch sets that are well by luck, one that fails, and the same once more, which is well.
+///
+/// There is no verdict yet: a test that fails is the change's fault, whoever's it is. Once a flake is told from a break, the failing
+/// patch set is called good at once, with the flake named, and is not asked for again: that is to be written down here then.
+fn flaky(seed: u64) -> String {
+    let mut text = "flaky: site main, NEW\n".to_owned();
+    let failing = well_before(seed) + 1;
+    let mut said = 0;
+    for n in 1..=failing + 1 {
+        let patch_set = n.min(failing);
+        if n <= failing {
+            let outdated = match n {
+                1 => "",
+                _ => " | Outdated Votes: | * Run-TryBot+1 | * TryBot-Result+1",
+            };
+            let _ = writeln!(text, "  ada [gerrit:newPatchSet] Uploaded patch set {patch_set}.{outdated}");
+            let _ = writeln!(text, "  ada Patch Set {patch_set}: Run-TryBot+1");
+        } else {
+            text.push_str("  admin [gerrit:deleteVote] Removed TryBot-Result-1 by bot\n");
+        }
+        let begun = said + 1;
+        let count = if n > failing { "(2 comments)" } else { "(1 comment)" };
+        let _ = write!(
+            text,
+            "  bot [trybots~beginning] Patch Set {patch_set}: | {count}\n    {begun}, open: TryBots beginning. Status page: CI/tries/RUN{n}\n      \
+             | 1 build of COMMIT{patch_set}.\n"
+        );
+        said += 1;
+        if n > failing {
+            said += 1;
+            let _ = writeln!(text, "    {said} to {}, resolved: Superseded.", begun - 2);
+        }
+        said += 1;
+        let _ = match n == failing {
+            true => write!(
+                text,
+                "  bot [trybots~failed] Patch Set {patch_set}: TryBot-Result-1 | (1 comment)\n    {said} to {begun}, open: 1 of 1 TryBots failed.\n      \
+                 | Failed on tests: CI/builds/BUILD1\n"
+            ),
+            false => write!(
+                text,
+                "  bot [trybots~happy] Patch Set {patch_set}: TryBot-Result+1 | (1 comment)\n    {said} to {begun}, resolved: TryBots are happy.\n"
+            ),
+        };
+        let _ = writeln!(text, "      | All builds: CI/tries/RUN{n}");
+    }
+    text + "  votes: Run-TryBot ada +1, TryBot-Result bot +1\n"
+}

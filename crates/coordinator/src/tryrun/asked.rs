@@ -137,7 +137,10 @@ fn asked(corpus: &Corpus, tries: &Tries, review: &Review, change: &Change) -> Op
     if votes(&tries.result).any(|(_, vote)| *vote != 0) {
         return None;
     }
-    let (account, _) = votes(&tries.label).find(|(_, vote)| **vote >= tries.value)?;
+    // A vote is for one commit: what Gerrit copies from an older patch set was given to another one.
+    let given = |account: i64| !view.copied.contains(&(tries.label.as_bytes(), account));
+    let (account, _) =
+        votes(&tries.label).find(|(account, vote)| **vote >= tries.value && given(**account))?;
     let newest = view.patch_sets.last()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(Asked {

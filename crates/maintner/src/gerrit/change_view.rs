@@ -5,7 +5,7 @@
 //! it is now, where [`Change::private`] says whether it ever was; a message is whatever a person or
 //! program wrote, uploads too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maintpb::GerritComment;
 use prost::Message as _;
@@ -114,6 +114,8 @@ pub struct ChangeView<'a> {
     pub patch_sets: Vec<PatchSetView<'a>>,
     /// Votes on the newest patch set, copied ones too, by label and account; none is 0.
     pub votes: BTreeMap<&'a [u8], BTreeMap<i64, i8>>,
+    /// Those of them that Gerrit copied from an older patch set, by label and account: nobody gave them to this one.
+    pub copied: BTreeSet<(&'a [u8], i64)>,
     /// Accounts that are asked to review it, or did.
     pub reviewers: Vec<i64>,
     /// Accounts that are to know of it.
@@ -228,11 +230,12 @@ impl<'a> Reader<'a> {
         if version > self.version {
             self.version = version;
             view.votes.clear();
+            view.copied.clear();
         }
         if version == self.version {
             for (key, value) in footer.split(|byte| *byte == b'\n').filter_map(field) {
                 if matches!(key, b"Label" | b"Copied-Label") {
-                    self.vote(author, time, value);
+                    self.vote(author, time, value, key == b"Copied-Label");
                 }
             }
         }
@@ -241,13 +244,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn vote(&mut self, author: Who<'a>, time: i64, value: &'a [u8]) {
+    fn vote(&mut self, author: Who<'a>, time: i64, value: &'a [u8], copied: bool) {
         let Some(Line { label, vote, whose }) = votes::read(value, Rules::Ours) else { return };
         let voter = if whose.is_empty() { author.account() } else { account(whose) };
         let Some(voter) = voter else { return };
         if label == SUBMITTED {
             self.view.submitted = vote.filter(|vote| *vote > 0).map(|_| (voter, time));
             return;
+        }
+        if copied {
+            self.view.copied.insert((label, voter));
+        } else {
+            self.view.copied.remove(&(label, voter));
         }
         let votes = self.view.votes.entry(label).or_default();
         match vote {
@@ -438,6 +446,25 @@ mod tests {
         assert_eq!(votes(&[one, "x\n\nPatch-set: 2\n", "x\n\nPatch-set: 1\nLabel: V=-1\n"]), "");
         assert_eq!(votes(&[one, "x\n\nPatch-set: 1\nLabel: V=0\nLabel: -W C <3@s>\n"]), "");
         assert_eq!(votes(&[one, "x\n\nPatch-set: 1\nRemoved: C <3@s>\n"]), "V 1000002 1");
+    }
+
+    #[test]
+    fn a_vote_that_was_copied_is_told_from_one_that_was_given() {
+        let one = "x\n\nPatch-set: 1\nLabel: V=+1\n";
+        let two = "x\n\nPatch-set: 2\nCopied-Label: V=+1, u B <1000002@s>\n";
+        let copied = |metas: &[&'static str]| {
+            let mut all = vec![(ADA, CREATED)];
+            all.extend(metas.iter().map(|meta| (BELA, *meta)));
+            read(&all).copied
+        };
+        assert_eq!(copied(&[one]), BTreeSet::new());
+        assert_eq!(copied(&[one, two]), BTreeSet::from([(&b"V"[..], 1_000_002)]));
+        assert_eq!(
+            copied(&[one, two, "x\n\nPatch-set: 2\nLabel: V=+1\n"]),
+            BTreeSet::new(),
+            "given once more"
+        );
+        assert_eq!(copied(&[one, two, "x\n\nPatch-set: 3\n"]), BTreeSet::new());
     }
 
     #[test]

@@ -201,9 +201,15 @@ impl Poller {
                 }
                 Err(PollError::Sink(why)) => return Err(why),
                 Err(why) => {
-                    tracing::warn!(project = self.remote.project, %why, "the poll failed");
+                    let times = failures.saturating_add(1);
+                    // The first time, and then ever more seldom: it may be away for hours.
+                    if times.is_power_of_two() {
+                        tracing::warn!(project = self.remote.project, times, %why, "the poll failed");
+                    } else {
+                        tracing::debug!(project = self.remote.project, times, %why, "the poll failed");
+                    }
                     let back = Duration::from_secs(1 << failures.min(8)).min(self.options.every);
-                    failures += 1;
+                    failures = times;
                     // A remote that fails is not asked more often for all the hints.
                     (back.min(Duration::from_secs(10)).max(self.options.gap), back)
                 }

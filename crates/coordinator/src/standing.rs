@@ -63,8 +63,8 @@ pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(
     if !matches!(end.outcome, "ok" | "failed") {
         return Ok(());
     }
-    // What is tried has not landed; what somebody asks for may be of any commit, by its hash.
-    if build.untrusted || build.class == Class::Try.as_str() || is_commit(&build.branch) {
+    // What is tried has not landed.
+    if build.untrusted || build.class == Class::Try.as_str() {
         return Ok(());
     }
     let place = Place {
@@ -79,6 +79,11 @@ pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(
     let ok = end.outcome == "ok";
     let ended = Ended { build, ok, failed_before, cause: cause.as_ref(), at: end.at };
     let before = standings::get(tx, &place).await?;
+    // What somebody asks for may be of any commit and has no time of one: it counts as another try at the newest alone.
+    let is_newest = before.as_ref().is_some_and(|before| before.build == build.id);
+    if build.class == Class::Interactive.as_str() && !is_newest {
+        return Ok(());
+    }
     let Some((row, turn)) = next(before.as_ref(), place, ended) else { return Ok(()) };
     standings::put(tx, &row).await?;
     let Some(turn) = turn else { return Ok(()) };
@@ -98,10 +103,6 @@ pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(
         "a builder's standing changed"
     );
     notice(&config.environment().url, &row, turn, ended).put(tx, &**shared.ledger.clock(), rules).await
-}
-
-fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// How things stand after a build, and what became of the builder; nothing if the build says nothing.

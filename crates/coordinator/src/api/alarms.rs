@@ -34,7 +34,7 @@ pub struct AlarmInfo {
     pub kind: String,
     /// `HOST/MACHINE`, or the builder.
     pub subject: String,
-    /// In words, as it was when it began.
+    /// In words, as it was when it began; empty for readers.
     pub detail: String,
     /// When it began, in microseconds since 1970.
     #[schemars(with = "i64")]
@@ -62,10 +62,15 @@ pub(super) fn routes() -> Routes<Arc<Api>> {
     )
 }
 
-/// As far as somebody may know: a builder may be of what is private.
+/// As far as somebody may know: a builder may be of what is private, and what is counted on a machine too.
 fn seen(viewer: &Viewer, rows: Vec<AlarmRow>) -> Vec<AlarmInfo> {
     let all = viewer.sees_all();
-    rows.into_iter().filter(|row| all || is_of_machine(&row.kind)).map(AlarmInfo::from).collect()
+    let mut shown: Vec<AlarmInfo> =
+        rows.into_iter().filter(|row| all || is_of_machine(&row.kind)).map(AlarmInfo::from).collect();
+    if !all {
+        shown.iter_mut().for_each(|alarm| alarm.detail.clear());
+    }
+    shown
 }
 
 /// Those that go on.

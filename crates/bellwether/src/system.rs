@@ -221,6 +221,7 @@ impl System {
             patience: Duration::from_secs(30),
             gomote_idle: coordinator::GOMOTE_IDLE,
             outbox: coordinator::outbox::Limits::default(),
+            alarms: coordinator::ALARMS,
         };
         let coordinator = Coordinator::start(options, handles).await.context("starting the coordinator")?;
         let machines = Arc::new(reverse::Door {

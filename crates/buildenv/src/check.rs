@@ -4,6 +4,7 @@ mod access;
 mod hints;
 mod jobs;
 mod maintnerd;
+mod notify;
 mod outbox;
 mod shared;
 mod tls;
@@ -102,6 +103,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     hints::hints(checker, all);
     maintnerd::maintnerd(checker, all);
     outbox::outbox(checker, all);
+    notify::notify(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }

@@ -11,8 +11,9 @@ use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
-    Access, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit, MailServer,
-    Maintnerd, Outbox, Recipe, Repo, Retention, Rule, Secret, SecretSource, Tries, Visibility, WebhookTarget,
+    Access, Alarms, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit,
+    MailServer, Maintnerd, Notify, Outbox, Recipe, Repo, Retention, Rule, Secret, SecretSource, Tries,
+    Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -49,6 +50,8 @@ pub struct Config {
     maintnerd: Maintnerd,
     tries: Tries,
     outbox: Outbox,
+    notify: Vec<Notify>,
+    alarms: Alarms,
     by_builder: HashMap<(Option<RepoName>, BuilderName), usize>,
     by_recipe: HashMap<(Option<RepoName>, RecipeName), usize>,
     by_repo: HashMap<RepoName, usize>,
@@ -177,6 +180,18 @@ impl Config {
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Says who is told of what: the rules, by name.
+    #[must_use]
+    pub fn notify(&self) -> &[Notify] {
+        &self.notify
+    }
+
+    /// Says from when on a machine or a builder is a cause for alarm.
+    #[must_use]
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
     /// Says which projects' state is kept.
@@ -388,6 +403,8 @@ impl Maker<'_> {
             mail: single("mail").map(|table| MailServer::read(Fields(table))),
             webhooks: self.read("webhook", |name, f, _, _| WebhookTarget::read(name, f)),
         };
+        let notify = self.read("notify", |name, f, _, _| Notify::read(name, f));
+        let alarms = Alarms::read(Fields(single("alarms").unwrap_or(&none)));
         let builder_key = |(n, b): (usize, &Arc<Builder>)| ((b.scope.clone(), b.name.clone()), n);
         let recipe_key = |(n, r): (usize, &Arc<Recipe>)| ((r.scope.clone(), r.name.clone()), n);
         Config {
@@ -414,6 +431,8 @@ impl Maker<'_> {
             maintnerd,
             tries,
             outbox,
+            notify,
+            alarms,
         }
     }
 
@@ -425,7 +444,7 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        const SECTIONS: [&str; 12] = [
+        const SECTIONS: [&str; 14] = [
             "secret",
             "limit",
             "access",
@@ -438,6 +457,8 @@ impl Maker<'_> {
             "github_posts",
             "mail",
             "webhook",
+            "notify",
+            "alarms",
         ];
         SECTIONS.into_iter().flat_map(of).collect()
     }

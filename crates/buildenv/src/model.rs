@@ -5,6 +5,7 @@ mod environment;
 mod hints;
 mod host;
 mod maintnerd;
+mod notify;
 mod outbox;
 mod policy;
 mod recipe;
@@ -19,6 +20,7 @@ pub use environment::{
 pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub use maintnerd::{GithubHook, Maintnerd, WatchedGit};
+pub use notify::{Alarms, Notify, Tell};
 pub use outbox::{GerritServer, GithubPosts, MailServer, Outbox, WebhookTarget};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};

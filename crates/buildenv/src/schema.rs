@@ -6,6 +6,7 @@
 mod keys;
 mod later;
 mod maintnerd;
+mod notify;
 mod outbox;
 mod reference;
 mod tries;

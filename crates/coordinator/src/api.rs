@@ -1,11 +1,13 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
+mod alarms;
 mod gomotes;
 mod holds;
 mod legacy;
 mod machine_tokens;
 mod machines;
 mod order;
+mod outbox;
 mod pages;
 mod tries;
 pub(crate) mod visible;
@@ -41,8 +43,11 @@ use crate::schedule::{Class, Reason, Wait};
 use crate::work::{Finder, Wanted};
 use order::Order;
 
+pub use alarms::{AlarmInfo, AlarmList};
 pub use gomotes::{GomoteInfo, GomoteList};
 pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
+
+pub use outbox::{OutboxCount, OutboxList, OutboxMessage, RetryMessage};
 
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
 pub use tries::{TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary};
@@ -238,11 +243,13 @@ pub(crate) fn routes(api: Api) -> Routes {
         )
         .route("/status", get(Role::Reader, pages::status))
         .route("/pools", get(Role::Reader, pages::pools))
+        .merge(alarms::routes())
         .merge(gomotes::routes())
         .merge(holds::routes())
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())
+        .merge(outbox::routes())
         .merge(tries::routes())
         .with_state(Arc::new(api))
 }
@@ -502,7 +509,8 @@ async fn whole_status(api: &Api) -> Result<Status, Failure> {
 
 /// How things stand, as far as the viewer may know.
 async fn shown_status(api: &Api, viewer: &Viewer) -> Result<Status, Failure> {
-    let status = whole_status(api).await?;
+    let mut status = whole_status(api).await?;
+    status.alarms = alarms::live(api, viewer).await?;
     let config = api.finder.config.borrow().clone();
     Ok(visible::status(&config, viewer, status))
 }

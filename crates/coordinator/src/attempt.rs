@@ -12,6 +12,7 @@ mod prepare;
 mod record;
 mod results;
 mod retry;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,8 @@ use buildlet_client::{About, BuildletClient};
 use dashboard::api::{BuildReport, Cause};
 use dashboard::client::DashboardClient;
 use futures::StreamExt as _;
-use store::attempts::AttemptRow;
-use store::builds::BuildRow;
-use store::{BuildId, Objects, StoreError, WorkerId};
-use tokio::sync::{broadcast, mpsc};
+use store::{BuildId, Objects, StoreError, WorkerId, attempts::AttemptRow, builds::BuildRow};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use transport::Service;
 
@@ -69,6 +68,8 @@ pub struct Shared {
     pub(crate) orders: Arc<Signs>,
     /// Machines that people hold.
     pub(crate) gomotes: Gomotes,
+    /// The configuration, as it changes.
+    pub(crate) config: watch::Receiver<Arc<buildenv::Config>>,
 }
 
 /// A build and the machine that it has.

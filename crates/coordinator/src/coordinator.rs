@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use transport::{Routes, Service};
 
+use crate::alarms;
 use crate::api::{self, Api};
 use crate::attempt::Shared;
 use crate::clock::SharedClock;
@@ -89,7 +90,12 @@ pub struct Options {
     pub gomote_idle: Duration,
     /// How messages go out to the world.
     pub outbox: outbox::Limits,
+    /// How often it is looked for causes of alarm.
+    pub alarms: Duration,
 }
+
+/// How often it is looked for causes of alarm, as a rule.
+pub const ALARMS: Duration = Duration::from_secs(60);
 
 /// Why a coordinator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +121,7 @@ pub struct Coordinator {
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
     sender: outbox::Sender,
+    alarms: alarms::keeper::Keeper,
 }
 
 impl Coordinator {
@@ -171,6 +178,7 @@ impl Coordinator {
             patience: options.patience,
             orders: Arc::new(Signs { key: order_key, clock }),
             gomotes: Gomotes::new(options.gomote_idle),
+            config: config.clone(),
         });
         let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));
         let (to_core, messages) = mpsc::channel(1024);
@@ -185,6 +193,7 @@ impl Coordinator {
         let desk =
             Desk { shared: Arc::clone(&shared), finder: finder.clone(), files, shells: shells.clone() };
         let routes = routes.merge(gomote::routes(desk)).merge(ssh::routes(shells.clone()));
+        let alarms = alarms::keeper::Keeper::new(finder.clone(), options.alarms);
         let sender = outbox::Sender { shared: Arc::clone(&shared), channels, limits: options.outbox };
         Ok(Coordinator {
             core,
@@ -198,6 +207,7 @@ impl Coordinator {
             messages,
             pool_events,
             sender,
+            alarms,
         })
     }
 
@@ -234,7 +244,7 @@ impl Coordinator {
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
         let Coordinator {
-            core, shared, finder, changes, pulls, shells, messages, pool_events, sender, ..
+            core, shared, finder, changes, pulls, shells, messages, pool_events, sender, alarms, ..
         } = self;
         let asking = finder.core.clone();
         let reporter =
@@ -253,6 +263,7 @@ impl Coordinator {
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
+        let _alarms = AbortOnDropHandle::new(tokio::spawn(alarms.run()));
         let _sender = AbortOnDropHandle::new(tokio::spawn(sender.run()));
         let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;

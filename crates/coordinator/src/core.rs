@@ -408,7 +408,15 @@ impl Core {
             })
             .collect();
         workers.sort_by_key(|worker| worker.worker);
-        Status { queued, running, workers, turned_away, blocked: Vec::new(), draining: self.draining }
+        Status {
+            queued,
+            running,
+            workers,
+            turned_away,
+            blocked: Vec::new(),
+            alarms: Vec::new(),
+            draining: self.draining,
+        }
     }
 
     fn lease(&mut self, build: BuildId, worker: WorkerId, host: String) {

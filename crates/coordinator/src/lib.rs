@@ -7,6 +7,7 @@
 //!
 //! [`recipe`] runs the steps of a job over a bare buildlet client and knows nothing of the rest.
 
+mod alarms;
 mod api;
 mod attempt;
 mod clock;
@@ -21,6 +22,7 @@ mod journal;
 mod ledger;
 mod log;
 mod measure;
+mod notice;
 mod orders;
 pub mod outbox;
 mod pool;
@@ -31,6 +33,7 @@ pub mod resolve;
 pub mod schedule;
 pub mod simulate;
 mod ssh;
+mod standing;
 mod sweep;
 mod tryrun;
 mod usual;
@@ -40,12 +43,13 @@ mod work;
 pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{
-    BuildAnswer, BuildRequest, CancelRequest, GomoteInfo, GomoteList, MachineInfo, MachineList,
-    MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest, ResumeRequest,
-    SetAsideRequest, TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary, WhyAnswer, WorkAnswer,
+    AlarmInfo, AlarmList, BuildAnswer, BuildRequest, CancelRequest, GomoteInfo, GomoteList, MachineInfo,
+    MachineList, MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest, OutboxCount,
+    OutboxList, OutboxMessage, ResumeRequest, RetryMessage, SetAsideRequest, TryBuild, TryLeftOut, TryList,
+    TryQuery, TryRun, TrySummary, WhyAnswer, WorkAnswer,
 };
 pub use clock::{Clock, SharedClock, SystemClock};
-pub use coordinator::{Coordinator, Handles, Options, StartError};
+pub use coordinator::{ALARMS, Coordinator, Handles, Options, StartError};
 pub use core::{
     Blocked, BlockedRepo, RunningBuild, SetAside, Status, Stopped, TurnedAway, WaitingBuild, WorkerStatus,
 };

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use store::alarms::AlarmRow;
 use store::outbox::CountRow;
 
 use crate::core::Status;
@@ -52,6 +53,11 @@ struct MessageLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlarmLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SnapshotLabel {
     what: &'static str,
 }
@@ -74,6 +80,7 @@ pub struct Measures {
     messages_sent: Family<ChannelLabel, Counter>,
     messages_given_up: Family<ChannelLabel, Counter>,
     messages: Family<MessageLabels, Gauge>,
+    alarms: Family<AlarmLabel, Gauge>,
 }
 
 impl Default for Measures {
@@ -94,6 +101,7 @@ impl Default for Measures {
             messages_sent: Family::default(),
             messages_given_up: Family::default(),
             messages: Family::default(),
+            alarms: Family::default(),
         }
     }
 }
@@ -169,6 +177,8 @@ impl Measures {
             drop(self.messages_given_up.get_or_create(&ChannelLabel { channel }));
         }
         self.observe_outbox(&[]);
+        registry.register("alarms", "Alarms that go on, by kind", self.alarms.clone());
+        self.observe_alarms(&[]);
         registry.register("workers", "Workers that there are now, by host and state", self.workers.clone());
     }
 
@@ -211,6 +221,14 @@ impl Measures {
                 let labels = MessageLabels { channel: row.channel.clone(), state };
                 self.messages.get_or_create(&labels).inc_by(count);
             }
+        }
+    }
+
+    /// Takes over which alarms go on.
+    pub(crate) fn observe_alarms(&self, live: &[AlarmRow]) {
+        for kind in buildenv::Alarms::KINDS {
+            let count = live.iter().filter(|alarm| alarm.kind == kind).count();
+            self.alarms.get_or_create(&AlarmLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

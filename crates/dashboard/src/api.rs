@@ -27,8 +27,9 @@ pub use event::{Event, EventKind};
 pub use log::{LogEvent, LogGap, LogInfo, LogRange, LogSearch, LogState, SearchHit};
 pub use log_search::{FoundLine, FoundLog, LogsFound, LogsQuery, Truncated};
 pub use page::{
-    AlikeBuild, BuildTests, BuilderStatistics, FailureGroup, OutcomeCount, StepStatistics, TestGrid,
-    TestGridBuild, TestGridCell, TestGridRow, TestName, TestNames, TestRun,
+    AlikeBuild, BuildTests, BuilderStatistics, DayStatistics, FailureGroup, MachineDay, MachineStatistics,
+    OutcomeCount, StepDay, StepStatistics, TestGrid, TestGridBuild, TestGridCell, TestGridRow, TestName,
+    TestNames, TestRun,
 };
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use transport::{CallError, Service, segment};
 
 use crate::api::{
-    ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, CellWindow, EmptyCells,
-    Expected, Failure, LogInfo, LogRange, LogSearch, LogState, RepoInfo, RepoUpdate, TestList, TestResult,
-    TestSource, TestsRead,
+    ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, BuilderStatistics,
+    CellWindow, EmptyCells, Expected, Failure, LogInfo, LogRange, LogSearch, LogState, MachineStatistics,
+    RepoInfo, RepoUpdate, TestList, TestResult, TestSource, TestsRead,
 };
 
 /// The longest that a log is read for results of tests.
@@ -99,6 +99,16 @@ impl DashboardClient {
     /// Returns a build, with its failure if it failed.
     pub async fn build(&self, id: &str) -> Answer<BuildReport> {
         self.get(&format!("/api/v1/builds/{}", segment(id))).await
+    }
+
+    /// Says how long builds of so many days wait and take by builder, and how often they fail.
+    pub async fn statistics(&self, days: u32) -> Answer<Vec<BuilderStatistics>> {
+        self.get(&format!("/statistics.json?days={days}")).await
+    }
+
+    /// Says what machines did in so many days, and how much of it was for nothing.
+    pub async fn machine_statistics(&self, days: u32) -> Answer<Vec<MachineStatistics>> {
+        self.get(&format!("/statistics/machines.json?days={days}")).await
     }
 
     /// Returns where a build failed, if it did and has a log.

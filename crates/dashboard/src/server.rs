@@ -1,6 +1,7 @@
 //! The service: a core that owns database, objects and caches, and a router over it.
 
 mod api;
+mod attempts;
 mod audit;
 mod builds;
 mod cells;

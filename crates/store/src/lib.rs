@@ -19,6 +19,7 @@ mod statement;
 mod time;
 
 // The coordinator's tables.
+pub mod alarms;
 pub mod attempts;
 pub mod builds;
 pub mod events;
@@ -31,6 +32,7 @@ pub mod outbox;
 pub mod set_asides;
 pub mod snapshots;
 pub mod spans;
+pub mod standings;
 pub mod wanted_holds;
 pub mod workers;
 
@@ -43,6 +45,7 @@ pub mod tokens;
 
 // The dashboard's tables.
 pub mod artifacts;
+pub mod attempt_stats;
 pub mod audit;
 pub mod branch_commits;
 pub mod branches;

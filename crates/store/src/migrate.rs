@@ -49,7 +49,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     17 "0017_outbox",
     18 "0018_test_results",
     19 "0019_log_index",
-    20 "0022_pulls",
+    20 "0020_pulls",
+    21 "0021_statistics",
 ];
 
 /// Returns the version of the schema that this program writes.

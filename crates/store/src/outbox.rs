@@ -41,6 +41,11 @@ statements! {
         WHERE key = $1 AND fence = $2 AND state = 'taken'";
     REVIVE = "outbox.revive", "UPDATE outbox SET state = 'waiting', not_before_us = $2, ended_us = NULL \
         WHERE key = $1 AND state = 'given_up'";
+    HURRY = "outbox.hurry", "UPDATE outbox SET not_before_us = $2 WHERE key = $1 AND state = 'waiting' AND not_before_us > $2";
+    OPEN = "outbox.open", "SELECT key, marker, seq, channel, target, body, state, fence, attempts, not_before_us, last_error, created_us, ended_us \
+        FROM outbox WHERE state IN ('waiting', 'taken') ORDER BY seq LIMIT $1";
+    SENT_LAST = "outbox.sent_last", "SELECT key, marker, seq, channel, target, body, state, fence, attempts, not_before_us, last_error, created_us, ended_us \
+        FROM outbox WHERE state = 'sent' ORDER BY ended_us DESC LIMIT $1";
     COUNTS = "outbox.counts", "SELECT channel, state, CAST(COUNT(*) AS BIGINT), \
         CAST(SUM(CASE WHEN last_error IS NULL THEN 0 ELSE 1 END) AS BIGINT), CAST(MIN(created_us) AS BIGINT) FROM outbox \
         WHERE state IN ('waiting', 'taken', 'given_up') GROUP BY channel, state ORDER BY channel, state";
@@ -241,6 +246,30 @@ pub async fn give_up(tx: &mut Tx, key: &str, fence: i64, now: Micros, error: &st
 /// The database's.
 pub async fn revive(tx: &mut Tx, key: &str, now: Micros) -> Result<bool, StoreError> {
     Ok(REVIVE.query().bind(key).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Has a message tried now that waits after an attempt that came to nothing; returns whether there was one.
+///
+/// # Errors
+/// The database's.
+pub async fn hurry(tx: &mut Tx, key: &str, now: Micros) -> Result<bool, StoreError> {
+    Ok(HURRY.query().bind(key).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Returns up to `limit` messages that wait or are on their way, in their order.
+///
+/// # Errors
+/// The database's.
+pub async fn open(on: &mut impl Conn, limit: u32) -> Result<Vec<MessageRow>, StoreError> {
+    OPEN.query().bind(i64::from(limit)).fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns up to `limit` messages that were sent, the last first.
+///
+/// # Errors
+/// The database's.
+pub async fn sent_last(on: &mut impl Conn, limit: u32) -> Result<Vec<MessageRow>, StoreError> {
+    SENT_LAST.query().bind(i64::from(limit)).fetch_all(on.conn()).await?.iter().map(row).collect()
 }
 
 /// Counts messages that were not sent, by channel and state.

@@ -53,6 +53,12 @@ statements! {
         CAST(AVG(started_us - created_us) AS BIGINT), CAST(AVG(ended_us - started_us) AS BIGINT) \
         FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
         AND ", seen!("revision"), " GROUP BY builder ORDER BY builder LIMIT $3");
+    DAYS = "results.days", concat!(with_hidden!("$4"), "SELECT builder, (created_us - created_us % 86400000000) / 86400000000 AS day, \
+        COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN outcome = 'infra_failed' THEN 1 ELSE 0 END), SUM(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), \
+        COUNT(started_us), CAST(SUM(started_us - created_us) AS BIGINT), CAST(SUM(ended_us - started_us) AS BIGINT) \
+        FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' AND ", seen!("revision"),
+        " GROUP BY builder, (created_us - created_us % 86400000000) / 86400000000 ORDER BY 2, builder LIMIT $3");
     QUEUED = "results.queued", "SELECT COUNT(*) FROM results WHERE repo = $1 AND branch = $2 AND state = 'queued'";
     EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
         AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
@@ -319,6 +325,60 @@ pub async fn statistics(
         })
     };
     query.fetch_all(on.conn()).await?.iter().map(counts).collect()
+}
+
+/// What became of a builder's builds of a day, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderDay {
+    /// The builder's name.
+    pub builder: String,
+    /// The day, UTC, counted from 1970-01-01, on which they were made.
+    pub day: i64,
+    /// Builds that are done.
+    pub builds: i64,
+    /// Those that were ok.
+    pub ok: i64,
+    /// Those that failed.
+    pub failed: i64,
+    /// Those that were not judged.
+    pub infra_failed: i64,
+    /// Those with more than one attempt.
+    pub retried: i64,
+    /// Those that were begun.
+    pub begun: i64,
+    /// From made to begun, microseconds, all together.
+    pub queued: i64,
+    /// From begun to ended, microseconds, all together.
+    pub took: i64,
+}
+
+/// As [`statistics`], by day and builder; up to `limit` rows.
+///
+/// # Errors
+/// The database's.
+pub async fn days(
+    on: &mut impl Conn,
+    repo: &str,
+    since: BuildId,
+    limit: u32,
+    hidden: &Hidden,
+) -> Result<Vec<BuilderDay>, StoreError> {
+    let query = DAYS.query().bind(since).bind(repo).bind(i64::from(limit)).bind(hidden.text());
+    let day = |row: &AnyRow| {
+        Ok(BuilderDay {
+            builder: row.try_get(0)?,
+            day: row.try_get(1)?,
+            builds: row.try_get(2)?,
+            ok: row.try_get(3)?,
+            failed: row.try_get(4)?,
+            infra_failed: row.try_get(5)?,
+            retried: row.try_get(6)?,
+            begun: row.try_get(7)?,
+            queued: row.try_get::<Option<i64>, _>(8)?.unwrap_or(0),
+            took: row.try_get::<Option<i64>, _>(9)?.unwrap_or(0),
+        })
+    };
+    query.fetch_all(on.conn()).await?.iter().map(day).collect()
 }
 
 /// Returns how long the last builds took that were ok, in microseconds, the newest first. An empty `recipe`

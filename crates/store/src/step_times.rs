@@ -21,6 +21,12 @@ statements! {
         SELECT builder, step, MAX(times), MAX(CASE WHEN place = (times + 1) / 2 THEN took_us END), \
         MAX(CASE WHEN place = (times * 9 + 9) / 10 THEN took_us END) FROM ranked \
         GROUP BY builder, step ORDER BY builder, MIN(n), step LIMIT $3");
+    DAYS = "step_times.days", concat!(with_hidden!("$4"), "SELECT s.builder, s.step, \
+        (r.created_us - r.created_us % 86400000000) / 86400000000 AS day, COUNT(*), CAST(SUM(s.took_us) AS BIGINT) \
+        FROM step_times s JOIN results r ON r.build_id = s.build_id \
+        WHERE s.build_id >= $1 AND ($2 = '' OR s.repo = $2) AND ", seen!("r.revision"),
+        " GROUP BY s.builder, s.step, (r.created_us - r.created_us % 86400000000) / 86400000000 \
+        ORDER BY 3, s.builder, MIN(s.n), s.step LIMIT $3");
 }
 
 /// A timed part of a build.
@@ -96,4 +102,43 @@ pub async fn quantiles(
         })
     };
     query.fetch_all(on.conn()).await?.iter().map(quantiles).collect()
+}
+
+/// How long a step took on a builder on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepDay {
+    /// The builder's name.
+    pub builder: String,
+    /// The step's name.
+    pub step: String,
+    /// The day, UTC, counted from 1970-01-01, on which the builds were made.
+    pub day: i64,
+    /// How often it was timed.
+    pub times: i64,
+    /// How long all took together, microseconds.
+    pub took: i64,
+}
+
+/// As [`quantiles`], by day, builder and step.
+///
+/// # Errors
+/// The database's.
+pub async fn days(
+    on: &mut impl Conn,
+    repo: &str,
+    since: BuildId,
+    limit: u32,
+    hidden: &Hidden,
+) -> Result<Vec<StepDay>, StoreError> {
+    let query = DAYS.query().bind(since).bind(repo).bind(i64::from(limit)).bind(hidden.text());
+    let day = |row: &AnyRow| {
+        Ok(StepDay {
+            builder: row.try_get(0)?,
+            step: row.try_get(1)?,
+            day: row.try_get(2)?,
+            times: row.try_get(3)?,
+            took: row.try_get(4)?,
+        })
+    };
+    query.fetch_all(on.conn()).await?.iter().map(day).collect()
 }

@@ -90,6 +90,9 @@ fn history(site: &Site, add: &mut impl FnMut(&'static str, String, u16, As)) -> 
     }
     add("failures", "/failures".into(), 200, Stranger);
     add("statistics", "/statistics".into(), 200, Stranger);
+    add("statistics-days", "/statistics/days".into(), 200, Stranger);
+    add("statistics-machines", "/statistics/machines".into(), 200, Stranger);
+    add("outbox", "/outbox".into(), 200, Admin);
     add("trees", "/tree".into(), 200, Stranger);
     let trees = json("/tree.json")?;
     let trees = trees["trees"].as_array().map_or(&[][..], Vec::as_slice);

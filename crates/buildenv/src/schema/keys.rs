@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 21] = [
+pub(crate) static SECTIONS: [&Section; 23] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -101,6 +101,8 @@ pub(crate) static SECTIONS: [&Section; 21] = [
     &super::outbox::GITHUB_POSTS,
     &super::outbox::MAIL,
     &super::outbox::WEBHOOK,
+    &super::notify::NOTIFY,
+    &super::notify::ALARMS,
 ];
 
 static ENVIRONMENT: Section = Section {

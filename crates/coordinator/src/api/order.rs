@@ -28,6 +28,16 @@ impl<T> Order<T> {
     }
 }
 
+impl<T> Order<T> {
+    /// Answers it: a program gets JSON, a person is led to a page.
+    pub(super) fn led<A: serde::Serialize>(&self, page: &str, answer: Json<A>) -> Response {
+        if self.form {
+            return Redirect::to(page).into_response();
+        }
+        answer.into_response()
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
     type Rejection = Response;
 

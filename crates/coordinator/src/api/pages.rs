@@ -68,6 +68,11 @@ fn machine(time: &Micros) -> String {
     webui::time::machine(&jiff::Timestamp::from_microsecond(time.0).unwrap_or_default())
 }
 
+/// A kind of alarm as people read it.
+fn words(kind: &str) -> String {
+    kind.replace('_', " ")
+}
+
 /// A revision with its commits cut to ten digits.
 fn short(revision: &str) -> String {
     let parts = revision.split('+').map(|part| match part.split_once('@') {

@@ -17,12 +17,14 @@ use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
 use super::kept;
 use super::retry::{another, flake};
+use super::steps::steps_before;
 use super::{Buildlet, Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
 use crate::ledger::transition;
 use crate::recipe::{End, Ended};
 use crate::redact::Secrets;
+use crate::standing;
 use crate::vault::Values;
 
 /// How a snapshot's name ends.
@@ -553,6 +555,9 @@ impl Record {
                 builds::requeue(&mut tx, build, fence, now + pause, now).await?;
             } else {
                 builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
+                let (build, outcome, cause) = (&self.build, verdict.outcome, cause.as_deref());
+                let end = standing::End { build, outcome, before: &before, cause, at: ended_at };
+                standing::note(&mut tx, shared, end).await?;
             }
             Self::write_spans(spans, written, attempt, &mut tx).await?;
         });
@@ -572,29 +577,6 @@ fn between(from: store::Micros, to: store::Micros) -> Duration {
     Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }
 
-/// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
-fn steps_before(job: &Job, spans: &[SpanRow], current: i64, secrets: &Secrets) -> Vec<StepReport> {
-    let done = job.steps.iter().enumerate().take(usize::try_from(current).unwrap_or(0));
-    done.filter_map(|(index, step)| {
-        let same = |span: &&SpanRow| {
-            span.name == step.name
-                && (span.detail == secrets.clean(&step.run) || step.run.contains("{tests}"))
-        };
-        let span = spans.iter().find(same)?;
-        Some(StepReport {
-            name: step.name.clone(),
-            index: u32::try_from(index).ok(),
-            command: Some(span.detail.clone()),
-            started: timestamp(Some(span.start)),
-            ended: timestamp(span.end),
-            exit: span.error.is_none().then_some(0),
-            first_byte: None,
-            end_byte: None,
-        })
-    })
-    .collect()
-}
-
-fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
+pub(super) fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_microsecond(time?.0).ok()
 }

@@ -6,6 +6,7 @@ use store::{BuildId, Micros, WorkerId};
 use transport::operation::UlidText;
 
 use super::asides::SetAside;
+use crate::api::AlarmInfo;
 use crate::schedule::Wait;
 
 /// How things stand.
@@ -23,6 +24,9 @@ pub struct Status {
     /// Repositories of which nothing is built as they are.
     #[serde(default)]
     pub blocked: Vec<BlockedRepo>,
+    /// What is wrong with machines and builders.
+    #[serde(default)]
+    pub alarms: Vec<AlarmInfo>,
     /// Whether nothing new is started because the server is going down.
     pub draining: bool,
 }

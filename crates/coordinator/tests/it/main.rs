@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is how they fail")]
 
+mod alarms;
 mod asides;
 mod bounds;
 mod channels;
@@ -30,6 +31,7 @@ mod scopes;
 mod shells;
 mod signed;
 mod sim_pool;
+mod standings;
 mod thousand;
 mod untrusted;
 mod upgrade;
@@ -43,6 +45,11 @@ testkit::on_both! {
         a_message_arrives_once_whatever_gerrit_does,
         what_is_given_up_is_shown_and_keeps_nothing_else,
         a_target_that_hangs_holds_up_no_other;
+    standings:
+        a_builder_that_breaks_is_told_once_and_so_is_that_it_is_mended,
+        who_runs_the_server_sees_what_was_not_sent_and_has_it_sent;
+    alarms:
+        an_alarm_begins_and_ends_once_wherever_the_coordinator_dies;
     legacy:
         the_original_s_programs_are_answered;
     held:

@@ -40,6 +40,7 @@ pub struct World {
     pub gomote_idle: Duration,
     pub channels: coordinator::outbox::Channels,
     pub outbox: coordinator::outbox::Limits,
+    pub alarms: Duration,
     /// Where machines dial in, for whoever cuts one off.
     pub reception: Option<coordinator::Reception>,
     // Fields are dropped in this order: the workers end before their directories go.
@@ -176,6 +177,7 @@ impl World {
             gomote_idle: Duration::from_secs(1800),
             channels: coordinator::outbox::Channels::new(),
             outbox: coordinator::outbox::Limits::default(),
+            alarms: coordinator::ALARMS,
             reception: None,
             config,
             secrets: BTreeMap::new(),
@@ -293,6 +295,7 @@ impl World {
             patience: Duration::from_secs(20),
             gomote_idle: self.gomote_idle,
             outbox: self.outbox,
+            alarms: self.alarms,
         };
         let coordinator = Coordinator::start(options, handles).await.unwrap();
         let service = Service::in_process(coordinator.router());

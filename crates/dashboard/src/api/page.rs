@@ -88,6 +88,78 @@ pub struct StepStatistics {
     pub p90_us: i64,
 }
 
+/// What a machine did, and how much of it was for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineStatistics {
+    /// Its host.
+    pub host: String,
+    /// What it calls itself; its id, if the server has made it.
+    pub machine: String,
+    /// Attempts that it had.
+    pub attempts: i64,
+    /// Those that it lost.
+    pub lost: i64,
+    /// Those that failed on it, where a later one at the same build did not.
+    pub flaked: i64,
+    /// How long one took on average, microseconds.
+    pub took_us: i64,
+    /// The same by day, those on which it had some.
+    pub days: Vec<MachineDay>,
+}
+
+/// What a machine did on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineDay {
+    /// The day, UTC, such as `2026-11-28`, on which the builds were made.
+    pub day: String,
+    /// Attempts that it had.
+    pub attempts: i64,
+    /// Those that it lost.
+    pub lost: i64,
+    /// Those that failed on it, where a later one at the same build did not.
+    pub flaked: i64,
+}
+
+/// What became of the builds of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DayStatistics {
+    /// The day, UTC, such as `2026-11-28`, on which they were made.
+    pub day: String,
+    /// How many are done.
+    pub builds: i64,
+    /// So many were ok.
+    pub ok: i64,
+    /// So many failed.
+    pub failed: i64,
+    /// So many lost their machine or source.
+    pub infra_failed: i64,
+    /// With more than one attempt.
+    pub retried: i64,
+    /// With an attempt that failed before one that did not.
+    pub flaked: i64,
+    /// Attempts at them.
+    pub attempts: i64,
+    /// Attempts that machines lost.
+    pub lost: i64,
+    /// From made to begun on average, microseconds.
+    pub queued_us: i64,
+    /// From begun to ended on average, microseconds.
+    pub took_us: i64,
+    /// The timed parts of those that were judged.
+    pub steps: Vec<StepDay>,
+}
+
+/// How long a part of the builds of a day took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepDay {
+    /// Its name.
+    pub step: String,
+    /// How often it was timed.
+    pub times: i64,
+    /// How long it took on average, microseconds.
+    pub mean_us: i64,
+}
+
 /// A result of a test in one build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestRun {

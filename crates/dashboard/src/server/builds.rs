@@ -36,6 +36,7 @@ pub(super) async fn put(
     let put = store::results::put(&mut tx, &row, &doc).await?;
     if put == Put::Newer {
         super::steps::keep(&mut tx, build, &report).await?;
+        super::attempts::keep(&mut tx, build, &report).await?;
         super::feed::reported(&mut tx, before.as_ref(), &row).await?;
         tx.commit().await?;
         dashboard.cells().build_changed(&row);

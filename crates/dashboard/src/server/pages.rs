@@ -24,7 +24,8 @@ use super::refusal::{Answer, LATER, Refusal};
 use super::window::WindowQuery;
 use crate::api::{
     AlikeBuild, AuditList, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary, BuildTests,
-    BuilderStatistics, CellWindow, FailureGroup, Outcome, TestGrid, TestNames, TestRun, TreeDetail, TreeList,
+    BuilderStatistics, CellWindow, DayStatistics, FailureGroup, MachineStatistics, Outcome, TestGrid,
+    TestNames, TestRun, TreeDetail, TreeList,
 };
 
 /// Routes of the pages.
@@ -113,6 +114,30 @@ pub(super) fn routes() -> Routes<Dashboard> {
                 )
                 .query::<statistics::StatisticsQuery>()
                 .answers::<Vec<BuilderStatistics>>(),
+            ),
+        )
+        .route("/statistics/days", get(Role::Reader, statistics::days::page))
+        .route(
+            "/statistics/days.json",
+            get(Role::Reader, statistics::days::twin).about(
+                operation(
+                    "list_statistics_by_day",
+                    "Says how long the builds of each day waited and took, and how often they failed or flaked.",
+                )
+                .query::<statistics::StatisticsQuery>()
+                .answers::<Vec<DayStatistics>>(),
+            ),
+        )
+        .route("/statistics/machines", get(Role::Reader, statistics::machines::page))
+        .route(
+            "/statistics/machines.json",
+            get(Role::Reader, statistics::machines::twin).about(
+                operation(
+                    "list_statistics_of_machines",
+                    "Says what machines did, and how much of it was for nothing; the worst first.",
+                )
+                .query::<statistics::machines::MachinesQuery>()
+                .answers::<Vec<MachineStatistics>>(),
             ),
         )
         .route("/audit", get(Role::Admin, audit::audit))

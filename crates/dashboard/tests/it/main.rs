@@ -130,7 +130,8 @@ testkit::on_both! {
         trees_are_listed_and_have_twins;
     operators:
         the_audit_log_is_shown_to_admins,
-        statistics_show_the_time_of_each_step;
+        statistics_show_the_time_of_each_step,
+        a_bad_machine_and_a_bad_day_are_seen;
     hostile:
         nothing_from_outside_is_more_than_text;
 }

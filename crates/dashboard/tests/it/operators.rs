@@ -1,6 +1,8 @@
 //! Pages for those who run the system: the audit log and the statistics.
 
-use dashboard::api::{AuditList, BuildReport, Outcome, Span};
+use dashboard::api::{
+    AttemptReport, AuditList, BuildReport, Cause, DayStatistics, MachineStatistics, Outcome, Span,
+};
 use store::audit::{self, Deed};
 use store::{BuildId, Micros};
 use transport::{Role, Viewer};
@@ -124,4 +126,70 @@ pub(crate) async fn statistics_show_the_time_of_each_step(on: Fixture) {
     }
     let told: serde_json::Value = on.service.get_json("/statistics.json?builder=c").await.unwrap();
     assert_eq!(told[0]["steps"][0]["times"].as_i64(), Some(1), "{told}");
+}
+
+/// A build of now with these attempts: machine, outcome, kind of the cause.
+async fn attempted(on: &Fixture, n: u8, builder: &str, attempts: &[(&str, Outcome, &str)]) {
+    let id = BuildId::generate(Micros::now()).to_string();
+    let outcome = attempts.last().map_or(Outcome::Ok, |(_, outcome, _)| *outcome);
+    let mut build = done(report(n, builder, &revision("one@2")), outcome, 4);
+    let attempt = |(number, (machine, outcome, cause)): (u32, &(&str, Outcome, &str))| AttemptReport {
+        number,
+        outcome: Some(*outcome),
+        cause: Some(Cause { kind: (*cause).to_owned(), detail: String::new() }),
+        inputs: std::collections::BTreeMap::from([("machine".to_owned(), (*machine).into())]),
+        ..build.attempts[0].clone()
+    };
+    build.attempts = (1..).zip(attempts).map(attempt).collect();
+    build.created = jiff::Timestamp::now();
+    build.started = Some(build.created + jiff::SignedDuration::from_secs(2));
+    build.ended = Some(build.created + jiff::SignedDuration::from_secs(6));
+    on.client.put_build(&BuildReport { id, ..build }).await.unwrap();
+}
+
+async fn get<T: serde::de::DeserializeOwned>(on: &Fixture, path: &str) -> T {
+    on.service.get_json(path).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+pub(crate) async fn a_bad_machine_and_a_bad_day_are_seen(on: Fixture) {
+    on.push("one", "main", &[2, 1]).await;
+    let (ok, failed, infra) = (Outcome::Ok, Outcome::Failed, Outcome::InfraFailed);
+    for n in 0..4 {
+        attempted(&on, n, "a", &[("m1", ok, "")]).await;
+    }
+    attempted(&on, 5, "a", &[("m2", infra, "worker_lost"), ("m1", ok, "")]).await;
+    attempted(&on, 6, "a", &[("m2", failed, "exit"), ("m1", ok, "")]).await;
+    attempted(&on, 7, "a", &[("m2", failed, "exit")]).await;
+    attempted(&on, 8, "b", &[("m1", infra, "source")]).await;
+    let machines: Vec<MachineStatistics> =
+        on.service.get_json("/statistics/machines.json?repo=one").await.unwrap();
+    let told: Vec<_> =
+        machines.iter().map(|one| (one.machine.as_str(), one.attempts, one.lost, one.flaked)).collect();
+    assert_eq!(told, [("m2", 3, 1, 1), ("m1", 7, 0, 0)], "the bad one first");
+    // About midnight there may be two days.
+    assert!((1..=2).contains(&machines[1].days.len()), "{machines:?}");
+    assert_eq!(machines[1].days.iter().map(|day| day.attempts).sum::<i64>(), 7);
+    let only: Vec<MachineStatistics> = get(&on, "/statistics/machines.json?machine=local/m1").await;
+    assert_eq!(only.len(), 1);
+    assert!(get::<Vec<MachineStatistics>>(&on, "/statistics/machines.json?repo=lib").await.is_empty());
+    assert_eq!(on.client.machine_statistics(1).await.unwrap().len(), 2);
+    let page = on.text("/statistics/machines").await;
+    for part in ["66.6 % of 3", "<svg", "0.0 % of 7", "value=\"\""] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+
+    let days: Vec<DayStatistics> = get(&on, "/statistics/days.json?days=1&builder=a").await;
+    assert_eq!(days.len(), 2, "today and the day before");
+    let sum = |of: fn(&DayStatistics) -> i64| days.iter().map(of).sum::<i64>();
+    assert_eq!((sum(|day| day.builds), sum(|day| day.failed), sum(|day| day.flaked)), (7, 1, 1));
+    assert_eq!((sum(|day| day.attempts), sum(|day| day.lost), sum(|day| day.retried)), (9, 1, 2));
+    let day = days.iter().max_by_key(|day| day.builds).unwrap();
+    assert_eq!((day.queued_us, day.took_us), (2_000_000, 4_000_000));
+    assert_eq!(day.steps[0].mean_us, 1_000_000, "{day:?}");
+    let page = on.text("/statistics/days?days=30").await;
+    for part in ["Share of flakes", "Time of step source, on average", "2.0 s", &day.day] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(on.get("/statistics/days.json?days=91").await.status(), 400);
+    assert_eq!(on.get("/statistics/machines.json?days=0").await.status(), 400);
 }

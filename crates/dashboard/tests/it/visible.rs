@@ -109,6 +109,11 @@ fn paths(
     {
         paths.push(format!("{path}?repo={repo}"));
     }
+    for path in
+        ["/statistics/days", "/statistics/days.json", "/statistics/machines", "/statistics/machines.json"]
+    {
+        paths.push(format!("{path}?repo={repo}"));
+    }
     for path in ["/tests", "/tests.json"] {
         paths.push(format!("{path}?repo={repo}&id={SECRET}"));
         paths.push(format!("{path}?repo={repo}&id={SECRET}&builder=a"));
@@ -230,6 +235,12 @@ pub(crate) async fn counts_and_histories_leave_out_what_is_private(on: Fixture) 
         let service = asking(&on, viewer.clone());
         let counts = json(&service, "/statistics.json").await;
         assert_eq!(counts[0]["builds"], if all { 4 } else { 2 }, "{viewer:?}: {counts}");
+        let machines = json(&service, "/statistics/machines.json").await;
+        assert_eq!(machines[0]["attempts"], if all { 4 } else { 2 }, "{viewer:?}: {machines}");
+        let days = json(&service, "/statistics/days.json?days=90").await;
+        let sum =
+            |of: &str| days.as_array().unwrap().iter().map(|day| day[of].as_i64().unwrap()).sum::<i64>();
+        assert_eq!(sum("builds"), sum("attempts"), "{viewer:?}: {days}");
         let of_sub = json(&service, "/statistics.json?repo=sub").await;
         assert_eq!(of_sub.as_array().unwrap().len(), usize::from(all), "{viewer:?}: {of_sub}");
         let groups = json(&service, "/failures.json").await;

@@ -1,5 +1,8 @@
 //! Statistics: how long builds wait and take, and how often they fail or are tried again.
 
+pub(super) mod days;
+pub(super) mod machines;
+
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
@@ -46,9 +49,7 @@ impl StatisticsQuery {
     }
 
     fn asked(&self) -> Answer<i64> {
-        let Some(days) = given(&self.days) else { return Ok(7) };
-        let known = days.parse().ok().filter(|days| (1..=90).contains(days));
-        known.ok_or_else(|| Refusal::bad(format!("`days` is {days:?}, and is from 1 to 90")))
+        asked_days(&self.days)
     }
 
     fn repo(&self) -> &str {
@@ -64,10 +65,36 @@ impl StatisticsQuery {
     }
 }
 
+/// How many days back; 7 where that is not given.
+fn asked_days(days: &Option<String>) -> Answer<i64> {
+    let Some(days) = given(days) else { return Ok(7) };
+    let known = days.parse().ok().filter(|days| (1..=90).contains(days));
+    known.ok_or_else(|| Refusal::bad(format!("`days` is {days:?}, and is from 1 to 90")))
+}
+
+/// Before the builds of so many days.
+fn since(days: i64) -> BuildId {
+    BuildId::new(Micros(Micros::now().0 - days * DAY), &mut |to| to.fill(0))
+}
+
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// A day that is counted from 1970-01-01, such as `2026-11-28`.
+fn day(day: i64) -> String {
+    let begin = jiff::Timestamp::from_microsecond(day.saturating_mul(DAY)).unwrap_or_default();
+    begin.to_string().chars().take(10).collect()
+}
+
+/// A part of some as people read it.
+fn percent(part: i64, of: i64) -> String {
+    let tenths = part * 1000 / of.max(1);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
 /// A part of a builder's builds.
 fn rate(one: &BuilderStatistics, of: &i64) -> String {
-    let tenths = of * 1000 / one.builds.max(1);
-    format!("{}.{} %", tenths / 10, tenths % 10)
+    percent(*of, one.builds)
 }
 
 #[derive(Template)]
@@ -88,8 +115,7 @@ async fn read(
     query: &StatisticsQuery,
 ) -> Answer<Vec<BuilderStatistics>> {
     let hidden = visible::eyes(dashboard, viewer).await?.hidden();
-    let since = Micros(Micros::now().0 - query.asked()? * 86_400_000_000);
-    let since = BuildId::new(since, &mut |to| to.fill(0));
+    let since = since(query.asked()?);
     let mut reader = dashboard.db().read().await?;
     let rows = results::statistics(&mut reader, &wanted(&query.repo), since, LISTED, &hidden).await?;
     let timed = step_times::quantiles(&mut reader, &wanted(&query.repo), since, STEPS, &hidden).await?;

@@ -244,7 +244,17 @@ impl Coordinator {
     /// Works until `drain` (finishes what runs, starts nothing) or `stop` (at once; what runs goes on at its workers).
     pub async fn run(self, drain: CancellationToken, stop: CancellationToken) -> Stopped {
         let Coordinator {
-            core, shared, finder, changes, pulls, shells, messages, pool_events, sender, alarms, ..
+            core,
+            shared,
+            finder,
+            changes,
+            pulls,
+            shells,
+            messages,
+            pool_events,
+            sender,
+            alarms,
+            ..
         } = self;
         let asking = finder.core.clone();
         let reporter =

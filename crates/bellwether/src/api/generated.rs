@@ -459,7 +459,7 @@ pub struct ListTriesQuery {
     pub cursor: Option<String>,
     /// At most so many, 50 if not given, never more than 500.
     pub limit: Option<u32>,
-    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`.
+    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`, of GitHub `github.com/OWNER/REPO#NUMBER`.
     pub review: Option<String>,
 }
 
@@ -812,6 +812,48 @@ impl GetStatisticsQuery {
     }
 }
 
+/// Query of [`Client::list_statistics_by_day`].
+#[derive(Debug, Clone, Default)]
+pub struct ListStatisticsByDayQuery {
+    /// Only builders that a pattern with `*`, or a part of their name, fits.
+    pub builder: Option<String>,
+    /// How many days back, 7 if not given.
+    pub days: Option<u32>,
+    /// Of this repo.
+    pub repo: Option<String>,
+}
+
+impl ListStatisticsByDayQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("builder", self.builder.as_ref());
+        query.add("days", self.days.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
+/// Query of [`Client::list_statistics_of_machines`].
+#[derive(Debug, Clone, Default)]
+pub struct ListStatisticsOfMachinesQuery {
+    /// How many days back, 7 if not given.
+    pub days: Option<u32>,
+    /// Only machines whose name, or `HOST/NAME`, a pattern with `*`, or a part of it, fits.
+    pub machine: Option<String>,
+    /// At builds of this repo.
+    pub repo: Option<String>,
+}
+
+impl ListStatisticsOfMachinesQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("days", self.days.as_ref());
+        query.add("machine", self.machine.as_ref());
+        query.add("repo", self.repo.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::list_test_runs`].
 #[derive(Debug, Clone, Default)]
 pub struct ListTestRunsQuery {
@@ -891,7 +933,7 @@ pub struct GetTriesPageQuery {
     pub cursor: Option<String>,
     /// At most so many, 50 if not given, never more than 500.
     pub limit: Option<u32>,
-    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`.
+    /// Of this change, as its forge names it: of a Gerrit `SERVER/PROJECT~NUMBER`, of GitHub `github.com/OWNER/REPO#NUMBER`.
     pub review: Option<String>,
 }
 
@@ -906,6 +948,12 @@ impl GetTriesPageQuery {
 }
 
 impl Client {
+    /// Lists what is wrong with machines and builders, and what was. `GET /api/v1/alarms`
+    pub async fn list_alarms(&self) -> Answer<AlarmList> {
+        let path = format!("/api/v1/alarms");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// Reads an artefact. `GET /api/v1/attempts/{attempt}/artifacts/{name}`
     pub async fn get_artifact(&self, attempt: &str, name: &str) -> Answer<Body> {
         let path = format!(
@@ -1209,6 +1257,18 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Lists messages to the world: what waits, and what failed and why. `GET /api/v1/outbox`
+    pub async fn list_outbox(&self) -> Answer<OutboxList> {
+        let path = format!("/api/v1/outbox");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Has a message tried now that waits or was given up. `POST /api/v1/outbox/retry`
+    pub async fn retry_message(&self, body: &RetryMessage) -> Answer<OutboxMessage> {
+        let path = format!("/api/v1/outbox/retry");
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
     /// Reads the configuration again; nothing changes unless all of it is well. `POST /api/v1/reload`
     pub async fn reload_config(&self) -> Answer<Reloaded> {
         let path = format!("/api/v1/reload");
@@ -1450,9 +1510,33 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// The same as `/api/v1/outbox`. `GET /outbox.json`
+    pub async fn get_outbox_page(&self) -> Answer<OutboxList> {
+        let path = format!("/outbox.json");
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// Says how long builds wait and take by builder, and how often they fail. `GET /statistics.json`
     pub async fn get_statistics(&self, query: &GetStatisticsQuery) -> Answer<Vec<BuilderStatistics>> {
         let path = query.add_to(format!("/statistics.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says how long the builds of each day waited and took, and how often they failed or flaked. `GET /statistics/days.json`
+    pub async fn list_statistics_by_day(
+        &self,
+        query: &ListStatisticsByDayQuery,
+    ) -> Answer<Vec<DayStatistics>> {
+        let path = query.add_to(format!("/statistics/days.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says what machines did, and how much of it was for nothing; the worst first. `GET /statistics/machines.json`
+    pub async fn list_statistics_of_machines(
+        &self,
+        query: &ListStatisticsOfMachinesQuery,
+    ) -> Answer<Vec<MachineStatistics>> {
+        let path = query.add_to(format!("/statistics/machines.json"));
         self.call(Method::GET, &path, None::<&()>).await
     }
 

@@ -171,8 +171,11 @@ impl World {
 
 fn configure(inner: &faults::World, github: SocketAddr, posts: &str) {
     let at = inner.path("tiny").display().to_string();
+    // What jobs are held up by: of the server's folder they see nothing else.
+    std::fs::create_dir(inner.path("gate")).unwrap();
+    let gate = inner.path("gate").display().to_string();
     let text = format!(
-        "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\n\n\
+        "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
          [repo.one]\nurl = {at:?}\nhorizon = 1\npulls = \"golang/go\"\ntry_by = [\"User-{MEMBER}\"]\n\n\
          [tries]\npulls_every = \"500ms\"\n\n\
          [github_posts]\napi = \"http://{github}\"\ntoken_file = \"token\"\n{posts}\n\
@@ -224,7 +227,7 @@ async fn a_word_of_who_may_is_followed_by_a_check_of_that_commit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fork_s_commit_is_tried_once_somebody_has_looked_at_it() {
     let mut world = World::new("checks = true").await;
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let wait = format!("until [ -e {go} ]; do sleep 0.05; done");
     let (first, second, third) = (world.commit(&wait), world.commit(&wait), world.commit("true"));
     let number = world.open(&first, true).await;

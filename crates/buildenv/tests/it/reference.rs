@@ -135,6 +135,7 @@ fn every_example_is_accepted_where_its_key_belongs() {
             "JUnit",
             "excludes",
             "needs isolation",
+            "nothing says how",
             "pushes to",
             "does not name",
             "has no value",

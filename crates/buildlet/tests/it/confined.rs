@@ -28,10 +28,10 @@ async fn each() -> Vec<Agent> {
 fn in_home() -> std::path::PathBuf {
     let home = std::env::home_dir().unwrap();
     let programs = std::env::var_os("PATH").unwrap_or_default();
-    let entries = std::fs::read_dir(&home).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut entries = std::fs::read_dir(&home).into_iter().flatten().flatten().map(|entry| entry.path());
     let private =
         |path: &std::path::PathBuf| std::env::split_paths(&programs).all(|dir| !dir.starts_with(path));
-    entries.filter(private).next().unwrap_or_else(|| home.join("nothing"))
+    entries.find(private).unwrap_or_else(|| home.join("nothing"))
 }
 
 async fn run(client: &BuildletClient, id: &str, script: &str) -> (ExecState, String) {

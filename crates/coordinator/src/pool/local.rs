@@ -48,7 +48,9 @@ pub struct LocalPoolConfig {
 
 /// Says of a host whether its workers are confined, and how. Asked for each worker that is made.
 #[derive(Clone)]
-pub struct Confined(Arc<dyn Fn(&str) -> Option<Confinement> + Send + Sync>);
+pub struct Confined(Arc<OfHost>);
+
+type OfHost = dyn Fn(&str) -> Option<Confinement> + Send + Sync;
 
 impl Confined {
     /// Asks this function.

@@ -311,11 +311,12 @@ impl World {
         let end = Instant::now() + PATIENCE;
         loop {
             let found = self.builds().await;
-            let found = found.into_iter().find(|row| row.repo == repo && row.builder == builder);
-            if let Some(row) = found.as_ref().filter(|row| wanted(row)) {
+            let found: Vec<_> =
+                found.into_iter().filter(|row| row.repo == repo && row.builder == builder).collect();
+            if let Some(row) = found.iter().find(|row| wanted(row)) {
                 return row.clone();
             }
-            assert!(Instant::now() < end, "{repo} {builder}: waited too long, the row is {found:?}");
+            assert!(Instant::now() < end, "{repo} {builder}: waited too long, there are {found:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

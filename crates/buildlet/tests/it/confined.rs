@@ -62,7 +62,7 @@ async fn a_job_finds_nothing_of_the_machine_but_programs() {
             try reveal unshare -rm sh -c 'umount -l {dir}; cat {dir}/secret'
             try remount unshare -rm sh -c 'mount -o remount,rw,bind /usr && touch /usr/in-here'
             try first cat /proc/1/environ
-            try root-of-first ls /proc/1/roo[t]/.
+            try root-of-first readlink -e /proc/1/cwd
             ls -d /proc/[0-9]* | wc -l | while read n; do [ $n -lt 12 ] && echo few processes; done
             grep -h NoNewPrivs /proc/self/status | tr -d '\t'; id -u
             grep CapEff /proc/self/status | tr -d '\t'"#

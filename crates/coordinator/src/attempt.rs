@@ -35,10 +35,12 @@ use crate::measure::Measures;
 use crate::orders::{Signs, UNSEALED};
 use crate::recipe::{End, Run, RunError, Surroundings};
 use crate::report::ReportQueue;
+use crate::spread::Ask;
+use crate::spread::lead::{self, Lead};
 use crate::usual::Usual;
 use crate::vault::Vault;
 pub(crate) use buildlet::{Buildlet, Left};
-use record::Record;
+pub(crate) use record::Record;
 pub(crate) use retry::avoided;
 
 /// What drivers share.
@@ -61,6 +63,8 @@ pub struct Shared {
     pub measures: Measures,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
     pub snapshots: mpsc::Sender<BuildId>,
+    /// Takes asks for machines to spread tests over.
+    pub(crate) helpers: mpsc::Sender<Ask>,
     /// Told of each build that is done, as it was reported.
     pub ended: broadcast::Sender<Arc<BuildReport>>,
     /// How long a worker may be out of reach.
@@ -161,7 +165,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    fn lost(detail: impl Into<String>) -> Trouble {
+    pub(crate) fn lost(detail: impl Into<String>) -> Trouble {
         let detail = detail.into();
         Trouble::Infra {
             verdict: Verdict::infra("worker_lost", detail.clone()),
@@ -169,8 +173,22 @@ impl Trouble {
         }
     }
 
-    fn source(detail: impl Into<String>) -> Trouble {
-        Trouble::Infra { verdict: Verdict::infra("source", detail), fate: None }
+    pub(crate) fn source(detail: impl Into<String>) -> Trouble {
+        Trouble::server("source", detail)
+    }
+
+    /// What is no fault of the machine's.
+    pub(crate) fn server(kind: &str, detail: impl Into<String>) -> Trouble {
+        Trouble::Infra { verdict: Verdict::infra(kind, detail), fate: None }
+    }
+
+    /// A machine that does not take an order.
+    pub(crate) fn refused(message: String) -> Trouble {
+        let kind = if message.contains("set_aside") { "worker_set_aside" } else { "worker_refused" };
+        Trouble::Infra {
+            verdict: Verdict::infra(kind, message.clone()),
+            fate: Some(Fate::SetAside(message)),
+        }
     }
 }
 
@@ -215,7 +233,7 @@ impl From<buildlet_client::Error> for Trouble {
     }
 }
 
-fn disk_full(message: String) -> Trouble {
+pub(crate) fn disk_full(message: String) -> Trouble {
     let reason = format!("disk full: {message}");
     Trouble::Infra {
         verdict: Verdict::infra("worker_disk_full", message),
@@ -230,14 +248,7 @@ impl From<RunError<LogError>> for Trouble {
             RunError::Sink(error) => error.into(),
             RunError::DiskFull(message) => disk_full(message),
             RunError::WorkerLost(detail) => Trouble::lost(detail),
-            RunError::Refused(message) if message.contains("set_aside") => Trouble::Infra {
-                verdict: Verdict::infra("worker_set_aside", message.clone()),
-                fate: Some(Fate::SetAside(message)),
-            },
-            RunError::Refused(message) => Trouble::Infra {
-                verdict: Verdict::infra("worker_refused", message.clone()),
-                fate: Some(Fate::SetAside(message)),
-            },
+            RunError::Refused(message) => Trouble::refused(message),
         }
     }
 }
@@ -350,7 +361,7 @@ pub async fn drive(
 
 /// What it is that a machine takes no orders of ours: another coordinator leads; or the machine has obeyed one of another
 /// database, or lies.
-async fn whose_word(shared: &Shared) -> Trouble {
+pub(crate) async fn whose_word(shared: &Shared) -> Trouble {
     match shared.ledger.begin().await {
         Err(_) => Trouble::Stale,
         Ok(_) => {
@@ -432,12 +443,16 @@ async fn work(
     }
     let status = buildlet.status().await?;
     record.note_buildlet(&status);
+    if record.resumed && record.job.helpers > 0 {
+        lead::end_left(buildlet, &status, record.attempt.id).await?;
+    }
     if matches!(record.attempt.state.as_str(), "leased" | "preparing") {
         let begun = record.attempt.state == "preparing" || record.resumed;
         record.advance(shared, "preparing", 0).await?;
         buildlet.clear(if begun { Left::Begun } else { Left::Nothing }).await?;
         prepare::sources(shared, record, buildlet).await?;
     }
+    let mut lead = Lead::begin(shared, record).await;
     let (values, secrets) = (record.values.clone(), Arc::clone(&record.secrets));
     let attempt = record.attempt.id.to_string();
     let fence = record.fence as u64;
@@ -467,11 +482,20 @@ async fn work(
         if step.run.contains("{tests}") && !put_tests(record, buildlet, index, &mut step).await? {
             continue;
         }
+        let mut spread = lead.as_mut().filter(|lead| lead.is_of(record, index));
+        if let Some(lead) = &mut spread {
+            lead.prepare(shared, record, buildlet, index).await?;
+            // What each machine is given is less than all.
+            step.run.clone_from(&record.job.steps[index].run);
+        }
         record.begin_step(shared, index, &step, log.len()).await?;
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
         let before = log.len();
-        let ended = buildlet.run_step(run, &mut log, around).await?;
+        let ended = match spread {
+            Some(lead) => lead.run(shared, record, buildlet, &mut log, around).await?,
+            None => buildlet.run_step(run, &mut log, around).await?,
+        };
         shared.measures.logged(log.len() - before);
         record.end_step(&ended, log.len());
         let judged = judge(shared, record, &step.name, &ended.end).await?;

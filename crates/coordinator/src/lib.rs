@@ -30,6 +30,7 @@ mod report;
 pub mod resolve;
 pub mod schedule;
 pub mod simulate;
+pub mod spread;
 mod ssh;
 mod sweep;
 mod tryrun;

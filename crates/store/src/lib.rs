@@ -21,6 +21,7 @@ mod time;
 // The coordinator's tables.
 pub mod attempts;
 pub mod builds;
+pub mod durations;
 pub mod events;
 pub mod failures;
 pub mod gomotes;

@@ -136,6 +136,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::leader::STATEMENTS,
         crate::leases::STATEMENTS,
         crate::outbox::STATEMENTS,
+        crate::durations::STATEMENTS,
         crate::snapshots::STATEMENTS,
         crate::spans::STATEMENTS,
         crate::workers::STATEMENTS,

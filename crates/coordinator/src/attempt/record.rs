@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::Status;
-use dashboard::api::{Cause, StepReport};
+use dashboard::api::{Cause, SpreadPart, StepReport};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use store::attempts::{self, AttemptRow, Decision};
@@ -57,7 +57,7 @@ pub(crate) struct Record {
     spans: Vec<SpanRow>,
     /// Spans from here on are not written, or not as they are now.
     written: usize,
-    pub(super) inputs: BTreeMap<String, Value>,
+    pub(crate) inputs: BTreeMap<String, Value>,
     warnings: Vec<String>,
     /// How many warnings were written with the verdict.
     warned: usize,
@@ -251,13 +251,23 @@ impl Record {
 
     /// Keeps those of the listed tests that the builder wants.
     pub fn choose(&mut self, mut listed: Vec<String>) {
-        let patterns = self.job.tests.iter().map(String::as_str);
-        let wanted = buildenv::Patterns::of(patterns).unwrap_or_default();
+        let of = |patterns: &[String]| buildenv::Patterns::of(patterns.iter().map(String::as_str)).unwrap_or_default();
+        let (wanted, tried) = (of(&self.job.tests), of(&self.job.try_tests));
         let some = !listed.is_empty();
-        listed.retain(|test| wanted.matches(test));
+        listed.retain(|test| wanted.matches(test) && tried.matches(test));
         self.none_left = some && listed.is_empty();
         self.chosen = true;
         self.tests = listed;
+    }
+
+    /// The timed parts that have ended since the lease.
+    pub fn parts_before(&self) -> Vec<SpreadPart> {
+        let ended = self.spans.iter().filter(|span| span.name != "queued");
+        let part = |span: &SpanRow| {
+            let took_ms = between(span.start, span.end?).as_millis() as u64;
+            (took_ms > 0).then(|| SpreadPart { name: span.name.clone(), took_ms })
+        };
+        ended.filter_map(part).collect()
     }
 
     /// Begins a span, ending the one before it.

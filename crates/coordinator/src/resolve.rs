@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use buildenv::{Builder, Config, Host, Part, Role, SourceKind, StepWhen};
 
-use crate::schedule::Class;
 use crate::job::{Job, Limits, SecretUse, Source, Step, Trust, When};
+use crate::schedule::Class;
 
 /// Why a cell can't be built as things are configured; becomes `blocked(…)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -64,7 +64,8 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
         }
     }
     for object in shared.objects.list(crate::spread::trees::TREES).await.unwrap_or_default() {
-        if crate::spread::trees::attempt_of(&object.path).is_some_and(|attempt| attempt.time() < before(STAGED))
+        if crate::spread::trees::attempt_of(&object.path)
+            .is_some_and(|attempt| attempt.time() < before(STAGED))
             && shared.objects.delete(&object.path).await.is_ok()
         {
             removed += 1;

@@ -17,6 +17,7 @@ use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
 use super::kept;
 use super::retry::{another, flake};
+use super::times::{between, parts_before, steps_before, timestamp};
 use super::{Buildlet, Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
@@ -251,7 +252,9 @@ impl Record {
 
     /// Keeps those of the listed tests that the builder wants.
     pub fn choose(&mut self, mut listed: Vec<String>) {
-        let of = |patterns: &[String]| buildenv::Patterns::of(patterns.iter().map(String::as_str)).unwrap_or_default();
+        let of = |patterns: &[String]| {
+            buildenv::Patterns::of(patterns.iter().map(String::as_str)).unwrap_or_default()
+        };
         let (wanted, tried) = (of(&self.job.tests), of(&self.job.try_tests));
         let some = !listed.is_empty();
         listed.retain(|test| wanted.matches(test) && tried.matches(test));
@@ -262,12 +265,7 @@ impl Record {
 
     /// The timed parts that have ended since the lease.
     pub fn parts_before(&self) -> Vec<SpreadPart> {
-        let ended = self.spans.iter().filter(|span| span.name != "queued");
-        let part = |span: &SpanRow| {
-            let took_ms = between(span.start, span.end?).as_millis() as u64;
-            (took_ms > 0).then(|| SpreadPart { name: span.name.clone(), took_ms })
-        };
-        ended.filter_map(part).collect()
+        parts_before(&self.spans)
     }
 
     /// Begins a span, ending the one before it.
@@ -575,36 +573,4 @@ impl Record {
         }
         Ok(again)
     }
-}
-
-/// No time at all where the clock went back.
-fn between(from: store::Micros, to: store::Micros) -> Duration {
-    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
-}
-
-/// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
-fn steps_before(job: &Job, spans: &[SpanRow], current: i64, secrets: &Secrets) -> Vec<StepReport> {
-    let done = job.steps.iter().enumerate().take(usize::try_from(current).unwrap_or(0));
-    done.filter_map(|(index, step)| {
-        let same = |span: &&SpanRow| {
-            span.name == step.name
-                && (span.detail == secrets.clean(&step.run) || step.run.contains("{tests}"))
-        };
-        let span = spans.iter().find(same)?;
-        Some(StepReport {
-            name: step.name.clone(),
-            index: u32::try_from(index).ok(),
-            command: Some(span.detail.clone()),
-            started: timestamp(Some(span.start)),
-            ended: timestamp(span.end),
-            exit: span.error.is_none().then_some(0),
-            first_byte: None,
-            end_byte: None,
-        })
-    })
-    .collect()
-}
-
-fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
-    jiff::Timestamp::from_microsecond(time?.0).ok()
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buildlet_client::About;
-use store::{AttemptId, BuildId, Micros, WorkerId};
+use store::{AttemptId, Micros, WorkerId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,6 @@ const TRIES: u32 = 3;
 
 /// What a machine needs to run chunks.
 pub(crate) struct Kit {
-    pub build: BuildId,
     pub attempt: AttemptId,
     /// The step that runs tests, with `{tests}` in it, and its place in the job.
     pub step: Step,

@@ -57,10 +57,17 @@ impl Ask {
 }
 
 /// Has the machine run chunks until there is none, then cleans it.
-pub(crate) async fn drive(shared: Arc<Shared>, ask: Ask, machine: Machine, name: String, gone: CancellationToken) -> Driven {
+pub(crate) async fn drive(
+    shared: Arc<Shared>,
+    ask: Ask,
+    machine: Machine,
+    name: String,
+    gone: CancellationToken,
+) -> Driven {
     let Machine { worker, host, buildlet, patience } = machine;
     let crew = &ask.crew;
-    let driven = |fate, stale| Driven { build: ask.id, worker, host: host.clone(), fate, requeued: false, stale };
+    let driven =
+        |fate, stale| Driven { build: ask.id, worker, host: host.clone(), fate, requeued: false, stale };
     let now = shared.ledger.clock().now();
     let waited = [(host.clone(), since(ask.from, now))];
     lead::note(&shared, (&ask.builder, &ask.repo), Kind::Helper, &waited).await;
@@ -71,7 +78,8 @@ pub(crate) async fn drive(shared: Arc<Shared>, ask: Ask, machine: Machine, name:
     // Nothing was put on it.
     let Some(kit) = kit else { return driven(Fate::Idle, false) };
     let fence = shared.ledger.next_fence();
-    let buildlet = buildlet.fenced(fence as u64, &format!("helper of {}", kit.attempt)).about(kit.about.clone());
+    let buildlet =
+        buildlet.fenced(fence as u64, &format!("helper of {}", kit.attempt)).about(kit.about.clone());
     let cancel = crew.kill.clone();
     let around = Surroundings { cancel, gone: gone.clone(), patience: patience.unwrap_or(shared.patience) };
     let worked = work(&shared, crew, &kit, (&buildlet, worker, &name), &around).await;
@@ -85,7 +93,8 @@ pub(crate) async fn drive(shared: Arc<Shared>, ask: Ask, machine: Machine, name:
             match trouble {
                 Trouble::Stale | Trouble::Newer => return driven(Fate::Idle, true),
                 Trouble::Infra { verdict, fate } => {
-                    let detail = verdict.cause.map(|cause| kit.secrets.clean(&cause.detail)).unwrap_or_default();
+                    let detail =
+                        verdict.cause.map(|cause| kit.secrets.clean(&cause.detail)).unwrap_or_default();
                     tracing::warn!(build = %ask.build, %worker, detail, "a helper ends early");
                     crew.leave(worker, &detail);
                     fate

@@ -157,7 +157,6 @@ impl Lead {
             self.ask(shared, record, useful, now).await;
         }
         let kit = Kit {
-            build: record.build.id,
             attempt: record.attempt.id,
             step: record.job.steps[index].clone(),
             index,
@@ -189,7 +188,8 @@ impl Lead {
         let crew = Arc::clone(&self.crew);
         let own = record.attempt.worker;
         let opened = shared.ledger.clock().now();
-        let machine = record.inputs.get("machine").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+        let machine =
+            record.inputs.get("machine").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         crew.join(Member { worker: own, machine, ready: opened, lost: None });
         let all: Vec<Chunk> = chunks.clone();
         crew.open(Arc::clone(&kit), chunks);
@@ -248,7 +248,7 @@ pub(crate) async fn end_left(
     let attempt = attempt.to_string();
     let is_chunk = |id: &str| {
         let mut parts = id.split('-');
-        parts.next() == Some(&attempt)
+        parts.next() == Some(attempt.as_str())
             && parts.clone().count() == 3
             && parts.all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
     };
@@ -346,7 +346,9 @@ fn report(record: &Record, all: &[Chunk], went: &[Went], members: &[Member], ope
         let theirs: Vec<&Went> = went.iter().filter(|went| went.worker == last.worker).collect();
         let ready = members.iter().find(|member| member.worker == last.worker);
         let ready = ready.map_or(0, |member| since(opened, member.ready));
-        let name = ready.gt(&0).then(|| SpreadPart { name: format!("until {} was ready", last.worker), took_ms: ms(ready) });
+        let name = ready
+            .gt(&0)
+            .then(|| SpreadPart { name: format!("until {} was ready", last.worker), took_ms: ms(ready) });
         critical.extend(name);
         let longest = theirs.iter().max_by_key(|went| went.took);
         let longest = longest.and_then(|went| Some((went, all.get(went.n)?)));
@@ -386,7 +388,11 @@ pub(super) async fn note(shared: &Shared, of: (&str, &str), kind: Kind, times: &
     }
 }
 
-async fn medians(shared: &Shared, of: &(String, String), kind: Kind) -> std::collections::HashMap<String, u64> {
+async fn medians(
+    shared: &Shared,
+    of: &(String, String),
+    kind: Kind,
+) -> std::collections::HashMap<String, u64> {
     let read = async { durations::medians(&mut shared.ledger.db().read().await?, &of.0, &of.1, kind).await };
     read.await.unwrap_or_else(|error: StoreError| {
         tracing::warn!(builder = of.0, %error, "it is not known how long tests take");

@@ -52,7 +52,8 @@ pub(super) async fn run(
     match ran {
         Ok(ended) => {
             let took = took(&ended.state, began);
-            let done = Done { ended, output: output.into_output(), worker, started, took, tries: taken.tries };
+            let done =
+                Done { ended, output: output.into_output(), worker, started, took, tries: taken.tries };
             crew.done(taken.n, done, kit.fail_fast);
             Ok(())
         }

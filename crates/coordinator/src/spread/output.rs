@@ -43,7 +43,12 @@ pub(super) struct Taking<'s> {
 }
 
 impl<'s> Taking<'s> {
-    pub(super) fn new(objects: &'s Objects, name: String, secrets: &'s Secrets, kept: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        objects: &'s Objects,
+        name: String,
+        secrets: &'s Secrets,
+        kept: Arc<AtomicUsize>,
+    ) -> Self {
         Taking {
             objects,
             name,

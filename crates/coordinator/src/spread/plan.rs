@@ -82,7 +82,8 @@ pub fn longest_first(expected: &[u64]) -> Vec<usize> {
 /// How long so many machines take over pieces of these times, each free one taking the longest that is left.
 #[must_use]
 pub fn makespan(times: &[u64], machines: usize) -> u64 {
-    let mut free: BinaryHeap<Reverse<u64>> = (0..machines.max(1).min(times.len().max(1))).map(|_| Reverse(0)).collect();
+    let mut free: BinaryHeap<Reverse<u64>> =
+        (0..machines.max(1).min(times.len().max(1))).map(|_| Reverse(0)).collect();
     let mut end = 0;
     for n in longest_first(times) {
         let Some(Reverse(from)) = free.pop() else { break };
@@ -106,8 +107,8 @@ mod tests {
     /// long tests alone.
     fn go() -> Vec<u64> {
         const SETS: [f64; 28] = [
-            9.46, 9.01, 7.93, 9.26, 9.72, 8.51, 9.34, 9.96, 9.84, 9.35, 9.82, 7.66, 9.41, 9.10, 8.26, 9.84, 9.82, 21.02,
-            9.76, 6.98, 8.84, 9.42, 7.41, 18.0, 4.58, 36.0, 9.53, 9.37,
+            9.46, 9.01, 7.93, 9.26, 9.72, 8.51, 9.34, 9.96, 9.84, 9.35, 9.82, 7.66, 9.41, 9.10, 8.26, 9.84,
+            9.82, 21.02, 9.76, 6.98, 8.84, 9.42, 7.41, 18.0, 4.58, 36.0, 9.53, 9.37,
         ];
         let set = |seconds: f64| {
             let micros = (seconds * 1e6) as u64;

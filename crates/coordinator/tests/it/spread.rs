@@ -70,7 +70,8 @@ pub async fn a_list_is_run_by_two_machines_and_printed_in_its_order(world: World
     assert!(world.objects.list("spread").await.unwrap().is_empty(), "nobody needs the trees any more");
     // What was measured is known next time.
     let mut reader = world.db.read().await.unwrap();
-    let known = store::durations::medians(&mut reader, "b", "one", store::durations::Kind::Test).await.unwrap();
+    let known =
+        store::durations::medians(&mut reader, "b", "one", store::durations::Kind::Test).await.unwrap();
     assert_eq!(known.len(), 5, "{known:?}");
     assert!(known["a"] > known["b"], "{known:?}");
 }
@@ -84,7 +85,8 @@ pub async fn a_machine_that_dies_gives_its_tests_back(world: World) {
     let running = world.start().await;
     there(world.dir.path().join("begun")).await;
     let status = running.status().await;
-    let helps = |reason: &Option<String>| reason.as_ref().is_some_and(|reason| reason.starts_with("helps build"));
+    let helps =
+        |reason: &Option<String>| reason.as_ref().is_some_and(|reason| reason.starts_with("helps build"));
     let helper = status.workers.iter().find(|worker| helps(&worker.reason)).unwrap();
     kill(worker_pid(&world.dir.path().join("workers").join(helper.worker.to_string())).unwrap());
     let build = world.done("one", "b").await;
@@ -138,8 +140,7 @@ pub async fn a_build_whose_tests_are_spread_is_cancelled_everywhere(world: World
     running.post(&format!("/api/v1/builds/{}/cancel", row.id)).await;
     let build = world.done("one", "b").await;
     assert_eq!(build.outcome, Some(Outcome::Cancelled), "{build:?}");
-    let status =
-        running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
+    let status = running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
     assert_eq!(status.workers.len(), 2, "both are clean, and none is lost: {status:?}");
 }
 
@@ -174,6 +175,7 @@ pub async fn what_nobody_reviewed_is_spread_and_leaves_nothing(world: World) {
     }
     // Nor does it say how long the tests of others take.
     let mut reader = world.db.read().await.unwrap();
-    let known = store::durations::medians(&mut reader, "b", "one", store::durations::Kind::Test).await.unwrap();
+    let known =
+        store::durations::medians(&mut reader, "b", "one", store::durations::Kind::Test).await.unwrap();
     assert!(known.is_empty(), "{known:?}");
 }

@@ -12,7 +12,8 @@ mod prepare;
 mod record;
 mod results;
 mod retry;
-mod steps;
+mod times;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +30,19 @@ use transport::Service;
 use crate::gomote::{Coming, Gomotes, take_wanted};
 use crate::job::{Job, Step, Trust, When};
 use crate::ledger::Ledger;
-use crate::log::{self, LogError, LogWriter};
+use crate::log::{self, LogWriter};
 use crate::measure::Measures;
 use crate::orders::{Signs, UNSEALED};
-use crate::recipe::{End, Run, RunError, Surroundings};
+use crate::recipe::{End, Run, Surroundings};
 use crate::report::ReportQueue;
+use crate::spread::Ask;
+use crate::spread::lead::{self, Lead};
 use crate::usual::Usual;
 use crate::vault::Vault;
 pub(crate) use buildlet::{Buildlet, Left};
-use record::Record;
+pub(crate) use record::Record;
 pub(crate) use retry::avoided;
+pub(crate) use trouble::{Trouble, disk_full};
 
 /// What drivers share.
 pub struct Shared {
@@ -60,6 +64,8 @@ pub struct Shared {
     pub measures: Measures,
     /// Told of each build whose snapshot is kept now; what waits for it goes on at the build's end otherwise.
     pub snapshots: mpsc::Sender<BuildId>,
+    /// Takes asks for machines to spread tests over.
+    pub(crate) helpers: mpsc::Sender<Ask>,
     /// Told of each build that is done, as it was reported.
     pub ended: broadcast::Sender<Arc<BuildReport>>,
     /// How long a worker may be out of reach.
@@ -147,99 +153,6 @@ impl Verdict {
 
     fn failed(kind: &str, detail: impl Into<String>) -> Verdict {
         Verdict { outcome: "failed", cause: Some(Cause { kind: kind.into(), detail: detail.into() }) }
-    }
-}
-
-/// Why an attempt was not judged.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Another coordinator has taken over: not a word more.
-    Stale,
-    /// The machine says so. It may be wrong: the database knows.
-    Newer,
-    /// Reasons of the machines.
-    Infra { verdict: Verdict, fate: Option<Fate> },
-}
-
-impl Trouble {
-    fn lost(detail: impl Into<String>) -> Trouble {
-        let detail = detail.into();
-        Trouble::Infra {
-            verdict: Verdict::infra("worker_lost", detail.clone()),
-            fate: Some(Fate::Lost(detail)),
-        }
-    }
-
-    fn source(detail: impl Into<String>) -> Trouble {
-        Trouble::Infra { verdict: Verdict::infra("source", detail), fate: None }
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Stale => Trouble::Stale,
-            error => Trouble::Infra { verdict: Verdict::infra("database", error.to_string()), fate: None },
-        }
-    }
-}
-
-impl From<LogError> for Trouble {
-    fn from(error: LogError) -> Self {
-        match error {
-            LogError::Stale => Trouble::Stale,
-            LogError::Refused(error) => {
-                Trouble::Infra { verdict: Verdict::infra("log", error.to_string()), fate: None }
-            }
-        }
-    }
-}
-
-impl From<buildlet_client::Error> for Trouble {
-    fn from(error: buildlet_client::Error) -> Self {
-        match error {
-            buildlet_client::Error::StaleFence { .. } => Trouble::Newer,
-            buildlet_client::Error::SetAside { reason } => Trouble::Infra {
-                verdict: Verdict::infra("worker_set_aside", reason.clone()),
-                fate: Some(Fate::SetAside(reason)),
-            },
-            buildlet_client::Error::Refused { code: Some(code), message, .. } if code == "no_space" => {
-                disk_full(message)
-            }
-            buildlet_client::Error::Source(error) => Trouble::source(error.to_string()),
-            error if error.is_transient() => Trouble::lost(error.to_string()),
-            error => Trouble::Infra {
-                verdict: Verdict::infra("worker_refused", error.to_string()),
-                fate: Some(Fate::SetAside(error.to_string())),
-            },
-        }
-    }
-}
-
-fn disk_full(message: String) -> Trouble {
-    let reason = format!("disk full: {message}");
-    Trouble::Infra {
-        verdict: Verdict::infra("worker_disk_full", message),
-        fate: Some(Fate::SetAside(reason)),
-    }
-}
-
-impl From<RunError<LogError>> for Trouble {
-    fn from(error: RunError<LogError>) -> Self {
-        match error {
-            RunError::Stale => Trouble::Newer,
-            RunError::Sink(error) => error.into(),
-            RunError::DiskFull(message) => disk_full(message),
-            RunError::WorkerLost(detail) => Trouble::lost(detail),
-            RunError::Refused(message) if message.contains("set_aside") => Trouble::Infra {
-                verdict: Verdict::infra("worker_set_aside", message.clone()),
-                fate: Some(Fate::SetAside(message)),
-            },
-            RunError::Refused(message) => Trouble::Infra {
-                verdict: Verdict::infra("worker_refused", message.clone()),
-                fate: Some(Fate::SetAside(message)),
-            },
-        }
     }
 }
 
@@ -351,7 +264,7 @@ pub async fn drive(
 
 /// What it is that a machine takes no orders of ours: another coordinator leads; or the machine has obeyed one of another
 /// database, or lies.
-async fn whose_word(shared: &Shared) -> Trouble {
+pub(crate) async fn whose_word(shared: &Shared) -> Trouble {
     match shared.ledger.begin().await {
         Err(_) => Trouble::Stale,
         Ok(_) => {
@@ -433,12 +346,16 @@ async fn work(
     }
     let status = buildlet.status().await?;
     record.note_buildlet(&status);
+    if record.resumed && record.job.helpers > 0 {
+        lead::end_left(buildlet, &status, record.attempt.id).await?;
+    }
     if matches!(record.attempt.state.as_str(), "leased" | "preparing") {
         let begun = record.attempt.state == "preparing" || record.resumed;
         record.advance(shared, "preparing", 0).await?;
         buildlet.clear(if begun { Left::Begun } else { Left::Nothing }).await?;
         prepare::sources(shared, record, buildlet).await?;
     }
+    let mut lead = Lead::begin(shared, record).await;
     let (values, secrets) = (record.values.clone(), Arc::clone(&record.secrets));
     let attempt = record.attempt.id.to_string();
     let fence = record.fence as u64;
@@ -468,11 +385,20 @@ async fn work(
         if step.run.contains("{tests}") && !put_tests(record, buildlet, index, &mut step).await? {
             continue;
         }
+        let mut spread = lead.as_mut().filter(|lead| lead.is_of(record, index));
+        if let Some(lead) = &mut spread {
+            lead.prepare(shared, record, buildlet, index).await?;
+            // What each machine is given is less than all.
+            step.run.clone_from(&record.job.steps[index].run);
+        }
         record.begin_step(shared, index, &step, log.len()).await?;
         let (env_pass, limits) = (&record.job.env_pass, &record.job.limits);
         let run = Run { id: &id, index, step: &step, secrets: &values, env_pass, limits };
         let before = log.len();
-        let ended = buildlet.run_step(run, &mut log, around).await?;
+        let ended = match spread {
+            Some(lead) => lead.run(shared, record, buildlet, &mut log, around).await?,
+            None => buildlet.run_step(run, &mut log, around).await?,
+        };
         shared.measures.logged(log.len() - before);
         record.end_step(&ended, log.len());
         let judged = judge(shared, record, &step.name, &ended.end).await?;

@@ -164,6 +164,7 @@ impl Coordinator {
             }
         };
         let (snapshots, kept) = mpsc::channel(64);
+        let (helpers, asks) = mpsc::channel(64);
         let shared = Arc::new(Shared {
             ledger,
             dashboard: DashboardClient::new(dashboard),
@@ -174,6 +175,7 @@ impl Coordinator {
             usual: Usual::default(),
             measures: Measures::default(),
             snapshots,
+            helpers,
             ended: broadcast::Sender::new(ENDED),
             patience: options.patience,
             orders: Arc::new(Signs { key: order_key, clock }),
@@ -185,7 +187,7 @@ impl Coordinator {
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
         let core =
-            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, kept)
+            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, (kept, asks))
                 .await?;
         let identities = Identities::new(Arc::clone(&shared));
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });

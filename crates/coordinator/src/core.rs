@@ -5,6 +5,7 @@
 
 mod asides;
 mod doubles;
+mod help;
 mod hold;
 mod machines;
 mod needs;
@@ -32,6 +33,7 @@ use crate::orders;
 use crate::pool::{Address, Pool, PoolEvent};
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use crate::spread;
 use crate::tryrun::chosen::takes_untrusted;
 use asides::Asides;
 pub(crate) use asides::Meanwhile;
@@ -102,6 +104,10 @@ pub(crate) struct Core {
     holds: HashMap<BuildId, (Hold, oneshot::Sender<Granted>)>,
     /// What is held: the machine, and whom to tell that it is gone.
     held: HashMap<BuildId, (WorkerId, CancellationToken)>,
+    /// Builds under way wait for these machines to spread their tests over.
+    helps: HashMap<BuildId, spread::Ask>,
+    /// Asks for such machines.
+    asks: mpsc::Receiver<spread::Ask>,
     drivers: JoinSet<Driven>,
     tasks: JoinSet<()>,
     draining: bool,
@@ -154,6 +160,7 @@ impl Core {
                 Some(message) = messages.recv() => self.message(message),
                 Some(event) = pool_events.recv() => self.pool_event(event),
                 Some(build) = self.snapshots.recv() => self.snapshot_kept(build),
+                Some(ask) = self.asks.recv() => self.ask_for_help(ask),
                 Some(done) = self.drivers.join_next(), if !self.drivers.is_empty() => match done {
                     Ok(driven) if driven.stale => break Stopped::Superseded,
                     Ok(driven) => self.driven(driven).await,
@@ -164,6 +171,7 @@ impl Core {
                 _ = tick.tick() => {
                     self.end_asides();
                     self.end_waits();
+                    self.end_helps();
                     if self.scheduler.next_tick().is_some_and(|when| when <= self.now()) {
                         self.apply(Event::Tick);
                     }
@@ -423,10 +431,14 @@ impl Core {
         if let Some((hold, granted)) = self.holds.remove(&build) {
             return self.hold(hold, Some(granted), worker, host);
         }
+        if let Some(ask) = self.helps.remove(&build) {
+            return self.help(ask, worker, host);
+        }
         let config = Arc::clone(&self.config.borrow());
         let Some(row) = self.rows.get(build).cloned() else { return };
+        let class = Class::parse(&row.class).unwrap_or(Class::PostSubmit);
         let configured = config.hosts().iter().find(|known| known.name.as_str() == host);
-        let job = match resolve::job(&config, &row.repo, &row.builder, &row.revision, configured) {
+        let job = match resolve::job(&config, &row.repo, &row.builder, &row.revision, configured, class) {
             Ok(job) => job,
             Err(error) => {
                 let request = Request { blocked: Some(error.to_string()), ..self.request(&row, Vec::new()) };

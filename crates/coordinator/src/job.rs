@@ -45,6 +45,15 @@ pub struct Job {
     /// Which of the listed tests run, as patterns.
     #[serde(default)]
     pub tests: Vec<String>,
+    /// And which of those, where it is a try run.
+    #[serde(default)]
+    pub try_tests: Vec<String>,
+    /// How many more machines its tests are spread over.
+    #[serde(default)]
+    pub helpers: u32,
+    /// Whether the first of the spread tests that fails ends the others.
+    #[serde(default)]
+    pub fail_fast: bool,
     /// The repo whose tree is the toolchain of this job, where it is not the subject itself.
     pub toolchain: Option<String>,
 }

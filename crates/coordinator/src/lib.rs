@@ -32,6 +32,7 @@ mod report;
 pub mod resolve;
 pub mod schedule;
 pub mod simulate;
+pub mod spread;
 mod ssh;
 mod standing;
 mod sweep;

@@ -251,6 +251,7 @@ fn compose_attempt(attempt: &AttemptRow, timed: &[SpanRow]) -> AttemptReport {
         serde_json::from_str(&attempt.inputs).unwrap_or_default();
     let steps =
         inputs.remove("steps").and_then(|steps| serde_json::from_value::<Vec<StepReport>>(steps).ok());
+    let spread = inputs.remove("spread").and_then(|spread| serde_json::from_value(spread).ok());
     let spans = timed.iter().map(|span| Span {
         name: span.name.clone(),
         detail: span.detail.clone(),
@@ -273,5 +274,6 @@ fn compose_attempt(attempt: &AttemptRow, timed: &[SpanRow]) -> AttemptReport {
         warnings: serde_json::from_str(&attempt.warnings).unwrap_or_default(),
         steps: steps.unwrap_or_default(),
         job: None,
+        spread,
     }
 }

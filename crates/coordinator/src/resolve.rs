@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use buildenv::{Builder, Config, Host, Part, Role, SourceKind, StepWhen};
 
 use crate::job::{Job, Limits, SecretUse, Source, Step, Trust, When};
+use crate::schedule::Class;
 
 /// Why a cell can't be built as things are configured; becomes `blocked(…)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +67,7 @@ pub fn all_limits(config: &Config) -> Vec<(String, u32)> {
     named.chain(own).chain([("environment".to_owned(), environment)]).collect()
 }
 
-/// Resolves a cell into a job on a host.
+/// Resolves a cell into a job on a host, for a build of a class.
 ///
 /// # Errors
 /// See [`ResolveError`].
@@ -76,6 +77,7 @@ pub fn job(
     builder_name: &str,
     revision_text: &str,
     host: Option<&Host>,
+    class: Class,
 ) -> Result<Job, ResolveError> {
     let builder = builder(config, repo, builder_name)?;
     let no_recipe =
@@ -166,6 +168,14 @@ pub fn job(
         digest,
         retries: work.retries,
         tests: builder.tests.texts().collect(),
+        try_tests: if class.is_try() { builder.try_tests.texts().collect() } else { Vec::new() },
+        // They begin from what is kept of the tree.
+        helpers: match (builder.skip_snapshot, class.is_try()) {
+            (true, _) => 0,
+            (_, true) => builder.try_helpers,
+            (_, false) => builder.helpers,
+        },
+        fail_fast: work.fail_fast,
         toolchain,
     })
 }

@@ -42,6 +42,8 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
     let mut tx = ledger.begin().await?;
     let expired = events::expire(&mut tx, before(EVENTS)).await?;
     let messages = crate::outbox::expire(&mut tx, now).await?;
+    // What no test was called by for so long is none any more.
+    store::durations::expire(&mut tx, before(EVENTS)).await?;
     tx.commit().await?;
     if messages > 0 {
         tracing::info!(messages, "old messages to the world are gone");
@@ -56,6 +58,14 @@ async fn once(shared: &Shared) -> Result<(u64, u64), StoreError> {
     for object in shared.objects.list("snapshots").await.unwrap_or_default() {
         if is_old_upload(&object.path, before(STAGED))
             && !store::snapshots::is_named(&mut ledger.db().read().await?, &object.path).await?
+            && shared.objects.delete(&object.path).await.is_ok()
+        {
+            removed += 1;
+        }
+    }
+    for object in shared.objects.list(crate::spread::trees::TREES).await.unwrap_or_default() {
+        if crate::spread::trees::attempt_of(&object.path)
+            .is_some_and(|attempt| attempt.time() < before(STAGED))
             && shared.objects.delete(&object.path).await.is_ok()
         {
             removed += 1;

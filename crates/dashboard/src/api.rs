@@ -17,7 +17,7 @@ mod tree;
 pub use audit::{AuditChain, AuditInfo, AuditList};
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
-    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, LogPart, Outcome, Span, StepReport,
+    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, LogPart, Outcome, Span, SpreadChunk, SpreadMachine, SpreadPart, SpreadReport, StepReport,
     TestKind, TestList, TestResult, TestSource, TestsRead, UnknownWord, Wait,
 };
 pub use cell::{

@@ -22,6 +22,7 @@ mod time;
 pub mod alarms;
 pub mod attempts;
 pub mod builds;
+pub mod durations;
 pub mod events;
 pub mod failures;
 pub mod gomotes;

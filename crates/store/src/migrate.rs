@@ -51,6 +51,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     19 "0019_log_index",
     20 "0020_pulls",
     21 "0021_statistics",
+    22 "0022_durations",
 ];
 
 /// Returns the version of the schema that this program writes.

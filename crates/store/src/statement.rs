@@ -138,6 +138,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::leader::STATEMENTS,
         crate::leases::STATEMENTS,
         crate::outbox::STATEMENTS,
+        crate::durations::STATEMENTS,
         crate::snapshots::STATEMENTS,
         crate::spans::STATEMENTS,
         crate::standings::STATEMENTS,

@@ -124,6 +124,8 @@ pub struct Job {
     pub artifacts: Vec<Pattern>,
     /// How often a failure is tried again.
     pub retries: u32,
+    /// Whether the first of the spread tests that fails ends the others.
+    pub fail_fast: bool,
     /// The time limit of steps that have none of their own.
     pub timeout: Duration,
     /// What its jobs may use.
@@ -170,6 +172,7 @@ impl Job {
             junit: f.owned("junit"),
             artifacts: f.globs("artifacts"),
             retries: f.int("retries").unwrap_or(0),
+            fail_fast: f.flag("fail_fast"),
             timeout,
             limits: Limits::read(f.table("limits")),
         }

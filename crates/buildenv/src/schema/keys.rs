@@ -934,7 +934,7 @@ macro_rules! builder_keys {
         key("known_issues", Issues, "none", "known_issues = [36435, 58110]", "Issues that explain its failures."),
         key("max_at_once", Int(0, 1_000_000), "0 (no limit)", "max_at_once = 2", "At most so many of its builds at once."),
         key("limit", Names, "none", r#"limit = "licence-servers""#, "Named limits that it shares with other builders."),
-        build("helpers", Int(0, 1000), "0", "helpers = 6", "More machines that its tests are spread over."),
+        build("helpers", Int(0, 1000), "0", "helpers = 6", "More machines that its tests are spread over, where its recipe has a `list`, and a `run` with `{tests}`; see sharding.md."),
         build("try_helpers", Int(0, 1000), "the value of `helpers`", "try_helpers = 3", "The same in try runs."),
         build("tests", Patterns, "all", r#"tests = ["!api", "!test:*"]"#, "Which of the tests that the recipe's `list` prints run; where none is left, a step with `{tests}` is left out."),
         build("try_tests", Patterns, "all", r#"try_tests = ["!reboot"]"#, "Which of those run in try runs."),
@@ -1089,6 +1089,7 @@ macro_rules! job_keys {
         build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree; they are read once the steps have ended."),
         build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
         key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept, as they are: secrets are not taken out of them."),
+        key("fail_fast", Bool, "false", "fail_fast = true", "Where tests are spread over `helpers`: the first that fails ends all others. Without it all of them run."),
         key("retries", Int(0, 10), "0", "retries = 1", "How often a build that failed is tried again, as an attempt of its own; what fails and then passes is marked as a flake, in a warning."),
         build("limits", Table(&LIMITS), "none", r#"limits = { memory = "2GiB" }"#, "What its jobs may use."),
         $($more),*

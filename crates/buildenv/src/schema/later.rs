@@ -6,7 +6,6 @@
 use crate::tree::{Node, Value};
 
 const MACHINES: &str = "no pool of this version makes machines";
-const TRIES: &str = "all tests of a builder run in try runs too";
 const PAGES: &str = "the overview pages are no part of this version";
 
 /// Section, keys, and what is there instead.
@@ -23,8 +22,6 @@ const LATER: &[(&str, &[&str], &str)] = &[
     ("host", &["hermetic"], "every worker is wiped after each build, and machines are not made anew"),
     ("builder", &["known_issues"], "no test is known to be flaky"),
     ("builder", &["bench"], "results of benchmarks are kept with the tests, and not as series"),
-    ("builder", &["helpers", "try_helpers"], "all tests of a build run on one machine"),
-    ("builder", &["try_tests"], TRIES),
     ("builder", &["private_proxy"], "this version has no module proxy"),
     ("builder", &["hidden"], PAGES),
 ];
@@ -69,7 +66,7 @@ mod tests {
         for (section, key, _) in keys_without_effect() {
             assert!(known.contains(&(section, key)), "{section}.{key}");
         }
-        assert!(later("set", "helpers").is_some() && later("dependents", "results").is_none());
+        assert!(later("set", "bench").is_some() && later("dependents", "results").is_none());
         assert!(later("recipe", "run").is_none());
     }
 }

@@ -407,7 +407,7 @@ fn a_thousand_builders_are_no_trouble() {
 #[test]
 fn a_key_without_effect_is_said_once_where_it_is_written() {
     let config = load(
-        "[template.t]\nhelpers = 2\n[builder.a]\ntemplate = \"t\"\nrecipe = \"r\"\n[builder.b]\ntemplate = \"t\"\nrecipe = \"r\"\n\
+        "[template.t]\nhidden = true\n[builder.a]\ntemplate = \"t\"\nrecipe = \"r\"\n[builder.b]\ntemplate = \"t\"\nrecipe = \"r\"\n\
          bench = false\n[matrix.m]\nname = \"m-{x}\"\naxes = { x = [\"1\", \"2\"] }\nrecipe = \"r\"\nprivate_proxy = true\n\
          [recipe.r]\nrun = \"true\"\nresults = \"exit-status\"\n[recipe.s]\nrun = \"true\"\nresults = \"tap\"\n",
     );
@@ -419,14 +419,14 @@ fn a_key_without_effect_is_said_once_where_it_is_written() {
     assert_eq!(
         said,
         [
-            "2:1 template.t.helpers: has no effect yet: all tests of a build run on one machine",
+            "2:1 template.t.hidden: has no effect yet: the overview pages are no part of this version",
             "14:1 matrix.m.private_proxy: has no effect yet: this version has no module proxy",
         ]
     );
     let explained = explain(&config, "builder.b").unwrap();
-    let line = explained.lines().find(|line| line.contains("helpers") && line.contains("= 2")).unwrap();
+    let line = explained.lines().find(|line| line.contains("hidden") && line.contains("= true")).unwrap();
     assert!(
-        line.ends_with("(template t); has no effect yet: all tests of a build run on one machine"),
+        line.ends_with("(template t); has no effect yet: the overview pages are no part of this version"),
         "{line}"
     );
     assert_eq!(explained.matches("no effect").count(), 1, "{explained}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildlet_client::Status;
-use dashboard::api::{Cause, StepReport};
+use dashboard::api::{Cause, SpreadPart, StepReport};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use store::attempts::{self, AttemptRow, Decision};
@@ -17,7 +17,7 @@ use store::{AttemptId, LeaseId, ObjectError, StoreError, Tx};
 
 use super::kept;
 use super::retry::{another, flake};
-use super::steps::steps_before;
+use super::times::{between, parts_before, steps_before, timestamp};
 use super::{Buildlet, Grant, Shared, Start, Trouble, Verdict};
 use crate::clock::{SharedClock, new_id};
 use crate::job::{Job, Step};
@@ -59,7 +59,7 @@ pub(crate) struct Record {
     spans: Vec<SpanRow>,
     /// Spans from here on are not written, or not as they are now.
     written: usize,
-    pub(super) inputs: BTreeMap<String, Value>,
+    pub(crate) inputs: BTreeMap<String, Value>,
     warnings: Vec<String>,
     /// How many warnings were written with the verdict.
     warned: usize,
@@ -253,13 +253,20 @@ impl Record {
 
     /// Keeps those of the listed tests that the builder wants.
     pub fn choose(&mut self, mut listed: Vec<String>) {
-        let patterns = self.job.tests.iter().map(String::as_str);
-        let wanted = buildenv::Patterns::of(patterns).unwrap_or_default();
+        let of = |patterns: &[String]| {
+            buildenv::Patterns::of(patterns.iter().map(String::as_str)).unwrap_or_default()
+        };
+        let (wanted, tried) = (of(&self.job.tests), of(&self.job.try_tests));
         let some = !listed.is_empty();
-        listed.retain(|test| wanted.matches(test));
+        listed.retain(|test| wanted.matches(test) && tried.matches(test));
         self.none_left = some && listed.is_empty();
         self.chosen = true;
         self.tests = listed;
+    }
+
+    /// The timed parts that have ended since the lease.
+    pub fn parts_before(&self) -> Vec<SpreadPart> {
+        parts_before(&self.spans)
     }
 
     /// Begins a span, ending the one before it.
@@ -570,13 +577,4 @@ impl Record {
         }
         Ok(again)
     }
-}
-
-/// No time at all where the clock went back.
-fn between(from: store::Micros, to: store::Micros) -> Duration {
-    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
-}
-
-pub(super) fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
-    jiff::Timestamp::from_microsecond(time?.0).ok()
 }

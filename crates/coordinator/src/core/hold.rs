@@ -64,7 +64,7 @@ impl Core {
     }
 
     /// Has a machine busy with something that is no build; also returns what tells that it is gone.
-    fn give(
+    pub(super) fn give(
         &mut self,
         id: BuildId,
         worker: WorkerId,

@@ -31,7 +31,7 @@ impl Core {
         blocked: Blocked,
         capacity: u32,
         pool_events: mpsc::Sender<PoolEvent>,
-        snapshots: mpsc::Receiver<BuildId>,
+        (snapshots, asks): (mpsc::Receiver<BuildId>, mpsc::Receiver<crate::spread::Ask>),
     ) -> Result<Core, StoreError> {
         let mut reader = shared.ledger.db().read().await?;
         let known = workers::live(&mut reader).await?;
@@ -65,6 +65,8 @@ impl Core {
             doubles: Doubles::default(),
             holds: HashMap::new(),
             held: HashMap::new(),
+            helps: HashMap::new(),
+            asks,
             drivers: JoinSet::new(),
             tasks: JoinSet::new(),
             draining: false,

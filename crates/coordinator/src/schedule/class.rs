@@ -52,6 +52,11 @@ impl Class {
         matches!(self, Class::PostSubmit | Class::Backfill)
     }
 
+    /// Whether it is of a change that is tried.
+    pub fn is_try(self) -> bool {
+        matches!(self, Class::Try | Class::SlowTry)
+    }
+
     /// How long a build of it may wait, in microseconds, before it is promoted: from then on a share of the machines is
     /// given to what was promoted, whatever its class.
     pub fn patience(self) -> i64 {

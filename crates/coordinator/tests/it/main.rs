@@ -31,6 +31,7 @@ mod scopes;
 mod shells;
 mod signed;
 mod sim_pool;
+mod spread;
 mod standings;
 mod thousand;
 mod untrusted;
@@ -141,6 +142,12 @@ testkit::on_both! {
         a_machine_that_is_too_old_is_told_so_and_given_nothing,
         what_a_host_asks_reaches_machines_that_are_here,
         a_machine_that_is_deleted_is_told_to_end;
+    spread:
+        a_list_is_run_by_two_machines_and_printed_in_its_order,
+        a_machine_that_dies_gives_its_tests_back,
+        all_tests_run_or_the_first_failure_ends_them,
+        a_build_whose_tests_are_spread_is_cancelled_everywhere,
+        what_nobody_reviewed_is_spread_and_leaves_nothing;
     results:
         results_of_tests_are_read_out_of_the_log,
         junit_files_are_read_on_the_worker;

@@ -225,6 +225,73 @@ pub struct AttemptReport {
     /// What was to be done: enough to do it again elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobReport>,
+    /// Who ran which tests, where they were spread over several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<SpreadReport>,
+}
+
+/// The tests of an attempt on several machines.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SpreadReport {
+    /// The machines that took part; the attempt's own is the first.
+    pub machines: Vec<SpreadMachine>,
+    /// What they ran, in the order of the list; no more than 2000.
+    pub chunks: Vec<SpreadChunk>,
+    /// From when tests could run until the last had ended, in milliseconds.
+    pub took_ms: u64,
+    /// What one machine would have taken, in milliseconds.
+    pub aggregate_ms: u64,
+    /// What decided when the attempt could end, in order.
+    pub critical_path: Vec<SpreadPart>,
+    /// By how much sooner they would have ended with one machine more, had it been there from the beginning, in
+    /// milliseconds.
+    pub one_more_saves_ms: u64,
+}
+
+/// A machine that ran some of the tests.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SpreadMachine {
+    /// Its id.
+    pub worker: String,
+    /// What it calls itself.
+    pub machine: String,
+    /// How long after tests could run it was ready for them, in milliseconds.
+    pub ready_ms: u64,
+    /// How many chunks it ran.
+    pub chunks: u32,
+    /// How long it ran tests, in milliseconds.
+    pub busy_ms: u64,
+    /// Why it ended early, if it did: what it had was run by another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
+/// Tests that one command ran.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SpreadChunk {
+    /// The first of them.
+    pub first_test: String,
+    /// How many they are.
+    pub tests: u32,
+    /// The machine.
+    pub worker: String,
+    /// When it began, in milliseconds after tests could run.
+    pub start_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Whether it went well.
+    pub ok: bool,
+    /// How many machines had it: all but the last were lost with it.
+    pub tries: u32,
+}
+
+/// A part of what decided when an attempt could end.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SpreadPart {
+    /// What it is.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
 }
 
 impl AttemptReport {

@@ -256,6 +256,7 @@ pub(crate) fn done(mut report: BuildReport, outcome: Outcome, seconds: i64) -> B
         warnings: vec!["a process was left behind".into()],
         steps: Vec::new(),
         job: None,
+        spread: None,
     }];
     report
 }

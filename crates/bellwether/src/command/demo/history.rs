@@ -439,6 +439,7 @@ impl Maker<'_> {
             warnings,
             steps,
             job: None,
+            spread: None,
         };
         (attempt, log)
     }

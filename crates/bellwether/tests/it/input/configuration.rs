@@ -193,7 +193,7 @@ fn init_writes_what_it_found_and_overwrites_only_by_force() {
 #[test]
 fn problems_explanations_and_what_init_finds_are_data_with_json() {
     let world = World::new();
-    let file = "[secret.deploy]\nenv = \"DEPLOY\"\nbuilders = [\"b\"]\n[host.h]\n[builder.b]\nhost = \"h\"\nrecipe = \"r\"\nhelpers = 2\n\
+    let file = "[secret.deploy]\nenv = \"DEPLOY\"\nbuilders = [\"b\"]\n[host.h]\n[builder.b]\nhost = \"h\"\nrecipe = \"r\"\nhidden = true\n\
         [recipe.r]\nrun = \"true\"\n";
     std::fs::write(world.path().join("good.toml"), file).unwrap();
     let bad = file.replace("recipe = \"r\"", "recipe = \"rr\"\nhots = 1");
@@ -221,7 +221,7 @@ fn problems_explanations_and_what_init_finds_are_data_with_json() {
         world.run(&["config", "check", "--json", "--config", "good.toml"]).json()["warnings"].clone();
     assert_eq!(
         (warnings[0]["key"].as_str(), warnings[0]["line"].as_u64()),
-        (Some("builder.b.helpers"), Some(8))
+        (Some("builder.b.hidden"), Some(8))
     );
     let twice = world.run(&["config", "check", "--config", "twice.toml"]);
     twice.must(1, &["twice.toml:11:10: builder.b is defined twice", "the other one is at twice.toml:5"]);
@@ -241,11 +241,11 @@ fn problems_explanations_and_what_init_finds_are_data_with_json() {
     let explain = |what: &str| world.run(&["config", "explain", what, "--json", "--config", "good.toml"]);
     let builder = explain("b").json();
     let keys = builder[0]["keys"].as_array().unwrap();
-    let helpers = keys.iter().find(|key| key["key"] == "helpers").unwrap();
+    let hidden = keys.iter().find(|key| key["key"] == "hidden").unwrap();
     assert_eq!(
-        (helpers["value"].as_str(), helpers["at"]["line"].as_u64()),
-        (Some("2"), Some(8)),
-        "{helpers:#}"
+        (hidden["value"].as_str(), hidden["at"]["line"].as_u64()),
+        (Some("true"), Some(8)),
+        "{hidden:#}"
     );
     assert_eq!(explain("secret.deploy").json()[0]["name"], "secret.deploy");
     explain("secret.x").must(2, &["secret.x is not configured; of kind secret there are deploy"]);

@@ -21,6 +21,11 @@ use crate::api::{Artifact, AttemptReport, BuildReport, CommitInfo, LogInfo, Test
 /// So many tests that are not ok are named.
 const NAMED_TESTS: u32 = 100;
 
+/// A time for people.
+fn millis(ms: &u64) -> String {
+    webui::time::duration(i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX))
+}
+
 #[derive(Template)]
 #[template(path = "build.html")]
 struct BuildPage {

@@ -1,11 +1,26 @@
-//! What is known of the steps of an attempt that is taken over.
+//! Times of an attempt's parts.
 
-use dashboard::api::StepReport;
+use std::time::Duration;
+
+use dashboard::api::{SpreadPart, StepReport};
 use store::spans::SpanRow;
 
-use super::record::timestamp;
 use crate::job::Job;
 use crate::redact::Secrets;
+
+/// The timed parts that have ended, but the wait in the queue.
+pub(super) fn parts_before(spans: &[SpanRow]) -> Vec<SpreadPart> {
+    let part = |span: &SpanRow| {
+        let took_ms = u64::try_from(between(span.start, span.end?).as_millis()).unwrap_or(u64::MAX);
+        (took_ms > 0).then(|| SpreadPart { name: span.name.clone(), took_ms })
+    };
+    spans.iter().filter(|span| span.name != "queued").filter_map(part).collect()
+}
+
+/// No time at all where the clock went back.
+pub(super) fn between(from: store::Micros, to: store::Micros) -> Duration {
+    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
+}
 
 /// The steps that went well before the coordinator died, by their spans; where in the log each lies is not known any more.
 pub(super) fn steps_before(job: &Job, spans: &[SpanRow], current: i64, secrets: &Secrets) -> Vec<StepReport> {
@@ -28,4 +43,8 @@ pub(super) fn steps_before(job: &Job, spans: &[SpanRow], current: i64, secrets: 
         })
     })
     .collect()
+}
+
+pub(super) fn timestamp(time: Option<store::Micros>) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_microsecond(time?.0).ok()
 }

@@ -172,6 +172,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::test_results::STATEMENTS,
         crate::tree_changes::STATEMENTS,
         crate::tree_orders::STATEMENTS,
+        crate::try_changes::STATEMENTS,
         crate::try_runs::STATEMENTS,
     ]
     .concat()

@@ -11,6 +11,8 @@ pub struct Tries {
     pub value: i8,
     /// The label of the answer.
     pub result: String,
+    /// Whether changes of one topic are tried together.
+    pub topics_together: bool,
 }
 
 impl Tries {
@@ -21,6 +23,7 @@ impl Tries {
             // The schema has checked that it is 1 or 2.
             value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
             result: or("result", "TryBot-Result"),
+            topics_together: or("topics", "apart") == "together",
         }
     }
 }

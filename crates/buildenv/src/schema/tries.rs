@@ -26,5 +26,12 @@ pub(super) static TRIES: Section = Section {
             r#"result = "Verified""#,
             "The label of the answer. A change that has a vote on it is not tried, until that is taken away.",
         ),
+        key(
+            "topics",
+            OneOf(&["apart", "together"]),
+            r#""apart""#,
+            r#"topics = "together""#,
+            "Whether open changes of one topic are tried together, as a Gerrit with `change.submitWholeTopic` submits them.",
+        ),
     ],
 };

@@ -10,6 +10,7 @@ use store::try_runs::TryRunRow;
 use super::asked::Review;
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
+use super::subject::{Hindrance, Member, Subject};
 use super::text::{self, Kind};
 use crate::outbox::Message;
 use crate::outbox::gerrit::{Review as Posted, Supersede, Thread};
@@ -63,10 +64,33 @@ fn message(
     posted.message(&format!("try/{}/{}", run.id, kind.point()))
 }
 
+/// Whether a repo may be named where a run's change is reviewed.
+fn is_told(config: &Config, run: &TryRunRow, repo: &str) -> bool {
+    repo == run.repo || config.is_private(repo) == Some(false) || config.is_private(&run.repo) == Some(true)
+}
+
+/// What is in the way of a run, as far as it may be told where its change is reviewed.
+pub fn hindrance(config: &Config, run: &TryRunRow, hindrance: &Hindrance) -> String {
+    let repo = config.repos().iter().find(|repo| repo.changes.as_deref() == Some(&*hindrance.review.project));
+    match repo.is_none_or(|repo| is_told(config, run, repo.name.as_str())) {
+        true => hindrance.text(),
+        false => "a change of a private repository, which it would be tried with, is in the way".to_owned(),
+    }
+}
+
 /// That a run began.
-pub fn beginning(config: &Config, run: &TryRunRow, said: &Said, builds: usize) -> Option<Message> {
+pub fn beginning(
+    config: &Config,
+    run: &TryRunRow,
+    said: &Said,
+    builds: usize,
+    subject: &Subject,
+) -> Option<Message> {
     let place = place(config, run)?;
-    let text = text::beginning(&place.url, run, said, builds);
+    let seen = |one: &&Member| is_told(config, run, &one.repo);
+    let with: Vec<_> = subject.with.iter().filter(seen).collect();
+    let hidden = subject.with.len() - with.len();
+    let text = text::beginning(&place.url, run, said, builds, &with, hidden);
     Some(message(place, run, Kind::Beginning, text, BTreeMap::new()))
 }
 

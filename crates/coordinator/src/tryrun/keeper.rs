@@ -204,7 +204,7 @@ impl Keeper {
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
         let run = row(new_id!(TryRunId, **ledger.clock()), config, asked, &Chosen::default(), now);
-        let why = say::hindrance(config, &run, hindrance);
+        let why = say::told(config, &run, &hindrance.text());
         let message = say::cancelled(config, &run, &why);
         transition!(ledger, "try_begin", run.id, |tx| {
             try_runs::put(&mut tx, &run).await?;
@@ -242,7 +242,7 @@ impl Keeper {
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
         let run = self.row(id).await?;
-        let told = run.as_ref().zip(hindrance).map(|(run, hindrance)| say::hindrance(config, run, hindrance));
+        let told = run.as_ref().map(|run| say::told(config, run, why));
         let why = told.as_deref().unwrap_or(why);
         let message = run.as_ref().and_then(|run| say::cancelled(config, run, why));
         let cause = Cause { kind: "try_run".into(), detail: why.to_owned() };

@@ -10,7 +10,7 @@ use store::try_runs::TryRunRow;
 use super::asked::Review;
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
-use super::subject::{Hindrance, Member, Subject};
+use super::subject::{Member, Subject};
 use super::text::{self, Kind};
 use crate::outbox::Message;
 use crate::outbox::gerrit::{Review as Posted, Supersede, Thread};
@@ -69,12 +69,15 @@ fn is_told(config: &Config, run: &TryRunRow, repo: &str) -> bool {
     repo == run.repo || config.is_private(repo) == Some(false) || config.is_private(&run.repo) == Some(true)
 }
 
-/// What is in the way of a run, as far as it may be told where its change is reviewed.
-pub fn hindrance(config: &Config, run: &TryRunRow, hindrance: &Hindrance) -> String {
-    let repo = config.repos().iter().find(|repo| repo.changes.as_deref() == Some(&*hindrance.review.project));
-    match repo.is_none_or(|repo| is_told(config, run, repo.name.as_str())) {
-        true => hindrance.text(),
-        false => "a change of a private repository, which it would be tried with, is in the way".to_owned(),
+/// What is said of changes that a run is tried with, as far as it may be told where its change is reviewed.
+pub fn told(config: &Config, run: &TryRunRow, text: &str) -> String {
+    let hidden = |repo: &buildenv::Repo| {
+        let named = repo.changes.as_deref().is_some_and(|project| text.contains(project));
+        named && !is_told(config, run, repo.name.as_str())
+    };
+    match config.repos().iter().any(hidden) {
+        true => "of a change of a private repository, which it would be tried with".to_owned(),
+        false => text.to_owned(),
     }
 }
 

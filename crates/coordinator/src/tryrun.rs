@@ -1,7 +1,7 @@
 //! Try runs: every change that somebody votes for is built before it lands.
 //!
 //! What is asked for is read from the corpus ([`asked`]), which builders a change gets is said by the configuration
-//! ([`chosen`]), and what is to be done about it all is decided by one plain function ([`decide`]); [`keeper`] does it. An
+//! ([`chosen`], [`cross`]), with which other changes it is tried by [`subject`], and what is to be done about it all is decided by one plain function ([`decide`]); [`keeper`] does it. An
 //! approval is for one commit: a newer patch set, a vote that was taken back or a change that is no longer open ends its run.
 //!
 //! Nobody has reviewed what is tried, so its builds are `untrusted` for good, whoever asks for them once more: they run on hosts
@@ -11,11 +11,17 @@
 
 pub(crate) mod asked;
 pub(crate) mod chosen;
+mod cross;
 pub(crate) mod decide;
+mod footers;
 pub(crate) mod keeper;
+mod landing;
 pub(crate) mod pulls;
+mod related;
+mod rules;
 mod say;
 mod say_pulls;
+pub(crate) mod subject;
 mod terms;
 pub(crate) mod text;
 

@@ -18,6 +18,7 @@ mod gather;
 mod group;
 mod id;
 mod many;
+mod merge;
 mod name;
 mod remote;
 mod repository;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use gather::{Row, Want};
 pub use id::{ObjectId, ParseIdError};
 pub use many::{Changes, Did, FileChange, Object, Objects, Peel};
+pub use merge::Merge;
 pub use name::{NameError, RefName, RefSpec, Rev};
 pub use remote::{
     FetchOptions, FetchReport, Listing, PushOptions, PushOutcome, PushResult, Ref, RefChange, RefUpdate,

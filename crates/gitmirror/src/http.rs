@@ -2,12 +2,14 @@
 
 mod api;
 mod archive;
+mod merge;
 mod pages;
 
 pub use api::{Ancestor, Landed, Refs, Resolved};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+pub use merge::Merged;
 use transport::operation::{NameText, operation};
 use transport::routes::{any, get, post, refusal};
 use transport::{Role, Routes, Viewer};
@@ -112,6 +114,17 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
                 looks("is_landed", "Says whether a branch or a tag has a commit in its history.")
                     .query::<api::LandedQuery>()
                     .answers::<api::Landed>(),
+            ),
+        )
+        .route(
+            "/mirror/{repo}/merge",
+            post(Developer, merge::merge).about(
+                looks(
+                    "merge_commits",
+                    "Says what a commit is with another one merged onto it, or where the two conflict.",
+                )
+                .query::<merge::MergeQuery>()
+                .answers::<merge::Merged>(),
             ),
         )
         .route(

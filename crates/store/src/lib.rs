@@ -64,6 +64,7 @@ pub mod step_times;
 pub mod test_results;
 pub mod tree_changes;
 pub mod tree_orders;
+pub mod try_changes;
 pub mod try_runs;
 
 // The table of pubsubhelper.

@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     20 "0020_pulls",
     21 "0021_statistics",
     22 "0022_durations",
+    23 "0023_try_changes",
 ];
 
 /// Returns the version of the schema that this program writes.

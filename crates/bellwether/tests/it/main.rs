@@ -20,3 +20,4 @@ mod sources;
 #[cfg(feature = "full")]
 mod telemetry;
 mod tries;
+mod tries_together;

@@ -15,6 +15,8 @@ pub struct Tries {
     pub result: String,
     /// How often GitHub is asked for the heads of pull requests.
     pub pulls_every: Duration,
+    /// Whether changes of one topic are tried together.
+    pub topics_together: bool,
 }
 
 impl Tries {
@@ -26,6 +28,7 @@ impl Tries {
             value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
             result: or("result", "TryBot-Result"),
             pulls_every: f.duration("pulls_every").unwrap_or(Duration::from_secs(10)),
+            topics_together: or("topics", "apart") == "together",
         }
     }
 }

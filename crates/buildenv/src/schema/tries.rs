@@ -33,5 +33,12 @@ pub(super) static TRIES: Section = Section {
             r#"pulls_every = "30s""#,
             "How often GitHub is asked for the heads of pull requests. An answer that nothing changed costs nothing of what GitHub allows.",
         ),
+        key(
+            "topics",
+            OneOf(&["apart", "together"]),
+            r#""apart""#,
+            r#"topics = "together""#,
+            "Whether open changes of one topic are tried together, as a Gerrit with `change.submitWholeTopic` submits them.",
+        ),
     ],
 };

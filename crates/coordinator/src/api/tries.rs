@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::builds::{self, BuildRow};
+use store::try_changes::{self, TryChangeRow};
 use store::try_runs::{self, TryRunRow};
 use store::{Micros, TryRunId};
 use transport::extract::{Path, Query};
@@ -96,6 +97,8 @@ pub struct TryRun {
     pub run: TrySummary,
     /// The digest of the configuration by whose rules its builds were chosen.
     pub rules: String,
+    /// What it is tried with, as if that had landed too: what is built upon, depended on, or of its topic.
+    pub with: Vec<TryWith>,
     /// Builders that were asked for beside the usual ones.
     pub asked_for: Vec<String>,
     /// What was asked for and no builder serves.
@@ -108,6 +111,25 @@ pub struct TryRun {
     pub left_out: Vec<TryLeftOut>,
 }
 
+/// A change that another is tried with.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TryWith {
+    /// The change, as its forge names it.
+    pub review: String,
+    /// Its repo here.
+    pub repo: String,
+    /// The branch that it is to go to.
+    pub branch: String,
+    /// The patch set, from 1.
+    pub patch_set: i64,
+    /// That patch set's commit.
+    pub commit: String,
+    /// Why: `chain` (built upon it), `depends` (`Depends-On:`) or `topic`.
+    pub how: String,
+    /// Whether somebody had approved that very patch set by itself.
+    pub approved: bool,
+}
+
 /// A build of a try run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TryBuild {
@@ -116,6 +138,9 @@ pub struct TryBuild {
     pub id: String,
     /// The builder.
     pub builder: String,
+    /// The repo that is built, where it is not the change's own: one that is built against that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
     /// The branch of the toolchain that it is built against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toolchain_branch: Option<String>,
@@ -266,6 +291,9 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
     for build in try_runs::builds(&mut reader, id).await? {
         rows.extend(builds::get(&mut reader, build).await?);
     }
+    let with = try_changes::of_run(&mut reader, id).await?;
+    let with = with.into_iter().filter(|one| one.how != try_changes::REFUSED);
+    let with = with.filter(|one| visible::repo(&config, viewer, &one.repo)).map(of_change).collect();
     // What it is built against may be for others.
     rows.retain(|row| visible::revision(&config, viewer, &row.revision));
     rows.sort_by_key(|row| (order(row), row.builder.clone(), row.id));
@@ -275,11 +303,12 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
         left.into_iter().map(|LeftOut { builder, against, reason }| TryLeftOut { builder, against, reason });
     Ok(TryRun {
         rules: row.rules.clone(),
+        with,
+        builds: rows.into_iter().map(|build| of_row(build, &row.repo)).collect(),
         run: summary(row),
         asked_for: said.builders,
         not_served: said.missing,
         unknown: said.unknown,
-        builds: rows.into_iter().map(of_row).collect(),
         left_out: left.collect(),
     })
 }
@@ -294,9 +323,15 @@ fn order(row: &BuildRow) -> u8 {
     }
 }
 
-fn of_row(row: BuildRow) -> TryBuild {
+fn of_change(row: TryChangeRow) -> TryWith {
+    let TryChangeRow { review, repo, branch, patch_set, commit, how, approved } = row;
+    TryWith { review, repo, branch, patch_set, commit, how, approved }
+}
+
+fn of_row(row: BuildRow, own: &str) -> TryBuild {
     TryBuild {
         id: row.id.to_string(),
+        repo: Some(row.repo).filter(|repo| repo != own),
         builder: row.builder,
         toolchain_branch: row.toolchain_branch,
         revision: row.revision,
@@ -352,6 +387,16 @@ fn standing(build: &TryBuild) -> &str {
     build.outcome.as_deref().unwrap_or(&build.state)
 }
 
+/// Why a change is tried with another, in words.
+fn why(how: &str) -> &str {
+    match how {
+        "chain" => "built upon",
+        "depends" => "depended on",
+        "topic" => "of the same topic",
+        how => how,
+    }
+}
+
 /// How long a run took, or `–`.
 fn lasted(run: &TrySummary) -> String {
     took(&Some(run.began), &run.ended)
@@ -396,6 +441,7 @@ mod tests {
                 ended: None,
             },
             rules: "d".into(),
+            with: Vec::new(),
             asked_for: Vec::new(),
             not_served: Vec::new(),
             unknown: vec!["<nope>".into()],

@@ -1,6 +1,6 @@
 //! Which changes somebody asks to have tried, by what the corpus knows of votes. Source: spec/coordinator.md §1.2, §1.3.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use maintner::corpus::Corpus;
 use maintner::gerrit::change_view::{ChangeView, Who};
 use maintner::gerrit::{Change, Status};
 
+use super::related::{Ids, Related};
+use super::subject::{self, Subject};
 use super::terms;
 
 /// Where comments on a patch set as a whole are.
@@ -61,6 +63,15 @@ pub struct Asked {
     pub asked_by: String,
     /// What they said with it of further builders.
     pub terms: Option<String>,
+    /// What else it is tried with.
+    pub subject: Subject,
+}
+
+impl Asked {
+    /// The commit of its own repo that is built.
+    pub fn tree(&self) -> &str {
+        self.subject.tree.as_deref().unwrap_or(&self.commit)
+    }
 }
 
 /// What is asked, as far as it can be told.
@@ -71,13 +82,32 @@ pub struct Seen {
     /// Repos of which it can't be told by now: their project is not in the corpus yet, or their own file was not read. That
     /// nothing is asked there means nothing.
     pub blind: BTreeSet<String>,
+    /// By which commits changes have landed that were tried with others, as far as these are looked after.
+    pub landed: BTreeMap<String, String>,
+}
+
+/// An open change, as it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    asked: Option<Asked>,
+    /// Where it is to go.
+    pub branch: String,
+    /// Its topic; empty where it has none.
+    pub topic: String,
+    /// The newest patch set, from 1.
+    pub patch_set: i32,
+    /// That patch set's commit, in hex.
+    pub commit: String,
+    /// Whether somebody asks to have that patch set tried, or asked and has an answer.
+    pub approved: bool,
 }
 
 /// Looks for what is asked. A change is read anew only when something was done to it.
 #[derive(Debug, Default)]
 pub struct Looker {
     /// By change: at which meta commit it was read, and what it asked for then.
-    read: HashMap<Review, (Hash, Option<Asked>)>,
+    read: HashMap<Review, (Hash, Read)>,
+    ids: Ids,
     by: Option<Tries>,
     /// What was seen last: in a log of so many bytes, by which configuration.
     last: Option<(u64, Arc<Config>, Seen)>,
@@ -115,24 +145,53 @@ impl Looker {
             for change in gerrit.open_changes(project) {
                 let review = Review { project: name.clone(), number: change.number };
                 let meta = gerrit.commits().get(change.meta).hash;
-                let asked = match self.read.remove(&review) {
-                    Some((at, asked)) if at == meta => asked,
-                    _ => asked(corpus, config.tries(), &review, change),
+                let one = match self.read.remove(&review) {
+                    Some((at, one)) if at == meta => one,
+                    // What can't be looked at is as one that is private.
+                    _ => match read_change(corpus, config.tries(), &review, change) {
+                        Some(one) => one,
+                        None => continue,
+                    },
                 };
-                let asked = asked.map(|asked| Asked { repo: repo.name.to_string(), ..asked });
-                all.extend(asked.clone());
-                read.insert(review, (meta, asked));
+                all.extend(one.asked.clone().map(|asked| Asked { repo: repo.name.to_string(), ..asked }));
+                read.insert(review, (meta, one));
             }
         }
         self.read = read;
+        if !all.is_empty() {
+            let related = Related::new(corpus, config, &self.read, &mut self.ids);
+            all.retain_mut(|asked| {
+                asked.subject = subject::resolve(&asked.review, &related);
+                let seen = asked.subject.hindrance.as_ref().is_none_or(|hindrance| !hindrance.unseen);
+                if !seen {
+                    blind.insert(asked.repo.clone());
+                }
+                seen
+            });
+        }
         all.sort_by(|one, other| (&one.commit, &one.review).cmp(&(&other.commit, &other.review)));
-        Seen { asked: all, blind }
+        Seen { asked: all, blind, landed: BTreeMap::new() }
     }
 }
 
-/// What a change asks for, if it does.
-fn asked(corpus: &Corpus, tries: &Tries, review: &Review, change: &Change) -> Option<Asked> {
+/// What there is to know of a change, with what it asks for, if it does.
+fn read_change(corpus: &Corpus, tries: &Tries, review: &Review, change: &Change) -> Option<Read> {
     let view = corpus.gerrit.view(&corpus.log, change).ok()?;
+    let newest = view.patch_sets.last()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut votes = view.votes.get(tries.label.as_bytes()).into_iter().flatten();
+    Some(Read {
+        asked: asked(&view, tries, review),
+        branch: text(view.branch),
+        topic: text(view.topic),
+        patch_set: newest.version,
+        commit: hex::encode(newest.commit),
+        approved: votes.any(|(_, vote)| *vote >= tries.value),
+    })
+}
+
+/// What a change asks for, if it does.
+fn asked(view: &ChangeView<'_>, tries: &Tries, review: &Review) -> Option<Asked> {
     let votes = |label: &str| view.votes.get(label.as_bytes()).into_iter().flatten();
     if votes(&tries.result).any(|(_, vote)| *vote != 0) {
         return None;
@@ -151,8 +210,9 @@ fn asked(corpus: &Corpus, tries: &Tries, review: &Review, change: &Change) -> Op
         patch_set: newest.version,
         commit: hex::encode(newest.commit),
         title: view.subject.clone(),
-        asked_by: who(&view, *account),
-        terms: said(&view, tries, newest.version),
+        asked_by: who(view, *account),
+        terms: said(view, tries, newest.version),
+        subject: Subject::default(),
     })
 }
 

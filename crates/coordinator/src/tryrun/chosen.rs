@@ -16,6 +16,10 @@ const MOST: usize = 1000;
 pub struct Cell {
     /// The builder's name.
     pub builder: String,
+    /// The repo that is built: the change's own, or one that is built against it.
+    pub repo: String,
+    /// The branch of that repo.
+    pub branch: String,
     /// The branch of the toolchain that it is built against.
     pub toolchain_branch: Option<String>,
     /// The canonical text.
@@ -56,6 +60,16 @@ pub struct Chosen {
     pub said: Said,
 }
 
+impl Chosen {
+    /// Puts all in order, each once, and no more than may be.
+    pub(super) fn in_order(&mut self) {
+        self.cells.sort();
+        self.cells.dedup();
+        self.cells.truncate(MOST);
+        self.left_out.sort();
+    }
+}
+
 /// The branches of a toolchain, with their heads.
 pub type Branches = BTreeMap<String, String>;
 
@@ -81,10 +95,7 @@ pub fn choose(config: &Config, asked: &Asked, branches: &Branches) -> Chosen {
         let all = format!("all of {repo}");
         chosen.left_out.push(LeftOut { builder: all, against: None, reason: blocked });
     }
-    chosen.cells.sort();
-    chosen.cells.dedup();
-    chosen.cells.truncate(MOST);
-    chosen.left_out.sort();
+    chosen.in_order();
     chosen
 }
 
@@ -113,10 +124,12 @@ fn one(config: &Config, repo: &RepoName, asked: &Asked, with: Option<With<'_>>, 
         match fits(config, &planned) {
             Ok(()) => chosen.cells.push(Cell {
                 builder: planned.builder.name.to_string(),
+                repo: repo.to_string(),
+                branch: asked.branch.clone(),
                 toolchain_branch: against.map(str::to_owned),
                 revision: match with {
-                    None => format!("{repo}@{}", asked.commit),
-                    Some(with) => format!("{repo}@{}+{}@{}", asked.commit, with.toolchain, with.commit),
+                    None => format!("{repo}@{}", asked.tree()),
+                    Some(with) => format!("{repo}@{}+{}@{}", asked.tree(), with.toolchain, with.commit),
                 },
             }),
             Err(reason) => {
@@ -135,7 +148,7 @@ fn one(config: &Config, repo: &RepoName, asked: &Asked, with: Option<With<'_>>, 
 }
 
 /// Whether a builder may have what nobody has reviewed.
-fn fits(config: &Config, planned: &Planned) -> Result<(), String> {
+pub(super) fn fits(config: &Config, planned: &Planned) -> Result<(), String> {
     if !planned.builder.secrets.is_empty() {
         return Err("it is given secrets, and nobody has reviewed the change".to_owned());
     }
@@ -180,10 +193,11 @@ pub(super) mod tests {
             title: "A change".to_owned(),
             asked_by: "Ann (1)".to_owned(),
             terms: terms.map(str::to_owned),
+            subject: Default::default(),
         }
     }
 
-    const FLOCK: &str = r#"
+    pub(in super::super) const FLOCK: &str = r#"
         [host.own]
         pool = "reverse"
         [host.open]

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use store::builds::BuildRow;
+use store::try_changes::TryChangeRow;
 use store::try_runs::TryRunRow;
 use store::{BuildId, TryRunId};
 
 use super::asked::{Asked, Seen};
+use super::subject::Hindrance;
 
 /// A run that goes on, or whose commit may not be asked for again yet.
 #[derive(Debug, Clone)]
@@ -15,6 +17,10 @@ pub struct Standing {
     pub run: TryRunRow,
     /// Its builds, of a run that goes on.
     pub builds: Vec<BuildRow>,
+    /// What its change is tried with.
+    pub with: Vec<TryChangeRow>,
+    /// A builder whose rules are not those that were approved any more, while a build of it waits.
+    pub other_rules: Option<String>,
 }
 
 /// Something to be done.
@@ -30,6 +36,15 @@ pub enum Action {
         review: String,
         /// The commit that was asked for.
         commit: String,
+    },
+    /// A run is of what would not be tried now. It ends, and what is asked begins anew, if nothing is in the way of that.
+    Anew {
+        /// Which.
+        run: TryRunId,
+        /// Why, in words.
+        why: String,
+        /// What is in the way.
+        hindrance: Option<Hindrance>,
     },
     /// The first build of a run failed, while others go on.
     Tell {
@@ -74,15 +89,17 @@ impl Verdict {
 /// Decides. The order of actions is that in which they are done: what ends makes room first.
 pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
     let asked = &seen.asked;
-    let wanted: HashMap<(String, &str), &str> = asked
-        .iter()
-        .map(|asked| ((asked.review.to_string(), asked.commit.as_str()), asked.change_id.as_str()))
-        .collect();
+    let wanted: HashMap<(String, &str), &Asked> =
+        asked.iter().map(|asked| ((asked.review.to_string(), asked.commit.as_str()), asked)).collect();
     let mut actions = Vec::new();
-    for Standing { run, builds } in open {
-        let by = wanted.get(&(run.review.clone(), run.commit.as_str()));
-        let wants = by.is_some();
-        match (run.state.as_str(), wants) {
+    for standing in open {
+        let Standing { run, builds, .. } = standing;
+        let wants = wanted.get(&(run.review.clone(), run.commit.as_str())).copied();
+        if let Some(action) = wants.and_then(|wants| otherwise(seen, wants, standing)) {
+            actions.push(action);
+            continue;
+        }
+        match (run.state.as_str(), wants.is_some()) {
             // Nobody can be asked whether they still want it.
             ("running", false) if seen.blind.contains(&run.repo) => actions.extend(goes_on(run.id, builds)),
             (_, false) if seen.blind.contains(&run.repo) => {}
@@ -95,7 +112,7 @@ pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
             // Of a pull request, by a later word: it is begun anew at the next look.
             (_, true)
                 if run.review.starts_with(super::pulls::HOST)
-                    && by.is_some_and(|by| *by > run.change_id.as_str()) =>
+                    && wants.is_some_and(|by| by.change_id > run.change_id) =>
             {
                 actions.push(Action::Settle(run.id));
             }
@@ -110,6 +127,23 @@ pub fn decide(seen: &Seen, open: &[Standing]) -> Vec<Action> {
         asked.iter().filter(|one| !known.contains(&(one.review.to_string().as_str(), one.commit.as_str())));
     actions.extend(new.cloned().map(Action::Begin));
     actions
+}
+
+/// What is to be done about a run whose commit is wanted, and no more as it is tried.
+fn otherwise(seen: &Seen, wants: &Asked, standing: &Standing) -> Option<Action> {
+    let Standing { run, with, other_rules, .. } = standing;
+    let differs = wants.subject.differs(with, &seen.landed);
+    match run.state.as_str() {
+        "running" => {
+            let rules =
+                other_rules.as_ref().map(|builder| format!("the rules of builder {builder} have changed"));
+            let hindrance = wants.subject.hindrance.clone();
+            differs.or(rules).map(|why| Action::Anew { run: run.id, why, hindrance })
+        }
+        // It was refused, and what was in the way is not any more.
+        "cancelled" if wants.subject.hindrance.is_none() => differs.map(|_| Action::Settle(run.id)),
+        _ => None,
+    }
 }
 
 /// What is to be done for a run that is wanted.
@@ -142,6 +176,7 @@ pub fn verdict(builds: &[BuildRow]) -> Verdict {
 mod tests {
     use store::Micros;
 
+    use super::super::asked::Review;
     use super::super::chosen::tests::asked;
     use super::*;
 
@@ -202,7 +237,7 @@ mod tests {
 
     fn decided(asked: &[Asked], run: TryRunRow, outcomes: &[Option<&str>]) -> Vec<Action> {
         let builds = outcomes.iter().enumerate().map(|(n, outcome)| build(n as u8 + 1, *outcome)).collect();
-        decide(&seen(asked), &[Standing { run, builds }])
+        decide(&seen(asked), &[Standing { run, builds, with: Vec::new(), other_rules: None }])
     }
 
     fn seen(asked: &[Asked]) -> Seen {
@@ -212,8 +247,14 @@ mod tests {
     #[test]
     fn what_can_not_be_seen_is_not_taken_for_gone() {
         let blind = Seen { blind: ["go".to_owned()].into(), ..Seen::default() };
-        let standing =
-            |state: &str, outcome| [Standing { run: run(1, state), builds: vec![build(1, outcome)] }];
+        let standing = |state: &str, outcome| {
+            [Standing {
+                run: run(1, state),
+                builds: vec![build(1, outcome)],
+                with: Vec::new(),
+                other_rules: None,
+            }]
+        };
         assert_eq!(decide(&blind, &standing("running", None)), []);
         assert_eq!(decide(&blind, &standing("passed", None)), []);
         let end = Action::End { run: id(1), verdict: Verdict::Passed };
@@ -267,5 +308,39 @@ mod tests {
         assert_eq!(of(&[]), end(Verdict::Unknown(0)));
         let first = build(2, None).id;
         assert_eq!(of(&[None, Some("failed"), Some("failed")]), [Action::Tell { run: id(1), build: first }]);
+    }
+
+    #[test]
+    fn a_run_of_other_changes_or_rules_begins_anew() {
+        let one = [asked("go", "master", None)];
+        let standing = |state: &str, with: Vec<TryChangeRow>, rules: Option<&str>| {
+            let builds = vec![build(1, None)];
+            [Standing { run: run(1, state), builds, with, other_rules: rules.map(str::to_owned) }]
+        };
+        let anew = |why: &str| Action::Anew { run: id(1), why: why.into(), hindrance: None };
+        let why = "the rules of builder b have changed";
+        assert_eq!(decide(&seen(&one), &standing("running", vec![], Some("b"))), [anew(why)]);
+        let other = Review { project: "g/net".into(), number: 8 };
+        let was = TryChangeRow {
+            commit: "8".repeat(40),
+            how: "depends".into(),
+            ..Hindrance::new(&other, "").row()
+        };
+        let gone = decide(&seen(&one), &standing("running", vec![was.clone()], None));
+        assert_eq!(gone, [anew("g/net~8 is not tried with it any more")]);
+        let mut landed = seen(&one);
+        landed.landed.insert("g/net~8".into(), "8".repeat(40));
+        assert_eq!(decide(&landed, &standing("running", vec![was.clone()], None)), []);
+        // What is over stays so, and what was refused is begun once nothing is in the way.
+        assert_eq!(decide(&seen(&one), &standing("passed", vec![was], None)), []);
+        let refused = || standing("cancelled", vec![Hindrance::new(&other, "").row()], None);
+        assert_eq!(decide(&seen(&one), &refused()), [Action::Settle(id(1))]);
+        let mut still = seen(&one);
+        let hindrance = Hindrance::new(&other, "was abandoned");
+        still.asked[0].subject.hindrance = Some(hindrance.clone());
+        assert_eq!(decide(&still, &refused()), []);
+        let ended =
+            Action::Anew { run: id(1), why: "g/net~8 was abandoned".into(), hindrance: Some(hindrance) };
+        assert_eq!(decide(&still, &standing("running", vec![], None)), [ended]);
     }
 }

@@ -1,20 +1,21 @@
 //! The task that looks what is asked, begins runs and ends them. What it knows lies in the database: it may be ended at any point.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use dashboard::api::Cause;
-use serde::Deserialize;
 use store::builds::{self, BuildRow, NewBuild};
+use store::try_changes;
 use store::try_runs::{self, TryRunRow};
 use store::{BuildId, Micros, StoreError, TryRunId, Tx};
 
 use super::Changes;
 use super::asked::{Asked, Looker, SUBMITTED, why_not};
-use super::chosen::{self, Branches, Chosen};
+use super::chosen::{self, Chosen};
 use super::decide::{self, Action, Standing, Verdict};
 use super::pulls::Pulls;
-use super::say;
+use super::subject::{Hindrance, Member};
+use super::{cross, landing, related, rules, say};
 use crate::clock::new_id;
 use crate::core;
 use crate::ledger::{Ledger, transition};
@@ -44,13 +45,8 @@ pub(crate) struct Keeper {
 enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the branches of {0} are not known: {1}")]
-    Branches(String, transport::CallError),
-}
-
-#[derive(Deserialize)]
-struct Refs {
-    refs: BTreeMap<String, String>,
+    #[error(transparent)]
+    Landing(#[from] landing::Unknown),
 }
 
 impl Keeper {
@@ -84,7 +80,8 @@ impl Keeper {
         let corpus = (self.changes)();
         let mut seen = looker.look(&corpus, &config);
         self.look_at_pulls(&corpus, &config, &mut seen).await?;
-        let open = self.standing().await?;
+        let open = self.standing(&config).await?;
+        seen.landed = related::landed(&corpus, open.iter().flat_map(|one| &one.with));
         let mut begun = 0;
         let mut first = None;
         for action in decide::decide(&seen, &open) {
@@ -107,7 +104,10 @@ impl Keeper {
                         Some(review) => why_not(&corpus, config.tries(), &review, &commit),
                         None => "the change is not there any more".to_owned(),
                     };
-                    self.cancel(&config, run, &why).await
+                    self.cancel(&config, run, &why, None).await
+                }
+                Action::Anew { run, why, hindrance } => {
+                    self.cancel(&config, run, &why, hindrance.as_ref()).await
                 }
                 Action::Tell { run, build } if self.told.lock().await.insert(run) => {
                     self.tell(&config, run, build).await
@@ -165,34 +165,40 @@ impl Keeper {
     }
 
     /// The runs that go on, with their builds, and those whose answer was not seen yet.
-    async fn standing(&self) -> Result<Vec<Standing>, Trouble> {
+    async fn standing(&self, config: &buildenv::Config) -> Result<Vec<Standing>, Trouble> {
         let mut reader = self.finder.shared.ledger.db().read().await?;
         let mut all = Vec::new();
         for run in try_runs::open(&mut reader).await? {
-            let mut rows = Vec::new();
+            let (mut rows, mut with, mut other_rules) = (Vec::new(), Vec::new(), None);
+            if matches!(run.state.as_str(), "running" | "cancelled") {
+                with = try_changes::of_run(&mut reader, run.id).await?;
+            }
             if run.state == "running" {
                 for id in try_runs::builds(&mut reader, run.id).await? {
                     rows.extend(builds::get(&mut reader, id).await?);
                 }
+                if run.rules != config.digest() {
+                    let noted = try_changes::rules(&mut reader, run.id).await?;
+                    other_rules = rules::changed(config, &rows, &noted);
+                }
             }
-            all.push(Standing { run, builds: rows });
+            all.push(Standing { run, builds: rows, with, other_rules });
         }
         Ok(all)
     }
 
-    async fn branches(&self, config: &buildenv::Config, repo: &str) -> Result<Branches, Trouble> {
-        let Some(toolchain) = config.toolchain_of(repo) else { return Ok(Branches::new()) };
-        let name = toolchain.name.to_string();
-        let found = self.finder.shared.mirror.get_json::<Refs>(&format!("/mirror/{name}/refs")).await;
-        let found = found.map_err(|error| Trouble::Branches(name, error))?;
-        let branch =
-            |(name, commit): (String, String)| Some((name.strip_prefix("refs/heads/")?.to_owned(), commit));
-        Ok(found.refs.into_iter().filter_map(branch).collect())
-    }
-
-    async fn begin(&self, config: &buildenv::Config, asked: Asked) -> Result<(), Trouble> {
-        let branches = self.branches(config, &asked.repo).await?;
-        let chosen = chosen::choose(config, &asked, &branches);
+    async fn begin(&self, config: &buildenv::Config, mut asked: Asked) -> Result<(), Trouble> {
+        if let Some(hindrance) = asked.subject.hindrance.clone() {
+            return self.refuse(config, &asked, &hindrance).await;
+        }
+        let further = cross::further(config, &asked);
+        let trees = match landing::land(&self.finder.shared.mirror, config, &asked, &further).await? {
+            Ok(trees) => trees,
+            Err(hindrance) => return self.refuse(config, &asked, &hindrance).await,
+        };
+        asked.subject.tree.clone_from(&trees.tree);
+        let mut chosen = chosen::choose(config, &asked, &trees.toolchain);
+        cross::add(config, &asked, &trees, &mut chosen);
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
         let run = row(new_id!(TryRunId, **ledger.clock()), config, &asked, &chosen, now);
@@ -202,8 +208,8 @@ impl Keeper {
             .map(|cell| NewBuild {
                 id: new_id!(BuildId, **ledger.clock()),
                 builder: cell.builder,
-                repo: asked.repo.clone(),
-                branch: asked.branch.clone(),
+                repo: cell.repo,
+                branch: cell.branch,
                 toolchain_branch: cell.toolchain_branch,
                 revision: cell.revision,
                 class: Class::Try.as_str(),
@@ -212,16 +218,22 @@ impl Keeper {
                 untrusted: true,
             })
             .collect();
-        let message = say::beginning(config, &run, &chosen.said, new.len()).filter(|_| !new.is_empty());
+        let message = say::beginning(config, &run, &chosen.said, new.len(), &asked.subject);
+        let message = message.filter(|_| !new.is_empty());
         let queued = transition!(ledger, "try_begin", run.id, |tx| {
             try_runs::put(&mut tx, &run).await?;
             put(&mut tx, ledger, message.as_ref()).await?;
+            for member in &asked.subject.with {
+                try_changes::put(&mut tx, run.id, &Member::row(member)).await?;
+            }
             let mut queued = Vec::new();
             for one in &new {
                 builds::insert(&mut tx, one, now).await?;
                 let cell =
                     builds::by_cell(&mut tx, &one.builder, &one.revision).await?.ok_or(StoreError::Stale)?;
                 try_runs::add_build(&mut tx, run.id, cell.id).await?;
+                let rules = rules::of(config, &one.repo, &one.builder).unwrap_or_default();
+                try_changes::set_rules(&mut tx, run.id, cell.id, &rules).await?;
                 // What went well before is as good now; the rest is asked for once more.
                 if cell.state == "done" && cell.outcome.as_deref() != Some("ok") {
                     builds::retry(&mut tx, cell.id, one.class, one.priority, now).await?;
@@ -235,6 +247,34 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes down a run that can't be made, and says why: once, until there is something else to be said.
+    async fn refuse(
+        &self,
+        config: &buildenv::Config,
+        asked: &Asked,
+        hindrance: &Hindrance,
+    ) -> Result<(), Trouble> {
+        let ledger = &self.finder.shared.ledger;
+        let now = ledger.clock().now();
+        let run = row(new_id!(TryRunId, **ledger.clock()), config, asked, &Chosen::default(), now);
+        let why = say::told(config, &run, &hindrance.text());
+        let message = say::cancelled(config, &run, &why);
+        transition!(ledger, "try_begin", run.id, |tx| {
+            try_runs::put(&mut tx, &run).await?;
+            try_runs::end(&mut tx, run.id, "cancelled", Some(&why), false, now).await?;
+            for member in &asked.subject.with {
+                try_changes::put(&mut tx, run.id, &Member::row(member)).await?;
+            }
+            // What conflicts is begun anew when another of its patch sets comes, and not before.
+            if asked.subject.hindrance.is_some() {
+                try_changes::put(&mut tx, run.id, &hindrance.row()).await?;
+            }
+            put(&mut tx, ledger, message.as_ref()).await?
+        })?;
+        tracing::info!(run = %run.id, review = run.review, why, "a change can't be tried");
+        Ok(())
+    }
+
     async fn queued(&self, rows: Vec<BuildRow>) {
         for row in &rows {
             self.finder.shared.reports.note(row.id);
@@ -245,16 +285,27 @@ impl Keeper {
         }
     }
 
-    async fn cancel(&self, config: &buildenv::Config, id: TryRunId, why: &str) -> Result<(), Trouble> {
+    async fn cancel(
+        &self,
+        config: &buildenv::Config,
+        id: TryRunId,
+        why: &str,
+        hindrance: Option<&Hindrance>,
+    ) -> Result<(), Trouble> {
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
         let run = self.row(id).await?;
+        let told = run.as_ref().map(|run| say::told(config, run, why));
+        let why = told.as_deref().unwrap_or(why);
         let message = run.as_ref().and_then(|run| say::cancelled(config, run, why));
         let cause = Cause { kind: "try_run".into(), detail: why.to_owned() };
         let cause = serde_json::to_string(&cause).unwrap_or_default();
         let after = transition!(ledger, "try_cancel", id, |tx| {
             let mut after = Vec::new();
-            try_runs::end(&mut tx, id, "cancelled", Some(why), true, now).await?;
+            try_runs::end(&mut tx, id, "cancelled", Some(why), hindrance.is_none(), now).await?;
+            if let Some(hindrance) = hindrance {
+                try_changes::put(&mut tx, id, &hindrance.row()).await?;
+            }
             put(&mut tx, ledger, message.as_ref()).await?;
             for build in try_runs::builds(&mut tx, id).await? {
                 let Some(row) = builds::get(&mut tx, build).await? else { continue };

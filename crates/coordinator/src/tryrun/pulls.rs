@@ -266,5 +266,6 @@ fn asked(review: Review, repo: &str, head: &Head, ask: String, by: String, terms
         title: head.title.clone(),
         asked_by: by,
         terms,
+        subject: Default::default(),
     }
 }

@@ -11,6 +11,7 @@ use super::asked::Review;
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
 use super::say_pulls;
+use super::subject::{Member, Subject};
 use super::text::{self, Kind};
 use crate::outbox::Message;
 use crate::outbox::gerrit::{Review as Posted, Supersede, Thread};
@@ -64,13 +65,39 @@ fn message(
     posted.message(&format!("try/{}/{}", run.id, kind.point()))
 }
 
+/// Whether a repo may be named where a run's change is reviewed.
+fn is_told(config: &Config, run: &TryRunRow, repo: &str) -> bool {
+    repo == run.repo || config.is_private(repo) == Some(false) || config.is_private(&run.repo) == Some(true)
+}
+
+/// What is said of changes that a run is tried with, as far as it may be told where its change is reviewed.
+pub fn told(config: &Config, run: &TryRunRow, text: &str) -> String {
+    let hidden = |repo: &buildenv::Repo| {
+        let named = repo.changes.as_deref().is_some_and(|project| text.contains(project));
+        named && !is_told(config, run, repo.name.as_str())
+    };
+    match config.repos().iter().any(hidden) {
+        true => "of a change of a private repository, which it would be tried with".to_owned(),
+        false => text.to_owned(),
+    }
+}
+
 /// That a run began.
-pub fn beginning(config: &Config, run: &TryRunRow, said: &Said, builds: usize) -> Option<Message> {
+pub fn beginning(
+    config: &Config,
+    run: &TryRunRow,
+    said: &Said,
+    builds: usize,
+    subject: &Subject,
+) -> Option<Message> {
     if let Some(place) = say_pulls::place(config, run) {
         return Some(say_pulls::beginning(&place, run, said, builds));
     }
     let place = place(config, run)?;
-    let text = text::beginning(&place.url, run, said, builds);
+    let seen = |one: &&Member| is_told(config, run, &one.repo);
+    let with: Vec<_> = subject.with.iter().filter(seen).collect();
+    let hidden = subject.with.len() - with.len();
+    let text = text::beginning(&place.url, run, said, builds, &with, hidden);
     Some(message(place, run, Kind::Beginning, text, BTreeMap::new()))
 }
 

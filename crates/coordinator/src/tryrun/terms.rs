@@ -21,6 +21,13 @@ pub(super) fn of_comment(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("TRY=")).map(str::trim)
 }
 
+/// The words of a message; none of one that is too long.
+pub(super) fn words(message: &str) -> impl Iterator<Item = &str> {
+    let heard = if message.len() > LONGEST { "" } else { message };
+    let words = heard.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '/' | '@'));
+    words.filter(|word| !word.is_empty())
+}
+
 /// Reads the terms of a message, for a change of a repo.
 pub(super) fn read<'a>(config: &Config, of_repo: impl Iterator<Item = &'a Builder>, message: &str) -> Terms {
     if message.len() > LONGEST {
@@ -30,10 +37,7 @@ pub(super) fn read<'a>(config: &Config, of_repo: impl Iterator<Item = &'a Builde
     }
     let builders: Vec<_> = of_repo.collect();
     let mut terms = Terms::default();
-    for word in message.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '/' | '@')) {
-        if word.is_empty() {
-            continue;
-        }
+    for word in words(message) {
         let named = |builder: &&&Builder| {
             builder.name.as_str() == word
                 || builder.full_name() == word

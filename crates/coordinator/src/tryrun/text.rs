@@ -7,6 +7,7 @@ use store::try_runs::TryRunRow;
 
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
+use super::subject::{How, Member};
 
 /// The most builds or terms that are listed in a message.
 const LISTED: usize = 20;
@@ -59,17 +60,40 @@ fn build_page(url: &str, build: &BuildRow) -> String {
 }
 
 /// A builder's name, with what it builds against where that is not one branch.
-fn named(build: &BuildRow) -> String {
+fn named(run: &TryRunRow, build: &BuildRow) -> String {
+    let of = if build.repo == run.repo { String::new() } else { format!("({}) ", build.repo) };
     match &build.toolchain_branch {
-        Some(branch) => format!("{} against {branch}", build.builder),
-        None => build.builder.clone(),
+        Some(branch) => format!("{of}{} against {branch}", build.builder),
+        None => format!("{of}{}", build.builder),
     }
 }
 
 /// That a run began.
-pub fn beginning(url: &str, run: &TryRunRow, said: &Said, builds: usize) -> String {
+pub fn beginning(
+    url: &str,
+    run: &TryRunRow,
+    said: &Said,
+    builds: usize,
+    with: &[&Member],
+    hidden: usize,
+) -> String {
     let mut text = format!("TryBots beginning. Status page: {}\n", page(url, run));
     let _ = write!(text, "\n{builds} {} of {}.\n", if builds == 1 { "build" } else { "builds" }, run.commit);
+    if !with.is_empty() || hidden > 0 {
+        text.push_str("\nTried as if these had landed too:\n");
+        for one in with {
+            let why = match one.how {
+                How::Chain => "built upon",
+                How::Depends => "depended on",
+                How::Topic => "same topic",
+            };
+            let vote = if one.approved { "approved" } else { "not approved by itself" };
+            let _ = writeln!(text, "{}, patch set {} ({why}, {vote})", one.review, one.patch_set);
+        }
+        if hidden > 0 {
+            let _ = writeln!(text, "{hidden} of private repositories");
+        }
+    }
     if !said.builders.is_empty() {
         let _ = write!(text, "\nAsked for beside the usual ones: {}.\n", listed(&said.builders));
     }
@@ -88,7 +112,7 @@ pub fn progress(url: &str, run: &TryRunRow, failed: &BuildRow) -> String {
         "Build is still in progress... Status page: {}\nFailed on {}: {}\nOther builds still in progress; subsequent failure \
          notices suppressed until final report.\n",
         page(url, run),
-        named(failed),
+        named(run, failed),
         build_page(url, failed)
     )
 }
@@ -117,13 +141,13 @@ pub fn ending(
         }
     };
     for build in failed.take(LISTED) {
-        let _ = writeln!(text, "Failed on {}: {}", named(build), build_page(url, build));
+        let _ = writeln!(text, "Failed on {}: {}", named(run, build), build_page(url, build));
     }
     for (build, outcome) in silent.take(LISTED) {
         let _ = writeln!(
             text,
             "Not made on {} ({outcome}, not by this change): {}",
-            named(build),
+            named(run, build),
             build_page(url, build)
         );
     }

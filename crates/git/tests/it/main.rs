@@ -7,5 +7,6 @@ mod fixture;
 mod group;
 mod hostile;
 mod many;
+mod merge;
 mod remote;
 mod walk;

@@ -150,3 +150,44 @@ async fn pages_show_every_repository() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_merge_is_made_here_and_lands_nowhere() {
+    let fixture = Fixture::new();
+    let source = fixture.source("source");
+    source.write("a", "1\n");
+    let base = source.commit("base");
+    source.write("b", "2\n");
+    let left = source.commit("left");
+    source.run(&["checkout", "-q", "--detach", &base]);
+    source.write("a", "2\n");
+    let right = source.commit("right");
+    source.run(&["checkout", "-q", "--detach", &base]);
+    source.write("a", "3\n");
+    let against = source.commit("against");
+    // As a forge has changes: under names that are no branches.
+    source.run(&["update-ref", "refs/changes/01/1/1", &right]);
+    source.run(&["update-ref", "refs/changes/02/2/1", &against]);
+    source.run(&["checkout", "-q", "main"]);
+    let running = fixture.start(vec![fixture.repo("r", &source.0)]).await;
+    running.first("r").await;
+    let merge = async |onto: &str, commit: &str| {
+        let path = format!("/mirror/r/merge?onto={onto}&commit={commit}");
+        let request = Request::builder().method(Method::POST).uri(path).body(Body::empty()).unwrap();
+        let answer = running.web.send(request).await.unwrap();
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice::<serde_json::Value>(&body).unwrap())
+    };
+    let (status, answer) = merge(&left, &right).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let both = answer["commit"].as_str().unwrap().to_owned();
+    assert_eq!(running.get(&format!("/mirror/r/file?rev={both}&path=a")).await.1, "2\n");
+    assert_eq!(running.get(&format!("/mirror/r/file?rev={both}&path=b")).await.1, "2\n");
+    assert_eq!(running.json(&format!("/mirror/r/landed?commit={both}")).await, json!({"landed": false}));
+    assert_eq!(merge(&both, &against).await.1, json!({"conflicts": ["a"]}));
+    assert_eq!(merge(&base, &left).await.1, json!({"commit": left}));
+    assert_eq!(merge("main", &left).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(merge(&"1".repeat(40), &left).await.0, StatusCode::NOT_FOUND);
+    running.stop().await;
+}

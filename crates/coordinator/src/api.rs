@@ -1,5 +1,6 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
+mod bisections;
 mod gomotes;
 mod holds;
 mod legacy;
@@ -243,6 +244,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .merge(legacy::routes())
         .merge(machine_tokens::routes())
         .merge(machines::routes())
+        .merge(bisections::routes())
         .merge(tries::routes())
         .with_state(Arc::new(api))
 }

@@ -243,6 +243,7 @@ pub(crate) fn compose(
         trigger: None,
         url: None,
         failure: None,
+        sample: !build.sample.is_empty(),
     }
 }
 

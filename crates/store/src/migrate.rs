@@ -49,6 +49,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     17 "0017_outbox",
     18 "0018_test_results",
     19 "0019_log_index",
+    23 "0023_verdicts",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -1,5 +1,7 @@
 //! How try runs are asked for and answered.
 
+use std::time::Duration;
+
 use crate::fields::Fields;
 
 /// How somebody asks in a review for a try run.
@@ -11,6 +13,10 @@ pub struct Tries {
     pub value: i8,
     /// The label of the answer.
     pub result: String,
+    /// How often what fails is built again at most, to tell whose fault it is; 0 for never.
+    pub reruns: u32,
+    /// How long that may take.
+    pub rerun_time: Duration,
 }
 
 impl Tries {
@@ -21,6 +27,8 @@ impl Tries {
             // The schema has checked that it is 1 or 2.
             value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
             result: or("result", "TryBot-Result"),
+            reruns: f.int("reruns").unwrap_or(24),
+            rerun_time: f.duration("rerun_time").unwrap_or(Duration::from_secs(2 * 3600)),
         }
     }
 }

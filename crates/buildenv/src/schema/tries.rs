@@ -26,5 +26,20 @@ pub(super) static TRIES: Section = Section {
             r#"result = "Verified""#,
             "The label of the answer. A change that has a vote on it is not tried, until that is taken away.",
         ),
+        key(
+            "reruns",
+            Int(0, 200),
+            "24",
+            "reruns = 12",
+            "How often what fails in a run is built again at most, with the change and at its base, to tell whose fault it is \
+             (docs/flakes.md); 0 blames the change for everything.",
+        ),
+        key(
+            "rerun_time",
+            Timeout,
+            r#""2h""#,
+            r#"rerun_time = "30m""#,
+            "How long that may take. What is not known by then counts as the change's fault.",
+        ),
     ],
 };

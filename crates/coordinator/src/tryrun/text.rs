@@ -59,7 +59,7 @@ fn build_page(url: &str, build: &BuildRow) -> String {
 }
 
 /// A builder's name, with what it builds against where that is not one branch.
-fn named(build: &BuildRow) -> String {
+pub fn named(build: &BuildRow) -> String {
     match &build.toolchain_branch {
         Some(branch) => format!("{} against {branch}", build.builder),
         None => build.builder.clone(),
@@ -100,6 +100,7 @@ pub fn ending(
     verdict: Verdict,
     builds: &[BuildRow],
     left: &[LeftOut],
+    told: &[String],
 ) -> (Kind, String) {
     let total = builds.len();
     let failed = builds.iter().filter(|build| build.outcome.as_deref() == Some("failed"));
@@ -131,6 +132,12 @@ pub fn ending(
         for one in left.iter().take(LISTED) {
             let _ = writeln!(text, "Left out: {}: {}", one.builder, one.reason);
         }
+    }
+    for line in told.iter().take(LISTED) {
+        let _ = writeln!(text, "\n{line}");
+    }
+    if told.len() > LISTED {
+        let _ = writeln!(text, "\nand {} more failures.", told.len() - LISTED);
     }
     let _ = writeln!(text, "\nAll builds: {}", page(url, run));
     (if verdict == Verdict::Passed { Kind::Happy } else { Kind::Failed }, text)

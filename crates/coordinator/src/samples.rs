@@ -54,8 +54,18 @@ pub(crate) struct Failing {
     pub variant: String,
     /// What the failure looks like.
     pub signature: String,
-    /// What it said.
-    pub message: String,
+}
+
+/// What was answered; nothing where it was refused for good, so that nobody waits for it.
+pub(crate) fn known<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "something about a build that failed can't be had");
+            Ok(None)
+        }
+    }
 }
 
 fn is_bad(test: &TestResult) -> bool {
@@ -77,17 +87,22 @@ impl Told {
             attempt: last.as_ref().map(|last| (last.id, last.worker)),
             seconds: between(build.started, build.ended),
             outcome: build.outcome.clone().unwrap_or_default(),
-            cause: build.cause.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            cause: build
+                .cause
+                .as_deref()
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
             ..Told::default()
         };
         let Some(last) = last.filter(|_| matches!(told.outcome.as_str(), "ok" | "failed")) else {
             return Ok(Some(told));
         };
         let (id, attempt) = (build.id.to_string(), last.id.to_string());
-        told.tests = shared.dashboard.tests(&id).await?.tests;
+        told.tests = known(shared.dashboard.tests(&id).await)?.unwrap_or_default().tests;
         told.tests.retain(|test| test.kind == TestKind::Test && test.attempt.as_deref() == Some(&attempt));
         if told.outcome == "failed" {
-            told.alike = shared.dashboard.failure(&id).await?.and_then(|failure| failure.signature);
+            let failure = known(shared.dashboard.failure(&id).await)?.flatten();
+            told.alike = failure.and_then(|failure| failure.signature);
         }
         Ok(Some(told))
     }
@@ -100,15 +115,12 @@ impl Told {
             bad = self.tests.iter().filter(|test| is_bad(test)).collect();
         }
         if bad.is_empty() || bad.len() > MOST_TESTS {
-            let message = format!("{} {}", self.cause.kind, self.cause.detail);
-            let (test, variant) = (String::new(), String::new());
-            return vec![Failing { test, variant, signature: self.whole(), message }];
+            return vec![Failing { test: String::new(), variant: String::new(), signature: self.whole() }];
         }
         let one = |test: &TestResult| Failing {
             test: test.id.clone(),
             variant: test.variant.clone(),
             signature: signature(test),
-            message: test.message.clone().unwrap_or_default(),
         };
         bad.into_iter().map(one).collect()
     }
@@ -203,7 +215,10 @@ mod tests {
         let ended = told("failed", "timeout", &[("b", "ok"), ("c", "unfinished")]);
         assert_eq!(ended.failing()[0].test, "c");
         let none = told("failed", "exit", &[]);
-        assert_eq!((&*none.failing()[0].test, &*none.failing()[0].signature), ("", "exit test: exit status 1"));
+        assert_eq!(
+            (&*none.failing()[0].test, &*none.failing()[0].signature),
+            ("", "exit test: exit status 1")
+        );
         let names: Vec<String> = (0..=MOST_TESTS).map(|n| format!("t{n}")).collect();
         let many: Vec<_> = names.iter().map(|name| (name.as_str(), "failed")).collect();
         let many = told("failed", "exit", &many).failing();

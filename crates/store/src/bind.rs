@@ -5,7 +5,7 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::{Any, Database, Decode, Encode, Type};
 
-use crate::{AttemptId, BuildId, EventId, LeaseId, Micros, TryRunId, BisectionId, WorkerId};
+use crate::{AttemptId, BisectionId, BuildId, EventId, LeaseId, Micros, TryRunId, WorkerId};
 
 macro_rules! text {
     ($($name:ty),*) => {$(

@@ -173,6 +173,9 @@ pub fn all() -> Vec<&'static Statement> {
         crate::tree_changes::STATEMENTS,
         crate::tree_orders::STATEMENTS,
         crate::try_runs::STATEMENTS,
+        crate::verdicts::STATEMENTS,
+        crate::samples::STATEMENTS,
+        crate::bisections::STATEMENTS,
     ]
     .concat()
 }

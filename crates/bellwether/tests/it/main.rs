@@ -19,3 +19,4 @@ mod sources;
 #[cfg(feature = "full")]
 mod telemetry;
 mod tries;
+mod verdicts;

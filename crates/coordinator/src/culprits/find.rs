@@ -49,7 +49,13 @@ impl Culprits {
             }
             // The others come when the dashboard knows of its end.
             let Some(told) = Told::of(&self.finder.shared, &row).await? else { return Ok(()) };
-            self.consider(&row, &told).await?;
+            match self.consider(&row, &told).await {
+                // Its branch may be gone by now.
+                Err(Trouble::Call(error)) if !error.is_transient() => {
+                    tracing::warn!(build = %row.id, %error, "what was before a build that failed can't be had");
+                }
+                done => done?,
+            }
             (self.seen.ended, self.seen.build) = at;
         }
         Ok(())
@@ -63,7 +69,7 @@ impl Culprits {
         else {
             return Ok(());
         };
-        let Some(Failing { test, variant, signature, .. }) = told.failing().into_iter().next() else {
+        let Some(Failing { test, variant, signature }) = told.failing().into_iter().next() else {
             return Ok(());
         };
         let mut reader = shared.ledger.db().read().await?;

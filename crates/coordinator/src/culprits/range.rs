@@ -84,7 +84,7 @@ impl Doc {
 
 #[cfg(test)]
 mod tests {
-    use dashboard::api::{BuildSummary, BuildState, CellState, CommitInfo};
+    use dashboard::api::{BuildState, BuildSummary, CellState, CommitInfo};
 
     use super::*;
 
@@ -136,7 +136,9 @@ mod tests {
         let range = |outcomes: &[Option<Outcome>], commit: &str| {
             let rows: Vec<_> = (0..).zip(outcomes).map(|(n, outcome)| row(9 - n, *outcome)).collect();
             match before(&rows, commit, "b", None) {
-                Before::Range(all) => Some(all.into_iter().map(|one| one.title).collect::<Vec<_>>().join(" ")),
+                Before::Range(all) => {
+                    Some(all.into_iter().map(|one| one.title).collect::<Vec<_>>().join(" "))
+                }
                 Before::Nothing => None,
             }
         };

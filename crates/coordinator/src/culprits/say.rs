@@ -82,7 +82,8 @@ pub(super) fn message(
     }
     config.outbox().mail.as_ref()?;
     let author = doc.commit(commit)?;
-    let to = author.email.clone().filter(|email| email.contains('@') && !email.contains(char::is_whitespace))?;
+    let to =
+        author.email.clone().filter(|email| email.contains('@') && !email.contains(char::is_whitespace))?;
     let subject = format!("{} broke {}", short(commit), what(row));
     Some(Mail { to: vec![to], subject, text }.message(&key))
 }

@@ -98,7 +98,11 @@ impl Culprits {
                 work.new = self.probes(&row, &doc, probes, next);
                 self.carry_out(&written(row, &doc), work).await
             }
-            Step::Wait if back.is_empty() && serde_json::to_string(&*search).is_ok_and(|now| now == before) => Ok(()),
+            Step::Wait
+                if back.is_empty() && serde_json::to_string(&*search).is_ok_and(|now| now == before) =>
+            {
+                Ok(())
+            }
             Step::Wait => {
                 work.over.clear();
                 self.carry_out(&written(row, &doc), work).await
@@ -111,7 +115,13 @@ impl Culprits {
         }
     }
 
-    fn probes(&self, row: &BisectionRow, doc: &Doc, probes: Vec<Probe>, next: i64) -> Vec<(NewBuild, SampleRow)> {
+    fn probes(
+        &self,
+        row: &BisectionRow,
+        doc: &Doc,
+        probes: Vec<Probe>,
+        next: i64,
+    ) -> Vec<(NewBuild, SampleRow)> {
         let one = |(n, probe): (i64, Probe)| {
             self.sample(row, doc, &format!("probe {}", probe.id), &probe.commit, n)
         };

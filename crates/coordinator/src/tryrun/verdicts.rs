@@ -21,7 +21,7 @@ use crate::clock::new_id;
 use crate::core::Message;
 use crate::ledger::transition;
 use crate::resolve;
-use crate::samples::{Failing, Told, Trouble, send_stopped, stop};
+use crate::samples::{Failing, Told, Trouble, known, send_stopped, stop};
 use crate::schedule::Class;
 use crate::work::Finder;
 
@@ -160,7 +160,9 @@ impl Verdicts {
                 None => work.over.push(build.id),
             }
         }
-        if now.0.saturating_sub(began.0) > i64::try_from(config.tries().rerun_time.as_micros()).unwrap_or(i64::MAX) {
+        if now.0.saturating_sub(began.0)
+            > i64::try_from(config.tries().rerun_time.as_micros()).unwrap_or(i64::MAX)
+        {
             let said = "it can't be told why it fails: the runs that would tell were not had in time";
             open.iter_mut().for_each(|one| one.tell(Verdict::Unknown.as_str(), said, now));
         } else if work.over.is_empty() {
@@ -196,14 +198,14 @@ impl Verdicts {
         let Some((attempt, worker)) = told.attempt else { return Ok(None) };
         let base = self.base(row).await?;
         let mut open = Vec::new();
-        for Failing { test, variant, signature, message: _ } in told.failing() {
+        for Failing { test, variant, signature } in told.failing() {
             let name = if test.is_empty() { format!("the build on {}", row.builder) } else { test.clone() };
             let mut case = Case::new(&name, &row.builder, Signature(signature.clone()), &worker.to_string());
             // Each job has a worker of its own where it can.
             case.workers = Workers::OnlyOthers;
             case.limits = Limits { runs: config.tries().reruns, seconds: SECONDS, ..Limits::default() };
             if !test.is_empty() {
-                let past = shared.dashboard.test_history(&row.repo, &test).await?;
+                let past = known(shared.dashboard.test_history(&row.repo, &test).await)?.unwrap_or_default();
                 case.history = history(&past, &row.builder, &row.branch, &variant, &signature);
             }
             let cause = told.cause.clone();
@@ -245,8 +247,10 @@ impl Verdicts {
             return Ok(String::new());
         };
         let path = format!("/mirror/{repo}/parents?rev={commit}");
-        let found: Parents = self.finder.shared.mirror.get_json(&path).await?;
-        let Some(parent) = found.parents.first() else { return Ok(String::new()) };
+        let found = known(self.finder.shared.mirror.get_json::<Parents>(&path).await)?;
+        let Some(parent) = found.and_then(|found| found.parents.into_iter().next()) else {
+            return Ok(String::new());
+        };
         Ok(row.revision.replacen(&format!("{repo}@{commit}"), &format!("{repo}@{parent}"), 1))
     }
 
@@ -419,7 +423,9 @@ fn conclude(cases: &[VerdictRow], row: &BuildRow, url: &str, all: &mut Findings)
         |case: &VerdictRow| matches!(case.verdict.as_deref(), Some("flaky" | "broken_at_base" | "muted"));
     let explains = |case: &VerdictRow| {
         let doc = serde_json::from_str::<Doc>(&case.doc);
-        let seen = doc.is_ok_and(|doc| doc.went_well || (doc.base_alike && case.verdict.as_deref() == Some("broken_at_base")));
+        let seen = doc.is_ok_and(|doc| {
+            doc.went_well || (doc.base_alike && case.verdict.as_deref() == Some("broken_at_base"))
+        });
         case.test.is_empty() || case.verdict.as_deref() == Some("muted") || seen
     };
     let excused = !cases.is_empty() && cases.iter().all(harmless);

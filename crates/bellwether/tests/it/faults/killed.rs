@@ -98,7 +98,7 @@ mod server {
         }
         // These have tests of their own below, in `joined`, in `tries`, or of the coordinator alone: they need somebody who asks, or a start before.
         let below = ["take_over", "cancel", "retry", "gomote", "gomote_end", "outbox_note"];
-        let below = below.iter().chain(crate::tries::TRANSITIONS);
+        let below = below.iter().chain(crate::tries::TRANSITIONS).chain(crate::verdicts::TRANSITIONS);
         for name in below.chain(super::super::joined::POINTS) {
             assert!(names.remove(*name), "{name} is gone");
         }

@@ -398,12 +398,13 @@ fn history(past: &[TestRun], builder: &str, branch: &str, variant: &str, signatu
     history
 }
 
-/// Counts a line of runs without the streaks in it.
+/// Counts a line of runs, the newest first, without the breaks in it: long streaks of failures, and those at its end, which may be a
+/// break that nobody has mended yet.
 fn add(line: &[&TestRun], signature: &str, tally: &mut Tally) {
     let bad = |run: &TestRun| matches!(run.outcome.as_str(), "failed" | "unfinished");
-    for some in line.chunk_by(|a, b| bad(a) == bad(b)) {
+    for (n, some) in line.chunk_by(|a, b| bad(a) == bad(b)).enumerate() {
         if some.iter().any(|run| bad(run)) {
-            if some.len() >= STREAK {
+            if n == 0 || some.len() >= STREAK {
                 continue;
             }
             for run in some {
@@ -479,6 +480,8 @@ mod tests {
         assert_eq!(tally(&past, "b").here, Tally { runs: 9, same: 1, other: 1 });
         assert_eq!(tally(&past, "c").elsewhere, Tally { runs: 9, same: 1, other: 1 });
         assert_eq!(tally(&runs("xx..", "try"), "b"), History::default());
+        assert_eq!(tally(&runs("x.x.", "backfill"), "b").here, Tally { runs: 3, same: 1, other: 0 });
+        assert_eq!(tally(&runs("xx", "backfill"), "b"), History::default());
         assert_eq!(history(&past, "b", "dev", "", "x"), History::default());
     }
 }

@@ -30,7 +30,7 @@ fn check(count: &str, solid: &str) -> String {
 
 /// Such a project, with a change that does nothing wrong and one that breaks `solid`.
 fn world() -> World {
-    let mut world = World::with(PROJECT, "");
+    let mut world = World::with(PROJECT, "\n[tries]\nreruns = 24\n");
     let count = world.path("count").display().to_string();
     let base = check(&count, "");
     world.reviews.repo.commit("What is there", &[("check.sh", File::Text(&base))]).unwrap();
@@ -94,7 +94,7 @@ impl Branch {
         let files = [("bellwether.toml", File::Text(project)), ("check.sh", File::Text(ok))];
         let first = world.repo.commit("Commit 0", &files).unwrap();
         let text = format!(
-            "[host.local]\ncapacity = 2\n\n[repo.tiny]\nurl = {:?}\nhorizon = 1\n",
+            "[environment.dev]\nbisect = true\n\n[host.local]\ncapacity = 2\n\n[repo.tiny]\nurl = {:?}\nhorizon = 1\n",
             world.path("tiny").display().to_string()
         );
         std::fs::write(world.path("server.toml"), text).unwrap();

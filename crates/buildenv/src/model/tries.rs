@@ -27,7 +27,7 @@ impl Tries {
             // The schema has checked that it is 1 or 2.
             value: f.int("value").and_then(|value: u32| i8::try_from(value).ok()).unwrap_or(1),
             result: or("result", "TryBot-Result"),
-            reruns: f.int("reruns").unwrap_or(24),
+            reruns: f.int("reruns").unwrap_or(0),
             rerun_time: f.duration("rerun_time").unwrap_or(Duration::from_secs(2 * 3600)),
         }
     }

@@ -199,8 +199,8 @@ static ENVIRONMENT: Section = Section {
         key(
             "bisect",
             Bool,
-            "true",
-            "bisect = false",
+            "false",
+            "bisect = true",
             "Whether the commit that broke a builder is looked for, on machines that nobody else wants (docs/flakes.md).",
         ),
         key(

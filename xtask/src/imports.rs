@@ -71,6 +71,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "gomote",
             // The corpus, which whoever puts it together hands in: its own, or one that godata follows.
             "maintner",
+            // Whose fault failures are, and which commit broke a builder.
+            "triage",
             // Of files that lie on a worker, and nowhere else.
             "testresults",
             "transport",

@@ -1,6 +1,7 @@
 //! The coordinator's HTTP side: builds asked for, ended and tried again, and why things wait.
 
 mod alarms;
+mod bisections;
 mod gomotes;
 mod holds;
 mod legacy;
@@ -250,6 +251,7 @@ pub(crate) fn routes(api: Api) -> Routes {
         .merge(machine_tokens::routes())
         .merge(machines::routes())
         .merge(outbox::routes())
+        .merge(bisections::routes())
         .merge(tries::routes())
         .with_state(Arc::new(api))
 }

@@ -18,6 +18,7 @@ use crate::api::{self, Api};
 use crate::attempt::Shared;
 use crate::clock::SharedClock;
 use crate::core::{Blocked, Core, Message, Stopped};
+use crate::culprits::Culprits;
 use crate::gomote::{self, Desk, Files, Gomotes};
 use crate::hook::SharedHooks;
 use crate::identity::Identities;
@@ -274,12 +275,13 @@ impl Coordinator {
             let keeper = Keeper::new(finder.clone(), changes, pulls);
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
+        let culprits = AbortOnDropHandle::new(tokio::spawn(Culprits::new(finder.clone()).run()));
         let work = AbortOnDropHandle::new(tokio::spawn(finder.run()));
         let _alarms = AbortOnDropHandle::new(tokio::spawn(alarms.run()));
         let _sender = AbortOnDropHandle::new(tokio::spawn(sender.run()));
         let _sweep = AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(&shared))));
         let stopped = core.run(messages, pool_events, drain, stop).await;
-        drop((work, tries));
+        drop((work, tries, culprits));
         shells.end().await;
         if stopped == Stopped::Drained {
             // The last reports are on their way; what does not arrive now is sent at the next start.

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Buildlet, Driven, Fate, Grant, Shared, Start, avoided, drive};
 use crate::gomote::{Granted, Hold};
+use crate::job::Job;
 use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
 use crate::orders;
@@ -279,6 +280,8 @@ impl Core {
             true => self.scheduler.request(row.id).map(|request| request.avoid).unwrap_or_default(),
             false => avoid,
         };
+        let unlike = row.avoid.parse::<WorkerId>().ok().filter(|worker| !avoid.contains(worker));
+        let avoid = avoid.into_iter().chain(unlike).collect();
         Request {
             build: row.id,
             builder: row.builder.clone(),
@@ -447,6 +450,8 @@ impl Core {
                 return;
             }
         };
+        // What is made to see whether it fails is made once.
+        let job = if row.sample.is_empty() { job } else { Job { retries: 0, ..job } };
         self.start(row, worker, host, Start::New(Box::new(job)));
     }
 

@@ -163,7 +163,9 @@ async fn send(
     }
     if done {
         // Nobody needs to follow.
-        let _ = shared.ended.send(Arc::new(report));
+        if !report.sample {
+            let _ = shared.ended.send(Arc::new(report));
+        }
         shared.usual.forget_unknown(&build.builder, &build.repo).await;
     }
     Ok((done && !build.reported).then_some(build.version))
@@ -243,6 +245,7 @@ pub(crate) fn compose(
         trigger: None,
         url: None,
         failure: None,
+        sample: !build.sample.is_empty(),
     }
 }
 

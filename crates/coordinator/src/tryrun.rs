@@ -4,6 +4,8 @@
 //! ([`chosen`], [`cross`]), with which other changes it is tried by [`subject`], and what is to be done about it all is decided by one plain function ([`decide`]); [`keeper`] does it. An
 //! approval is for one commit: a newer patch set, a vote that was taken back or a change that is no longer open ends its run.
 //!
+//! What fails is run again with the change and without it before anybody is blamed ([`verdicts`]).
+//!
 //! Nobody has reviewed what is tried, so its builds are `untrusted` for good, whoever asks for them once more: they run on hosts
 //! that take such work and nowhere else, get no secret and write nothing that others start from.
 //!
@@ -19,11 +21,12 @@ mod landing;
 pub(crate) mod pulls;
 mod related;
 mod rules;
-mod say;
+pub(crate) mod say;
 mod say_pulls;
 pub(crate) mod subject;
 mod terms;
 pub(crate) mod text;
+pub(crate) mod verdicts;
 
 use std::sync::Arc;
 

@@ -97,6 +97,8 @@ impl Finder {
                 priority: want.priority,
                 commit_time: want.commit_time,
                 untrusted: false,
+                sample: String::new(),
+                avoid: String::new(),
             })
             .collect();
         let Some(first) = new.first().map(|first| first.id) else { return Ok(Vec::new()) };

@@ -133,6 +133,7 @@ async fn fill(db: &Db, builders: u32, commits: u32) -> Outcome<()> {
                 started: Some(at),
                 ended: Some(at),
                 expected: None,
+                sample: false,
             };
             store::results::put(&mut tx, &row, "{}").await?;
         }

@@ -81,6 +81,7 @@ async fn fill(db: &Db, logs: u64) -> Result<u64, Failed> {
                 started: Some(at),
                 ended: Some(at),
                 expected: None,
+                sample: false,
             };
             store::results::put(&mut tx, &row, "{}").await?;
             store::logs::open(&mut tx, attempt, build, 1, at).await?;

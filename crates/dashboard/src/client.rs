@@ -12,7 +12,7 @@ use transport::{CallError, Service, segment};
 use crate::api::{
     ArtifactList, BranchAnswer, BranchUpdate, BuildList, BuildQuery, BuildReport, BuilderStatistics,
     CellWindow, EmptyCells, Expected, Failure, LogInfo, LogRange, LogSearch, LogState, MachineStatistics,
-    RepoInfo, RepoUpdate, TestList, TestResult, TestSource, TestsRead,
+    RepoInfo, RepoUpdate, TestList, TestResult, TestRun, TestSource, TestsRead,
 };
 
 /// The longest that a log is read for results of tests.
@@ -193,6 +193,17 @@ impl DashboardClient {
     /// Lists the test results of a build.
     pub async fn tests(&self, build: &str) -> Answer<TestList> {
         self.get(&format!("/api/v1/builds/{}/tests", segment(build))).await
+    }
+
+    /// Lists what a test of a repo did on all builders, the newest first; without builds that were made to tell why others failed.
+    pub async fn test_history(&self, repo: &str, id: &str) -> Answer<Vec<TestRun>> {
+        self.get(&format!("/tests.json?repo={}&id={}", segment(repo), segment(id))).await
+    }
+
+    /// Returns the newest commits of a branch with their cells of builders whose names hold this one.
+    pub async fn cells_of(&self, repo: &str, branch: &str, builder: &str, limit: u32) -> Answer<CellWindow> {
+        let (repo, branch, builder) = (segment(repo), segment(branch), segment(builder));
+        self.get(&format!("/api/v1/cells?repo={repo}&branch={branch}&builder={builder}&limit={limit}")).await
     }
 
     /// Sends an artefact. It is refused with code `digest` if its content has another digest.

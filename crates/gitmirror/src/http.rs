@@ -72,6 +72,14 @@ pub fn routes_within(mirror: &Mirror) -> Routes {
             ),
         )
         .route(
+            "/mirror/{repo}/parents",
+            get(Reader, api::parents).about(
+                looks("get_parents", "Returns the parents of a commit.")
+                    .query::<api::RevQuery>()
+                    .answers::<api::Parents>(),
+            ),
+        )
+        .route(
             "/mirror/{repo}/file",
             get(Reader, api::file).about(
                 looks("get_file", "Reads a file of at most 1 MiB as it is at a revision.")

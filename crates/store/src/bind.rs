@@ -5,7 +5,7 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::{Any, Database, Decode, Encode, Type};
 
-use crate::{AttemptId, BuildId, EventId, LeaseId, Micros, TryRunId, WorkerId};
+use crate::{AttemptId, BisectionId, BuildId, EventId, LeaseId, Micros, TryRunId, WorkerId};
 
 macro_rules! text {
     ($($name:ty),*) => {$(
@@ -29,7 +29,7 @@ macro_rules! text {
     )*};
 }
 
-text!(BuildId, AttemptId, LeaseId, WorkerId, TryRunId, EventId);
+text!(BuildId, AttemptId, LeaseId, WorkerId, TryRunId, BisectionId, EventId);
 
 impl Type<Any> for Micros {
     fn type_info() -> AnyTypeInfo {

@@ -8,10 +8,11 @@ use crate::statement::statements;
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
 statements! {
-    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported, untrusted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0, $11) ON CONFLICT (builder, revision) DO NOTHING";
-    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE id = $1";
-    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE builder = $1 AND revision = $2";
-    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted FROM builds WHERE reported = 0 ORDER BY id";
+    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported, untrusted, sample, avoid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0, $11, $12, $13) ON CONFLICT (builder, revision, sample) DO NOTHING";
+    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE id = $1";
+    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE builder = $1 AND revision = $2 AND sample = ''";
+    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE reported = 0 ORDER BY id";
+    FAILED = "builds.failed", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE outcome = 'failed' AND ended_us >= $1 AND untrusted = 0 AND sample = '' AND (class = 'post_submit' OR class = 'backfill') ORDER BY ended_us LIMIT $2";
     LEASE = "builds.lease", "UPDATE builds SET state = 'leased', fence = $2, version = version + 1, attempts = attempts + 1, started_us = COALESCE(started_us, $3) WHERE id = $1 AND state = 'queued'";
     REFENCE = "builds.refence", "UPDATE builds SET fence = $3, version = version + 1 WHERE id = $1 AND fence = $2";
     ADVANCE = "builds.advance", "UPDATE builds SET state = $3, version = version + 1 WHERE id = $1 AND fence = $2 AND state <> 'queued' AND state <> 'done'";
@@ -73,6 +74,10 @@ pub struct BuildRow {
     pub reported: bool,
     /// Whether nobody has reviewed it: only hosts that take such work run it, and it shares nothing with others.
     pub untrusted: bool,
+    /// Whose it is, and which of its owner's, if it is made to tell why another one failed; empty for the build of its cell.
+    pub sample: String,
+    /// The worker that another is to be taken than, if one can be had; may be empty.
+    pub avoid: String,
 }
 
 fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
@@ -101,6 +106,8 @@ fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
         ended: row.try_get("ended_us")?,
         reported: row.try_get::<i64, _>("reported")? != 0,
         untrusted: row.try_get::<i64, _>("untrusted")? != 0,
+        sample: row.try_get("sample")?,
+        avoid: row.try_get("avoid")?,
     })
 }
 
@@ -127,9 +134,13 @@ pub struct NewBuild {
     pub commit_time: Micros,
     /// Whether nobody has reviewed it.
     pub untrusted: bool,
+    /// See [`BuildRow::sample`].
+    pub sample: String,
+    /// See [`BuildRow::avoid`].
+    pub avoid: String,
 }
 
-/// Queues a cell. Returns whether it is new: a cell has one build.
+/// Queues a cell. Returns whether it is new: a cell has one build, beside its samples.
 ///
 /// # Errors
 /// The database's.
@@ -137,7 +148,7 @@ pub async fn insert(tx: &mut Tx, new: &NewBuild, now: Micros) -> Result<bool, St
     let query = INSERT.query().bind(new.id).bind(new.builder.clone()).bind(new.repo.clone());
     let query = query.bind(new.branch.clone()).bind(new.toolchain_branch.clone()).bind(new.revision.clone());
     let query = query.bind(new.class).bind(new.priority).bind(new.commit_time).bind(now);
-    let query = query.bind(i64::from(new.untrusted));
+    let query = query.bind(i64::from(new.untrusted)).bind(new.sample.clone()).bind(new.avoid.clone());
     Ok(query.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
@@ -169,6 +180,14 @@ pub async fn by_cell(
 /// The database's.
 pub async fn open(on: &mut impl Conn) -> Result<Vec<BuildRow>, StoreError> {
     OPEN.query().fetch_all(on.conn()).await?.iter().map(row).collect()
+}
+
+/// Returns builds of landed commits that failed since a moment, the one that ended first first.
+///
+/// # Errors
+/// The database's.
+pub async fn failed(on: &mut impl Conn, since: Micros, most: i64) -> Result<Vec<BuildRow>, StoreError> {
+    FAILED.query().bind(since).bind(most).fetch_all(on.conn()).await?.iter().map(row).collect()
 }
 
 /// Takes a queued build into a lease.

@@ -105,6 +105,8 @@ ids! {
     WorkerId = "worker";
     /// The builds of a change under review.
     TryRunId = "try run";
+    /// The search for the commit that broke a builder.
+    BisectionId = "bisection";
     /// One input of the scheduler.
     EventId = "event";
 }

@@ -21,6 +21,7 @@ mod time;
 // The coordinator's tables.
 pub mod alarms;
 pub mod attempts;
+pub mod bisections;
 pub mod builds;
 pub mod durations;
 pub mod events;
@@ -30,10 +31,12 @@ pub mod leader;
 pub mod leases;
 pub mod machine_tokens;
 pub mod outbox;
+pub mod samples;
 pub mod set_asides;
 pub mod snapshots;
 pub mod spans;
 pub mod standings;
+pub mod verdicts;
 pub mod wanted_holds;
 pub mod workers;
 
@@ -74,7 +77,7 @@ pub mod pulls;
 pub use datadir::{DataDir, DataDirError};
 pub use db::{Conn, DatabaseUrl, Db, DbOptions, Dialect, OpenError, Reader, Snapshot, Tx, UrlError};
 pub use error::StoreError;
-pub use id::{AttemptId, BuildId, EventId, LeaseId, TryRunId, WorkerId};
+pub use id::{AttemptId, BisectionId, BuildId, EventId, LeaseId, TryRunId, WorkerId};
 pub use migrate::{MIGRATIONS, Migration, newest_version};
 pub use objects::{
     AccessKey, Bucket, CloudOptions, ObjectError, ObjectLimits, ObjectMeta, Objects, ObjectsUrl,

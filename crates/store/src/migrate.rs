@@ -53,6 +53,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     21 "0021_statistics",
     22 "0022_durations",
     23 "0023_try_changes",
+    24 "0024_verdicts",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -13,7 +13,7 @@ macro_rules! select {
     ($rest:literal, $more:expr) => {
         concat!(
             "SELECT build_id, builder, repo, branch, subject, revision, class, state, outcome, cause, recipe, \
-             attempts, fence, version, created_us, started_us, ended_us, expected_us FROM results ",
+             attempts, fence, version, created_us, started_us, ended_us, expected_us, sample FROM results ",
             $rest,
             $more
         )
@@ -22,44 +22,44 @@ macro_rules! select {
 
 statements! {
     PUT = "results.put", "INSERT INTO results (build_id, builder, repo, branch, subject, revision, class, state, \
-        outcome, cause, recipe, attempts, fence, version, created_us, started_us, ended_us, expected_us, doc) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+        outcome, cause, recipe, attempts, fence, version, created_us, started_us, ended_us, expected_us, doc, sample) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
         ON CONFLICT (build_id) DO UPDATE SET builder = excluded.builder, repo = excluded.repo, \
         branch = excluded.branch, subject = excluded.subject, revision = excluded.revision, \
         class = excluded.class, state = excluded.state, outcome = excluded.outcome, cause = excluded.cause, \
         recipe = excluded.recipe, attempts = excluded.attempts, fence = excluded.fence, \
         version = excluded.version, created_us = excluded.created_us, started_us = excluded.started_us, \
-        ended_us = excluded.ended_us, expected_us = excluded.expected_us, doc = excluded.doc \
+        ended_us = excluded.ended_us, expected_us = excluded.expected_us, doc = excluded.doc, sample = excluded.sample \
         WHERE results.fence < excluded.fence \
         OR (results.fence = excluded.fence AND results.version < excluded.version)";
     GET = "results.get", select!("WHERE build_id = $1");
     DOC = "results.doc", "SELECT doc FROM results WHERE build_id = $1";
     REVISION = "results.revision", "SELECT revision FROM results WHERE build_id = $1";
-    LIST = "results.list", select!("WHERE build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
+    LIST = "results.list", select!("WHERE sample = 0 AND build_id < $1 AND ($2 = '' OR repo = $2) AND ($3 = '' OR branch = $3) \
         AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
-    BY_BUILDER = "results.by_builder", select!("WHERE builder = $7 AND build_id < $1 AND ($2 = '' OR repo = $2) \
+    BY_BUILDER = "results.by_builder", select!("WHERE sample = 0 AND builder = $7 AND build_id < $1 AND ($2 = '' OR repo = $2) \
         AND ($3 = '' OR branch = $3) AND ($4 = '' OR state = $4) AND ($5 = '' OR outcome = $5) \
         ORDER BY build_id DESC LIMIT $6");
-    BY_SUBJECT = "results.by_subject", select!("WHERE repo = $2 AND subject = $7 AND ($8 = '' OR builder = $8) \
+    BY_SUBJECT = "results.by_subject", select!("WHERE sample = 0 AND repo = $2 AND subject = $7 AND ($8 = '' OR builder = $8) \
         AND build_id < $1 AND ($3 = '' OR branch = $3) AND ($4 = '' OR state = $4) \
         AND ($5 = '' OR outcome = $5) ORDER BY build_id DESC LIMIT $6");
-    OF_SUBJECTS = "results.of_subjects", select!("WHERE repo = $1 AND subject IN ", among_list!());
-    OF_COLUMNS = "results.of_columns", select!("WHERE repo = $1 AND subject IN ",
+    OF_SUBJECTS = "results.of_subjects", select!("WHERE sample = 0 AND repo = $1 AND subject IN ", among_list!());
+    OF_COLUMNS = "results.of_columns", select!("WHERE sample = 0 AND repo = $1 AND subject IN ",
         concat!(among_list!(), " AND builder IN ", among_list_2!()));
     STATISTICS = "results.statistics", concat!(with_hidden!("$4"), "SELECT builder, COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN outcome = 'infra_failed' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), \
         CAST(AVG(started_us - created_us) AS BIGINT), CAST(AVG(ended_us - started_us) AS BIGINT) \
-        FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
+        FROM results WHERE sample = 0 AND build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' \
         AND ", seen!("revision"), " GROUP BY builder ORDER BY builder LIMIT $3");
     DAYS = "results.days", concat!(with_hidden!("$4"), "SELECT builder, (created_us - created_us % 86400000000) / 86400000000 AS day, \
         COUNT(*), SUM(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), SUM(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END), \
         SUM(CASE WHEN outcome = 'infra_failed' THEN 1 ELSE 0 END), SUM(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), \
         COUNT(started_us), CAST(SUM(started_us - created_us) AS BIGINT), CAST(SUM(ended_us - started_us) AS BIGINT) \
-        FROM results WHERE build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' AND ", seen!("revision"),
+        FROM results WHERE sample = 0 AND build_id >= $1 AND ($2 = '' OR repo = $2) AND state = 'done' AND ", seen!("revision"),
         " GROUP BY builder, (created_us - created_us % 86400000000) / 86400000000 ORDER BY 2, builder LIMIT $3");
-    QUEUED = "results.queued", "SELECT COUNT(*) FROM results WHERE repo = $1 AND branch = $2 AND state = 'queued'";
+    QUEUED = "results.queued", "SELECT COUNT(*) FROM results WHERE repo = $1 AND branch = $2 AND state = 'queued' AND sample = 0";
     EXPECTED = "results.expected", "SELECT ended_us - started_us FROM results WHERE builder = $1 AND repo = $2 \
         AND outcome = 'ok' AND ($3 = '' OR recipe = $3) AND started_us IS NOT NULL AND ended_us IS NOT NULL \
         ORDER BY ended_us DESC LIMIT $4";
@@ -104,6 +104,8 @@ pub struct ResultRow {
     pub ended: Option<Micros>,
     /// How long it should take, microseconds.
     pub expected: Option<i64>,
+    /// Whether it was made to tell why another one failed, and is not the build of its cell: no list has it.
+    pub sample: bool,
 }
 
 fn row(row: &AnyRow) -> Result<ResultRow, StoreError> {
@@ -126,6 +128,7 @@ fn row(row: &AnyRow) -> Result<ResultRow, StoreError> {
         started: row.try_get(15)?,
         ended: row.try_get(16)?,
         expected: row.try_get(17)?,
+        sample: row.try_get::<i64, _>(18)? != 0,
     })
 }
 
@@ -149,7 +152,8 @@ pub async fn put(tx: &mut Tx, result: &ResultRow, doc: &str) -> Result<Put, Stor
     let query = query.bind(&*result.state).bind(result.outcome.as_deref()).bind(result.cause.as_deref());
     let query = query.bind(result.recipe.as_deref()).bind(result.attempts).bind(result.fence);
     let query = query.bind(result.version).bind(result.created).bind(result.started).bind(result.ended);
-    if query.bind(result.expected).bind(doc).execute(tx.conn()).await?.rows_affected() == 1 {
+    let query = query.bind(result.expected).bind(doc).bind(i64::from(result.sample));
+    if query.execute(tx.conn()).await?.rows_affected() == 1 {
         return Ok(Put::Newer);
     }
     match self::doc(tx, result.build).await? {

@@ -21,7 +21,7 @@ statements! {
         (SELECT COUNT(*) FROM test_results WHERE test_results.build_id = results.build_id) \
         FROM results WHERE build_id > $1 AND state = 'done' AND ended_us < $2 ORDER BY build_id LIMIT $3";
     GREEN = "retention.green", "SELECT build_id FROM results WHERE builder = $1 AND repo = $2 AND branch = $3 \
-        AND state = 'done' AND outcome = 'ok' ORDER BY build_id DESC LIMIT $4";
+        AND sample = 0 AND state = 'done' AND outcome = 'ok' ORDER BY build_id DESC LIMIT $4";
     EXPIRE_LOGS = "retention.expire_logs", "UPDATE logs SET expired_us = $2 WHERE build_id = $1 \
         AND expired_us IS NULL AND EXISTS (SELECT 1 FROM results WHERE results.build_id = $1 \
         AND results.state = 'done' AND results.ended_us = $3)";

@@ -179,6 +179,9 @@ pub fn all() -> Vec<&'static Statement> {
         crate::pulls::STATEMENTS,
         crate::try_changes::STATEMENTS,
         crate::try_runs::STATEMENTS,
+        crate::verdicts::STATEMENTS,
+        crate::samples::STATEMENTS,
+        crate::bisections::STATEMENTS,
     ]
     .concat()
 }

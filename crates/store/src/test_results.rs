@@ -11,7 +11,7 @@ use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
 macro_rules! runs {
     () => {
         "SELECT t.build_id, t.outcome, t.duration_us, r.repo, r.branch, r.subject, t.attempt, t.variant, r.builder, \
-            t.id FROM test_results t JOIN results r ON r.build_id = t.build_id "
+            t.id, t.signature, r.class FROM test_results t JOIN results r ON r.build_id = t.build_id "
     };
 }
 
@@ -40,7 +40,7 @@ statements! {
         OR (id = $5 AND (attempt > $6 OR (attempt = $6 AND variant > $7)))) \
         ORDER BY outcome, id, attempt, variant LIMIT $8";
     HISTORY = "test_results.history", concat!(with_hidden!("$5"), runs!(), "WHERE t.id = $1 \
-        AND ($2 = '' OR r.builder = $2) AND r.repo = $3 AND t.build_id <= $6 AND (t.build_id < $6 OR t.attempt < $7 \
+        AND r.sample = 0 AND ($2 = '' OR r.builder = $2) AND r.repo = $3 AND t.build_id <= $6 AND (t.build_id < $6 OR t.attempt < $7 \
         OR (t.attempt = $7 AND t.variant < $8)) AND ", seen!("r.revision"),
         " ORDER BY t.build_id DESC, t.attempt DESC, t.variant DESC LIMIT $4");
     ALIKE = "test_results.alike", concat!(with_hidden!("$4"), runs!(), "WHERE t.signature = $1 \
@@ -210,6 +210,10 @@ pub struct TestRun {
     pub builder: String,
     /// The test.
     pub id: String,
+    /// What a failure has in common with those that are alike.
+    pub signature: Option<String>,
+    /// Class of work of the build.
+    pub class: String,
 }
 
 fn run(row: &AnyRow) -> Result<TestRun, StoreError> {
@@ -224,6 +228,8 @@ fn run(row: &AnyRow) -> Result<TestRun, StoreError> {
         variant: row.try_get(7)?,
         builder: row.try_get(8)?,
         id: row.try_get(9)?,
+        signature: row.try_get(10)?,
+        class: row.try_get(11)?,
     })
 }
 

@@ -21,3 +21,4 @@ mod sources;
 mod telemetry;
 mod tries;
 mod tries_together;
+mod verdicts;

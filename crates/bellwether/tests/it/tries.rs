@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::faults::world as faults;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const PROJECT: &str = r#"
 [builder.tests]
 recipe = "check"
@@ -31,10 +31,10 @@ const FAILS: &str = "if [ \"$BELLWETHER_BUILDER\" = more ]; then echo it breaks;
 /// The transitions of try runs, which are killed at below.
 pub const TRANSITIONS: &[&str] = &["try_begin", "try_tell", "try_cancel", "try_end", "try_settle"];
 
-struct World {
+pub struct World {
     /// Its folder and its server.
-    inner: faults::World,
-    reviews: NoteDb,
+    pub inner: faults::World,
+    pub reviews: NoteDb,
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// With more in the project's file and in the server's.
-    fn with(project: &str, server: &str) -> World {
+    pub fn with(project: &str, server: &str) -> World {
         let inner = faults::World::empty();
         let project = format!("{PROJECT}{project}");
         let files = [("bellwether.toml", File::Text(&project)), ("check.sh", File::Text("true\n"))];
@@ -61,23 +61,23 @@ impl World {
         World { inner, reviews }
     }
 
-    fn launch(&mut self, more: &[&str]) {
+    pub fn launch(&mut self, more: &[&str]) {
         self.inner.launch(more);
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.inner.path(name)
     }
 
-    fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         self.inner.server.as_ref().unwrap()
     }
 
-    fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.inner.get(path)
     }
 
-    fn page(&self, path: &str) -> String {
+    pub fn page(&self, path: &str) -> String {
         let answer = self.server().request("GET", path, None, None).unwrap();
         assert_eq!(answer.status, 200, "{path}");
         String::from_utf8_lossy(&answer.body).into_owned()
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Waits until the runs of a change are in these states; gives the last, with its builds.
-    fn until(&self, number: u32, states: &[&str]) -> Value {
+    pub fn until(&self, number: u32, states: &[&str]) -> Value {
         let mut seen = Vec::new();
         let found = wait_for(&format!("the runs of change {number} to be {states:?}"), LIMIT, || {
             // A server that is starting is asked again.
@@ -119,7 +119,7 @@ impl World {
         self.reviews.upload((number, patch_set), "main", &format!("Change {number}"), &files).unwrap()
     }
 
-    fn vote(&mut self, on: &Uploaded, vote: i8) {
+    pub fn vote(&mut self, on: &Uploaded, vote: i8) {
         self.reviews.vote(on, 8, "Run-TryBot", vote).unwrap();
     }
 
@@ -129,7 +129,7 @@ impl World {
 }
 
 /// The words by which builds of a run are told.
-fn builds(run: &Value) -> Vec<(String, String)> {
+pub fn builds(run: &Value) -> Vec<(String, String)> {
     let word = |build: &Value, key: &str| build[key].as_str().unwrap_or("-").to_owned();
     let list = run["builds"].as_array().unwrap();
     list.iter().map(|build| (word(build, "builder"), word(build, "outcome"))).collect()

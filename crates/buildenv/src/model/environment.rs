@@ -45,6 +45,8 @@ pub struct Environment {
     pub builders_on: Vec<String>,
     /// At most so many builds at once.
     pub max_builds: Option<u32>,
+    /// Whether the commit that broke a builder is looked for.
+    pub bisect: bool,
     /// At most so many machines for one person at once: held, waited for, and those of builds that are to be held if they fail.
     pub max_gomotes: usize,
     /// Settings of machine pools.
@@ -71,6 +73,7 @@ impl Environment {
             builders: f.patterns("builders"),
             builders_on: f.texts("builders_on"),
             max_builds: f.limit("max_builds"),
+            bisect: f.bool("bisect").unwrap_or(false),
             max_gomotes: f.int("max_gomotes").unwrap_or(GOMOTES),
             cloud: f.vars("cloud"),
             name,

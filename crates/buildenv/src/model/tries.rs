@@ -17,6 +17,10 @@ pub struct Tries {
     pub pulls_every: Duration,
     /// Whether changes of one topic are tried together.
     pub topics_together: bool,
+    /// How often what fails is built again at most, to tell whose fault it is; 0 for never.
+    pub reruns: u32,
+    /// How long that may take.
+    pub rerun_time: Duration,
 }
 
 impl Tries {
@@ -29,6 +33,8 @@ impl Tries {
             result: or("result", "TryBot-Result"),
             pulls_every: f.duration("pulls_every").unwrap_or(Duration::from_secs(10)),
             topics_together: or("topics", "apart") == "together",
+            reruns: f.int("reruns").unwrap_or(0),
+            rerun_time: f.duration("rerun_time").unwrap_or(Duration::from_secs(2 * 3600)),
         }
     }
 }

@@ -199,6 +199,13 @@ static ENVIRONMENT: Section = Section {
             "Pools whose builders run here too, whatever their names.",
         ),
         key(
+            "bisect",
+            Bool,
+            "false",
+            "bisect = true",
+            "Whether the commit that broke a builder is looked for, on machines that nobody else wants (docs/flakes.md).",
+        ),
+        key(
             "max_builds",
             Int(0, 1_000_000),
             "0 (no limit)",

@@ -40,5 +40,20 @@ pub(super) static TRIES: Section = Section {
             r#"topics = "together""#,
             "Whether open changes of one topic are tried together, as a Gerrit with `change.submitWholeTopic` submits them.",
         ),
+        key(
+            "reruns",
+            Int(0, 200),
+            "0",
+            "reruns = 24",
+            "How often what fails in a run is built again at most, with the change and at its base, to tell whose fault it is \
+             (docs/flakes.md), 24 for most; 0 blames the change for everything.",
+        ),
+        key(
+            "rerun_time",
+            Timeout,
+            r#""2h""#,
+            r#"rerun_time = "30m""#,
+            "How long that may take. What is not known by then counts as the change's fault.",
+        ),
     ],
 };

@@ -26,6 +26,8 @@ use crate::tryrun::chosen::{LeftOut, Said};
 const LISTED: u32 = 50;
 /// The most that are listed.
 const MOST: u32 = 500;
+/// The most verdicts of a run that are shown.
+const VERDICTS: i64 = 500;
 /// Behind every id.
 const NEWEST: &str = "ZZZZZZZZZZZZZZZZZZZZZZZZZZ";
 
@@ -109,6 +111,47 @@ pub struct TryRun {
     pub builds: Vec<TryBuild>,
     /// Builders that make none, each with the reason.
     pub left_out: Vec<TryLeftOut>,
+    /// Whose fault each failure is.
+    #[serde(default)]
+    pub verdicts: Vec<TryVerdict>,
+}
+
+/// Whose fault a failure of a try run is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TryVerdict {
+    /// The build that failed.
+    #[schemars(with = "UlidText")]
+    pub build: String,
+    /// Its builder.
+    pub builder: String,
+    /// The test that failed; empty for the build as a whole.
+    pub test: String,
+    /// What the failure looks like.
+    pub signature: String,
+    /// `caused`, `flaky`, `broken_at_base`, `unknown` or `muted`; nothing while it is sought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// The same for people, with the numbers.
+    pub sentence: String,
+    /// What it is compared with.
+    pub base: String,
+    /// The builds that were made to tell.
+    pub runs: Vec<TryRerun>,
+}
+
+/// A build that was made to tell whose fault a failure is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TryRerun {
+    /// Its id.
+    #[schemars(with = "UlidText")]
+    pub id: String,
+    /// `changed` or `base`.
+    pub place: String,
+    /// How far it is.
+    pub state: String,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
 }
 
 /// A change that another is tried with.
@@ -301,7 +344,9 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
     let left: Vec<LeftOut> = serde_json::from_str(&row.left_out).unwrap_or_default();
     let left =
         left.into_iter().map(|LeftOut { builder, against, reason }| TryLeftOut { builder, against, reason });
+    let verdicts = verdicts(&mut reader, id, &rows).await?;
     Ok(TryRun {
+        verdicts,
         rules: row.rules.clone(),
         with,
         builds: rows.into_iter().map(|build| of_row(build, &row.repo)).collect(),
@@ -311,6 +356,45 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
         unknown: said.unknown,
         left_out: left.collect(),
     })
+}
+
+/// Whose fault the failures of those builds are that the viewer sees.
+async fn verdicts(
+    reader: &mut store::Reader,
+    run: TryRunId,
+    rows: &[BuildRow],
+) -> Result<Vec<TryVerdict>, Failure> {
+    let mut all = Vec::new();
+    let mut last: Option<(store::AttemptId, Vec<TryRerun>)> = None;
+    for row in store::verdicts::of_run(reader, run, VERDICTS).await? {
+        if !rows.iter().any(|build| build.id == row.build) {
+            continue;
+        }
+        let runs = match &last {
+            Some((attempt, runs)) if *attempt == row.attempt => runs.clone(),
+            _ => {
+                let mut runs = Vec::new();
+                for sample in store::samples::of_owner(reader, &row.attempt.to_string()).await? {
+                    let Some(build) = builds::get(reader, sample.build).await? else { continue };
+                    let (state, outcome) = (build.state, build.outcome);
+                    runs.push(TryRerun { id: build.id.to_string(), place: sample.place, state, outcome });
+                }
+                last = Some((row.attempt, runs.clone()));
+                runs
+            }
+        };
+        all.push(TryVerdict {
+            build: row.build.to_string(),
+            builder: row.builder,
+            test: row.test,
+            signature: row.signature,
+            verdict: row.verdict,
+            sentence: row.sentence,
+            base: row.base,
+            runs,
+        });
+    }
+    Ok(all)
 }
 
 /// What failed first, then what else is not well, what is under way, and what is well.
@@ -382,6 +466,26 @@ fn word(state: &str) -> &str {
     }
 }
 
+/// A verdict in words.
+fn blame(verdict: &TryVerdict) -> String {
+    verdict.verdict.as_deref().unwrap_or("being told").replace('_', " ")
+}
+
+/// The style of a verdict.
+fn blame_class(verdict: &TryVerdict) -> &'static str {
+    match verdict.verdict.as_deref() {
+        Some("caused") => "failed",
+        Some("unknown") => "infra_failed",
+        Some(_) => "ok",
+        None => "running",
+    }
+}
+
+/// How a re-run stands, in a word.
+fn rerun(run: &TryRerun) -> &str {
+    run.outcome.as_deref().unwrap_or(&run.state)
+}
+
 /// How a build stands, in a word.
 fn standing(build: &TryBuild) -> &str {
     build.outcome.as_deref().unwrap_or(&build.state)
@@ -447,6 +551,7 @@ mod tests {
             unknown: vec!["<nope>".into()],
             builds: Vec::new(),
             left_out: Vec::new(),
+            verdicts: Vec::new(),
         }
     }
 

@@ -15,13 +15,17 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn insert(&mut self, row: BuildRow) {
-        self.cells.insert((row.builder.clone(), row.revision.clone()), row.id);
+        if row.sample.is_empty() {
+            self.cells.insert((row.builder.clone(), row.revision.clone()), row.id);
+        }
         self.rows.insert(row.id, row);
     }
 
     pub(super) fn remove(&mut self, build: BuildId) -> Option<BuildRow> {
         let row = self.rows.remove(&build)?;
-        self.cells.remove(&(row.builder.clone(), row.revision.clone()));
+        if row.sample.is_empty() {
+            self.cells.remove(&(row.builder.clone(), row.revision.clone()));
+        }
         Some(row)
     }
 

@@ -232,6 +232,8 @@ mod tests {
             ended: outcome.map(|_| Micros(i64::from(n))),
             reported: false,
             untrusted: true,
+            sample: String::new(),
+            avoid: String::new(),
         }
     }
 

@@ -7,19 +7,22 @@ use dashboard::api::Cause;
 use store::builds::{self, BuildRow, NewBuild};
 use store::try_changes;
 use store::try_runs::{self, TryRunRow};
+use store::verdicts;
 use store::{BuildId, Micros, StoreError, TryRunId, Tx};
 
 use super::Changes;
 use super::asked::{Asked, Looker, SUBMITTED, why_not};
 use super::chosen::{self, Chosen};
-use super::decide::{self, Action, Standing, Verdict};
+use super::decide::{self, Action, Standing};
 use super::pulls::Pulls;
 use super::subject::{Hindrance, Member};
+use super::verdicts::{Findings, Verdicts};
 use super::{cross, landing, related, rules, say};
 use crate::clock::new_id;
 use crate::core;
 use crate::ledger::{Ledger, transition};
 use crate::outbox::Message;
+use crate::samples;
 use crate::schedule::Class;
 use crate::work::Finder;
 
@@ -36,6 +39,7 @@ pub(crate) struct Keeper {
     changes: Changes,
     /// What is known of pull requests, where GitHub is asked.
     pulls: Option<tokio::sync::Mutex<Pulls>>,
+    verdicts: Verdicts,
     /// Runs of which it was said already that something failed; the database knows better.
     told: tokio::sync::Mutex<HashSet<TryRunId>>,
 }
@@ -47,12 +51,24 @@ enum Trouble {
     Store(#[from] StoreError),
     #[error(transparent)]
     Landing(#[from] landing::Unknown),
+    #[error("it can't be told what came of a build: {0}")]
+    Told(transport::CallError),
+}
+
+impl From<samples::Trouble> for Trouble {
+    fn from(error: samples::Trouble) -> Self {
+        match error {
+            samples::Trouble::Store(error) => Trouble::Store(error),
+            samples::Trouble::Call(error) => Trouble::Told(error),
+        }
+    }
 }
 
 impl Keeper {
     pub fn new(finder: Finder, changes: Changes, pulls: Option<Pulls>) -> Keeper {
         let pulls = pulls.map(tokio::sync::Mutex::new);
-        Keeper { finder, changes, pulls, told: tokio::sync::Mutex::default() }
+        let verdicts = Verdicts::new(finder.clone());
+        Keeper { finder, changes, pulls, verdicts, told: tokio::sync::Mutex::default() }
     }
 
     /// Looks again and again.
@@ -109,11 +125,8 @@ impl Keeper {
                 Action::Anew { run, why, hindrance } => {
                     self.cancel(&config, run, &why, hindrance.as_ref()).await
                 }
-                Action::Tell { run, build } if self.told.lock().await.insert(run) => {
-                    self.tell(&config, run, build).await
-                }
-                Action::Tell { .. } => Ok(()),
-                Action::End { run, verdict } => self.end(&config, run, verdict).await,
+                Action::Tell { run, .. } => self.tell(&config, run).await,
+                Action::End { run, .. } => self.end(&config, run).await,
                 Action::Settle(run) => self.settle(run).await,
             };
             match done {
@@ -216,6 +229,8 @@ impl Keeper {
                 priority: 0,
                 commit_time: now,
                 untrusted: true,
+                sample: String::new(),
+                avoid: String::new(),
             })
             .collect();
         let message = say::beginning(config, &run, &chosen.said, new.len(), &asked.subject);
@@ -322,16 +337,15 @@ impl Keeper {
                 }
                 after.extend(builds::get(&mut tx, build).await?);
             }
+            // Nobody waits for what these would tell.
+            verdicts::give_up(&mut tx, id, "the run was over before it could be told", now).await?;
+            let made: Vec<_> =
+                store::samples::of_run(&mut tx, id).await?.into_iter().map(|made| made.build).collect();
+            after.extend(samples::stop(&mut tx, made, &cause, now).await?);
             after
         })?;
         tracing::info!(run = %id, why, "a try run is over before its end");
-        for row in after {
-            let message = match row.state.as_str() {
-                "done" => core::Message::Withdrawn(row.id),
-                _ => core::Message::Cancel(row.id),
-            };
-            let _ = self.finder.core.send(message).await;
-        }
+        samples::send_stopped(&self.finder.core, after).await;
         Ok(())
     }
 
@@ -339,28 +353,47 @@ impl Keeper {
         try_runs::get(&mut self.finder.shared.ledger.db().read().await?, id).await
     }
 
-    /// Says that a build failed while others go on.
-    async fn tell(&self, config: &buildenv::Config, id: TryRunId, build: BuildId) -> Result<(), Trouble> {
-        let ledger = &self.finder.shared.ledger;
-        let mut reader = ledger.db().read().await?;
-        let (run, build) = (try_runs::get(&mut reader, id).await?, builds::get(&mut reader, build).await?);
-        drop(reader);
-        let (Some(run), Some(build)) = (run, build) else { return Ok(()) };
-        let message = say::progress(config, &run, &build);
-        Ok(transition!(ledger, "try_tell", id, |tx| put(&mut tx, ledger, message.as_ref()).await?)?)
-    }
-
-    async fn end(&self, config: &buildenv::Config, id: TryRunId, verdict: Verdict) -> Result<(), Trouble> {
-        let ledger = &self.finder.shared.ledger;
-        let now = ledger.clock().now();
-        let mut reader = ledger.db().read().await?;
-        let run = try_runs::get(&mut reader, id).await?;
+    /// A run with its builds, and whose fault their failures are as far as that is known by now.
+    async fn judged(
+        &self,
+        config: &buildenv::Config,
+        id: TryRunId,
+    ) -> Result<Option<(TryRunRow, Vec<BuildRow>, Findings)>, Trouble> {
+        let mut reader = self.finder.shared.ledger.db().read().await?;
+        let Some(run) = try_runs::get(&mut reader, id).await? else { return Ok(None) };
         let mut rows = Vec::new();
         for build in try_runs::builds(&mut reader, id).await? {
             rows.extend(builds::get(&mut reader, build).await?);
         }
         drop(reader);
-        let message = run.as_ref().and_then(|run| say::ending(config, run, verdict, &rows));
+        let findings = self.verdicts.look(config, &run, &rows).await?;
+        Ok(Some((run, rows, findings)))
+    }
+
+    /// Says that a build failed while others go on, once the change is known to be at fault.
+    async fn tell(&self, config: &buildenv::Config, id: TryRunId) -> Result<(), Trouble> {
+        let Some((run, rows, findings)) = self.judged(config, id).await? else { return Ok(()) };
+        let blamed = rows.iter().filter(|row| findings.blamed.contains(&row.id));
+        let Some(build) = blamed.min_by_key(|row| (row.ended, row.id)) else { return Ok(()) };
+        if !self.told.lock().await.insert(id) {
+            return Ok(());
+        }
+        let ledger = &self.finder.shared.ledger;
+        let message = say::progress(config, &run, build);
+        Ok(transition!(ledger, "try_tell", id, |tx| put(&mut tx, ledger, message.as_ref()).await?)?)
+    }
+
+    /// Ends a run whose builds are done, once it is known whose fault their failures are.
+    async fn end(&self, config: &buildenv::Config, id: TryRunId) -> Result<(), Trouble> {
+        let Some((run, rows, findings)) = self.judged(config, id).await? else { return Ok(()) };
+        if findings.open {
+            return Ok(());
+        }
+        let rows = findings.counted(&rows);
+        let verdict = decide::verdict(&rows);
+        let ledger = &self.finder.shared.ledger;
+        let now = ledger.clock().now();
+        let message = say::ending(config, &run, verdict, &rows, &findings.lines);
         transition!(ledger, "try_end", id, |tx| {
             try_runs::end(&mut tx, id, verdict.as_str(), None, false, now).await?;
             put(&mut tx, ledger, message.as_ref()).await?

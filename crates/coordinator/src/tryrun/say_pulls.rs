@@ -90,9 +90,15 @@ pub fn progress(place: &Place, run: &TryRunRow, failed: &BuildRow) -> Message {
 }
 
 /// What a run came to. What is not known must let nothing pass: GitHub takes `neutral` for good.
-pub fn ending(place: &Place, run: &TryRunRow, verdict: Verdict, builds: &[BuildRow]) -> Message {
+pub fn ending(
+    place: &Place,
+    run: &TryRunRow,
+    verdict: Verdict,
+    builds: &[BuildRow],
+    told: &[String],
+) -> Message {
     let left: Vec<LeftOut> = serde_json::from_str(&run.left_out).unwrap_or_default();
-    let (kind, summary) = text::ending(&place.url, run, verdict, builds, &left);
+    let (kind, summary) = text::ending(&place.url, run, verdict, builds, &left, told);
     let total = builds.len();
     let (conclusion, state, title) = match verdict {
         Verdict::Passed => ("success", "success", format!("All {total} are well")),

@@ -60,7 +60,7 @@ fn build_page(url: &str, build: &BuildRow) -> String {
 }
 
 /// A builder's name, with what it builds against where that is not one branch.
-fn named(run: &TryRunRow, build: &BuildRow) -> String {
+pub fn named(run: &TryRunRow, build: &BuildRow) -> String {
     let of = if build.repo == run.repo { String::new() } else { format!("({}) ", build.repo) };
     match &build.toolchain_branch {
         Some(branch) => format!("{of}{} against {branch}", build.builder),
@@ -124,6 +124,7 @@ pub fn ending(
     verdict: Verdict,
     builds: &[BuildRow],
     left: &[LeftOut],
+    told: &[String],
 ) -> (Kind, String) {
     let total = builds.len();
     let failed = builds.iter().filter(|build| build.outcome.as_deref() == Some("failed"));
@@ -155,6 +156,12 @@ pub fn ending(
         for one in left.iter().take(LISTED) {
             let _ = writeln!(text, "Left out: {}: {}", one.builder, one.reason);
         }
+    }
+    for line in told.iter().take(LISTED) {
+        let _ = writeln!(text, "\n{line}");
+    }
+    if told.len() > LISTED {
+        let _ = writeln!(text, "\nand {} more failures.", told.len() - LISTED);
     }
     let _ = writeln!(text, "\nAll builds: {}", page(url, run));
     (if verdict == Verdict::Passed { Kind::Happy } else { Kind::Failed }, text)

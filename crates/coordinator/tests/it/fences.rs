@@ -150,6 +150,8 @@ pub async fn a_fence_that_is_over_moves_no_row(world: World) {
         priority: 0,
         commit_time: Micros(1),
         untrusted: false,
+        sample: String::new(),
+        avoid: String::new(),
     };
     let row = AttemptRow {
         id: attempt,

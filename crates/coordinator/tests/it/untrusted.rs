@@ -35,6 +35,8 @@ async fn queue_of(world: &World, builder: &str, commit: u32) -> BuildId {
         priority: 0,
         commit_time: Micros(1),
         untrusted: true,
+        sample: String::new(),
+        avoid: String::new(),
     };
     let mut tx = world.db.begin().await.unwrap();
     assert!(store::builds::insert(&mut tx, &new, Micros::now()).await.unwrap());

@@ -189,6 +189,12 @@ pub struct TestRun {
     /// same builder, or the runs before and after it did.
     #[serde(default)]
     pub flaky: bool,
+    /// What a failure has in common with those that are alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Class of work of the build: `post_submit`, `try`, …
+    #[serde(default)]
+    pub class: String,
     /// `cursor` of the list that begins after this one.
     #[serde(default)]
     pub cursor: String,

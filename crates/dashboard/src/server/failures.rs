@@ -99,6 +99,7 @@ pub(super) async fn of(
         dashboard.failures().put(build, report, failure.clone());
         if let Some(failure) = &failure
             && report.outcome == Some(Outcome::Failed)
+            && !report.sample
             && let Err(refusal) = keep(dashboard, build, report, failure).await
         {
             // It was asked where the build failed, and that is known: a full disk is no reason not to say it.

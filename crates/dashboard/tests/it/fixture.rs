@@ -225,6 +225,7 @@ pub(crate) fn report(n: u8, builder: &str, revision: &str) -> BuildReport {
         trigger: None,
         url: None,
         failure: None,
+        sample: false,
     }
 }
 

@@ -73,6 +73,7 @@ async fn make(on: &Fixture, dice: &mut Dice, n: u64, now: Micros) -> Made {
         started: Some(Micros(ended.0 - 50_000_000)),
         ended: done.then_some(ended),
         expected: None,
+        sample: false,
     };
     let mut tx = on.db.begin().await.unwrap();
     store::results::put(&mut tx, &row, "{}").await.unwrap();

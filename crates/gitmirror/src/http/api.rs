@@ -162,6 +162,28 @@ pub(super) async fn resolve(
     Ok(Json(Resolved { commit: commit(&repo, query.get("rev")).await?.to_string() }))
 }
 
+/// The parents of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Parents {
+    /// The commit, 40 digits.
+    pub commit: String,
+    /// Its parents, the first first; none of a root.
+    pub parents: Vec<String>,
+}
+
+pub(super) async fn parents(
+    State(mirror): State<Mirror>,
+    viewer: Viewer,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Json<Parents>, Refusal> {
+    let repo = repo(&mirror, &viewer, &name)?;
+    let commit = commit(&repo, query.get("rev")).await?;
+    let found = repo.repository().await?.commits(&[commit]).await?;
+    let parents = found.into_iter().flat_map(|one| one.parents).map(|parent| parent.to_string());
+    Ok(Json(Parents { commit: commit.to_string(), parents: parents.collect() }))
+}
+
 pub(super) async fn file(
     State(mirror): State<Mirror>,
     viewer: Viewer,

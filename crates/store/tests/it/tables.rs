@@ -188,6 +188,7 @@ fn result(n: u8, fence: i64, version: i64) -> ResultRow {
         started: Some(Micros(20)),
         ended: Some(Micros(20 + i64::from(n))),
         expected: None,
+        sample: false,
     }
 }
 

@@ -271,6 +271,7 @@ impl Maker<'_> {
             trigger: Some("commit".to_owned()),
             url: None,
             failure: None,
+            sample: false,
         };
         let mut logs = Vec::new();
         let (outcome, why, tries) = match fate {

@@ -99,7 +99,8 @@ mod server {
         // These have tests of their own below, in `joined`, in `tries`, or of the coordinator alone: they need somebody who asks, or a start before.
         let below =
             ["take_over", "cancel", "retry", "gomote", "gomote_end", "outbox_note", "outbox_retry", "alarm"];
-        let below = below.iter().chain(crate::tries::TRANSITIONS).chain(crate::pulls::TRANSITIONS);
+        let of_tries = [crate::tries::TRANSITIONS, crate::pulls::TRANSITIONS, crate::verdicts::TRANSITIONS];
+        let below = below.iter().chain(of_tries.into_iter().flatten());
         for name in below.chain(super::super::joined::POINTS) {
             assert!(names.remove(*name), "{name} is gone");
         }

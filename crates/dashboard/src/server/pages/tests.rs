@@ -100,6 +100,8 @@ fn run(row: test_results::TestRun) -> TestRun {
         builder: row.builder,
         test: row.id,
         flaky: false,
+        signature: row.signature,
+        class: row.class,
     }
 }
 
@@ -227,6 +229,8 @@ mod made {
             builder: builder.to_owned(),
             test: String::new(),
             flaky: false,
+            signature: None,
+            class: String::new(),
             cursor: String::new(),
         }
     }

@@ -108,7 +108,7 @@ impl Verdicts {
             }
             let url = config.environment().url.clone();
             match self.of_build(config, run, row).await? {
-                Some(cases) => conclude(&cases, row, &url, &mut all),
+                Some(cases) => conclude(&cases, run, row, &url, &mut all),
                 None => all.open = true,
             }
         }
@@ -419,7 +419,7 @@ fn add(line: &[&TestRun], signature: &str, tally: &mut Tally) {
 }
 
 /// What the verdicts on a build make of it.
-fn conclude(cases: &[VerdictRow], row: &BuildRow, url: &str, all: &mut Findings) {
+fn conclude(cases: &[VerdictRow], run: &TryRunRow, row: &BuildRow, url: &str, all: &mut Findings) {
     let harmless =
         |case: &VerdictRow| matches!(case.verdict.as_deref(), Some("flaky" | "broken_at_base" | "muted"));
     let explains = |case: &VerdictRow| {
@@ -433,14 +433,14 @@ fn conclude(cases: &[VerdictRow], row: &BuildRow, url: &str, all: &mut Findings)
     let explained = cases.iter().any(explains);
     for case in cases {
         let word = case.verdict.as_deref().unwrap_or_default().replace('_', " ");
-        let builder = named(row);
+        let builder = named(run, row);
         let page = format!("{}/builds/{}", url.trim_end_matches('/'), row.id);
         all.lines.push(format!("{word}, on {builder}: {} {page}", case.sentence));
     }
     if excused && !explained {
         all.lines.push(format!(
             "But something else may fail on {}: no build of the change went well.",
-            named(row)
+            named(run, row)
         ));
     }
     match excused && explained {

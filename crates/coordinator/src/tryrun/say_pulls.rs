@@ -78,7 +78,7 @@ fn message(place: &Place, run: &TryRunRow, kind: Kind, shown: Shown<'_>) -> Mess
 /// That a run began.
 pub fn beginning(place: &Place, run: &TryRunRow, said: &Said, builds: usize) -> Message {
     let title = format!("{builds} {}", if builds == 1 { "build" } else { "builds" });
-    let summary = text::beginning(&place.url, run, said, builds);
+    let summary = text::beginning(&place.url, run, said, builds, &[], 0);
     message(place, run, Kind::Beginning, Shown { conclusion: None, state: "pending", title, summary })
 }
 

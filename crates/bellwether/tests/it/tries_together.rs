@@ -39,8 +39,11 @@ impl World {
         let user = [("wants", File::Text("old\n")), ("check.sh", File::Text(CHECK))];
         let user = NoteDb::create(&inner.path("user"), &user).unwrap();
         let at = |name: &str| inner.path(name).display().to_string();
+        // What jobs are held up by: of the server's folder they see nothing else.
+        std::fs::create_dir(inner.path("gate")).unwrap();
+        let gate = at("gate");
         let text = format!(
-            "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\n\n\
+            "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
              [repo.tool]\nurl = {:?}\nhorizon = 1\nchanges = \"localhost/tool\"\n\n\
              [repo.user]\nurl = {:?}\nhorizon = 1\nchanges = \"localhost/user\"\nneeds = [\"tool\"]\n\n\
              [maintnerd]\ngit = [\n\
@@ -158,7 +161,7 @@ fn a_change_is_built_with_what_it_depends_on() {
     world.until("user", 6, &["failed"]);
 
     // Another patch set of what is depended on ends the run, and begins it anew once it has its vote.
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let wait = format!("until [ -e {go} ]; do sleep 0.05; done\n{CHECK}");
     let slow = upload(&mut world.user, (7, 1), depends, &[("wants", "newer\n"), ("check.sh", &wait)]);
     vote(&mut world.user, &slow, 1);
@@ -257,13 +260,15 @@ fn what_waits_is_made_by_the_rules_that_were_approved() {
     let files = [("bellwether.toml", File::Text(&first)), ("check.sh", File::Text("true\n"))];
     let mut tool = NoteDb::create(&world.path("tool"), &files).unwrap();
     let at = world.path("tool").display().to_string();
+    std::fs::create_dir(world.path("gate")).unwrap();
+    let gate = world.path("gate").display().to_string();
     let text = format!(
-        "[host.local]\ncapacity = 1\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\n\n\
+        "[host.local]\ncapacity = 1\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
          [repo.tool]\nurl = {at:?}\nhorizon = 1\nchanges = \"localhost/tool\"\n\n\
          [maintnerd]\ngit = {{ project = \"localhost/tool\", url = {at:?}, changes = true, every = \"1s\" }}\n"
     );
     std::fs::write(world.path("server.toml"), text).unwrap();
-    let go = world.path("go").display().to_string();
+    let go = world.path("gate/go").display().to_string();
     let wait = format!("until [ -e {go} ]; do sleep 0.05; done\n");
     let under_way = upload(&mut tool, (1, 1), "", &[("check.sh", &wait)]);
     vote(&mut tool, &under_way, 1);

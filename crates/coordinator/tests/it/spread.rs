@@ -162,6 +162,8 @@ pub async fn what_nobody_reviewed_is_spread_and_leaves_nothing(world: World) {
         priority: 0,
         commit_time: Micros(1),
         untrusted: true,
+        sample: String::new(),
+        avoid: String::new(),
     };
     let mut tx = world.db.begin().await.unwrap();
     assert!(store::builds::insert(&mut tx, &new, Micros::now()).await.unwrap());

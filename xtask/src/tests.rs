@@ -23,7 +23,7 @@ use run::{Ran, Run};
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Binaries that run beside the others on what these leave of the processors, which is a third: a real Gerrit that is followed
-/// takes two minutes of it, one that is posted to half a minute.
+/// takes two minutes of it, one that is posted to half a minute. One whose changes are tried runs beside them, too.
 const BESIDE: [&str; 2] = ["maintner::gerrit", "gerrit::real"];
 
 /// Arguments of `cargo xtask test`.
@@ -58,18 +58,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let built = began.elapsed();
     println!("built {} test binaries in {:.0} s", binaries.len(), built.as_secs_f64());
     let mut report = Report::default();
+    let whole = args.filter.is_none() && args.package.is_empty();
     let (beside, others): (Vec<&Binary>, Vec<&Binary>) =
         binaries.iter().partition(|binary| BESIDE.contains(&binary.name.as_str()));
     // Whatever can't be run is a failure by its name, and the verdicts of all else stay.
     std::thread::scope(|scope| {
         let start = |binary| (binary, scope.spawn(move || run::binary(binary, args, Run::Beside)));
         let beside: Vec<_> = beside.into_iter().map(start).collect();
+        let tries = whole.then(|| scope.spawn(|| Ran::of("changes of a real Gerrit are tried", run::tries)));
         for binary in others {
             report.add(run::binary(binary, args, Run::Alone));
         }
-        for (binary, thread) in beside {
+        let beside =
+            beside.into_iter().map(|(binary, thread)| (format!("{}::(the binary)", binary.name), thread));
+        let tries = tries.map(|thread| ("changes of a real Gerrit are tried".to_owned(), thread));
+        for (name, thread) in beside.chain(tries) {
             report.add(thread.join().unwrap_or_else(|_| {
-                let name = format!("{}::(the binary)", binary.name);
                 Ran::failed(&name, 0.0, "`cargo xtask test` panicked over it; see above".into())
             }));
         }
@@ -77,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.filter.is_none() {
         report.add(Ran::of("doc::(cargo)", || run::doc_tests(args)));
     }
-    if args.long && args.filter.is_none() && args.package.is_empty() {
+    if args.long && whole {
         report.add(Ran::of("fixture with make.bash", run::fixture));
         report.add(Ran::of("the script of a real Gerrit", run::gerrit));
         report.add(Ran::of("bellwether-query", run::query));
@@ -85,11 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     report.left_out(args.long);
     report.print(began.elapsed());
-    Ok(if report.good(args.filter.is_none() && args.package.is_empty()) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.good(whole) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Args {

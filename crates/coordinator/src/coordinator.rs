@@ -187,9 +187,16 @@ impl Coordinator {
         let (to_core, messages) = mpsc::channel(1024);
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
-        let core =
-            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, (kept, asks))
-                .await?;
+        let core = Core::recover(
+            Arc::clone(&shared),
+            config,
+            pools,
+            blocked,
+            options.capacity,
+            to_pools,
+            (kept, asks),
+        )
+        .await?;
         let identities = Identities::new(Arc::clone(&shared));
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
         let shells = Shells::new(Arc::clone(&shared), finder.config.clone(), ssh_key);

@@ -174,6 +174,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::wanted_holds::STATEMENTS,
         crate::step_times::STATEMENTS,
         crate::test_results::STATEMENTS,
+        crate::test_results::MANY,
         crate::tree_changes::STATEMENTS,
         crate::tree_orders::STATEMENTS,
         crate::pulls::STATEMENTS,

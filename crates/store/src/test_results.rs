@@ -1,11 +1,15 @@
 //! The dashboard's `test_results`: one row a test, benchmark included, in an attempt.
 
+mod many;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::results::END;
 use crate::statement::{Hidden, among, among_list, seen, statements, with_hidden};
 use crate::{AttemptId, BuildId, Conn, StoreError, Tx};
+
+pub use many::put_all;
 
 /// What is told of a run of a test.
 macro_rules! runs {
@@ -54,6 +58,9 @@ statements! {
     CELLS = "test_results.cells", concat!("SELECT build_id, attempt, variant, outcome, duration_us FROM test_results \
         WHERE id = $1 AND build_id IN ", among_list!(), " ORDER BY build_id, attempt, variant");
 }
+
+/// The statements of many rows.
+pub(crate) const MANY: &[&crate::Statement] = &[many::PUT_MANY];
 
 /// A row of `test_results`.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,10 +113,7 @@ fn row(row: &AnyRow) -> Result<TestRow, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn put(tx: &mut Tx, build: BuildId, test: &TestRow) -> Result<(), StoreError> {
-    let query = PUT.query().bind(test.attempt).bind(&*test.id).bind(&*test.variant).bind(&*test.kind);
-    let query = query.bind(build).bind(&*test.outcome).bind(test.duration).bind(test.first_byte);
-    let query = query.bind(test.last_byte).bind(test.value).bind(test.unit.as_deref());
-    query.bind(test.message.as_deref()).bind(test.signature.as_deref()).execute(tx.conn()).await?;
+    many::bound(PUT.query(), build, test).execute(tx.conn()).await?;
     Ok(())
 }
 

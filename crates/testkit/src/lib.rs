@@ -8,6 +8,7 @@
 
 mod buckets;
 mod component;
+mod counter;
 mod forwarder;
 pub mod gerrit;
 mod git;
@@ -28,6 +29,7 @@ mod worker;
 
 pub use buckets::{Buckets, Cloud};
 pub use component::{component, component_file};
+pub use counter::Counter;
 pub use forwarder::{Forwarder, Way};
 pub use git::{File, GitRepo};
 pub use http::{Answer, request};

@@ -224,6 +224,16 @@ pub(super) fn gerrit() -> Result<Ran> {
     apart(name, &mut command, LONG_LIMIT)
 }
 
+/// Has a server try changes of a real Gerrit, beside the other tests, and holds what is in the reviews then against what was
+/// written down: one test.
+pub(super) fn tries() -> Result<Ran> {
+    setup::ensure("gerrit")?;
+    let mut command = Command::new("nice");
+    command.args(["-n", "5"]).arg(std::env::current_exe()?);
+    command.args(["gerrit", "--try", "all", "--seed", "0"]);
+    apart("changes of a real Gerrit are tried".to_owned(), &mut command, BESIDE_LIMIT)
+}
+
 /// Runs tests that are built apart from the others, as one test.
 fn apart(name: String, command: &mut Command, limit: Duration) -> Result<Ran> {
     let began = Instant::now();
@@ -237,6 +247,7 @@ fn apart(name: String, command: &mut Command, limit: Duration) -> Result<Ran> {
         End::TimedOut => Verdict::Failed(format!("not done after {} s", limit.as_secs())),
     };
     let seconds = began.elapsed().as_secs_f64();
+    println!("{name:<32} {:>4} tests {seconds:>7.1} s", 1);
     Ok(Ran { name: name.clone(), tests: vec![Test { name, verdict, seconds }], seconds })
 }
 

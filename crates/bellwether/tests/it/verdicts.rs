@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{File, wait_for};
+use testkit::{Counter, File, wait_for};
 
 use crate::faults::world as faults;
 use crate::tries::{World, builds};
@@ -18,26 +18,26 @@ pub const TRANSITIONS: &[&str] = &["try_verdict", "bisect"];
 const PROJECT: &str = "results = \"tap\"\n\n[builder.wobbly]\nrecipe = \"check\"\ntry = true\n\n[builder.broken]\nrecipe = \"check\"\ntry = true\n";
 
 /// A check whose `solid` passes unless it is said otherwise.
-fn check(count: &str, solid: &str) -> String {
+fn check(count: &Counter, solid: &str) -> String {
+    let count = count.line("$BELLWETHER_REVISION");
     format!(
         "echo 1..2\n{solid}\necho 'ok 1 - solid'\n\
          if [ $BELLWETHER_BUILDER = broken ]; then echo 'not ok 2 - old'; exit 1; fi\n\
          if [ $BELLWETHER_BUILDER = wobbly ]; then\n\
-         d={count}/$BELLWETHER_REVISION; mkdir -p $d; n=0; until mkdir $d/$n 2>/dev/null; do n=$((n+1)); done\n\
-         if [ $((n % 2)) = 0 ]; then echo 'not ok 2 - wobble'; exit 1; fi\nfi\necho 'ok 2 - rest'\n"
+         {count}if [ $((n % 2)) = 0 ]; then echo 'not ok 2 - wobble'; exit 1; fi\nfi\necho 'ok 2 - rest'\n"
     )
 }
 
 /// Such a project, with a change that does nothing wrong and one that breaks `solid`.
-fn world() -> World {
+fn world() -> (World, Counter) {
     let mut world = World::with(PROJECT, "\n[tries]\nreruns = 24\n");
-    let count = world.path("count").display().to_string();
+    let count = Counter::start().unwrap();
     let base = check(&count, "");
     world.reviews.repo.commit("What is there", &[("check.sh", File::Text(&base))]).unwrap();
     let files = [("harmless", File::Text("1\n"))];
     let good = world.reviews.upload((1, 1), "main", "Change 1", &files).unwrap();
     world.vote(&good, 1);
-    world
+    (world, count)
 }
 
 /// The verdicts of a run, by builder and test.
@@ -53,7 +53,7 @@ fn words(builder: &str, test: &str, verdict: &str) -> (String, String, String) {
 
 #[test]
 fn a_flake_and_a_break_at_the_base_are_not_the_change_s_fault() {
-    let mut world = world();
+    let (mut world, _count) = world();
     let only = "if [ $BELLWETHER_BUILDER = tests ]; then echo 'not ok 1 - solid'; exit 1; fi";
     let text = format!("{only}\necho 1..1\necho 'ok 1 - solid'\n");
     let bad = world.reviews.upload((2, 1), "main", "Change 2", &[("check.sh", File::Text(&text))]).unwrap();
@@ -189,7 +189,7 @@ fn killed_at(point: &str) {
         let answer = branch.await_answer();
         return branch.check(&answer);
     }
-    let mut world = world();
+    let (mut world, _count) = world();
     world.launch(&["--die-at", point]);
     world.inner.await_death();
     world.launch(&[]);

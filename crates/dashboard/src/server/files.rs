@@ -52,9 +52,8 @@ pub(super) async fn put_tests(
     let attempt: AttemptId = id("attempt", &attempt)?;
     let mut tx = dashboard.db().begin().await?;
     let log = logstore::guard(&mut tx, attempt, query.fence).await?;
-    for test in list.tests {
-        store::test_results::put(&mut tx, log.build, &row(attempt, test)?).await?;
-    }
+    let rows = list.tests.into_iter().map(|test| row(attempt, test)).collect::<Answer<Vec<_>>>()?;
+    store::test_results::put_all(&mut tx, log.build, &rows).await?;
     store::test_results::name(&mut tx, log.build, attempt).await?;
     tx.commit().await?;
     Ok(Json(()))

@@ -83,9 +83,7 @@ impl Writer<'_> {
     async fn write(&mut self, last: bool) -> Answer<()> {
         let mut tx = self.dashboard.db().begin().await?;
         let log = logstore::guard(&mut tx, self.attempt, self.fence).await?;
-        for row in std::mem::take(&mut self.waiting) {
-            store::test_results::put(&mut tx, log.build, &row).await?;
-        }
+        store::test_results::put_all(&mut tx, log.build, &std::mem::take(&mut self.waiting)).await?;
         if last {
             store::test_results::name(&mut tx, log.build, self.attempt).await?;
         }

@@ -324,7 +324,27 @@ pub(crate) async fn tests_and_artifacts(on: Fixture) {
     let other = store::test_results::TestRow { id: "a".into(), value: Some(0.1), ..test.clone() };
     store::test_results::put(&mut tx, build(1), &test).await.unwrap();
     store::test_results::put(&mut tx, build(1), &other).await.unwrap();
-    assert_eq!(store::test_results::of_build(&mut tx, build(1), 9).await.unwrap(), [other, test]);
+    assert_eq!(
+        store::test_results::of_build(&mut tx, build(1), 9).await.unwrap(),
+        [other.clone(), test.clone()]
+    );
+    // Many at once, with all that may be missing in the first and in a later one, replace those that are there; the last of the same counts.
+    let mut many: Vec<_> = (0..40)
+        .map(|n| store::test_results::TestRow {
+            id: format!("m{n:02}"),
+            duration: (n % 2 == 1).then_some(n),
+            value: (n % 3 == 1).then_some(0.5),
+            message: (n % 5 == 1).then(|| "m".into()),
+            ..other.clone()
+        })
+        .collect();
+    let first = store::test_results::TestRow { outcome: "failed".into(), ..many[7].clone() };
+    let all: Vec<_> = [first].into_iter().chain(many.iter().cloned()).chain([test.clone()]).collect();
+    store::test_results::put_all(&mut tx, build(1), &all).await.unwrap();
+    store::test_results::put_all(&mut tx, build(1), &all).await.unwrap();
+    many.insert(0, other);
+    many.push(test);
+    assert_eq!(store::test_results::of_build(&mut tx, build(1), 99).await.unwrap(), many);
     let artifact = store::artifacts::ArtifactRow {
         attempt: attempt(1),
         name: "a.log".into(),

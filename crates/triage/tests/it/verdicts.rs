@@ -216,3 +216,22 @@ proptest! {
         }
     }
 }
+
+/// As `cargo xtask gerrit --try flaky` has it.
+#[test]
+fn what_fails_each_third_time_is_a_flake_whichever_time_is_the_first() {
+    for phase in 0..3 {
+        for past in 0..2 {
+            let mut case = case();
+            case.workers = Workers::OnlyOthers;
+            case.history.here = Tally { runs: past, same: 0, other: 0 };
+            let counts = std::cell::RefCell::new([1, phase]);
+            let judged = run(&mut case, |place, _| {
+                let count = &mut counts.borrow_mut()[usize::from(place == Place::Base)];
+                *count += 1;
+                if (*count - 1) % 3 == 0 { failed() } else { Outcome::Passed }
+            });
+            assert_eq!(judged.verdict, Verdict::Flaky, "{phase} {past}: {}", judged.sentence);
+        }
+    }
+}

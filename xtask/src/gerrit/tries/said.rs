@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Threads and what is said in them are numbered as they come. Ids of runs and builds, the server's address and commits have names
-//! by their order; the last line of what the server says, its mark, is left out where it is as it should be.
+//! by their order; the last line of what the server says, its mark, is left out where it is as it should be. How often something ran
+//! for a verdict is `N`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -98,6 +99,17 @@ fn written(name: &str, shown: &Value, comments: &Value) -> Result<String> {
     Ok(out)
 }
 
+/// A line without the numbers of a verdict: how many runs it took is not what a story is about.
+fn counted(line: &str) -> String {
+    let verdicts = ["caused, on ", "flaky, on ", "broken at base, on ", "unknown, on "];
+    if !verdicts.iter().any(|verdict| line.starts_with(verdict)) {
+        return line.to_owned();
+    }
+    let number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words = line.split(' ').map(|word| if number(word) { "N" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Names for what is another each time.
 #[derive(Default)]
 struct Names {
@@ -117,6 +129,7 @@ impl Names {
             lines.push("(no mark)");
         }
         lines.retain(|line| !line.trim().is_empty());
+        let lines: Vec<String> = lines.into_iter().map(counted).collect();
         self.plain(&lines.join("\n      | "))
     }
 

@@ -38,6 +38,7 @@ breaking: go main, NEW
   bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
     3 to 1, open: 1 of 2 TryBots failed.
       | Failed on race: CI/builds/BUILD1
+      | caused, on race: the build on race fails because of this change: it failed again in N of N runs with the change, in N of N without it. CI/builds/BUILD1
       | All builds: CI/tries/RUN1
   votes: Run-TryBot ada +1, TryBot-Result bot -1
 ";
@@ -67,6 +68,7 @@ chain-2: go main, NEW
   bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
     3 to 1, open: 1 of 2 TryBots failed.
       | Failed on race: CI/builds/BUILD1
+      | caused, on race: the build on race fails because of this change: it failed again in N of N runs with the change, in N of N without it. CI/builds/BUILD1
       | All builds: CI/tries/RUN1
   votes: Run-TryBot ada +1, TryBot-Result bot -1
 chain-3: go main, NEW
@@ -110,6 +112,7 @@ text: x/text main, NEW
   bot [trybots~failed] Patch Set 1: TryBot-Result-1 | (1 comment)
     3 to 1, open: 1 of 2 TryBots failed.
       | Failed on linux against release-1.1: CI/builds/BUILD1
+      | caused, on linux against release-1.1: the build on linux fails because of this change: it failed again in N of N runs with the change, in N of N without it. CI/builds/BUILD1
       | All builds: CI/tries/RUN1
   votes: Run-TryBot ada +1, TryBot-Result bot -1
 ";
@@ -173,50 +176,38 @@ pub(super) fn meant(story: &str, seed: u64) -> String {
     }
 }
 
-/// Patch sets that are well by luck, one that fails, and the same once more, which is well.
-///
-/// There is no verdict yet: a test that fails is the change's fault, whoever's it is. Once a flake is told from a break, the failing
-/// patch set is called good at once, with the flake named, and is not asked for again: that is to be written down here then.
+/// Patch sets that are well by luck, and one whose test fails, which is well too: it fails without the change as well.
 fn flaky(seed: u64) -> String {
     let mut text = "flaky: site main, NEW\n".to_owned();
     let failing = well_before(seed) + 1;
-    let mut said = 0;
-    for n in 1..=failing + 1 {
-        let patch_set = n.min(failing);
-        if n <= failing {
-            let outdated = match n {
-                1 => "",
-                _ => " | Outdated Votes: | * Run-TryBot+1 | * TryBot-Result+1",
-            };
-            let _ = writeln!(text, "  ada [gerrit:newPatchSet] Uploaded patch set {patch_set}.{outdated}");
-            let _ = writeln!(text, "  ada Patch Set {patch_set}: Run-TryBot+1");
-        } else {
-            text.push_str("  admin [gerrit:deleteVote] Removed TryBot-Result-1 by bot\n");
-        }
-        let begun = said + 1;
-        let count = if n > failing { "(2 comments)" } else { "(1 comment)" };
+    for n in 1..=failing {
+        let outdated = match n {
+            1 => "",
+            _ => " | Outdated Votes: | * Run-TryBot+1 | * TryBot-Result+1",
+        };
+        let (begun, ended) = (2 * n - 1, 2 * n);
         let _ = write!(
             text,
-            "  bot [trybots~beginning] Patch Set {patch_set}: | {count}\n    {begun}, open: TryBots beginning. Status page: CI/tries/RUN{n}\n      \
-             | 1 build of COMMIT{patch_set}.\n"
+            "  ada [gerrit:newPatchSet] Uploaded patch set {n}.{outdated}\n  \
+             ada Patch Set {n}: Run-TryBot+1\n  \
+             bot [trybots~beginning] Patch Set {n}: | (1 comment)\n    \
+             {begun}, open: TryBots beginning. Status page: CI/tries/RUN{n}\n      \
+             | 1 build of COMMIT{n}.\n  \
+             bot [trybots~happy] Patch Set {n}: TryBot-Result+1 | (1 comment)\n    \
+             {ended} to {begun}, resolved: TryBots are happy.\n"
         );
-        said += 1;
-        if n > failing {
-            said += 1;
-            let _ = writeln!(text, "    {said} to {}, resolved: Superseded.", begun - 2);
+        if n == failing {
+            // A break that nobody has mended yet would look like a landed commit that failed: it is no past.
+            let past = match seed.is_multiple_of(3) {
+                true => "",
+                false => ", and at landed commits on this builder N times in N runs",
+            };
+            let _ = writeln!(
+                text,
+                "      | flaky, on tests: flaky is flaky: it fails at times with and without this change; it failed again in N of N \
+                 runs with the change, in N of N without it{past}. CI/builds/BUILD1"
+            );
         }
-        said += 1;
-        let _ = match n == failing {
-            true => write!(
-                text,
-                "  bot [trybots~failed] Patch Set {patch_set}: TryBot-Result-1 | (1 comment)\n    {said} to {begun}, open: 1 of 1 TryBots failed.\n      \
-                 | Failed on tests: CI/builds/BUILD1\n"
-            ),
-            false => write!(
-                text,
-                "  bot [trybots~happy] Patch Set {patch_set}: TryBot-Result+1 | (1 comment)\n    {said} to {begun}, resolved: TryBots are happy.\n"
-            ),
-        };
         let _ = writeln!(text, "      | All builds: CI/tries/RUN{n}");
     }
     text + "  votes: Run-TryBot ada +1, TryBot-Result bot +1\n"

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use testkit::gerrit::{Gerrit, User};
-use testkit::{File, GitRepo, Server, ServerOptions};
+use testkit::{Counter, File, GitRepo, Server, ServerOptions};
+
+use super::stories::flaky;
 
 /// The longest wait for anything: some seconds on an idle machine, but a Gerrit that starts beside it takes a core for a minute.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -61,6 +63,8 @@ impl Change {
 pub(super) struct World {
     pub(super) gerrit: Gerrit,
     pub(super) server: Server,
+    /// Counts how often a test ran.
+    pub(super) counter: Counter,
     dir: PathBuf,
     ada: User,
     bela: User,
@@ -76,9 +80,10 @@ impl World {
         let user = |(name, password): (&str, &str)| User::new(gerrit.address(), name, password);
         let (ada, bela, admin) = (user(ADA), user(BELA), gerrit.admin());
         people(&admin).context("people and rights")?;
+        let counter = Counter::start()?;
         let (mut clones, mut bases) = (BTreeMap::new(), BTreeMap::new());
         for (name, branches) in PROJECTS {
-            let (clone, heads) = project(&dir.join("clones").join(name), &admin, name, branches)
+            let (clone, heads) = project(&dir.join("clones").join(name), &admin, name, branches, &counter)
                 .with_context(|| format!("project {name}"))?;
             clones.insert(name, clone);
             bases.extend(branches.iter().zip(heads).map(|(branch, head)| ((name, *branch), head)));
@@ -93,7 +98,7 @@ impl World {
         let arguments = vec!["--config".to_owned(), file.to_string_lossy().into_owned()];
         let options = ServerOptions { program, data, arguments, environment: Vec::new() };
         let server = Server::start(options).context("the server")?;
-        Ok(World { gerrit, server, dir: dir.to_owned(), ada, bela, clones, bases })
+        Ok(World { gerrit, server, counter, dir: dir.to_owned(), ada, bela, clones, bases })
     }
 
     /// Uploads a change with this script as its check, on the head of its branch, or on another commit.
@@ -139,12 +144,6 @@ impl World {
     /// Bela says something.
     pub(super) fn comment(&self, change: &Change, words: &str) -> Result<()> {
         review(&self.bela, change, None, Some(words))
-    }
-
-    /// The answer is taken away.
-    pub(super) fn take_answer(&self, change: &Change) -> Result<()> {
-        let path = format!("{}/reviewers/{}/votes/TryBot-Result/delete", change.path(), BOT.0);
-        self.gerrit.admin().post(&path, &json!({ "notify": "NONE" })).map(|_| ())
     }
 
     /// Lets builds that wait for this go on.
@@ -305,13 +304,21 @@ fn people(admin: &User) -> Result<()> {
 }
 
 /// A project with a first commit on each branch; its clone, and these commits.
-fn project(dir: &Path, admin: &User, name: &str, branches: &[&str]) -> Result<(GitRepo, Vec<String>)> {
+fn project(
+    dir: &Path,
+    admin: &User,
+    name: &str,
+    branches: &[&str],
+    counter: &Counter,
+) -> Result<(GitRepo, Vec<String>)> {
     admin.put(&format!("/projects/{}", name.replace('/', "%2F")), &json!({ "branches": ["main"] }))?;
     let mut clone = GitRepo::create(dir)?;
     let mut heads = Vec::new();
     for branch in branches {
         let version = branch.strip_prefix("release-").unwrap_or("2.0");
-        let mut files = vec![("check.sh", File::Text("true\n")), ("VERSION", File::Text(version))];
+        // What is there is flaky already.
+        let check = if name == "site" { flaky(&counter.line("base")) } else { "true\n".to_owned() };
+        let mut files = vec![("check.sh", File::Text(&check)), ("VERSION", File::Text(version))];
         if name == "site" {
             files.push(("bellwether.toml", File::Text(OF_SITE)));
         }
@@ -348,7 +355,11 @@ url = "{SERVER}"
 capacity = 6
 trust = "untrusted-ok"
 isolation = "namespaces"
+visible = [{gates}]
 env = {{ GATES = {gates}, SEED = "{seed}" }}
+
+[tries]
+reruns = 24
 
 [builder.linux]
 recipe = "go"

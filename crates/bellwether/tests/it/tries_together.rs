@@ -186,12 +186,12 @@ fn a_change_is_built_with_what_it_depends_on() {
 #[test]
 fn what_can_not_land_together_is_said() {
     let mut world = World::new("apart");
-    let new = upload(&mut world.tool, (1, 1), "", &[("word", "new\n")]);
-    world.tool.repo.commit("Another", &[("word", File::Text("other\n"))]).unwrap();
+    let new = upload(&mut world.tool, (1, 1), "", &[("other", "2\n")]);
+    world.tool.repo.commit("Another", &[("other", File::Text("3\n"))]).unwrap();
     let given_up = upload(&mut world.tool, (2, 1), "", &[("readme", "2\n")]);
     let depends = |number: u32| format!("Depends-On: https://localhost/c/tool/+/{number}\n");
-    let conflicts = upload(&mut world.user, (5, 1), &depends(1), &[("wants", "new\n")]);
-    let hopeless = upload(&mut world.user, (6, 1), &depends(2), &[("wants", "other\n")]);
+    let conflicts = upload(&mut world.user, (5, 1), &depends(1), &[("readme", "5\n")]);
+    let hopeless = upload(&mut world.user, (6, 1), &depends(2), &[("readme", "6\n")]);
     for one in [&new, &given_up] {
         vote(&mut world.tool, one, 1);
     }
@@ -200,7 +200,7 @@ fn what_can_not_land_together_is_said() {
     vote(&mut world.user, &conflicts, 1);
     vote(&mut world.user, &hopeless, 1);
     let run = world.until("user", 5, &["cancelled"]);
-    assert_eq!(run["reason"], "localhost/tool~1 conflicts with main of tool in word: rebase it");
+    assert_eq!(run["reason"], "localhost/tool~1 conflicts with main of tool in other: rebase it");
     let run = world.until("user", 6, &["cancelled"]);
     assert_eq!(run["reason"], "localhost/tool~2 was abandoned");
     world.tool.status(&given_up, "new").unwrap();
@@ -275,8 +275,9 @@ fn what_waits_is_made_by_the_rules_that_were_approved() {
     world.launch(&[]);
     let run = until(&world, "tool", 1, &["running"]);
     let build = format!("/api/v1/builds/{}", run["builds"][0]["id"].as_str().unwrap());
-    wait_for("the build to run", LIMIT, || Ok((world.get(&build)?["state"] == "running").then_some(())))
-        .unwrap();
+    // Nobody knows of it for a moment.
+    let runs = || world.get(&build).is_ok_and(|build| build["state"] == "running");
+    wait_for("the build to run", LIMIT, || Ok(runs().then_some(()))).unwrap();
     let waits = upload(&mut tool, (2, 1), "", &[("readme", "2\n")]);
     vote(&mut tool, &waits, 1);
     let before = until(&world, "tool", 2, &["running"]);

@@ -24,7 +24,8 @@ fn check(count: &Counter, solid: &str) -> String {
         "echo 1..2\n{solid}\necho 'ok 1 - solid'\n\
          if [ $BELLWETHER_BUILDER = broken ]; then echo 'not ok 2 - old'; exit 1; fi\n\
          if [ $BELLWETHER_BUILDER = wobbly ]; then\n\
-         {count}if [ $((n % 2)) = 0 ]; then echo 'not ok 2 - wobble'; exit 1; fi\nfi\necho 'ok 2 - rest'\n"
+         {count}if [ $((n % 2)) = 0 ]; then echo 'not ok 2 - wobble'; exit 1; fi\n\
+         echo 'ok 2 - wobble'; exit 0; fi\necho 'ok 2 - rest'\n"
     )
 }
 

@@ -145,7 +145,8 @@ testkit::on_both! {
     spread:
         a_list_is_run_by_two_machines_and_printed_in_its_order,
         a_machine_that_dies_gives_its_tests_back,
-        all_tests_run_or_the_first_failure_ends_them,
+        all_tests_run_though_one_fails,
+        the_first_failure_ends_all_tests_where_that_is_wanted,
         a_build_whose_tests_are_spread_is_cancelled_everywhere,
         what_nobody_reviewed_is_spread_and_leaves_nothing;
     results:

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 
 use super::{TestRow, put};
 use crate::statement::Statement;
-use crate::{BuildId, StoreError, Tx};
+use crate::{BuildId, Conn as _, StoreError, Tx};
 
 /// Rows of one statement.
 const ROWS: usize = 16;

@@ -24,11 +24,16 @@ use super::world::{Change, SERVER};
 /// All that the API has of messages and votes.
 const ASKED: &str = "o=ALL_REVISIONS&o=DETAILED_LABELS&o=DETAILED_ACCOUNTS&o=MESSAGES";
 
-/// Reads a change's review.
-pub(super) fn text(user: &User, change: &Change) -> Result<String> {
+/// Reads a change's review. All changes that there are may be named in it.
+pub(super) fn text(user: &User, change: &Change, all: &[&Change]) -> Result<String> {
     let shown = user.get(&format!("{}?{ASKED}", change.path()))?;
     let comments = user.get(&format!("{}/comments", change.path()))?;
-    written(&change.name, &shown, &comments).with_context(|| format!("change {}", change.name))
+    let text = written(&change.name, &shown, &comments).with_context(|| format!("change {}", change.name))?;
+    let mut names: Vec<(u64, String, &str)> =
+        all.iter().map(|one| (one.number, one.review(), one.name.as_str())).collect();
+    // A number may begin another.
+    names.sort_unstable();
+    Ok(names.iter().rev().fold(text, |text, (_, review, name)| text.replace(review, name)))
 }
 
 fn word<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -110,7 +110,8 @@ impl Stories {
     pub(super) fn said(&self, story: &str) -> Result<String> {
         let changes = self.changes.get(story).context("a story has changes")?;
         let admin = self.world.gerrit.admin();
-        changes.iter().map(|change| said::text(&admin, change)).collect()
+        let all: Vec<&Change> = self.changes.values().flatten().collect();
+        changes.iter().map(|change| said::text(&admin, change, &all)).collect()
     }
 
     fn say(&self, what: &str) {
@@ -183,13 +184,18 @@ impl Stories {
             self.world.comment(change, "TRY=longtest")?;
         }
         // The flaky one is asked for when no server dies any more: a build that is made once more runs its test once more.
-        let asks = |name: &str| !["stranger", "flaky"].contains(&name);
+        let asks = |name: &str| !["stranger", "flaky", "chain"].contains(&name);
         let mut all: Vec<Change> =
             self.changes.iter().filter(|(name, _)| asks(name)).flat_map(|(_, all)| all).cloned().collect();
         while !all.is_empty() {
             let change = all.swap_remove(self.random.index(all.len()));
             let words = (change.name == "good").then_some("TRY=longtest, nope");
             self.world.vote(&change, words)?;
+        }
+        // Each is tried with those before it, and says whether they were approved by then.
+        for change in self.changes.get("chain").into_iter().flatten() {
+            self.world.vote(change, None)?;
+            self.world.until_begun(change)?;
         }
         Ok(())
     }

@@ -61,6 +61,8 @@ chain-2: go main, NEW
   bot [trybots~beginning] Patch Set 1: | (1 comment)
     1, open: TryBots beginning. Status page: CI/tries/RUN1
       | 2 builds of COMMIT1.
+      | Tried as if these had landed too:
+      | chain-1, patch set 1 (built upon, approved)
   bot [trybots~progress] Patch Set 1: | (1 comment)
     2 to 1, open: Build is still in progress... Status page: CI/tries/RUN1
       | Failed on race: CI/builds/BUILD1
@@ -77,6 +79,9 @@ chain-3: go main, NEW
   bot [trybots~beginning] Patch Set 1: | (1 comment)
     1, open: TryBots beginning. Status page: CI/tries/RUN1
       | 2 builds of COMMIT1.
+      | Tried as if these had landed too:
+      | chain-1, patch set 1 (built upon, approved)
+      | chain-2, patch set 1 (built upon, approved)
   bot [trybots~happy] Patch Set 1: TryBot-Result+1 | (1 comment)
     2 to 1, resolved: TryBots are happy.
       | All builds: CI/tries/RUN1

@@ -54,7 +54,7 @@ impl Change {
     }
 
     /// As the server names it.
-    fn review(&self) -> String {
+    pub(super) fn review(&self) -> String {
         format!("{HOST}/{}~{}", self.project, self.number)
     }
 }
@@ -169,6 +169,13 @@ impl World {
             Ok((seen == kinds).then_some(()))
         })
         .with_context(|| format!("said was {seen:?}"))
+    }
+
+    /// Waits until the server has said that it tries a change.
+    pub(super) fn until_begun(&self, change: &Change) -> Result<()> {
+        until(&format!("{} to be tried", change.name), || {
+            Ok(self.kinds(change)?.first().is_some_and(|kind| kind == "beginning").then_some(()))
+        })
     }
 
     /// The runs of a change, the oldest first; an error while the server is away.

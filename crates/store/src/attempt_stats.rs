@@ -30,7 +30,7 @@ pub struct AttemptStat {
     pub number: i64,
     /// The machine's host.
     pub host: String,
-    /// What the machine calls itself; its id, if the server has made it.
+    /// What the machine calls itself; its host, if the server has made it.
     pub machine: String,
     /// Whether the machine lost it.
     pub lost: bool,

@@ -48,3 +48,21 @@ impl<'r> Decode<'r, Any> for Micros {
         <i64 as Decode<'r, Any>>::decode(value).map(Self)
     }
 }
+
+/// A number with eight bytes that may be missing, as `Option<Double>`.
+///
+/// A missing `f64` itself is told to PostgreSQL as one of four bytes by sqlx 0.9 (it takes the two for each other, and only there), and a
+/// statement keeps the types that it was called with first.
+pub(crate) struct Double(pub(crate) f64);
+
+impl Type<Any> for Double {
+    fn type_info() -> AnyTypeInfo {
+        <f32 as Type<Any>>::type_info()
+    }
+}
+
+impl<'q> Encode<'q, Any> for Double {
+    fn encode_by_ref(&self, to: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Any>::encode(self.0, to)
+    }
+}

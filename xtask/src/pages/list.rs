@@ -46,6 +46,7 @@ pub(super) fn pages(site: &Site) -> Result<Vec<Page>> {
         add("status", "/status".into(), 200, As::Stranger);
         add("builders", "/builders".into(), 200, As::Stranger);
         add("tries", "/tries".into(), 200, As::Stranger);
+        add("bisections", "/bisections".into(), 200, As::Stranger);
     }
     if site.kind == Kind::AtWork {
         add("maintner", "/maintner".into(), 200, As::Stranger);

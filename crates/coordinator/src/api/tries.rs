@@ -481,6 +481,11 @@ fn blame_class(verdict: &TryVerdict) -> &'static str {
     }
 }
 
+/// Whether something was built again at a place.
+fn has(verdict: &TryVerdict, place: &str) -> bool {
+    verdict.runs.iter().any(|run| run.place == place)
+}
+
 /// How a re-run stands, in a word.
 fn rerun(run: &TryRerun) -> &str {
     run.outcome.as_deref().unwrap_or(&run.state)

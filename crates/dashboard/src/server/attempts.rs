@@ -39,7 +39,9 @@ fn stats(report: &BuildReport) -> Vec<AttemptStat> {
     let mended = attempts.iter().rposition(|attempt| attempt.outcome == Some(Outcome::Ok));
     let stat = |(n, attempt): (usize, &&AttemptReport)| {
         let (host, worker) = (attempt.host.as_deref()?, attempt.worker.as_deref()?);
-        let machine = attempt.inputs.get("machine").and_then(|name| name.as_str()).unwrap_or(worker);
+        // What the server makes has no name that outlives it: all of a host count as one.
+        let named = attempt.inputs.get("machine").and_then(|name| name.as_str());
+        let machine = named.filter(|name| *name != worker).unwrap_or(host);
         let outcome = attempt.outcome?;
         if !matches!(outcome, Outcome::Ok | Outcome::Failed | Outcome::InfraFailed) {
             return None;
@@ -96,6 +98,8 @@ mod tests {
             ("e", false, false),
         ];
         assert_eq!(told, wanted.map(|(machine, lost, flaked)| (machine.to_owned(), lost, flaked)));
+        let made = serde_json::from_value(attempt(1, "w", "ok", "")).unwrap();
+        assert_eq!(stats(&BuildReport { attempts: vec![made], ..report.clone() })[0].machine, "h");
         assert_eq!(stats(&report)[0].waited, 1_000_000);
         assert_eq!(stats(&report)[0].took, 2_000_000);
     }

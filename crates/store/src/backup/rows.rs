@@ -9,6 +9,7 @@ use sqlx::query::Query;
 
 use super::tables::{Column, Kind, Table};
 use crate::StoreError;
+use crate::bind::Double;
 
 pub(super) fn encode(row: &AnyRow, table: &Table) -> Result<Vec<Value>, StoreError> {
     let one = |(at, column): (usize, &Column)| -> Result<Value, StoreError> {
@@ -65,7 +66,7 @@ pub(super) fn bind(query: Query<'_, Any, AnyArguments>, cell: Cell) -> Query<'_,
     match cell {
         Cell::Text(value) => query.bind(value),
         Cell::Integer(value) => query.bind(value),
-        Cell::Real(value) => query.bind(value),
+        Cell::Real(value) => query.bind(value.map(Double)),
         Cell::Bytes(value) => query.bind(value),
     }
 }

@@ -7,6 +7,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
 use super::{TestRow, put};
+use crate::bind::Double;
 use crate::statement::Statement;
 use crate::{BuildId, Conn as _, StoreError, Tx};
 
@@ -70,6 +71,6 @@ pub(super) fn bound<'q>(
 ) -> Query<'q, Any, AnyArguments> {
     let query = query.bind(test.attempt).bind(&*test.id).bind(&*test.variant).bind(&*test.kind);
     let query = query.bind(build).bind(&*test.outcome).bind(test.duration).bind(test.first_byte);
-    let query = query.bind(test.last_byte).bind(test.value).bind(test.unit.as_deref());
+    let query = query.bind(test.last_byte).bind(test.value.map(Double)).bind(test.unit.as_deref());
     query.bind(test.message.as_deref()).bind(test.signature.as_deref())
 }

@@ -46,7 +46,7 @@ async fn filled(on: &Fixture, objects: &Objects) {
     let stored =
         store::log_chunks::ChunkRow { n: 1, inline: None, object: Some("logs/a/1-1.zst".into()), ..chunk };
     store::log_chunks::insert(&mut tx, attempt, &stored).await.unwrap();
-    for (id, value) in [("a", Some(0.1)), ("b", Some(1e-300)), ("c", Some(f64::MAX)), ("d", None)] {
+    for (id, value) in [("0", None), ("a", Some(0.1)), ("b", Some(1e-300)), ("c", Some(f64::MAX))] {
         let test = store::test_results::TestRow {
             attempt,
             id: id.into(),

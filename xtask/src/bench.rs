@@ -14,6 +14,7 @@ mod served;
 mod site;
 mod start;
 mod table;
+mod tries;
 mod watch;
 
 use std::path::PathBuf;
@@ -92,6 +93,10 @@ enum Part {
     Dispatch,
     /// A window of a large grid
     Grid,
+    /// Pages of millions of test results
+    Results,
+    /// From a vote for a change to its first machine
+    Tries,
     /// Builds while a stranger asks for pages all the time
     Scrape,
     /// Builds while many have the grid open
@@ -104,13 +109,15 @@ enum Part {
     Month,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 13] = [
     Part::Buildbot,
     Part::Buildlet,
     Part::Revdial,
     Part::Start,
     Part::Dispatch,
     Part::Grid,
+    Part::Results,
+    Part::Tries,
     Part::Scrape,
     Part::Watch,
     Part::Corpus,
@@ -127,6 +134,8 @@ impl Part {
             Self::Start => "Start-up with finished builds",
             Self::Dispatch => "Dispatch with queued builds",
             Self::Grid => "A window of the grid",
+            Self::Results => "Test results",
+            Self::Tries => "Try runs",
             Self::Scrape => "A scraper",
             Self::Watch => "Watchers",
             Self::Corpus => "Beside the original's maintner",
@@ -143,6 +152,8 @@ impl Part {
             Self::Start => start::section(args).map(Some),
             Self::Dispatch => examples::dispatch().map(Some),
             Self::Grid => examples::grid().map(Some),
+            Self::Results => examples::results().map(Some),
+            Self::Tries => tries::section(args).map(Some),
             Self::Scrape => scrape::section(args).map(Some),
             Self::Watch => watch::section(args).map(Some),
             Self::Corpus => corpus::section(args).map(Some),
@@ -154,7 +165,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, scrape, watch, corpus, served, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, results, tries, scrape, watch, corpus, served, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

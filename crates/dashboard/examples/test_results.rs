@@ -1,9 +1,9 @@
 //! Measures pages of test results with millions of them:
-//! `cargo run --release -p dashboard --example test_results -- [RESULTS] [DATABASE]` (10,000,000 in SQLite if not said).
+//! `cargo run --release -p dashboard --example test_results -- [--json] [RESULTS] [DATABASE]` (10,000,000 in SQLite if not said).
 //!
 //! Builds of 40 builders have 1,000 tests each, of 4,000 that there are; one in 500 fails, in one of a hundred ways. In SQLite it takes
 //! about 300 bytes of disk a result, in a temporary directory; DATABASE is the address of an empty PostgreSQL. Printed are the results
-//! written each second one by one and many at once, and for each page how long the median and the slowest of 20 took of 200 asked for,
+//! written each second one by one and many at once, and for each page the median and the 95th of a hundred of 200 that are asked for,
 //! with a hundredth of the results and with all.
 
 use std::sync::Arc;
@@ -114,7 +114,7 @@ async fn fill(db: &Db, builds: std::ops::Range<u64>, many: bool) -> Result<Durat
     Ok(took)
 }
 
-/// Asks for pages; the median and the slowest of 20.
+/// Asks for pages; the median and the 95th of a hundred.
 async fn times(service: &Service, path: impl Fn(u64) -> String) -> Result<(Duration, Duration), Failed> {
     let mut all = Vec::new();
     for n in 0..ASKED {
@@ -131,13 +131,33 @@ async fn times(service: &Service, path: impl Fn(u64) -> String) -> Result<(Durat
     Ok((at(50), at(95)))
 }
 
+/// A page: its name, and its address by a number.
+type Asked = (&'static str, fn(u64, u64) -> String);
+
+/// The address of a page by a number and by how many builds there are.
+const PAGES: [Asked; 6] = [
+    ("a test's history", |n, _| format!("/tests?repo=one&id={}", test(n))),
+    ("… on one builder", |n, _| {
+        format!("/tests?repo=one&id={}&builder=builder-{}", test(n), mixed(n + 1) % BUILDERS)
+    }),
+    ("tests by words", |n, _| format!("/tests/find?repo=one&q=case{}", mixed(n) % 500)),
+    ("a builder's grid", |n, _| format!("/tests/grid?repo=one&builder=builder-{}", mixed(n) % BUILDERS)),
+    ("a build's results", |n, builds| format!("/builds/{}/tests", ids(mixed(n) % builds).1)),
+    ("failures alike", |n, _| format!("/tests/find?signature={:016x}", mixed(mixed(n) % 100))),
+];
+
+fn test(n: u64) -> String {
+    segment(&name(mixed(n) % TESTS))
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failed> {
-    let wanted: u64 = std::env::args().nth(1).map_or(Ok(10_000_000), |text| text.parse())?;
-    let builds = (wanted / OF_BUILD).max(100);
+    let (flags, words): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|word| word == "--json");
+    let wanted: u64 = words.first().map_or(Ok(10_000_000), |text| text.parse())?;
+    let builds = (wanted / OF_BUILD).max(200);
     let dir = tempfile::tempdir()?;
-    let database = std::env::args().nth(2).unwrap_or_else(|| "sqlite:x.db".to_owned());
-    let db = Db::open(&database.parse()?, dir.path()).await?;
+    let db = Db::open(&words.get(1).map_or("sqlite:x.db", String::as_str).parse()?, dir.path()).await?;
     let objects = Objects::open(&"file:objects".parse()?, dir.path())?;
     let embedded = [buildenv::embedded("linux", "amd64")];
     let config = buildenv::load(&embedded, &|_| Err(std::io::ErrorKind::NotFound.into()), None)?;
@@ -150,53 +170,53 @@ async fn main() -> Result<(), Failed> {
     let few = builds / 200;
     let one_by_one = per_second(fill(&db, 0..few, false).await?, few);
     let many = per_second(fill(&db, few..2 * few, true).await?, few);
-    println!(
-        "written each second: {one_by_one:.0} one by one, {many:.0} many at once: {:.1} times",
-        many / one_by_one
-    );
-    let build = |n: u64, of: u64| ids(mixed(n) % of).1.to_string();
     let mut done = 2 * few;
-    let mut before: Vec<Duration> = Vec::new();
+    let mut worlds = Vec::new();
     for part in [builds / 100, builds] {
-        let began = Instant::now();
         fill(&db, done..part, true).await?;
-        println!(
-            "{} results, {} more written in {:.0?}",
-            part * OF_BUILD,
-            (part.max(done) - done) * OF_BUILD,
-            began.elapsed()
-        );
-        done = part.max(done);
-        let test = |n: u64| segment(&name(mixed(n) % TESTS));
-        let pages: [(&str, Box<dyn Fn(u64) -> String>); 6] = [
-            ("a test's history", Box::new(move |n| format!("/tests?repo=one&id={}", test(n)))),
-            (
-                "on one builder",
-                Box::new(move |n| {
-                    format!("/tests?repo=one&id={}&builder=builder-{}", test(n), mixed(n + 1) % BUILDERS)
-                }),
-            ),
-            ("tests by words", Box::new(|n| format!("/tests/find?repo=one&q=case{}", mixed(n) % 500))),
-            (
-                "a builder's grid",
-                Box::new(|n| format!("/tests/grid?repo=one&builder=builder-{}", mixed(n) % BUILDERS)),
-            ),
-            ("a build's results", Box::new(move |n| format!("/builds/{}/tests", build(n, done)))),
-            (
-                "failures alike",
-                Box::new(move |n| format!("/tests/find?signature={:016x}", mixed(mixed(n) % 100))),
-            ),
-        ];
-        for (at, (what, path)) in pages.iter().enumerate() {
-            let (half, most) = times(&service, path).await.map_err(|error| format!("{what}: {error}"))?;
-            let ratio = before.get(at).map_or(String::new(), |old| {
-                format!(", 1 to {:.2} with a hundredth", most.as_secs_f64() / old.as_secs_f64())
-            });
-            println!("{what:<20} p50 {half:>9.2?} p95 {most:>9.2?}{ratio}");
-            if before.len() < pages.len() {
-                before.push(most);
-            }
+        done = part;
+        let mut all = Vec::new();
+        for (what, path) in PAGES {
+            let took =
+                times(&service, |n| path(n, done)).await.map_err(|error| format!("{what}: {error}"))?;
+            all.push(took);
         }
+        worlds.push(all);
+    }
+    let ms = |took: Duration| took.as_secs_f64() * 1e3;
+    if flags.is_empty() {
+        println!(
+            "written each second: {one_by_one:.0} one by one, {many:.0} many at once: {:.1} ×",
+            many / one_by_one
+        );
+    }
+    let mut pages = Vec::new();
+    for (n, (what, _)) in PAGES.iter().enumerate() {
+        let [(few50, few95), (all50, all95)] = [worlds[0][n], worlds[1][n]];
+        if flags.is_empty() {
+            println!(
+                "{what:<18} p50 {:>7.2} ms of {} results, {:>7.2} ms of {}; p95 {:>7.2} ms, {:>7.2} ms: {:.2} ×",
+                ms(few50),
+                builds / 100 * OF_BUILD,
+                ms(all50),
+                builds * OF_BUILD,
+                ms(few95),
+                ms(all95),
+                ms(all95) / ms(few95)
+            );
+        }
+        pages.push(serde_json::json!({
+            "what": what, "p50_ms": [ms(few50), ms(all50)], "p95_ms": [ms(few95), ms(all95)],
+        }));
+    }
+    if !flags.is_empty() {
+        let results = [builds / 100 * OF_BUILD, builds * OF_BUILD];
+        println!(
+            "{}",
+            serde_json::json!({
+                "results": results, "one_by_one": one_by_one, "many": many, "pages": pages,
+            })
+        );
     }
     Ok(())
 }

@@ -63,3 +63,26 @@ pub(super) fn grid() -> Result<String> {
         table.finish()
     ))
 }
+
+/// Pages of test results, of few and of many.
+pub(super) fn results() -> Result<String> {
+    let said = run("dashboard", "test_results")?;
+    let (few, all) = (&said["results"][0], &said["results"][1]);
+    let mut table = Table::new(&format!("{few} results"), &format!("{all}"));
+    for page in said["pages"].as_array().context("no pages")? {
+        let what = page["what"].as_str().context("a page has a name")?;
+        for (key, called, budget) in [("p50_ms", "p50", Budget::None), ("p95_ms", "p95", Budget::Times(2.0))]
+        {
+            let (few, all) = (number(&page[key][0])?, number(&page[key][1])?);
+            table.row(&format!("{what}, {called}"), "ms", few, all, budget);
+        }
+    }
+    let (one, many) = (number(&said["one_by_one"])?, number(&said["many"])?);
+    Ok(format!(
+        "Example `test_results` of the dashboard: builds of 40 builders with 1,000 results each, of 4,000 tests, on SQLite; 200 pages \
+         of each kind. Of results {one:.0} are written each second one by one, and {many:.0} many at once: {:.1} ×. The budget is the \
+         grid's: twice for a hundred times as much.\n\n{}",
+        many / one.max(1e-9),
+        table.finish()
+    ))
+}

@@ -224,6 +224,8 @@ mod tests {
             ended: None,
             reported: false,
             untrusted: false,
+            sample: String::new(),
+            avoid: String::new(),
         }
     }
 

@@ -16,6 +16,8 @@ mod load;
 mod metrics;
 mod mutations;
 mod pulls;
+mod pulls_story;
+mod rules;
 mod sources;
 #[cfg(feature = "full")]
 mod telemetry;

@@ -237,7 +237,7 @@ fn differences(
 /// A problem, by the file's name in its repository.
 fn problem(problem: &Problem) -> String {
     // A file of the server's is nobody's business here.
-    let shown = if problem.project.is_some() { problem.to_string() } else { problem.message.clone() };
+    let shown = if problem.file == FILE { problem.to_string() } else { problem.message.clone() };
     shown.trim_end().to_owned()
 }
 

@@ -207,6 +207,11 @@ impl System {
             }),
             pulls: outbox::github(&first.config, data)?
                 .map(|client| coordinator::PullRequests { client, presses: pressed }),
+            recompose: Some({
+                let composer = Arc::clone(&composer);
+                let own = move |repo: &buildenv::RepoName, text| composer.files().with_own(repo, text);
+                Arc::new(own) as coordinator::Recompose
+            }),
             order_key,
             channels: outbox::channels(&first.config, data)?,
         };

@@ -425,7 +425,12 @@ pub(crate) fn trust(checker: &mut Checker, all: &Gathered, config: &Config) {
             let nodes = item.table.get("builders").map_or(&[][..], |e| e.node.many());
             for node in nodes.iter().filter(|n| n.text() == Some(full.as_str())) {
                 let message = format!("builder {full} may run untrusted work, so it gets no secret");
-                let problem = checker.problem(node.place, &format!("secret.{}.builders", id.1), message);
+                let mut problem = checker.problem(node.place, &format!("secret.{}.builders", id.1), message);
+                // A project's file that says so is left out, and blocks no other; and it is not shown the server's line.
+                if builder.scope.is_some() {
+                    problem.project.clone_from(&builder.scope);
+                    problem.snippet.clear();
+                }
                 let problem = problem
                     .expected("builders that build no changes under review, or run on trusted hosts only")
                     .note(format!(

@@ -21,7 +21,7 @@ pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub use maintnerd::{GithubHook, Maintnerd, WatchedGit};
 pub use notify::{Alarms, Notify, Tell};
-pub use outbox::{GerritServer, GithubPosts, MailServer, Outbox, WebhookTarget};
+pub use outbox::{GerritServer, GithubPoster, GithubPosts, MailServer, Outbox, WebhookTarget};
 pub(crate) use policy::Subject;
 pub use policy::{Class, Classes, Rule, TryPolicy, When};
 pub use recipe::{Job, Part, Recipe, Results, Role, Step, StepWhen};

@@ -32,7 +32,7 @@ use crate::ssh::{self, Shells, SshHostKey};
 use crate::sweep;
 use crate::tryrun::keeper::Keeper;
 use crate::tryrun::pulls::Pulls;
-use crate::tryrun::{Changes, PullRequests};
+use crate::tryrun::{Changes, PullRequests, Recompose};
 use crate::usual::Usual;
 use crate::vault::Vault;
 use crate::work::Finder;
@@ -70,6 +70,8 @@ pub struct Handles {
     pub changes: Option<Changes>,
     /// By what pull requests are looked after, where they are.
     pub pulls: Option<PullRequests>,
+    /// What the configuration would be with another file of a repository, for changes to those.
+    pub recompose: Option<Recompose>,
     /// What it signs orders with; pools give its public half to machines.
     pub order_key: OrderKey,
     /// By what messages go out to the world.
@@ -118,6 +120,7 @@ pub struct Coordinator {
     finder: Finder,
     changes: Option<Changes>,
     pulls: Option<PullRequests>,
+    recompose: Option<Recompose>,
     shells: Shells,
     messages: mpsc::Receiver<Message>,
     pool_events: mpsc::Receiver<PoolEvent>,
@@ -146,6 +149,7 @@ impl Coordinator {
             ssh_key,
             changes,
             pulls,
+            recompose,
             order_key,
             channels,
         } = handles;
@@ -213,6 +217,7 @@ impl Coordinator {
             finder,
             changes,
             pulls,
+            recompose,
             shells,
             messages,
             pool_events,
@@ -259,6 +264,7 @@ impl Coordinator {
             finder,
             changes,
             pulls,
+            recompose,
             shells,
             messages,
             pool_events,
@@ -279,7 +285,7 @@ impl Coordinator {
             _ => (None, None),
         };
         let tries = changes.map(|changes| {
-            let keeper = Keeper::new(finder.clone(), changes, pulls);
+            let keeper = Keeper::new(finder.clone(), changes, pulls, recompose);
             AbortOnDropHandle::new(tokio::spawn(keeper.run()))
         });
         let culprits = AbortOnDropHandle::new(tokio::spawn(Culprits::new(finder.clone()).run()));

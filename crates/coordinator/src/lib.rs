@@ -65,4 +65,4 @@ pub use pool::{
     Address, Answer, Ask, Confined, Confinement, LocalPool, LocalPoolConfig, Machine, Pool, PoolError,
     PoolEvent, Protocol, Reception, Registration, ReversePool, Shown,
 };
-pub use tryrun::{Changes, Press, PullRequests};
+pub use tryrun::{Changes, Press, PullRequests, Recompose};

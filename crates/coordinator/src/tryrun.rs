@@ -11,6 +11,7 @@
 //!
 //! Source: spec/coordinator.md §1.2, §1.3, §1.11.
 
+mod annotate;
 pub(crate) mod asked;
 pub(crate) mod chosen;
 mod cross;
@@ -18,6 +19,8 @@ pub(crate) mod decide;
 mod footers;
 pub(crate) mod keeper;
 mod landing;
+pub(crate) mod own_file;
+mod places;
 pub(crate) mod pulls;
 mod related;
 mod rules;
@@ -31,6 +34,8 @@ pub(crate) mod verdicts;
 use std::sync::Arc;
 
 use maintner::corpus::Corpus;
+
+pub use own_file::Recompose;
 
 /// Gives what is known of changes by now. A copy is cheap.
 pub type Changes = Arc<dyn Fn() -> Arc<Corpus> + Send + Sync>;

@@ -183,6 +183,17 @@ impl Client {
         .await
     }
 
+    /// Gets one comment.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::is_gone`] tells that there is none any more.
+    pub async fn comment(&self, repo: &Repo, id: i64) -> Result<One<Comment>, Error> {
+        let path = format!("/repos/{repo}/issues/comments/{id}");
+        let answer = self.get(&path).await?;
+        let item = serde_json::from_slice(&answer.body).map_err(|error| malformed(&path, error))?;
+        Ok(One { item, date: answer.date })
+    }
+
     /// Lists the events of an issue as they come: their set of kinds and fields is open.
     ///
     /// # Errors

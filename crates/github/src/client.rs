@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use transport::Service;
 
+use crate::app::{App, Tokens};
 use crate::budget::{Budget, Rate, Tempo, Verdict, date};
 use crate::cache::{Cache, Kept};
 use crate::error::Error;
@@ -84,7 +85,7 @@ pub struct Client {
 
 struct Inner {
     service: Service,
-    token: Option<HeaderValue>,
+    login: Login,
     user_agent: HeaderValue,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -92,6 +93,12 @@ struct Inner {
     budget: Mutex<Budget>,
     cache: Mutex<Cache>,
     random: Mutex<fastrand::Rng>,
+}
+
+/// By what GitHub knows who asks.
+enum Login {
+    Token(Option<HeaderValue>),
+    App(Tokens),
 }
 
 /// An answer that is one.
@@ -145,8 +152,25 @@ impl Client {
             value.set_sensitive(true);
             Ok::<_, header::InvalidHeaderValue>(value)
         });
+        let login = Login::Token(token.transpose().map_err(|_| malformed("token"))?);
+        Self::with(options, login)
+    }
+
+    /// Makes a client that asks as an app: the token of its options is not used, and tokens are made as they are needed.
+    ///
+    /// # Errors
+    /// Where the user agent can't be in a header.
+    pub fn of_app(options: Options, app: App) -> Result<Self, Error> {
+        Self::with(options, Login::App(Tokens::new(app)))
+    }
+
+    fn with(options: Options, login: Login) -> Result<Self, Error> {
+        let malformed = |what: &str| Error::Malformed {
+            path: "the client's configuration".into(),
+            message: format!("the {what} has characters that no header can have"),
+        };
         let inner = Inner {
-            token: token.transpose().map_err(|_| malformed("token"))?,
+            login,
             user_agent: HeaderValue::try_from(options.user_agent).map_err(|_| malformed("user agent"))?,
             service: options.service,
             clock: options.clock,
@@ -180,11 +204,13 @@ impl Client {
         };
         // The semaphore is never closed.
         let _permit = permit;
-        let (mut tries, mut refusals) = (0, 0);
+        let (mut tries, mut refusals, mut renewed) = (0, 0, false);
         loop {
             self.wait(path, until).await?;
-            match self.try_once(path).await {
+            let shown = self.authorization(path, until).await?;
+            match self.try_once(path, shown.as_ref()).await {
                 Tried::Answer(answer) => return Ok(answer),
+                Tried::Failed(error) if !renewed && self.renews(&error, shown.as_ref()) => renewed = true,
                 Tried::Failed(error) => return Err(error),
                 Tried::Refused => {
                     refusals += 1;
@@ -214,10 +240,11 @@ impl Client {
         };
         // The semaphore is never closed.
         let _permit = permit;
-        let (mut tries, mut refusals) = (0, 0);
+        let (mut tries, mut refusals, mut renewed) = (0, 0, false);
         loop {
             self.wait(path, until).await?;
-            let mut request = self.request(path, None)?;
+            let shown = self.authorization(path, until).await?;
+            let mut request = self.request(path, None, shown.as_ref())?;
             *request.method_mut() = method.clone();
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = Body::from(body.clone());
@@ -229,6 +256,7 @@ impl Client {
                         return Err(Error::Limited { path: path.to_owned(), until: self.now() });
                     }
                 }
+                Err(error) if !renewed && self.renews(&error, shown.as_ref()) => renewed = true,
                 Err(error @ Error::Call { .. }) if !error.may_have_happened() => {
                     tries += 1;
                     if tries >= self.inner.limits.tries {
@@ -239,6 +267,41 @@ impl Client {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// What is shown: an app's token is made anew before it ends.
+    async fn authorization(&self, path: &str, until: Timestamp) -> Result<Option<HeaderValue>, Error> {
+        let tokens = match &self.inner.login {
+            Login::Token(token) => return Ok(token.clone()),
+            Login::App(tokens) => tokens,
+        };
+        if let Some(token) = tokens.current(self.now()) {
+            return Ok(Some(token));
+        }
+        let asking = tokio::time::timeout(self.inner.limits.patience, tokens.asking.acquire());
+        // The semaphore is never closed.
+        let Ok(_asking) = asking.await else { return Err(Error::Limited { path: path.to_owned(), until }) };
+        if let Some(token) = tokens.current(self.now()) {
+            return Ok(Some(token));
+        }
+        let (made_at, claim) = tokens.claim(self.now())?;
+        let mut request = self.request(&made_at, None, Some(&claim))?;
+        *request.method_mut() = Method::POST;
+        match self.post_once(&made_at, request).await? {
+            Some(body) => tokens.take(&body, self.now()).map(Some),
+            None => Err(Error::Limited { path: made_at, until: self.now() }),
+        }
+    }
+
+    /// Whether GitHub took an app's token no more, so that a new one is worth a try.
+    fn renews(&self, error: &Error, shown: Option<&HeaderValue>) -> bool {
+        match (&self.inner.login, error, shown) {
+            (Login::App(tokens), Error::Status { status: StatusCode::UNAUTHORIZED, .. }, Some(shown)) => {
+                tokens.refused(shown);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -286,13 +349,18 @@ impl Client {
         }
     }
 
-    fn request(&self, path: &str, etag: Option<&HeaderValue>) -> Result<Request<Body>, Error> {
+    fn request(
+        &self,
+        path: &str,
+        etag: Option<&HeaderValue>,
+        shown: Option<&HeaderValue>,
+    ) -> Result<Request<Body>, Error> {
         let mut request = Request::get(path)
             .header(header::ACCEPT, "application/vnd.github+json")
             .header(header::USER_AGENT, &self.inner.user_agent)
             .header("x-github-api-version", VERSION);
-        if let Some(token) = &self.inner.token {
-            request = request.header(header::AUTHORIZATION, token);
+        if let Some(shown) = shown {
+            request = request.header(header::AUTHORIZATION, shown);
         }
         if let Some(etag) = etag {
             request = request.header(header::IF_NONE_MATCH, etag);
@@ -300,9 +368,9 @@ impl Client {
         request.body(Body::empty()).map_err(|error| malformed(path, error))
     }
 
-    async fn try_once(&self, path: &str) -> Tried {
+    async fn try_once(&self, path: &str, shown: Option<&HeaderValue>) -> Tried {
         let kept = lock(&self.inner.cache).get(path);
-        let request = match self.request(path, kept.as_ref().map(|kept| &kept.etag)) {
+        let request = match self.request(path, kept.as_ref().map(|kept| &kept.etag), shown) {
             Ok(request) => request,
             Err(error) => return Tried::Failed(error),
         };
@@ -435,8 +503,8 @@ fn words(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_token_is_in_no_text() {
+    #[tokio::test]
+    async fn the_token_is_in_no_text() {
         let options = |token: &str| Options {
             service: Service::url("http://127.0.0.1:9"),
             token: Some(token.into()),
@@ -447,7 +515,8 @@ mod tests {
         };
         let client = Client::new(options("s3cr3t")).unwrap();
         assert!(!format!("{client:?}").contains("s3cr3t"));
-        let request = client.request("/repos/o/r", None).unwrap();
+        let shown = client.authorization("/repos/o/r", Timestamp::MAX).await.unwrap();
+        let request = client.request("/repos/o/r", None, shown.as_ref()).unwrap();
         assert!(!format!("{request:?}").contains("s3cr3t"));
         let error = Client::new(options("s3cr3t\n")).unwrap_err();
         assert!(!format!("{error:?} {error}").contains("s3cr3t"), "{error}");

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
 mod budget;
 mod cache;
 mod calls;
@@ -17,6 +18,7 @@ mod link;
 pub mod model;
 pub mod post;
 
+pub use app::{App, BadKey};
 pub use budget::{Rate, Tempo};
 pub use calls::{Cursor, One, Page, Repo};
 pub use client::{Client, Limits, Options};

@@ -37,7 +37,7 @@ pub struct AskRow {
     pub ask: String,
     /// The one commit that it was said of.
     pub commit: String,
-    /// `said` or `again`.
+    /// `said`, `again` or `gone`.
     pub kind: String,
     /// Who.
     pub asked_by: String,

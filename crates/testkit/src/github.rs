@@ -72,6 +72,8 @@ impl Default for Options {
 pub struct Counts {
     /// Requests.
     pub requests: u64,
+    /// Those of them that asked for a list of pull requests.
+    pub lists: u64,
     /// Answers that nothing changed.
     pub unchanged: u64,
     /// Times it said that there are too many.

@@ -134,6 +134,13 @@ impl Files {
         })
     }
 
+    /// The configuration with one repository's own file, if it has one by this.
+    pub fn with_own(&self, repo: &RepoName, text: Option<String>) -> Result<Config, Problems> {
+        let mut sources = self.targets.sources.clone();
+        sources.extend(text.map(|text| Source::project(repo.clone(), PROJECT_FILE, text)));
+        buildenv::load(&sources, &self.includes(), self.environment.as_ref())
+    }
+
     /// The configuration with the files of all repositories, as they are at the heads of their default branches.
     pub async fn with_projects(
         &self,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use buildenv::{Config, SecretSource};
+use buildenv::{Config, GithubPoster, SecretSource};
 use coordinator::SystemClock;
 use coordinator::outbox::gerrit::Gerrits;
 use coordinator::outbox::github::Github;
@@ -62,15 +62,28 @@ pub fn channels(config: &Config, data: &Path) -> Result<Channels> {
 /// Who asks and answers GitHub, if the configuration has somebody.
 pub fn github(config: &Config, data: &Path) -> Result<Option<github::Client>> {
     let Some(github) = &config.outbox().github else { return Ok(None) };
-    let client = github::Client::new(github::Options {
+    let (token, app) = match &github.login {
+        GithubPoster::Token(source) => (Some(secret(source, "github_posts.token", data)?), None),
+        GithubPoster::App { app, installation, key_file } => {
+            let file = SecretSource::File(key_file.clone());
+            let key = secret(&file, "github_posts.app_key", data)?;
+            let app = github::App::new(app, *installation, &key);
+            (None, Some(app.with_context(|| format!("github_posts.app_key_file {key_file}"))?))
+        }
+    };
+    let options = github::Options {
         service: Service::url(&github.api),
-        token: Some(secret(&github.token, "github_posts.token", data)?.into()),
+        token: token.map(Into::into),
         user_agent: user_agent(),
         clock: Arc::new(github::SystemClock),
         seed: seed()?,
         // The outbox waits better: its messages are kept. So does who looks again and again.
         limits: github::Limits { patience: std::time::Duration::from_secs(60), ..github::Limits::default() },
-    });
+    };
+    let client = match app {
+        Some(app) => github::Client::of_app(options, app),
+        None => github::Client::new(options),
+    };
     client.map(Some).context("github_posts")
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
 mod api;
+mod attacks;
 mod book;
 mod demo;
 mod edge;
@@ -16,6 +17,8 @@ mod load;
 mod metrics;
 mod mutations;
 mod pulls;
+mod pulls_story;
+mod rules;
 mod sources;
 #[cfg(feature = "full")]
 mod telemetry;

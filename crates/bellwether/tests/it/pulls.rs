@@ -18,21 +18,21 @@ use crate::faults::world as faults;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "s3cr3t";
-const PROJECT: &str =
+pub const PROJECT: &str =
     "[builder.tests]\nrecipe = \"check\"\ntry = true\n\n[recipe.check]\nrun = \"sh ./check.sh\"\n";
 /// Who may; and who may not.
-const MEMBER: i64 = 1;
+pub const MEMBER: i64 = 1;
 const STRANGER: i64 = 2;
 
 /// The transitions that only pull requests have, which are killed at below.
 pub const TRANSITIONS: &[&str] = &["try_heads", "try_again"];
 
-struct World {
+pub struct World {
     /// Its folder and its server.
-    inner: faults::World,
-    github: GitHub,
+    pub inner: faults::World,
+    pub github: GitHub,
     /// How far GitHub's clock is before ours.
-    ahead: Arc<AtomicI64>,
+    pub ahead: Arc<AtomicI64>,
     _serving: AbortOnDropHandle<()>,
     commits: u32,
 }
@@ -40,12 +40,17 @@ struct World {
 impl World {
     /// With this more in `[github_posts]`.
     async fn new(posts: &str) -> World {
+        World::with(posts, PROJECT, "", "").await
+    }
+
+    /// With this project, this more of its repository in the server file, and this more in that.
+    pub async fn with(posts: &str, project: &str, repo: &str, server: &str) -> World {
         let mut inner = faults::World::empty();
         inner
             .repo
             .commit(
                 "The first",
-                &[("bellwether.toml", File::Text(PROJECT)), ("check.sh", File::Text("true\n"))],
+                &[("bellwether.toml", File::Text(project)), ("check.sh", File::Text("true\n"))],
             )
             .unwrap();
         // As GitHub does: whoever knows a commit's name gets it.
@@ -60,16 +65,16 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, router) = (listener.local_addr().unwrap(), github.router());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        configure(&inner, address, posts);
+        configure(&inner, address, (posts, repo, server));
         let _serving = AbortOnDropHandle::new(serving);
         World { inner, github, ahead, _serving, commits: 0 }
     }
 
-    fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         self.inner.server.as_ref().unwrap()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.inner.path(name)
     }
 
@@ -85,7 +90,7 @@ impl World {
     }
 
     /// Does something on GitHub, which tells the server.
-    async fn does<T>(&self, what: impl FnOnce(&mut Forge, i64) -> T) -> T {
+    pub async fn does<T>(&self, what: impl FnOnce(&mut Forge, i64) -> T) -> T {
         let done = self.github.change(what);
         for webhook in self.github.webhooks() {
             if self.inner.server.is_some() {
@@ -105,17 +110,33 @@ impl World {
         service.send_ok(request.unwrap()).await.map(drop)
     }
 
+    /// Makes a commit of these files upon another one.
+    pub fn commit_upon(&mut self, upon: &str, files: &[(&str, File<'_>)]) -> String {
+        self.commits += 1;
+        let title = format!("Change {}", self.commits);
+        self.inner.repo.git(&["checkout", "--quiet", "--detach", upon]).unwrap();
+        let commit = self.inner.repo.commit(&title, files).unwrap();
+        self.inner.repo.git(&["checkout", "--quiet", "main"]).unwrap();
+        self.inner.repo.git(&["update-ref", &format!("refs/pull/{}/head", self.commits), &commit]).unwrap();
+        commit
+    }
+
     /// Opens a pull request of this commit.
-    async fn open(&self, commit: &str, fork: bool) -> i32 {
+    pub async fn open(&self, commit: &str, fork: bool) -> i32 {
+        self.open_to("main", commit, fork).await
+    }
+
+    /// The same, to another branch.
+    pub async fn open_to(&self, branch: &str, commit: &str, fork: bool) -> i32 {
         self.does(|forge, now| {
             let number = forge.open(now, STRANGER, true, "A pull request", "");
-            forge.push(now, number, commit, "main", fork);
+            forge.push(now, number, commit, branch, fork);
             number
         })
         .await
     }
 
-    async fn says(&self, number: i32, who: i64, text: &str) {
+    pub async fn says(&self, number: i32, who: i64, text: &str) {
         self.does(|forge, now| forge.comment(now, number, who, text)).await;
     }
 
@@ -124,16 +145,16 @@ impl World {
     }
 
     /// Waits until the server has seen how things are, and lets GitHub's clock go on, so that what follows is later.
-    fn seen(&self) {
-        let before = self.github.counts().requests;
-        // Of two looks, of two requests each, one began after this.
-        wait_for("two looks", LIMIT, || Ok((self.github.counts().requests >= before + 5).then_some(())))
+    pub fn seen(&self) {
+        let before = self.github.counts().lists;
+        // Of two looks one began after this, and a third says that it is over.
+        wait_for("two looks", LIMIT, || Ok((self.github.counts().lists >= before + 3).then_some(())))
             .unwrap();
         self.ahead.fetch_add(3, Ordering::SeqCst);
     }
 
     /// The runs of a pull request, the oldest first.
-    fn runs(&self, number: i32) -> Vec<Value> {
+    pub fn runs(&self, number: i32) -> Vec<Value> {
         // A server that is starting is asked again.
         let list = self
             .inner
@@ -145,7 +166,7 @@ impl World {
     }
 
     /// Waits until the runs of a pull request are in these states; gives the last.
-    fn until(&self, number: i32, states: &[&str]) -> Value {
+    pub fn until(&self, number: i32, states: &[&str]) -> Value {
         let mut seen = Vec::new();
         let found = wait_for(&format!("the runs of #{number} to be {states:?}"), LIMIT, || {
             seen = self.runs(number);
@@ -156,7 +177,7 @@ impl World {
     }
 
     /// Waits until the check runs of a commit have ended so.
-    fn checked(&self, commit: &str, ends: &[&str]) -> Vec<Value> {
+    pub fn checked(&self, commit: &str, ends: &[&str]) -> Vec<Value> {
         let mut seen = Vec::new();
         let found = wait_for(&format!("checks {ends:?}"), LIMIT, || {
             seen = self.github.world().checks(commit);
@@ -169,15 +190,17 @@ impl World {
     }
 }
 
-fn configure(inner: &faults::World, github: SocketAddr, posts: &str) {
+fn configure(inner: &faults::World, github: SocketAddr, (posts, repo, server): (&str, &str, &str)) {
     let at = inner.path("tiny").display().to_string();
     // What jobs are held up by: of the server's folder they see nothing else.
     std::fs::create_dir(inner.path("gate")).unwrap();
     let gate = inner.path("gate").display().to_string();
+    // Where failures are built again, tests say what failed.
+    let reruns = if server.contains("# reruns") { 24 } else { 0 };
     let text = format!(
         "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
-         [repo.one]\nurl = {at:?}\nhorizon = 1\npulls = \"golang/go\"\ntry_by = [\"User-{MEMBER}\"]\n\n\
-         [tries]\npulls_every = \"500ms\"\n\n\
+         [repo.one]\nurl = {at:?}\nhorizon = 1\npulls = \"golang/go\"\ntry_by = [\"User-{MEMBER}\"]\n{repo}\n{server}\n\
+         [tries]\npulls_every = \"500ms\"\nreruns = {reruns}\n\n\
          [github_posts]\napi = \"http://{github}\"\ntoken_file = \"token\"\n{posts}\n\
          [pubsubhelper.github]\nsecret_file = \"hook\"\nplain = true\n\n\
          [maintnerd]\ngithub = [\"golang/go\"]\ngithub_api = \"http://{github}\"\ntoken_file = \"token\"\n"
@@ -191,8 +214,11 @@ fn configure(inner: &faults::World, github: SocketAddr, posts: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_word_of_who_may_is_followed_by_a_check_of_that_commit() {
     let mut world = World::new("checks = true").await;
-    let (good, bad, other) =
-        (world.commit("true"), world.commit("echo 'it breaks'; exit 1"), world.commit("true"));
+    let (good, bad, other) = (
+        world.commit("true"),
+        world.commit("echo './check.sh:2:1: error: it breaks'; exit 1"),
+        world.commit("true"),
+    );
     let [one, two, three] =
         [world.open(&good, false).await, world.open(&bad, false).await, world.open(&other, false).await];
     world.says(one, MEMBER, "Let us see.\n/try").await;
@@ -211,6 +237,9 @@ async fn a_word_of_who_may_is_followed_by_a_check_of_that_commit() {
         checks[0]["output"]["summary"].as_str().unwrap().contains("Failed on tests: http"),
         "{checks:#?}"
     );
+    // What the log complains of stands beside its line.
+    let notes = || world.github.world().notes(&bad);
+    assert_eq!(notes(), [("check.sh".to_owned(), 2, "it breaks".to_owned())]);
     // Said once more, it is tried once more, what failed is built anew, and another check says so.
     world.seen();
     world.says(two, MEMBER, "/try").await;

@@ -105,7 +105,7 @@ impl World {
     }
 
     /// Waits until the answer to a change was seen.
-    fn settled(&self, number: u32) {
+    pub fn settled(&self, number: u32) {
         wait_for("the answer to be seen", LIMIT, || {
             Ok(self.runs(number)?.iter().all(|run| run["settled"] == true).then_some(()))
         })

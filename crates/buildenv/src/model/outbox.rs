@@ -37,9 +37,25 @@ pub struct GithubPosts {
     /// Its API.
     pub api: String,
     /// By what it knows who posts.
-    pub token: SecretSource,
+    pub login: GithubPoster,
     /// Whether it is an app that posts, which may make check runs.
     pub checks: bool,
+}
+
+/// By what GitHub knows who posts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GithubPoster {
+    /// A token that lasts.
+    Token(SecretSource),
+    /// An app's installation, whose tokens last an hour.
+    App {
+        /// Its client id, or its number.
+        app: String,
+        /// The number of its installation.
+        installation: u64,
+        /// The file with its private key.
+        key_file: String,
+    },
 }
 
 /// The mail server.
@@ -88,7 +104,15 @@ impl GerritServer {
 impl GithubPosts {
     pub(crate) fn read(f: Fields<'_>) -> Self {
         let api = f.owned("api").unwrap_or_else(|| "https://api.github.com".into());
-        Self { api, token: place(f.owned("token_file"), f.owned("token_env")), checks: f.flag("checks") }
+        let login = match f.owned("app") {
+            Some(app) => GithubPoster::App {
+                app,
+                installation: f.int("installation").unwrap_or_default(),
+                key_file: f.owned("app_key_file").unwrap_or_default(),
+            },
+            None => GithubPoster::Token(place(f.owned("token_file"), f.owned("token_env"))),
+        };
+        Self { api, login, checks: f.flag("checks") }
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) static GERRIT: Section = Section {
 pub(super) static GITHUB_POSTS: Section = Section {
     name: "github_posts",
     header: "[github_posts]",
-    doc: "GitHub, if comments and checks are posted there: see docs/notifications.md. One of `token_file` and `token_env`. Read at the start.",
+    doc: "GitHub, if comments and checks are posted there: see docs/notifications.md. One of `token_file` and `token_env`, or `app`, `installation` and `app_key_file`. Read at the start.",
     project: false,
     keys: &[
         key(
@@ -62,6 +62,28 @@ pub(super) static GITHUB_POSTS: Section = Section {
             "none",
             r#"token_env = "GITHUB_POSTS_TOKEN""#,
             "The server's variable with that token.",
+        ),
+        key(
+            "app",
+            Text,
+            "none",
+            r#"app = "Iv23liAbCdEf""#,
+            "The client id of an app that posts, or its number: tokens of its installation are made as they are needed, so that none \
+             ends. With `installation` and `app_key_file`, in the place of a token.",
+        ),
+        key(
+            "installation",
+            Int(1, i64::MAX),
+            "none",
+            "installation = 12345678",
+            "The number of the app's installation.",
+        ),
+        key(
+            "app_key_file",
+            Path,
+            "none",
+            r#"app_key_file = "github-app.pem""#,
+            "The file with the app's private key, as GitHub gives it.",
         ),
         key(
             "checks",

@@ -114,6 +114,30 @@ fn a_bad_project_file_blocks_no_other() {
 }
 
 #[test]
+fn a_project_that_would_bring_a_secret_to_unreviewed_work_blocks_no_other() {
+    let server = format!(
+        "{SITE}[host.h]\npool = \"reverse\"\ntrust = \"untrusted-ok\"\n[secret.s]\nenv = \"S\"\nbuilders = [\"site:test\"]\n"
+    );
+    let with = |more: &str| TEST.replace("[recipe", &format!("host = \"h\"\n{more}\n[recipe"));
+    let loaded = |site: &str| {
+        let sources = [
+            embedded("linux", "amd64"),
+            Source::server("server.toml", &*server),
+            Source::project(name("site"), "site:bellwether.toml", site),
+            Source::project(name("lib"), "lib:bellwether.toml", TEST),
+        ];
+        load_with_projects(&sources, &no_includes, None).unwrap()
+    };
+    let (config, bad) = loaded(&with(""));
+    assert_eq!((config.builders().len(), bad.len()), (2, 0), "{bad:?}");
+    let (config, bad) = loaded(&with("try = true"));
+    assert_eq!(config.builders().len(), 1, "the other one's");
+    let problem = &bad["site"].0[0];
+    assert_eq!(problem.message, "builder site:test may run untrusted work, so it gets no secret");
+    assert!(!bad["site"].to_string().contains("env ="), "{problem}");
+}
+
+#[test]
 fn a_cycle_through_a_project_file_is_that_files_fault() {
     let server = "[repo.a]\nurl = \"u\"\nneeds = [\"b\"]\n[repo.b]\nurl = \"u\"\n";
     let sources = [

@@ -136,6 +136,7 @@ fn every_example_is_accepted_where_its_key_belongs() {
             "excludes",
             "needs isolation",
             "nothing says how",
+            "nobody watches",
             "pushes to",
             "does not name",
             "has no value",

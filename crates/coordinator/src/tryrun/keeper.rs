@@ -10,14 +10,14 @@ use store::try_runs::{self, TryRunRow};
 use store::verdicts;
 use store::{BuildId, Micros, StoreError, TryRunId, Tx};
 
-use super::Changes;
 use super::asked::{Asked, Looker, SUBMITTED, why_not};
 use super::chosen::{self, Chosen};
 use super::decide::{self, Action, Standing};
 use super::pulls::Pulls;
 use super::subject::{Hindrance, Member};
 use super::verdicts::{Findings, Verdicts};
-use super::{cross, landing, related, rules, say};
+use super::{Changes, Recompose};
+use super::{annotate, cross, landing, own_file, related, rules, say};
 use crate::clock::new_id;
 use crate::core;
 use crate::ledger::{Ledger, transition};
@@ -39,6 +39,8 @@ pub(crate) struct Keeper {
     changes: Changes,
     /// What is known of pull requests, where GitHub is asked.
     pulls: Option<tokio::sync::Mutex<Pulls>>,
+    /// By what a change to a repository's own file is looked at.
+    recompose: Option<Recompose>,
     verdicts: Verdicts,
     /// Runs of which it was said already that something failed; the database knows better.
     told: tokio::sync::Mutex<HashSet<TryRunId>>,
@@ -51,6 +53,8 @@ enum Trouble {
     Store(#[from] StoreError),
     #[error(transparent)]
     Landing(#[from] landing::Unknown),
+    #[error("what a change does to its repository's own file can't be looked at: {0}")]
+    OwnFile(transport::CallError),
     #[error("it can't be told what came of a build: {0}")]
     Told(transport::CallError),
 }
@@ -65,10 +69,15 @@ impl From<samples::Trouble> for Trouble {
 }
 
 impl Keeper {
-    pub fn new(finder: Finder, changes: Changes, pulls: Option<Pulls>) -> Keeper {
+    pub fn new(
+        finder: Finder,
+        changes: Changes,
+        pulls: Option<Pulls>,
+        recompose: Option<Recompose>,
+    ) -> Keeper {
         let pulls = pulls.map(tokio::sync::Mutex::new);
         let verdicts = Verdicts::new(finder.clone());
-        Keeper { finder, changes, pulls, verdicts, told: tokio::sync::Mutex::default() }
+        Keeper { finder, changes, pulls, recompose, verdicts, told: tokio::sync::Mutex::default() }
     }
 
     /// Looks again and again.
@@ -210,6 +219,7 @@ impl Keeper {
             Err(hindrance) => return self.refuse(config, &asked, &hindrance).await,
         };
         asked.subject.tree.clone_from(&trees.tree);
+        let remark = self.own_file(config, &asked, &trees).await?;
         let mut chosen = chosen::choose(config, &asked, &trees.toolchain);
         cross::add(config, &asked, &trees, &mut chosen);
         let ledger = &self.finder.shared.ledger;
@@ -235,9 +245,11 @@ impl Keeper {
             .collect();
         let message = say::beginning(config, &run, &chosen.said, new.len(), &asked.subject);
         let message = message.filter(|_| !new.is_empty());
+        let remark = remark.and_then(|remark| say::own_file(config, &run, &remark, now));
         let queued = transition!(ledger, "try_begin", run.id, |tx| {
             try_runs::put(&mut tx, &run).await?;
             put(&mut tx, ledger, message.as_ref()).await?;
+            put(&mut tx, ledger, remark.as_ref()).await?;
             for member in &asked.subject.with {
                 try_changes::put(&mut tx, run.id, &Member::row(member)).await?;
             }
@@ -260,6 +272,21 @@ impl Keeper {
         tracing::info!(run = %run.id, review = run.review, commit = run.commit, builds = new.len(), "a change is tried");
         self.queued(queued).await;
         Ok(())
+    }
+
+    /// What is to be said of a change to its repository's own file. What a merge queue makes has been said of its parts.
+    async fn own_file(
+        &self,
+        config: &buildenv::Config,
+        asked: &Asked,
+        trees: &landing::Trees,
+    ) -> Result<Option<own_file::Remark>, Trouble> {
+        let Some(recompose) = self.recompose.as_ref().filter(|_| !super::pulls::is_queue(asked)) else {
+            return Ok(None);
+        };
+        let branches: Vec<String> = trees.toolchain.keys().cloned().collect();
+        let mirror = &self.finder.shared.mirror;
+        own_file::look(mirror, config, recompose, asked, &branches).await.map_err(Trouble::OwnFile)
     }
 
     /// Writes down a run that can't be made, and says why: once, until there is something else to be said.
@@ -393,7 +420,15 @@ impl Keeper {
         let verdict = decide::verdict(&rows);
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
-        let message = say::ending(config, &run, verdict, &rows, &findings.lines);
+        let failed: Vec<_> = rows.iter().filter(|row| row.outcome.as_deref() == Some("failed")).collect();
+        let notes = match say::takes_notes(config, &run) {
+            true => {
+                annotate::notes(&self.finder.shared.mirror, &self.finder.shared.dashboard, &run, &failed)
+                    .await
+            }
+            false => Vec::new(),
+        };
+        let message = say::ending(config, &run, verdict, &rows, &findings.lines, notes);
         transition!(ledger, "try_end", id, |tx| {
             try_runs::end(&mut tx, id, verdict.as_str(), None, false, now).await?;
             put(&mut tx, ledger, message.as_ref()).await?

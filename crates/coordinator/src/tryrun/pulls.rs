@@ -7,7 +7,7 @@ pub(crate) mod reader;
 mod said;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use buildenv::{Config, Project};
@@ -19,19 +19,26 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::asked::{Asked, Review, Seen};
 use super::{Press, PullRequests};
-use reader::{Head, Read, Reader, Reads};
+use reader::{Head, Heeded, Read, Reader, Reads};
 use said::{Known, key};
 
 /// How the reviews of the forge are named here.
 pub(super) const HOST: &str = "github.com/";
 /// What asks for what a merge queue has made.
 const QUEUE: &str = "queue";
+/// How it is written down that a comment is deleted.
+const GONE: &str = "gone";
 /// Presses of the button that are kept for one commit.
 const PRESSES: usize = 20;
 
 /// `OWNER/REPO` of a review that is a pull request.
 pub(super) fn repo_of(review: &Review) -> Option<&str> {
     review.project.strip_prefix(HOST)
+}
+
+/// Whether it is of a merge queue, and so no change of its own.
+pub(super) fn is_queue(asked: &Asked) -> bool {
+    repo_of(&asked.review).is_some() && asked.change_id.starts_with(QUEUE)
 }
 
 fn review(repo: &str, number: i32) -> Review {
@@ -75,12 +82,16 @@ struct Kept {
     bound: BTreeMap<String, String>,
     /// When somebody pressed the button, and for which commit.
     again: BTreeMap<String, String>,
+    /// Comments that were deleted.
+    gone: BTreeSet<i64>,
 }
 
 /// Looks for what is asked.
 pub(crate) struct Pulls {
     reads: watch::Receiver<Reads>,
     wanted: Arc<Notify>,
+    /// Comments by which something is asked for: it is looked whether they are still there.
+    heeded: watch::Sender<Heeded>,
     presses: mpsc::Receiver<Press>,
     /// By review; nothing as long as it was not read.
     kept: Option<HashMap<String, Kept>>,
@@ -91,9 +102,10 @@ impl Pulls {
     pub fn by(parts: PullRequests, config: watch::Receiver<Arc<Config>>) -> (Pulls, Reader) {
         let PullRequests { client, presses } = parts;
         let (to, reads) = watch::channel(Reads::new());
+        let (heeded, heeds) = watch::channel(Heeded::new());
         let wanted = Arc::new(Notify::new());
-        let reader = Reader { client, config, to, wanted: Arc::clone(&wanted) };
-        (Pulls { reads, wanted, presses, kept: None }, reader)
+        let reader = Reader::new(client, config, to, Arc::clone(&wanted), heeds);
+        (Pulls { reads, wanted, heeded, presses, kept: None }, reader)
     }
 
     /// Reads what is written down, if that was not done.
@@ -116,6 +128,7 @@ impl Pulls {
     pub fn look(&mut self, corpus: &Corpus, config: &Config, seen: &mut Seen) -> News {
         let reads = self.reads.borrow_and_update().clone();
         let (mut news, mut waits) = (News::default(), false);
+        let mut heeded = Heeded::new();
         let empty = HashMap::new();
         let kept = self.kept.as_ref().unwrap_or(&empty);
         for repo in config.repos() {
@@ -140,7 +153,19 @@ impl Pulls {
                 if issue.not_exist.is() {
                     continue;
                 }
-                let said = said::said(corpus, issue, &repo.try_by);
+                let mut said = said::said(corpus, issue, &repo.try_by);
+                said.retain(|one| {
+                    let Some(comment) = said::comment_of(&one.key) else { return true };
+                    if row.gone.contains(&comment) {
+                        return false;
+                    }
+                    heeded.entry(name.clone()).or_default().insert(comment);
+                    let there = !read.gone.contains(&comment);
+                    if !there {
+                        news.asks.push(gone(&review, comment, one));
+                    }
+                    there
+                });
                 let again = row.again.iter().rev().find(|(_, commit)| **commit == head.commit);
                 let again = again.map(|(key, _)| key.as_str());
                 let facts = Known { since: row.since, seen: read.date, bound: &row.bound, again };
@@ -185,6 +210,11 @@ impl Pulls {
         if waits {
             self.wanted.notify_one();
         }
+        self.heeded.send_if_modified(|before| {
+            let differs = *before != heeded;
+            *before = heeded;
+            differs
+        });
         news
     }
 
@@ -250,8 +280,22 @@ impl Pulls {
 
 impl Kept {
     fn take(&mut self, row: AskRow) {
-        let to = if row.kind == "again" { &mut self.again } else { &mut self.bound };
-        to.insert(row.ask, row.commit);
+        match row.kind.as_str() {
+            "again" => drop(self.again.insert(row.ask, row.commit)),
+            GONE => self.gone.extend(row.ask.rsplit(' ').next().and_then(|id| id.parse::<i64>().ok())),
+            _ => drop(self.bound.insert(row.ask, row.commit)),
+        }
+    }
+}
+
+/// That a comment is deleted: what was said in it is nobody's word any more, also for a server that begins anew.
+fn gone(review: &Review, comment: i64, said: &said::Said) -> AskRow {
+    AskRow {
+        review: review.to_string(),
+        ask: format!("{GONE} {comment}"),
+        commit: String::new(),
+        kind: GONE.to_owned(),
+        asked_by: said.by.clone(),
     }
 }
 

@@ -2,7 +2,8 @@
 //! [`NAME`], and both are on the one commit that was tried.
 
 use buildenv::Config;
-use github::post::{Check, Output, Status};
+use github::post::{Annotation, Check, Output, Status};
+use store::Micros;
 use store::builds::BuildRow;
 use store::try_runs::TryRunRow;
 
@@ -43,6 +44,15 @@ struct Shown<'a> {
     title: String,
     /// Markdown.
     summary: String,
+    /// Beside lines.
+    notes: Vec<Annotation>,
+}
+
+impl Place {
+    /// Whether there are check runs, which have notes beside lines.
+    pub fn has_checks(&self) -> bool {
+        self.checks
+    }
 }
 
 fn message(place: &Place, run: &TryRunRow, kind: Kind, shown: Shown<'_>) -> Message {
@@ -59,7 +69,12 @@ fn message(place: &Place, run: &TryRunRow, kind: Kind, shown: Shown<'_>) -> Mess
             details_url: page,
             status: status.to_owned(),
             conclusion: shown.conclusion.map(str::to_owned),
-            output: Output { title: shown.title, summary: shown.summary, ..Output::default() },
+            output: Output {
+                title: shown.title,
+                summary: shown.summary,
+                annotations: shown.notes,
+                ..Output::default()
+            },
             actions: Vec::new(),
         };
         Post::Check { repo, check: Box::new(check) }
@@ -75,18 +90,37 @@ fn message(place: &Place, run: &TryRunRow, kind: Kind, shown: Shown<'_>) -> Mess
     post.message(&format!("try/{}/{}", run.id, kind.point()))
 }
 
+/// A comment on a run's pull request.
+pub fn comment(run: &TryRunRow, text: &str, now: Micros) -> Option<Post> {
+    let review = Review::parse(&run.review)?;
+    let repo = pulls::repo_of(&review)?.to_owned();
+    // GitHub's clock may be behind ours.
+    let since = now.0 / 1_000_000 - 600;
+    Some(Post::Comment { repo, number: review.number, text: text.to_owned(), since })
+}
+
 /// That a run began.
 pub fn beginning(place: &Place, run: &TryRunRow, said: &Said, builds: usize) -> Message {
     let title = format!("{builds} {}", if builds == 1 { "build" } else { "builds" });
     let summary = text::beginning(&place.url, run, said, builds, &[], 0);
-    message(place, run, Kind::Beginning, Shown { conclusion: None, state: "pending", title, summary })
+    message(
+        place,
+        run,
+        Kind::Beginning,
+        Shown { conclusion: None, state: "pending", title, summary, notes: Vec::new() },
+    )
 }
 
 /// That a build failed while others go on.
 pub fn progress(place: &Place, run: &TryRunRow, failed: &BuildRow) -> Message {
     let title = format!("Failed on {}; others go on", failed.builder);
     let summary = text::progress(&place.url, run, failed);
-    message(place, run, Kind::Progress, Shown { conclusion: None, state: "pending", title, summary })
+    message(
+        place,
+        run,
+        Kind::Progress,
+        Shown { conclusion: None, state: "pending", title, summary, notes: Vec::new() },
+    )
 }
 
 /// What a run came to. What is not known must let nothing pass: GitHub takes `neutral` for good.
@@ -96,6 +130,7 @@ pub fn ending(
     verdict: Verdict,
     builds: &[BuildRow],
     told: &[String],
+    notes: Vec<Annotation>,
 ) -> Message {
     let left: Vec<LeftOut> = serde_json::from_str(&run.left_out).unwrap_or_default();
     let (kind, summary) = text::ending(&place.url, run, verdict, builds, &left, told);
@@ -108,7 +143,7 @@ pub fn ending(
             ("action_required", "error", "Not known: not all builds could be made".to_owned())
         }
     };
-    message(place, run, kind, Shown { conclusion: Some(conclusion), state, title, summary })
+    message(place, run, kind, Shown { conclusion: Some(conclusion), state, title, summary, notes })
 }
 
 /// That a run is over before its end.
@@ -119,6 +154,6 @@ pub fn cancelled(place: &Place, run: &TryRunRow, why: &str) -> Message {
         place,
         run,
         Kind::Cancelled,
-        Shown { conclusion: Some("cancelled"), state: "error", title, summary },
+        Shown { conclusion: Some("cancelled"), state: "error", title, summary, notes: Vec::new() },
     )
 }

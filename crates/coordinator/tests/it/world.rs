@@ -286,6 +286,7 @@ impl World {
             order_key: self.order_key.clone(),
             changes: self.changes.clone(),
             pulls: None,
+            recompose: None,
             channels: self.channels.clone(),
         };
         let options = Options {

@@ -185,6 +185,17 @@ pub(crate) async fn nothing_is_posted_without_a_key(on: Fixture) {
         desk.post(&format!("/commit?version=3&{right}"), &body).await,
         refused("can only POST commits with master key")
     );
+    // A builder's key is good for what it did itself, whatever name is in the body.
+    for (path, of) in
+        [("/result?version=1&", "linux-amd64"), ("/perf-result?", "linux-amd64"), ("/result?version=1&", "")]
+    {
+        let other = json!({"Builder": of, "Hash": "0001", "Benchmark": "b", "OK": true, "Log": "x"});
+        let text = desk.post(&format!("{path}{right}"), &other).await;
+        assert_eq!(text, refused(&format!("invalid key \"{key}\" for builder \"{of}\"")), "{path}");
+    }
+    let own = json!({"Builder": "linux-386", "Hash": "0001", "OK": true});
+    let text = desk.post(&format!("/result?version=1&{right}"), &own).await;
+    assert_eq!(text, refused("AddResult: getting Commit: datastore: no such entity"));
     let tag = json!({"Kind": "tip", "Hash": "0001"});
     assert_eq!(desk.post(&format!("/tag?{right}"), &tag).await, DONE);
     let revoked = builder_key(MASTER, "plan9-amd64-mischief");

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod app;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

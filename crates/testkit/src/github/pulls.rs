@@ -12,6 +12,9 @@ use super::world::{Issue, OWNER, REPO, World};
 /// The most annotations of one request.
 const ANNOTATIONS: usize = 50;
 
+/// Who posts.
+const BOT: i64 = 5;
+
 /// What is kept of commits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulls {
@@ -20,6 +23,8 @@ pub(super) struct Pulls {
     /// Branches of merge queues, by their whole names.
     groups: BTreeMap<String, String>,
     checks: Vec<Value>,
+    /// Beside lines, with the check run's id.
+    notes: Vec<(i64, Value)>,
     statuses: Vec<(String, Value)>,
 }
 
@@ -62,6 +67,23 @@ impl World {
     /// The check runs of a commit, in the order in which they were made.
     pub fn checks(&self, commit: &str) -> Vec<Value> {
         self.pulls.checks.iter().filter(|run| run["head_sha"] == commit).cloned().collect()
+    }
+
+    /// What a commit's check runs say beside lines, in the order in which it was posted: file, first line, message.
+    pub fn notes(&self, commit: &str) -> Vec<(String, i64, String)> {
+        let ids: Vec<_> = self.checks(commit).iter().filter_map(|run| run["id"].as_i64()).collect();
+        let text = |note: &Value, key: &str| note[key].as_str().unwrap_or_default().to_owned();
+        let of = self.pulls.notes.iter().filter(|(id, _)| ids.contains(id));
+        of.map(|(_, note)| {
+            (text(note, "path"), note["start_line"].as_i64().unwrap_or(0), text(note, "message"))
+        })
+        .collect()
+    }
+
+    /// The texts of an issue's comments, in their order.
+    pub fn comments(&self, number: i32) -> Vec<String> {
+        let of = self.issues.get(&number).into_iter().flat_map(|issue| &issue.comments);
+        of.map(|comment| comment.body.clone()).collect()
     }
 
     /// The states and descriptions of a commit's statuses, in the order in which they were posted.
@@ -214,6 +236,16 @@ impl World {
                 self.pulls.statuses.push(((*commit).to_owned(), status.clone()));
                 Said::made(path, status)
             }
+            (&Method::POST, ["issues", number, "comments"]) => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}/comments";
+                let number: i32 = number.parse().unwrap_or_default();
+                let (Some(text), true) = (body["body"].as_str(), self.issues.contains_key(&number)) else {
+                    return refused(path);
+                };
+                self.comment(now, number, BOT, text);
+                let made = self.issues.get(&number).and_then(|issue| issue.comments.last());
+                Said::made(path, made.map_or(Value::Null, |made| self.comment_json(number, made.id)))
+            }
             (&Method::POST, ["check-runs"]) => {
                 let path = "/repos/{owner}/{repo}/check-runs";
                 let id = self.id();
@@ -228,6 +260,7 @@ impl World {
                     return refused(path);
                 }
                 self.pulls.checks.push(run.clone());
+                self.pulls.notes.extend(notes(body).into_iter().map(|note| (id, note)));
                 Said::made(path, run)
             }
             (&Method::PATCH, ["check-runs", id]) => {
@@ -236,16 +269,27 @@ impl World {
                 let Some(run) = self.pulls.checks.iter_mut().find(|run| run["id"].as_i64() == id) else {
                     return Said::no(path, StatusCode::NOT_FOUND, "Not Found");
                 };
-                if change(run, body, now) { Said::one(path, run.clone()) } else { refused(path) }
+                if !change(run, body, now) {
+                    return refused(path);
+                }
+                let said = Said::one(path, run.clone());
+                let of = |note| (id.unwrap_or_default(), note);
+                self.pulls.notes.extend(notes(body).into_iter().map(of));
+                said
             }
             _ => Said::no("/", StatusCode::NOT_FOUND, "Not Found"),
         }
     }
 }
 
+/// What a body says beside lines.
+fn notes(body: &Value) -> Vec<Value> {
+    body["output"]["annotations"].as_array().cloned().unwrap_or_default()
+}
+
 /// Changes a check run by a body; false where GitHub refuses it.
 fn change(run: &mut Value, body: &Value, now: i64) -> bool {
-    let annotations = body["output"]["annotations"].as_array().cloned().unwrap_or_default();
+    let annotations = notes(body);
     let completed = body["status"] == "completed";
     if annotations.len() > ANNOTATIONS || completed != body["conclusion"].is_string() {
         return false;
@@ -262,6 +306,16 @@ fn change(run: &mut Value, body: &Value, now: i64) -> bool {
         if let Some(value) = body["output"].get(key) {
             run["output"][key] = value.clone();
         }
+    }
+    let is_good = |note: &Value| {
+        note["path"].as_str().is_some_and(|path| !path.is_empty() && !path.starts_with('/'))
+            && note["start_line"].as_i64().is_some_and(|line| line > 0)
+            && note["end_line"].is_i64()
+            && note["message"].is_string()
+            && matches!(note["annotation_level"].as_str(), Some("notice" | "warning" | "failure"))
+    };
+    if !annotations.iter().all(is_good) {
+        return false;
     }
     let before = run["output"]["annotations_count"].as_u64().unwrap_or(0);
     run["output"]["annotations_count"] = (before + annotations.len() as u64).into();

@@ -93,6 +93,7 @@ impl State {
         now: i64,
     ) -> Response {
         self.counts.requests += 1;
+        self.counts.lists += u64::from(uri.path().ends_with("/pulls"));
         if now >= self.window.reset {
             (self.window.used, self.window.reset) = (0, now + 3600);
         }
@@ -284,6 +285,16 @@ impl World {
             ["issues", number] => {
                 let path = "/repos/{owner}/{repo}/issues/{issue_number}";
                 self.of(path, number, |issue| Said::one(path, self.single_json(issue)))
+            }
+            ["issues", "comments", id] => {
+                let path = "/repos/{owner}/{repo}/issues/comments/{comment_id}";
+                let of = self.issues.values().filter(|issue| issue.gone.is_none());
+                let found = of.flat_map(|issue| issue.comments.iter().map(move |one| (issue.number, one)));
+                let found = found.into_iter().find(|(_, comment)| comment.id.to_string() == **id);
+                match found {
+                    Some((number, comment)) => Said::one(path, self.one_comment(number, comment)),
+                    None => not_found(path),
+                }
             }
             ["issues", number, "comments"] => {
                 let path = "/repos/{owner}/{repo}/issues/{issue_number}/comments";

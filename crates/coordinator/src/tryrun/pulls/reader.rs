@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use github::model::Pull;
 use github::{Client, Repo};
+use http::StatusCode;
 use tokio::sync::{Notify, watch};
 
+/// The most comments that are looked for at one look.
+const LOOKED_FOR: usize = 10;
 /// The most pages of pull requests, of 100 each.
 const PAGES: usize = 50;
 /// The longest that one repository may take.
@@ -50,7 +53,12 @@ pub struct Read {
     pub lost: BTreeSet<i32>,
     /// Of its merge queues.
     pub groups: Vec<Group>,
+    /// Comments that were looked for and are not there any more.
+    pub gone: BTreeSet<i64>,
 }
+
+/// By `OWNER/REPO`, comments by which something is asked for.
+pub type Heeded = BTreeMap<String, BTreeSet<i64>>;
 
 /// By `OWNER/REPO`, those that were read.
 pub type Reads = BTreeMap<String, Arc<Read>>;
@@ -65,6 +73,10 @@ pub struct Reader {
     pub to: watch::Sender<Reads>,
     /// Somebody waits for a look.
     pub wanted: Arc<Notify>,
+    /// Comments that are looked for, some at each look.
+    pub heeded: watch::Receiver<Heeded>,
+    /// The last of them that was, by repository.
+    last: BTreeMap<String, i64>,
 }
 
 /// Why nothing was read.
@@ -83,6 +95,38 @@ enum Unread {
 }
 
 impl Reader {
+    /// Asks this client.
+    pub fn new(
+        client: Client,
+        config: watch::Receiver<Arc<buildenv::Config>>,
+        to: watch::Sender<Reads>,
+        wanted: Arc<Notify>,
+        heeded: watch::Receiver<Heeded>,
+    ) -> Reader {
+        Reader { client, config, to, wanted, heeded, last: BTreeMap::new() }
+    }
+
+    /// Looks for some of the comments by which something is asked for, in turn. The corpus is never told that one was deleted.
+    async fn look_for(&mut self, name: &str, repo: &Repo) -> Result<BTreeSet<i64>, github::Error> {
+        let all = self.heeded.borrow().get(name).cloned().unwrap_or_default();
+        let last = self.last.get(name).copied().unwrap_or(i64::MIN);
+        let after = all.iter().copied().filter(|id| *id > last);
+        let turn: Vec<i64> =
+            after.chain(all.iter().copied().filter(|id| *id <= last)).take(LOOKED_FOR).collect();
+        let mut gone = BTreeSet::new();
+        for id in turn {
+            match self.client.comment(repo, id).await {
+                Ok(_) => {}
+                Err(github::Error::Status { status, .. }) if status == StatusCode::NOT_FOUND => {
+                    gone.insert(id);
+                }
+                Err(error) => return Err(error),
+            }
+            self.last.insert(name.to_owned(), id);
+        }
+        Ok(gone)
+    }
+
     /// Reads until the task is dropped.
     pub async fn run(mut self) {
         let mut troubles: BTreeMap<String, u32> = BTreeMap::new();
@@ -97,7 +141,18 @@ impl Reader {
             });
             for name in names {
                 let before = self.to.borrow().get(name).cloned();
-                let look = async { read(&self.client, &name.parse::<Repo>()?, before.as_deref()).await };
+                let look = async {
+                    let repo = name.parse::<Repo>()?;
+                    let mut read = read(&self.client, &repo, before.as_deref()).await?;
+                    read.gone = self.look_for(name, &repo).await?;
+                    // Until it is written down.
+                    read.gone.extend(before.iter().flat_map(|before| &before.gone));
+                    let heeded = self.heeded.borrow();
+                    let none = BTreeSet::new();
+                    let heeded = heeded.get(name).unwrap_or(&none);
+                    read.gone.retain(|id| heeded.contains(id));
+                    Ok::<Read, Unread>(read)
+                };
                 match tokio::time::timeout(PATIENCE, look).await.unwrap_or(Err(Unread::Late)) {
                     Ok(read) => {
                         troubles.remove(name);

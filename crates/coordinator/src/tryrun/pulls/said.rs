@@ -62,6 +62,11 @@ pub fn key(at: i64, what: &str) -> String {
     format!("{:012} {what}", at.max(0))
 }
 
+/// The comment in which it was said, if it was one.
+pub fn comment_of(key: &str) -> Option<i64> {
+    key.split_once(" comment ")?.1.parse().ok()
+}
+
 /// What is known of a head beside itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
@@ -171,6 +176,13 @@ mod tests {
         let (key, by, terms) = of(12, 20).asks.unwrap();
         assert_eq!((&*key, &*by, terms.as_deref()), ("000000000010 comment 1", "ann", Some("arm64")));
         assert_eq!(choose(&head(false), &[], known(5, 20, &none)), Chosen::default());
+    }
+
+    #[test]
+    fn a_comment_is_known_by_what_was_said_in_it() {
+        assert_eq!(comment_of(&key(10, "comment 12")), Some(12));
+        assert_eq!(comment_of(&key(10, "review 12")), None);
+        assert_eq!(comment_of("queue"), None);
     }
 
     #[test]

@@ -102,6 +102,7 @@ pub(super) async fn perf_result(mut call: Call) -> Outcome {
     let decoding = |fault: Fault| fault.within("decoding Body");
     let input = Input::read(&call.body().await?).map_err(decoding)?;
     let builder = input.text("Builder").map_err(decoding)?;
+    call.speaks_for(&builder)?;
     let benchmark = input.text("Benchmark").map_err(decoding)?;
     let hash = input.text("Hash").map_err(decoding)?;
     let data = measured(&call.desk, &input).await?;

@@ -86,6 +86,16 @@ impl Call {
         Err(Fault(format!("invalid key {key} for builder {builder}")))
     }
 
+    /// Refuses what is said of another builder than the one whose key it came with. The original takes it.
+    pub(super) fn speaks_for(&self, builder: &str) -> Result<(), Fault> {
+        let key = self.form("key");
+        if builder == self.form("builder") || self.desk.dashboard.builder_keys().is_master(key) {
+            return Ok(());
+        }
+        let (key, builder) = (super::keys::quoted(key), super::keys::quoted(builder));
+        Err(Fault(format!("invalid key {key} for builder {builder}")))
+    }
+
     /// Refuses another method than POST.
     pub(super) fn post_only(&self) -> Result<(), Fault> {
         if self.method == Method::POST { Ok(()) } else { Err(self.bad_method()) }

@@ -35,6 +35,7 @@ pub(super) async fn result(mut call: Call) -> Outcome {
     let package = input.text("PackagePath").map_err(decoding)?;
     let now = Micros::now();
     let mut new = posted(&input, now).map_err(decoding)?;
+    call.speaks_for(&new.row.builder)?;
     if new.row.hash.is_empty() {
         return Call::refuse("validating Result: invalid Hash");
     }

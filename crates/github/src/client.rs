@@ -98,7 +98,7 @@ struct Inner {
 /// By what GitHub knows who asks.
 enum Login {
     Token(Option<HeaderValue>),
-    App(Tokens),
+    App(Box<Tokens>),
 }
 
 /// An answer that is one.
@@ -161,7 +161,7 @@ impl Client {
     /// # Errors
     /// Where the user agent can't be in a header.
     pub fn of_app(options: Options, app: App) -> Result<Self, Error> {
-        Self::with(options, Login::App(Tokens::new(app)))
+        Self::with(options, Login::App(Box::new(Tokens::new(app))))
     }
 
     fn with(options: Options, login: Login) -> Result<Self, Error> {

@@ -144,7 +144,11 @@ impl Reader {
                 let look = async {
                     let repo = name.parse::<Repo>()?;
                     let mut read = read(&self.client, &repo, before.as_deref()).await?;
-                    read.gone = self.look_for(name, &repo).await?;
+                    match self.look_for(name, &repo).await {
+                        Ok(gone) => read.gone = gone,
+                        // What was said counts until it is known to be gone, and nothing else waits for that.
+                        Err(error) => tracing::debug!(repo = name, %error, "comments can't be looked for"),
+                    }
                     // Until it is written down.
                     read.gone.extend(before.iter().flat_map(|before| &before.gone));
                     let heeded = self.heeded.borrow();

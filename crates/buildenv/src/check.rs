@@ -6,6 +6,7 @@ mod jobs;
 mod maintnerd;
 mod notify;
 mod outbox;
+mod quotas;
 mod shared;
 mod tls;
 
@@ -104,6 +105,7 @@ pub(crate) fn all(checker: &mut Checker, all: &Gathered, builders: &BTreeMap<Id,
     maintnerd::maintnerd(checker, all);
     outbox::outbox(checker, all);
     notify::notify(checker, all);
+    quotas::quotas(checker, all);
     if let Some(item) = all.find("dashboard", None, "") {
         refer(checker, all, None, "repo", "dashboard", &item.table, "main");
     }
@@ -348,6 +350,7 @@ fn builder(checker: &mut Checker, all: &Gathered, hosts: &[Host], id: &Id, whole
             checker.problem(place, &format!("{path}.skip_snapshot"), format!("skip_snapshot excludes {key}"));
         checker.report(problem.expected("one of the two: helpers start from a snapshot"));
     }
+    quotas::width(checker, all, &path, whole);
     jobs::compile_only(checker, all, scope, &path, table);
     candidates(checker, hosts, &path, whole);
 }

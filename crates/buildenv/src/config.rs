@@ -12,8 +12,8 @@ use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
     Access, Alarms, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit,
-    MailServer, Maintnerd, Notify, Outbox, Recipe, Repo, Retention, Rule, Secret, SecretSource, Tries,
-    Visibility, WebhookTarget,
+    MailServer, Maintnerd, Notify, Outbox, Quotas, Recipe, Repo, Retention, Rule, Secret, SecretSource,
+    Tries, Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};
@@ -40,6 +40,7 @@ pub struct Config {
     builders: Vec<Arc<Builder>>,
     recipes: Vec<Arc<Recipe>>,
     limits: Vec<Limit>,
+    quotas: Quotas,
     secrets: Vec<Secret>,
     rules: Vec<Rule>,
     known_missing: Vec<BuilderName>,
@@ -236,6 +237,12 @@ impl Config {
         &self.limits
     }
 
+    /// How many builds repositories and people may have at once.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
     /// Lists the rules for all builders.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
@@ -396,6 +403,7 @@ impl Maker<'_> {
         let retention = Retention::read(Fields(single("retention").unwrap_or(&none)));
         let hints = Hints::read(Fields(single("pubsubhelper").unwrap_or(&none)));
         let maintnerd = Maintnerd::read(Fields(single("maintnerd").unwrap_or(&none)));
+        let quotas = Quotas::read(Fields(single("quotas").unwrap_or(&none)));
         let tries = Tries::read(Fields(single("tries").unwrap_or(&none)));
         let outbox = Outbox {
             gerrits: self.read("gerrit", |name, f, _, _| GerritServer::read(name, f)),
@@ -429,6 +437,7 @@ impl Maker<'_> {
             retention,
             hints,
             maintnerd,
+            quotas,
             tries,
             outbox,
             notify,
@@ -444,7 +453,7 @@ impl Maker<'_> {
             };
             self.all.section(section).map(one)
         };
-        const SECTIONS: [&str; 14] = [
+        const SECTIONS: [&str; 15] = [
             "secret",
             "limit",
             "access",
@@ -452,6 +461,7 @@ impl Maker<'_> {
             "retention",
             "pubsubhelper",
             "maintnerd",
+            "quotas",
             "tries",
             "gerrit",
             "github_posts",

@@ -8,6 +8,7 @@ mod later;
 mod maintnerd;
 mod notify;
 mod outbox;
+mod quotas;
 mod reference;
 mod tries;
 

@@ -62,6 +62,8 @@ pub struct Builder {
     pub max_at_once: Option<u32>,
     /// Named limits that it shares.
     pub limit: Vec<LimitName>,
+    /// How many slots of its limits and quotas a build takes.
+    pub width: u32,
     /// More machines that its tests are spread over.
     pub helpers: u32,
     /// The same in try runs.
@@ -136,6 +138,7 @@ impl Builder {
             known_issues: issues.iter().filter_map(issue).collect(),
             max_at_once: f.limit("max_at_once"),
             limit: f.names("limit"),
+            width: f.int("width").unwrap_or(1),
             helpers,
             try_helpers: f.int("try_helpers").unwrap_or(helpers),
             tests: f.patterns("tests"),

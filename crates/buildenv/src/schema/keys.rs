@@ -79,7 +79,7 @@ pub(crate) static TOP: Section = Section {
 };
 
 /// All named sections, in the order of the manual.
-pub(crate) static SECTIONS: [&Section; 23] = [
+pub(crate) static SECTIONS: [&Section; 24] = [
     &ENVIRONMENT,
     &REPO,
     &REPO_TEMPLATE,
@@ -96,6 +96,7 @@ pub(crate) static SECTIONS: [&Section; 23] = [
     &RETENTION,
     &PUBSUBHELPER,
     &super::maintnerd::MAINTNERD,
+    &super::quotas::QUOTAS,
     &super::tries::TRIES,
     &super::outbox::GERRIT,
     &super::outbox::GITHUB_POSTS,
@@ -941,6 +942,7 @@ macro_rules! builder_keys {
         key("known_issues", Issues, "none", "known_issues = [36435, 58110]", "Issues that explain its failures."),
         key("max_at_once", Int(0, 1_000_000), "0 (no limit)", "max_at_once = 2", "At most so many of its builds at once."),
         key("limit", Names, "none", r#"limit = "licence-servers""#, "Named limits that it shares with other builders."),
+        key("width", Int(1, 1000), "1", "width = 4", "How many slots a build of it takes of each of its limits, and of the quotas of its repository; see scheduler.md. Where that is more than there are, it runs alone."),
         build("helpers", Int(0, 1000), "0", "helpers = 6", "More machines that its tests are spread over, where its recipe has a `list`, and a `run` with `{tests}`; see sharding.md."),
         build("try_helpers", Int(0, 1000), "the value of `helpers`", "try_helpers = 3", "The same in try runs."),
         build("tests", Patterns, "all", r#"tests = ["!api", "!test:*"]"#, "Which of the tests that the recipe's `list` prints run; where none is left, a step with `{tests}` is left out."),

@@ -479,3 +479,53 @@ fn what_is_compiled_only_keeps_what_does_not_test() {
     assert_eq!(recipe("run = \"make test\""), None);
     assert_eq!(recipe("step = [{ run = \"make\" }, { run = \"make test\" }]"), None);
 }
+
+#[test]
+fn quotas_are_read_and_a_width_above_a_limit_is_warned_of() {
+    let text = r#"
+        [quotas]
+        repo = 40
+        own = [{ repo = "app", max = 200 }, { user = "gopher@example.org", max = 0 }]
+        [limit.licence]
+        max = 3
+        [host.h]
+        pool = "local"
+        [recipe.r]
+        run = "true"
+        [repo.app]
+        url = "https://example.org/app"
+        [builder.b]
+        host = "h"
+        recipe = "r"
+        limit = "licence"
+        width = 4
+        [builder.c]
+        host = "h"
+        recipe = "r"
+        max_at_once = 4
+        width = 4
+    "#;
+    let config = load(text);
+    let quotas = config.quotas();
+    assert_eq!((quotas.repo, quotas.user), (Some(40), None));
+    assert_eq!(quotas.repos, [("app".to_owned(), Some(200))]);
+    assert_eq!(quotas.users, [("gopher@example.org".to_owned(), None)]);
+    let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("wider than limit licence, which has 3"), "{}", warnings[0]);
+    assert_eq!(config.builders().iter().map(|builder| builder.width).collect::<Vec<_>>(), [4, 4]);
+}
+
+#[test]
+fn quotas_of_nobody_of_two_and_twice_are_refused() {
+    let head = "[repo.app]\nurl = \"https://example.org/app\"\n[quotas]\n";
+    for (own, why) in [
+        ("own = [{ max = 2 }]", "whose quota"),
+        ("own = [{ repo = \"app\", user = \"a\", max = 2 }]", "whose quota"),
+        ("own = [{ repo = \"apps\", max = 2 }]", "no repo apps"),
+        ("own = [{ repo = \"app\", max = 2 }, { repo = \"app\", max = 3 }]", "a quota already"),
+    ] {
+        let problems = try_load(&format!("{head}{own}\n")).unwrap_err().to_string();
+        assert!(problems.contains(why), "{own}: {problems}");
+    }
+}

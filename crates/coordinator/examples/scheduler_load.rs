@@ -1,5 +1,5 @@
-//! Prints what the scheduler costs with a million builds queued, and what it keeps over a day of 100,000 builds in virtual time:
-//! `cargo run --release -p coordinator --example scheduler_load`; with `--json` a line for programs.
+//! Prints what the scheduler costs with a million builds queued, and what it keeps over a day of 100,000 builds in
+//! virtual time: `cargo run --release -p coordinator --example scheduler_load`; with `--json` a line for programs.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

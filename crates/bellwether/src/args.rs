@@ -25,7 +25,7 @@ pub use log::{DigestLog, Log, MutationLog, RecoverLog, Replayed, StatsLog, TailL
 pub use machines::{DrainMachine, MachineOrder, Machines, ResumeMachine, SetAsideMachine};
 pub use maintnerd::Maintnerd;
 pub use query::Query;
-pub use simulate::{Simulate, Size};
+pub use simulate::{Replay, Simulate, Size};
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tools::{Fetchlogs, Greplogs, Retrybuilds};
 pub use tree::{OneTree, SetTree, Tree};

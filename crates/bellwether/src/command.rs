@@ -67,7 +67,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Maintnerd(args) => maintnerd::run(args).await,
         Command::Query(args) => query::run(&args),
         Command::Machines(args) => machines::run(&args).await,
-        Command::Simulate(args) => simulate::run(&args),
+        Command::Simulate(args) => simulate::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Backup(args) => state::back_up(&args).await,
         Command::Restore(args) => state::restore(&args).await,

@@ -9,6 +9,7 @@ mod help;
 mod hold;
 mod machines;
 mod needs;
+mod quotas;
 mod rows;
 mod start;
 mod status;
@@ -32,8 +33,9 @@ use crate::journal::{Journal, Note};
 use crate::ledger::LEAD;
 use crate::orders;
 use crate::pool::{Address, Pool, PoolEvent};
+use crate::replay::Mark;
 use crate::resolve;
-use crate::schedule::{Action, Class, Event, Request, Scheduler, Wait};
+use crate::schedule::{Action, Class, Event, Of, Request, Scheduler, Wait};
 use crate::spread;
 use crate::tryrun::chosen::takes_untrusted;
 use asides::Asides;
@@ -103,6 +105,8 @@ pub(crate) struct Core {
     doubles: Doubles,
     /// Who waits for a machine to hold.
     holds: HashMap<BuildId, (Hold, oneshot::Sender<Granted>)>,
+    /// Whose own quotas the scheduler was told of.
+    quotas: BTreeSet<(Of, String)>,
     /// What is held: the machine, and whom to tell that it is gone.
     held: HashMap<BuildId, (WorkerId, CancellationToken)>,
     /// Builds under way wait for these machines to spread their tests over.
@@ -206,12 +210,20 @@ impl Core {
         self.shared.ledger.clock().now()
     }
 
+    fn mark(&mut self, mark: Mark) {
+        self.journal.note(Note::Mark(self.now(), mark));
+    }
+
     fn apply(&mut self, event: Event) {
         let now = self.now();
         self.journal.note(Note::Event(now, Box::new(event.clone())));
         for action in self.scheduler.step(now, event) {
             match action {
-                Action::Lease { build, worker, host } => self.lease(build, worker, host),
+                Action::Lease { build, worker, host } => {
+                    let leased = Mark::Leased { build, worker, host: host.clone() };
+                    self.journal.note(Note::Mark(now, leased));
+                    self.lease(build, worker, host);
+                }
                 Action::Create { host, count } => self.create(&host, count),
                 Action::Retire { worker } => self.forget(worker, "all that waits had refused it".into()),
             }
@@ -250,6 +262,7 @@ impl Core {
         for (limit, max) in resolve::all_limits(&config) {
             self.apply(Event::Limit { limit, max });
         }
+        self.tell_quotas(&config);
         for pool in self.pools.values() {
             pool.configure(&config);
         }
@@ -280,6 +293,7 @@ impl Core {
             true => self.scheduler.request(row.id).map(|request| request.avoid).unwrap_or_default(),
             false => avoid,
         };
+        let width = found.as_ref().map_or(1, |builder| builder.width);
         let unlike = row.avoid.parse::<WorkerId>().ok().filter(|worker| !avoid.contains(worker));
         let avoid = avoid.into_iter().chain(unlike).collect();
         Request {
@@ -297,7 +311,7 @@ impl Core {
             blocked,
             repo: row.repo.clone(),
             user: String::new(),
-            width: 1,
+            width,
         }
     }
 
@@ -569,7 +583,7 @@ impl Core {
 }
 
 /// The hosts that may have a build of a builder.
-fn hosts(config: &buildenv::Config, builder: &buildenv::Builder, untrusted: bool) -> Vec<String> {
+pub(crate) fn hosts(config: &buildenv::Config, builder: &buildenv::Builder, untrusted: bool) -> Vec<String> {
     match untrusted {
         true => takes_untrusted(config, &builder.hosts).into_iter().map(ToString::to_string).collect(),
         false => builder.hosts.iter().map(ToString::to_string).collect(),

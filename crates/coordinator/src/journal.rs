@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::attempt::Shared;
 use crate::ledger::{is_waitable, pause};
 use crate::pool::PoolEvent;
+use crate::replay::Mark;
 use crate::schedule::Event;
 
 /// Something to write down.
@@ -21,6 +22,8 @@ use crate::schedule::Event;
 pub(crate) enum Note {
     /// An input of the scheduler.
     Event(Micros, Box<Event>),
+    /// What is recorded beside them.
+    Mark(Micros, Mark),
     /// A machine's state, with its reason.
     Worker(Micros, WorkerId, &'static str, Option<String>),
     /// A machine is ready at this address.
@@ -116,6 +119,11 @@ async fn write_batch(shared: &Shared, batch: &[Note], mut seq: i64) -> Result<i6
                 let body = serde_json::to_value(event).unwrap_or_default();
                 let kind = body.get("event").and_then(|kind| kind.as_str()).unwrap_or("?").to_owned();
                 rows.push(EventRow { seq, time: *time, kind, body: body.to_string() });
+            }
+            Note::Mark(time, mark) => {
+                seq += 1;
+                let body = serde_json::to_string(mark).unwrap_or_default();
+                rows.push(EventRow { seq, time: *time, kind: mark.kind().to_owned(), body });
             }
             Note::Worker(time, worker, state, reason) => {
                 workers::set(&mut tx, *worker, state, reason.as_deref(), *time).await?;

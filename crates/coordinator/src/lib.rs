@@ -29,6 +29,7 @@ pub mod outbox;
 mod pool;
 pub mod recipe;
 pub mod redact;
+pub mod replay;
 mod report;
 pub mod resolve;
 mod samples;

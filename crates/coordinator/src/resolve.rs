@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use buildenv::{Builder, Config, Host, Part, Role, SourceKind, StepWhen};
 
 use crate::job::{Job, Limits, SecretUse, Source, Step, Trust, When};
-use crate::schedule::Class;
+use crate::schedule::{Class, Event, Of};
 
 /// Why a cell can't be built as things are configured; becomes `blocked(…)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,17 @@ pub fn all_limits(config: &Config) -> Vec<(String, u32)> {
     let own = config.builders().iter().filter_map(|builder| Some((own_limit(builder), builder.max_at_once?)));
     let environment = config.environment().max_builds.unwrap_or(u32::MAX);
     named.chain(own).chain([("environment".to_owned(), environment)]).collect()
+}
+
+/// The quotas of a configuration: of all, then of single ones.
+pub fn quotas(config: &Config) -> Vec<Event> {
+    let quotas = config.quotas();
+    let all = [(Of::Repo, quotas.repo), (Of::User, quotas.user)];
+    let all = all.into_iter().map(|(of, max)| Event::Quota { of, name: None, max });
+    let own = |of: Of, own: &[(String, Option<u32>)]| -> Vec<Event> {
+        own.iter().map(|(name, max)| Event::Quota { of, name: Some(name.clone()), max: *max }).collect()
+    };
+    all.chain(own(Of::Repo, &quotas.repos)).chain(own(Of::User, &quotas.users)).collect()
 }
 
 /// Resolves a cell into a job on a host, for a build of a class.

@@ -206,6 +206,9 @@ pub enum Event {
     NeedMet {
         /// The need's name.
         need: String,
+        /// The build that made it, as far as one did: for a replay, where that build may come at another time.
+        #[serde(default)]
+        by: Option<BuildId>,
     },
     /// Time passed.
     Tick,

@@ -12,6 +12,7 @@ mod world;
 
 use serde::Serialize;
 
+use crate::replay::Recorded;
 use crate::schedule::{Bug, Planted, Sound};
 pub use checks::{Broken, Invariant};
 use plan::Plan;
@@ -50,6 +51,12 @@ pub struct Found {
 #[must_use]
 pub fn run(seed: u64, size: Size) -> Outcome {
     World::<Sound>::new(Plan::new(seed, size), Sound).run()
+}
+
+/// Runs one seed, and returns with it what a coordinator would have recorded of it.
+#[must_use]
+pub fn record(seed: u64, size: Size) -> (Outcome, Vec<Recorded>) {
+    World::<Sound>::new(Plan::new(seed, size), Sound).recorded()
 }
 
 /// Tries seeds from `first` on until one finds the bug, `most` at most.

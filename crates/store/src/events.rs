@@ -12,6 +12,7 @@ statements! {
     INSERT_EIGHT = "events.insert_eight", "INSERT INTO events (seq, time_us, kind, body) VALUES ($1, $2, $3, $4), ($5, $6, $7, $8), ($9, $10, $11, $12), ($13, $14, $15, $16), ($17, $18, $19, $20), ($21, $22, $23, $24), ($25, $26, $27, $28), ($29, $30, $31, $32)";
     LAST = "events.last", "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM events";
     AFTER = "events.after", "SELECT seq, time_us, kind, body FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+    STARTED = "events.started", "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM events WHERE kind = 'started' AND time_us <= $1";
     EXPIRE = "events.expire", "DELETE FROM events WHERE time_us < $1 AND seq < (SELECT MAX(seq) FROM events)";
 }
 
@@ -54,6 +55,14 @@ fn bind<'q>(query: Query<'q, Any, AnyArguments>, event: &EventRow) -> Query<'q, 
 /// The database's.
 pub async fn last(on: &mut impl Conn) -> Result<i64, StoreError> {
     Ok(LAST.query().fetch_one(on.conn()).await?.try_get(0)?)
+}
+
+/// Returns the place of the last start of a coordinator up to `time`, 0 where none is recorded.
+///
+/// # Errors
+/// The database's.
+pub async fn started_before(on: &mut impl Conn, time: Micros) -> Result<i64, StoreError> {
+    Ok(STARTED.query().bind(time).fetch_one(on.conn()).await?.try_get(0)?)
 }
 
 /// Returns up to `limit` events after `seq`, in order.

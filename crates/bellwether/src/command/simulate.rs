@@ -1,4 +1,6 @@
-//! `simulate`: the scheduler against invariants, over days of generated load in virtual time.
+//! `simulate`: the scheduler in virtual time: over days of generated load against invariants, and over recorded weeks.
+
+mod replay;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -17,7 +19,10 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// Seeds that are told of, where many break an invariant.
 const TOLD: usize = 20;
 
-pub fn run(args: &Simulate) -> Result<ExitCode> {
+pub async fn run(args: &Simulate) -> Result<ExitCode> {
+    if args.replay.sources.config.is_some() {
+        return replay::run(&args.replay, args.json).await;
+    }
     if args.mutate { mutate(args) } else { check(args) }
 }
 

@@ -54,6 +54,15 @@ impl Place {
         Ok(db)
     }
 
+    /// The same with another database.
+    pub(super) fn with_database(self, url: Option<&str>) -> Result<Place> {
+        let database = match url {
+            Some(url) => url.parse().context("--database")?,
+            None => self.database,
+        };
+        Ok(Place { database, ..self })
+    }
+
     pub(super) fn objects(&self) -> Result<Objects> {
         data::objects(&self.settings, &self.data)
     }

@@ -32,7 +32,7 @@ impl Core {
     pub(super) fn meet(&mut self, row: &BuildRow) {
         let need = snapshot_name(row);
         if self.scheduler.is_needed(&need) {
-            self.apply(Event::NeedMet { need });
+            self.apply(Event::NeedMet { need, by: Some(row.id) });
         }
     }
 }

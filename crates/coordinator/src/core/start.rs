@@ -20,6 +20,7 @@ use crate::gomote::Hold;
 use crate::journal::{Journal, Note};
 use crate::orders::UNSEALED;
 use crate::pool::{Answer, Ask, Machine, Pool, PoolEvent};
+use crate::replay::Mark;
 use crate::schedule::{Event, Scheduler};
 
 impl Core {
@@ -63,6 +64,7 @@ impl Core {
             workers: HashMap::new(),
             asides,
             doubles: Doubles::default(),
+            quotas: BTreeSet::new(),
             holds: HashMap::new(),
             held: HashMap::new(),
             helps: HashMap::new(),
@@ -99,6 +101,7 @@ impl Core {
             }
             core.pools.insert(pool.name().to_owned(), pool);
         }
+        core.mark(Mark::Started);
         core.configure();
         let now = core.now();
         let mut busy: HashSet<WorkerId> = HashSet::new();
@@ -201,6 +204,7 @@ impl Core {
                 core.rewipe(worker, host);
             }
         }
+        core.mark(Mark::Recovered);
         Ok(core)
     }
 

@@ -138,7 +138,7 @@ impl<B: Bugs> Planner<B> {
                 self.hosts[host].failure = Some((reason, retry));
                 touched.insert(host);
             }
-            Event::NeedMet { need } => {
+            Event::NeedMet { need, .. } => {
                 let waiting = self.needs.get_mut(&need).map(|need| {
                     need.met = true;
                     need.named_by.clone()

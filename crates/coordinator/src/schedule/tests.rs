@@ -120,6 +120,39 @@ fn where_machines_come_by_themselves_the_only_one_is_neither_replaced_nor_spared
 }
 
 #[test]
+fn a_flood_of_one_repo_keeps_another_waiting_for_two_machines_at_most() {
+    let mut world = World::new(1);
+    let of = |repo: &str, n: u64| Request { repo: repo.into(), ..request(n) };
+    for n in 0..2000 {
+        world.tell(Event::Queued(of("flood", 10_000 + n)));
+    }
+    let mut actions = world.idle(0);
+    let mut passed = None;
+    for given in 0..500 {
+        let Some(Action::Lease { build: got, .. }) = actions.pop() else { panic!("nothing is given") };
+        if given >= 100 && given % 100 == 0 {
+            // Older by far than all of the flood, and queued last.
+            world.tell(Event::Queued(of("other", given)));
+            passed = Some(0);
+        }
+        world.tell(Event::Released { build: got });
+        actions = world.tell(Event::MachineIdle { worker: worker(0), host: "h".into() });
+        match (actions.first(), passed) {
+            (Some(Action::Lease { build: next, .. }), Some(count)) if *next < build(10_000) => {
+                assert!(count <= 2, "{count} machines went to the flood first");
+                passed = None;
+            }
+            (_, Some(count)) => {
+                passed = Some(count + 1);
+                assert!(count < 2, "the flood goes on");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(passed, None);
+}
+
+#[test]
 fn class_then_priority_then_age_decide() {
     let mut world = World::new(1);
     let order = [
@@ -204,7 +237,7 @@ fn back_off_need_and_block_each_say_what_they_wait_for() {
     assert_eq!(world.tell(Event::Tick), [lease(1, 1)]);
     world.tell(Event::Released { build: build(1) });
     world.tell(Event::MachineIdle { worker: worker(1), host: "h".into() });
-    assert_eq!(world.tell(Event::NeedMet { need: "go".into() }), [lease(2, 1)]);
+    assert_eq!(world.tell(Event::NeedMet { need: "go".into(), by: None }), [lease(2, 1)]);
 }
 
 #[test]
@@ -215,7 +248,7 @@ fn a_need_that_was_met_during_a_back_off_holds_nothing_back() {
     let one = Request { need: Some("go".into()), not_before: Some(until), ..request(1) };
     world.tell(Event::Queued(one.clone()));
     assert!(world.scheduler.is_needed("go"));
-    assert_eq!(world.tell(Event::NeedMet { need: "go".into() }), []);
+    assert_eq!(world.tell(Event::NeedMet { need: "go".into(), by: None }), []);
     world.now = until;
     assert_eq!(world.tell(Event::Tick), [lease(1, 1)]);
     // Forgotten with the last that named it.

@@ -8,6 +8,7 @@ use store::{BuildId, Micros, WorkerId};
 use super::Outcome;
 use super::checks::{Books, Build, Invariant, Machine, NOBODY, State};
 use super::plan::{HOUR, MINUTE, Plan, SECOND};
+use crate::replay::{Mark, Record, Recorded};
 use crate::schedule::{Action, Bugs, Class, Event, Planner, Reason, Request};
 
 /// What is to happen.
@@ -43,6 +44,8 @@ pub(super) struct World<B: Bugs> {
     machines: usize,
     /// The most builds that were queued or running at once.
     most: usize,
+    /// What a coordinator would record, if somebody wants it.
+    record: Option<Vec<Recorded>>,
 }
 
 fn name_bytes(mut n: u64) -> impl FnMut(&mut [u8]) {
@@ -69,6 +72,7 @@ impl<B: Bugs + Copy> World<B> {
             steps: 0,
             machines: 0,
             most: 0,
+            record: None,
             plan,
         };
         let begin = world.now;
@@ -100,9 +104,29 @@ impl<B: Bugs + Copy> World<B> {
         self.at(self.now + pause, what);
     }
 
+    /// Runs as [`World::run`], and returns what a coordinator would have recorded.
+    pub(super) fn recorded(mut self) -> (Outcome, Vec<Recorded>) {
+        self.record = Some(Vec::new());
+        let outcome = self.go();
+        (outcome, self.record.unwrap_or_default())
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> Record) {
+        if let Some(record) = &mut self.record {
+            let seq = record.len() as i64 + 1;
+            record.push(Recorded { seq, time: Micros(self.now), what: what() });
+        }
+    }
+
     /// Runs until nothing is left to happen, or an invariant is broken.
     pub(super) fn run(mut self) -> Outcome {
+        self.go()
+    }
+
+    fn go(&mut self) -> Outcome {
+        self.note(|| Record::Mark(Mark::Started));
         self.configure();
+        self.note(|| Record::Mark(Mark::Recovered));
         let most = 400 * (self.plan.builds as u64 + 2000);
         while self.books.broken.is_none()
             && let Some(Reverse((when, _, what))) = self.to_come.pop()
@@ -122,7 +146,7 @@ impl<B: Bugs + Copy> World<B> {
             machines: self.machines,
             steps: self.steps,
             hours: (self.now - HOUR) as f64 / HOUR as f64,
-            broken: self.books.broken,
+            broken: self.books.broken.take(),
         }
     }
 
@@ -189,7 +213,7 @@ impl<B: Bugs + Copy> World<B> {
             What::Cancel(build) => self.cancel(build),
             What::Met(need) => {
                 self.books.met.insert(need.clone());
-                self.tell(Event::NeedMet { need });
+                self.tell(Event::NeedMet { need, by: None });
             }
             What::Kill => self.kill(),
             What::Watch => self.watch(),
@@ -346,7 +370,8 @@ impl<B: Bugs + Copy> World<B> {
     }
 
     fn wiped(&mut self, worker: WorkerId) {
-        let Some((host, Machine::Wiping)) = self.books.machines.get(&worker).copied() else { return };
+        let known = self.books.machines.get(&worker).copied();
+        let Some((host, Machine::Wiping | Machine::Starting)) = known else { return };
         if self.plan.random.one_in(self.plan.aside) {
             self.books.set_machine(worker, host, Some(Machine::Aside));
             self.tell(Event::MachineSetAside { worker, host: self.host(host), why: "by hand".into() });
@@ -398,6 +423,7 @@ impl<B: Bugs + Copy> World<B> {
     /// A coordinator dies, and another takes up what it can read back.
     fn kill(&mut self) {
         self.planner = Planner::with(self.fresh);
+        self.note(|| Record::Mark(Mark::Started));
         self.books.starting_up = true;
         self.books.ticked = self.now;
         for host in &mut self.books.hosts {
@@ -412,7 +438,9 @@ impl<B: Bugs + Copy> World<B> {
             let host = self.host(number);
             self.tell(Event::MachineStarting { worker, host: host.clone() });
             match state {
-                Machine::Starting | Machine::Busy | Machine::Wiping => {}
+                Machine::Starting | Machine::Busy => {}
+                // The coordinator is told of it as of one that comes.
+                Machine::Wiping => self.books.set_machine(worker, number, Some(Machine::Starting)),
                 Machine::Idle => self.tell(Event::MachineIdle { worker, host }),
                 Machine::Away => self.tell(Event::MachineAway { worker, host }),
                 Machine::Aside => self.tell(Event::MachineSetAside { worker, host, why: String::new() }),
@@ -434,6 +462,7 @@ impl<B: Bugs + Copy> World<B> {
                 self.tell(Event::Queued(self.books.builds[number].request.clone()));
             }
         }
+        self.note(|| Record::Mark(Mark::Recovered));
         self.books.starting_up = false;
         self.books.check_waiting(&self.plan, self.now, true);
     }
@@ -482,7 +511,10 @@ impl<B: Bugs + Copy> World<B> {
         let mut actions: VecDeque<Action> = self.step(event);
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Lease { build, worker, host } => self.lease(build, worker, &host),
+                Action::Lease { build, worker, host } => {
+                    self.note(|| Record::Mark(Mark::Leased { build, worker, host: host.clone() }));
+                    self.lease(build, worker, &host);
+                }
                 Action::Create { host, count } => {
                     let Some(number) = self.plan.hosts.iter().position(|known| known.name == host) else {
                         continue;
@@ -519,6 +551,7 @@ impl<B: Bugs + Copy> World<B> {
 
     fn step(&mut self, event: Event) -> VecDeque<Action> {
         self.steps += 1;
+        self.note(|| Record::Event(event.clone()));
         self.planner.step(Micros(self.now), event).into()
     }
 

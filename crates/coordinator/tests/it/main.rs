@@ -25,6 +25,7 @@ mod outcomes;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod pools;
+mod replayed;
 mod results;
 mod reverse;
 mod scopes;
@@ -121,6 +122,8 @@ testkit::on_both! {
         max_at_once_holds,
         a_source_that_cant_be_fetched_fails_three_times,
         an_artefact_waits_until_there_is_room_for_it;
+    replayed:
+        what_was_recorded_comes_out_as_it_was;
     pools:
         machines_come_after_ninety_seconds,
         a_refused_quota_is_asked_again,

@@ -111,15 +111,18 @@ struct Day {
     step: f64,
 }
 
+/// When something comes, in which order of those, and the build that ends on a machine then, if it is no new one.
+type ToCome = (i64, u64, Option<(BuildId, WorkerId, String)>);
+
 /// 100,000 builds over a day, a tenth of them in floods of one repo; machines are four fifths at work in the mean.
 fn day() -> Day {
     let mut scheduler = Scheduler::default();
     hosts(&mut scheduler, MACHINES);
     let mean = 24 * HOUR * i64::from(MACHINES) * HOSTS as i64 * 8 / 10 / DAY as i64;
     // When, and what: 0 comes, 1 ends.
-    let mut to_come: BinaryHeap<Reverse<(i64, u64, Option<(BuildId, WorkerId, String)>)>> = BinaryHeap::new();
+    let mut to_come: BinaryHeap<Reverse<ToCome>> = BinaryHeap::new();
     for n in 0..DAY {
-        let flood = mixed(n) % 10 == 0;
+        let flood = mixed(n).is_multiple_of(10);
         let when = if flood { (6 + 6 * (n as i64 % 3)) * HOUR } else { n as i64 * 24 * HOUR / DAY as i64 };
         to_come.push(Reverse((when, n, None)));
     }

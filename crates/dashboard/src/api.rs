@@ -12,14 +12,14 @@ mod log;
 mod log_search;
 mod page;
 mod repo;
+mod tests;
 mod tree;
 
 pub use audit::{AuditChain, AuditInfo, AuditList};
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
-    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, LogPart, Outcome, Span,
-    SpreadChunk, SpreadMachine, SpreadPart, SpreadReport, StepReport, TestKind, TestList, TestResult,
-    TestSource, TestsRead, UnknownWord, Wait,
+    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, Outcome, Span, SpreadChunk,
+    SpreadMachine, SpreadPart, SpreadReport, StepReport, UnknownWord, Wait,
 };
 pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,
@@ -35,4 +35,5 @@ pub use page::{
 pub use repo::{
     BranchAnswer, BranchInfo, BranchUpdate, CommitInfo, RepoInfo, RepoState, RepoUpdate, Visibility,
 };
+pub use tests::{LogPart, TestKind, TestList, TestResult, TestSource, TestsRead};
 pub use tree::{RedBuilder, TreeChange, TreeDetail, TreeInfo, TreeList, TreeRequest, TreeStatus};

@@ -206,6 +206,24 @@ impl ListAuditQuery {
     }
 }
 
+/// Query of [`Client::list_bisections`].
+#[derive(Debug, Clone, Default)]
+pub struct ListBisectionsQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 500.
+    pub limit: Option<u32>,
+}
+
+impl ListBisectionsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::list_builds`].
 #[derive(Debug, Clone, Default)]
 pub struct ListBuildsQuery {
@@ -503,6 +521,24 @@ impl GetAuditPageQuery {
     }
 }
 
+/// Query of [`Client::get_bisections_page`].
+#[derive(Debug, Clone, Default)]
+pub struct GetBisectionsPageQuery {
+    /// `next_cursor` of the list before.
+    pub cursor: Option<String>,
+    /// At most so many, 50 if not given, never more than 500.
+    pub limit: Option<u32>,
+}
+
+impl GetBisectionsPageQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("cursor", self.cursor.as_ref());
+        query.add("limit", self.limit.as_ref());
+        query.text()
+    }
+}
+
 /// Query of [`Client::get_builder_page`].
 #[derive(Debug, Clone, Default)]
 pub struct GetBuilderPageQuery {
@@ -742,6 +778,39 @@ impl IsLandedQuery {
     fn add_to(&self, path: String) -> String {
         let mut query = Query::of(path);
         query.add("commit", Some(&self.commit));
+        query.text()
+    }
+}
+
+/// Query of [`Client::merge_commits`].
+#[derive(Debug, Clone, Default)]
+pub struct MergeCommitsQuery {
+    /// The one that comes.
+    pub commit: String,
+    /// The one that is there.
+    pub onto: String,
+}
+
+impl MergeCommitsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("commit", Some(&self.commit));
+        query.add("onto", Some(&self.onto));
+        query.text()
+    }
+}
+
+/// Query of [`Client::get_parents`].
+#[derive(Debug, Clone, Default)]
+pub struct GetParentsQuery {
+    /// A branch, a tag or a commit.
+    pub rev: String,
+}
+
+impl GetParentsQuery {
+    fn add_to(&self, path: String) -> String {
+        let mut query = Query::of(path);
+        query.add("rev", Some(&self.rev));
         query.text()
     }
 }
@@ -1057,6 +1126,18 @@ impl Client {
     /// Lists who did what, the newest first. `GET /api/v1/audit`
     pub async fn list_audit(&self, query: &ListAuditQuery) -> Answer<AuditList> {
         let path = query.add_to(format!("/api/v1/audit"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Lists bisections, the newest first. `GET /api/v1/bisections`
+    pub async fn list_bisections(&self, query: &ListBisectionsQuery) -> Answer<BisectionList> {
+        let path = query.add_to(format!("/api/v1/bisections"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Returns a bisection with its range and builds. `GET /api/v1/bisections/{id}`
+    pub async fn get_bisection(&self, id: &str) -> Answer<BisectionWhole> {
+        let path = format!("/api/v1/bisections/{}", transport::segment(id));
         self.call(Method::GET, &path, None::<&()>).await
     }
 
@@ -1384,6 +1465,18 @@ impl Client {
         self.call(Method::GET, &path, None::<&()>).await
     }
 
+    /// Lists bisections, the newest first. `GET /bisections.json`
+    pub async fn get_bisections_page(&self, query: &GetBisectionsPageQuery) -> Answer<BisectionList> {
+        let path = query.add_to(format!("/bisections.json"));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// The same as `/api/v1/bisections/{id}`. `GET /bisections/{id}.json`
+    pub async fn get_bisection_page(&self, id: &str) -> Answer<BisectionWhole> {
+        let path = format!("/bisections/{}.json", transport::segment(id));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
     /// Lists the builds of a builder, the newest first. `GET /builders/{name}.json`
     pub async fn get_builder_page(&self, name: &str, query: &GetBuilderPageQuery) -> Answer<BuildList> {
         let path = query.add_to(format!("/builders/{}.json", transport::segment(name)));
@@ -1477,6 +1570,18 @@ impl Client {
     /// Says whether a branch or a tag has a commit in its history. `GET /mirror/{repo}/landed`
     pub async fn is_landed(&self, repo: &str, query: &IsLandedQuery) -> Answer<Landed> {
         let path = query.add_to(format!("/mirror/{}/landed", transport::segment(repo)));
+        self.call(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Says what a commit is with another one merged onto it, or where the two conflict. `POST /mirror/{repo}/merge`
+    pub async fn merge_commits(&self, repo: &str, query: &MergeCommitsQuery) -> Answer<Merged> {
+        let path = query.add_to(format!("/mirror/{}/merge", transport::segment(repo)));
+        self.call(Method::POST, &path, None::<&()>).await
+    }
+
+    /// Returns the parents of a commit. `GET /mirror/{repo}/parents`
+    pub async fn get_parents(&self, repo: &str, query: &GetParentsQuery) -> Answer<Parents> {
+        let path = query.add_to(format!("/mirror/{}/parents", transport::segment(repo)));
         self.call(Method::GET, &path, None::<&()>).await
     }
 

@@ -51,6 +51,9 @@ pub struct Caught {
     pub new: Vec<Cell>,
 }
 
+/// When a revision came first, with what, whose it is, and which builders had it.
+type Revision<'a> = (i64, &'a Request, &'a BuildRow, BTreeSet<&'a str>);
+
 impl<'c> Configured<'c> {
     /// For builds whose rows are given.
     #[must_use]
@@ -97,8 +100,7 @@ impl<'c> Configured<'c> {
     /// with the first of its revision.
     #[must_use]
     pub fn more(&self, trace: &Trace, since: i64) -> Vec<(Cell, i64, Request)> {
-        let mut revisions: BTreeMap<(&str, bool), (i64, &Request, &BuildRow, BTreeSet<&str>)> =
-            BTreeMap::new();
+        let mut revisions: BTreeMap<(&str, bool), Revision<'_>> = BTreeMap::new();
         for (when, request) in trace.arrivals().filter(|(when, _)| *when >= since) {
             let Some(row) = self.rows.get(&request.build).filter(|row| row.sample.is_empty()) else {
                 continue;

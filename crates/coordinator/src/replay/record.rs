@@ -38,6 +38,7 @@ impl Mark {
 
 /// A row's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of what is recorded are events")]
 pub enum Record {
     /// An input of the scheduler.
     Event(Event),

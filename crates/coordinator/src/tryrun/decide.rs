@@ -25,6 +25,7 @@ pub struct Standing {
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a look gives few")]
 pub enum Action {
     /// A change is tried.
     Begin(Asked),

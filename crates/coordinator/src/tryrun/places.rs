@@ -346,7 +346,7 @@ mod tests {
         {
             assert_eq!(found(&error(other)), [""; 0], "{other}");
         }
-        assert_eq!(found(&error("/work/1/src/main.rs")), ["src/main.rs 1 bad"]);
+        assert_eq!(found(&error("/srv/1/src/main.rs")), ["src/main.rs 1 bad"]);
         assert_eq!(found(&error("C:\\work\\src\\main.rs")), ["src/main.rs 1 bad"]);
         assert_eq!(found(&error("main.rs")), ["src/main.rs 1 bad"]);
         let both = Files::new(["x/lib.rs", "y/lib.rs"]);

@@ -50,6 +50,7 @@ pub use machines::{MachineInfo, MachineList, ResumeRequest, SetAsideRequest};
 
 pub use outbox::{OutboxCount, OutboxList, OutboxMessage, RetryMessage};
 
+pub use bisections::{BisectionList, BisectionWhole};
 pub use machine_tokens::{MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest};
 pub use tries::{TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary};
 

@@ -47,10 +47,10 @@ mod work;
 pub use self::gomote::IDLE as GOMOTE_IDLE;
 pub use self::ssh::{BadHostKey, Shells, SshHostKey};
 pub use api::{
-    AlarmInfo, AlarmList, BuildAnswer, BuildRequest, CancelRequest, GomoteInfo, GomoteList, MachineInfo,
-    MachineList, MachineTokenAnswer, MachineTokenInfo, MachineTokenList, MachineTokenRequest, OutboxCount,
-    OutboxList, OutboxMessage, ResumeRequest, RetryMessage, SetAsideRequest, TryBuild, TryLeftOut, TryList,
-    TryQuery, TryRun, TrySummary, WhyAnswer, WorkAnswer,
+    AlarmInfo, AlarmList, BisectionList, BisectionWhole, BuildAnswer, BuildRequest, CancelRequest,
+    GomoteInfo, GomoteList, MachineInfo, MachineList, MachineTokenAnswer, MachineTokenInfo, MachineTokenList,
+    MachineTokenRequest, OutboxCount, OutboxList, OutboxMessage, ResumeRequest, RetryMessage,
+    SetAsideRequest, TryBuild, TryLeftOut, TryList, TryQuery, TryRun, TrySummary, WhyAnswer, WorkAnswer,
 };
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use coordinator::{ALARMS, Coordinator, Handles, Options, StartError};

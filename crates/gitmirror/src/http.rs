@@ -5,7 +5,7 @@ mod archive;
 mod merge;
 mod pages;
 
-pub use api::{Ancestor, Landed, Refs, Resolved};
+pub use api::{Ancestor, Landed, Parents, Refs, Resolved};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;

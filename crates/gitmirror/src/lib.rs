@@ -23,6 +23,6 @@ mod status;
 mod watch;
 
 pub use config::{MirrorConfig, OpenError, RepoConfig, Tuning};
-pub use http::{Ancestor, Landed, Merged, Refs, Resolved, router, routes, routes_within};
+pub use http::{Ancestor, Landed, Merged, Parents, Refs, Resolved, router, routes, routes_within};
 pub use mirror::{Mirror, serve};
 pub use state::{DestinationState, Health, RepoState};

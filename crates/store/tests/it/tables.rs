@@ -323,7 +323,10 @@ pub(crate) async fn tests_and_artifacts(on: Fixture) {
     let none = store::test_results::TestRow { value: None, unit: None, duration: None, ..test.clone() };
     store::test_results::put(&mut tx, build(1), &none).await.unwrap();
     store::test_results::put(&mut tx, build(1), &test).await.unwrap();
-    assert_eq!(store::test_results::of_build(&mut tx, build(1), 9).await.unwrap(), [test.clone()]);
+    assert_eq!(
+        store::test_results::of_build(&mut tx, build(1), 9).await.unwrap(),
+        std::slice::from_ref(&test)
+    );
     let test = store::test_results::TestRow { value: None, message: Some("m".into()), ..test };
     let other = store::test_results::TestRow { id: "a".into(), value: Some(0.1), ..test.clone() };
     store::test_results::put(&mut tx, build(1), &test).await.unwrap();

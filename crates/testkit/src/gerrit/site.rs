@@ -242,6 +242,7 @@ fn init_time(printed: &str) -> Option<Duration> {
     Some(Duration::from_millis(after.split(' ').next()?.parse().ok()?))
 }
 
+/// By default the index of changes is written after five minutes: what was killed in the sixth knows some changes and not the others.
 fn config(address: SocketAddr) -> String {
     format!(
         "[gerrit]\n\tbasePath = git\n\tcanonicalWebUrl = http://{address}/\n\tserverId = {SERVER_ID}\n\
@@ -250,6 +251,8 @@ fn config(address: SocketAddr) -> String {
          [sshd]\n\tlistenAddress = off\n\
          [sendemail]\n\tenable = false\n\
          [index]\n\ttype = lucene\n\
+         [index \"changes_open\"]\n\tcommitWithin = 0\n\
+         [index \"changes_closed\"]\n\tcommitWithin = 0\n\
          [receive]\n\tautogc = false\n\
          [user]\n\tname = Gerrit\n\temail = gerrit@example.org\n"
     )

@@ -24,6 +24,7 @@ use crate::hook::SharedHooks;
 use crate::identity::Identities;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
+use crate::mutes::Mutes;
 use crate::orders::{OrderKey, Signs};
 use crate::outbox::{self, Channels};
 use crate::pool::{Pool, PoolEvent, Reception};
@@ -181,15 +182,23 @@ impl Coordinator {
             patience: options.patience,
             orders: Arc::new(Signs { key: order_key, clock }),
             gomotes: Gomotes::new(options.gomote_idle),
+            mutes: Mutes::default(),
             config: config.clone(),
         });
         let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));
         let (to_core, messages) = mpsc::channel(1024);
         let (to_pools, pool_events) = mpsc::channel(1024);
         let finder = Finder { shared: Arc::clone(&shared), config: config.clone(), core: to_core };
-        let core =
-            Core::recover(Arc::clone(&shared), config, pools, blocked, options.capacity, to_pools, (kept, asks))
-                .await?;
+        let core = Core::recover(
+            Arc::clone(&shared),
+            config,
+            pools,
+            blocked,
+            options.capacity,
+            to_pools,
+            (kept, asks),
+        )
+        .await?;
         let identities = Identities::new(Arc::clone(&shared));
         let routes = api::routes(Api { shared: Arc::clone(&shared), finder: finder.clone(), reception });
         let shells = Shells::new(Arc::clone(&shared), finder.config.clone(), ssh_key);

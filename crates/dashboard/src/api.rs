@@ -17,8 +17,9 @@ mod tree;
 pub use audit::{AuditChain, AuditInfo, AuditList};
 pub use build::{
     Artifact, ArtifactList, AttemptReport, BuildList, BuildQuery, BuildReport, BuildState, BuildSummary,
-    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, LogPart, Outcome, Span, SpreadChunk, SpreadMachine, SpreadPart, SpreadReport, StepReport,
-    TestKind, TestList, TestResult, TestSource, TestsRead, UnknownWord, Wait,
+    Cause, Expected, Failure, FailureLine, JobReport, JobSource, JobStep, LogPart, Outcome, Span,
+    SpreadChunk, SpreadMachine, SpreadPart, SpreadReport, StepReport, TestKind, TestList, TestResult,
+    TestSource, TestsRead, UnknownWord, Wait,
 };
 pub use cell::{
     Alike, Cell, CellRow, CellState, CellWindow, CommitBuild, EmptyCell, EmptyCells, LeftOut, Since,

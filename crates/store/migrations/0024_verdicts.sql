@@ -5,8 +5,8 @@ ALTER TABLE builds ADD COLUMN sample TEXT NOT NULL DEFAULT '';
 -- The worker that another is to be taken than, if one can be had; '' for any.
 ALTER TABLE builds ADD COLUMN avoid TEXT NOT NULL DEFAULT '';
 DROP INDEX builds_cell;
-CREATE UNIQUE INDEX builds_cell ON builds (builder, revision, sample);
-CREATE INDEX builds_ended ON builds (outcome, ended_us);
+CREATE UNIQUE INDEX builds_cell_sample ON builds (builder, revision, sample);
+CREATE INDEX builds_outcome ON builds (outcome, ended_us);
 
 -- Whether a result is none of its cell, and hence in no list.
 ALTER TABLE results ADD COLUMN sample BIGINT NOT NULL DEFAULT 0;

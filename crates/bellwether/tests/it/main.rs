@@ -15,6 +15,7 @@ mod input;
 mod load;
 mod metrics;
 mod mutations;
+mod mutes;
 mod pulls;
 mod sources;
 #[cfg(feature = "full")]
@@ -22,3 +23,4 @@ mod telemetry;
 mod tries;
 mod tries_together;
 mod verdicts;
+mod watchflakes;

@@ -65,6 +65,8 @@ fn row(queued: i64, state: &str) -> BuildRow {
         ended: None,
         reported: false,
         untrusted: false,
+        sample: String::new(),
+        avoid: String::new(),
     }
 }
 

@@ -23,14 +23,14 @@ use reader::{Head, Read, Reader, Reads};
 use said::{Known, key};
 
 /// How the reviews of the forge are named here.
-pub(super) const HOST: &str = "github.com/";
+pub(crate) const HOST: &str = "github.com/";
 /// What asks for what a merge queue has made.
 const QUEUE: &str = "queue";
 /// Presses of the button that are kept for one commit.
 const PRESSES: usize = 20;
 
 /// `OWNER/REPO` of a review that is a pull request.
-pub(super) fn repo_of(review: &Review) -> Option<&str> {
+pub(crate) fn repo_of(review: &Review) -> Option<&str> {
     review.project.strip_prefix(HOST)
 }
 

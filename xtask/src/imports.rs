@@ -25,6 +25,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "gitmirror",
             "godata",
             "gomote",
+            // What is posted of failures is its rule.
+            "gopherbot",
             "import",
             "maintner",
             "maintnerd",
@@ -46,8 +48,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("edge", &[]),
     // Whose fault a failure is: functions of what they are given.
     ("triage", &[]),
-    // Rules and plans over what it is shown; what reads and posts for it comes later.
-    ("gopherbot", &[]),
+    // Rules and plans over failures, which it asks a dashboard for, and issues, which it reads and writes on GitHub.
+    ("gopherbot", &["dashboard", "github", "transport"]),
     ("revdial", &[]),
     ("buildlet", &["filelock", "revdial"]),
     ("buildlet-client", &[]),

@@ -43,6 +43,11 @@ impl Client {
         Client { service }
     }
 
+    /// The service that it calls.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// The same, with another limit of a call.
     pub fn with_timeout(&self, limit: Duration) -> Client {
         Client { service: self.service.clone().with_timeout(limit) }

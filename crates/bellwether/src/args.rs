@@ -16,6 +16,7 @@ mod simulate;
 mod state;
 mod tools;
 mod tree;
+mod watchflakes;
 
 pub use api::Events;
 pub use gomote::{Create, Gettar, Gomote, Group, Ls, Push, Put, Puttar, Run, Shell};
@@ -29,6 +30,7 @@ pub use simulate::{Replay, Simulate, Size};
 pub use state::{Audit, AuditList, AuditVerify, Backup, Gc, Restore, State};
 pub use tools::{Fetchlogs, Greplogs, Retrybuilds};
 pub use tree::{OneTree, SetTree, Tree};
+pub use watchflakes::Watchflakes;
 
 /// Builds every commit on every machine that matters, and tells early whether the tree is good.
 #[derive(Debug, Parser)]
@@ -90,6 +92,8 @@ pub enum Command {
     Greplogs(Greplogs),
     /// Fetches the logs of what failed into a folder, and later what has come since
     Fetchlogs(Fetchlogs),
+    /// Posts failures on the issues that collect them, by rules in those issues; prints what it would post
+    Watchflakes(Watchflakes),
     /// Ends a build, or takes it out of the queue
     Cancel(Cancel),
     /// Says whether branches are open for changes; opens, throttles and closes them

@@ -29,6 +29,7 @@ mod state;
 mod token;
 mod tree;
 mod up;
+mod watchflakes;
 mod why;
 
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Retrybuilds(args) => retrybuilds::run(&args).await,
         Command::Greplogs(args) => greplogs::run(&args).await,
         Command::Fetchlogs(args) => fetchlogs::run(&args).await,
+        Command::Watchflakes(args) => watchflakes::run(&args).await,
         Command::Cancel(args) => builds::cancel(&args).await,
         Command::Tree(args) => tree::run(&args).await,
         Command::Repro(args) => repro::run(&args).await,

@@ -12,7 +12,7 @@ use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
     Access, Alarms, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit,
-    MailServer, Maintnerd, Notify, Outbox, Quotas, Recipe, Repo, Retention, Rule, Secret, SecretSource,
+    MailServer, Maintnerd, MuteFile, Notify, Outbox, Quotas, Recipe, Repo, Retention, Rule, Secret, SecretSource,
     Tries, Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
@@ -44,6 +44,7 @@ pub struct Config {
     secrets: Vec<Secret>,
     rules: Vec<Rule>,
     known_missing: Vec<BuilderName>,
+    mutes: Arc<[MuteFile]>,
     access: Access,
     dashboard: Dashboard,
     retention: Retention,
@@ -86,6 +87,18 @@ impl Config {
     #[must_use]
     pub fn project(&self, repo: &str) -> Option<&Project> {
         self.projects.get(repo)
+    }
+
+    /// The files of mute rules, the server's and the repositories' in the order in which they are named.
+    #[must_use]
+    pub fn mutes(&self) -> &Arc<[MuteFile]> {
+        &self.mutes
+    }
+
+    /// Puts texts into the files of mute rules that repositories name, by whoever has their trees.
+    #[must_use]
+    pub fn with_mutes(self, mutes: Vec<MuteFile>) -> Self {
+        Self { mutes: mutes.into(), ..self }
     }
 
     /// Lists the hosts, by name.
@@ -422,6 +435,7 @@ impl Maker<'_> {
             limits: self.read("limit", |n: LimitName, f, at, _| Limit::read(n, f, at)),
             rules: Rule::read_all(top, "policy", &|n| self.locate(n)),
             known_missing: top.names("known_missing"),
+            mutes: self.all.mutes.as_slice().into(),
             digest: String::new(),
             warnings: self.checker.warnings.clone(),
             projects: HashMap::new(),

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::config::Config;
 use crate::embedded::BUILT_IN;
+use crate::model::MuteFile;
 use crate::name::{EnvironmentName, RepoName, check_name};
 use crate::problem::Problems;
 use crate::schema::{SECTIONS, Section, TOP};
@@ -17,6 +18,8 @@ use crate::values::{Checker, dotted, path_stays_inside};
 const MAX_FILE: usize = 8 << 20;
 /// Files of repositories larger than this are refused: anybody may write one.
 const MAX_PROJECT_FILE: usize = 1 << 20;
+/// More files of mute rules are refused.
+const MAX_MUTES: usize = 50;
 /// Includes nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
 
@@ -43,6 +46,8 @@ pub(crate) struct Gathered {
     pub top: Table,
     /// `branches`, `horizon` and `needs` of project files.
     pub projects: BTreeMap<RepoName, Table>,
+    /// The files of mute rules, in the order in which they are named.
+    pub mutes: Vec<MuteFile>,
     /// Whether every file could be parsed.
     pub parsed: bool,
 }
@@ -171,14 +176,14 @@ impl Loader<'_> {
             return self.section(section, entry, kind);
         }
         let of_project = ["branches", "horizon", "needs"].contains(&entry.key.as_str());
-        if TOP.key(&entry.key).is_some() && of_project == project {
+        if entry.key == "mute" || (TOP.key(&entry.key).is_some() && of_project == project) {
             return self.top_key(entry, kind);
         }
         let server_only = section.is_some() || (TOP.key(&entry.key).is_some() && !of_project);
         let valid = SECTIONS.iter().filter(|s| s.project || !project).map(|s| s.name);
         let valid: Vec<_> = match project {
-            true => valid.chain(["branches", "horizon", "needs"]).collect(),
-            false => valid.chain(["include", "policy", "known_missing"]).collect(),
+            true => valid.chain(["branches", "horizon", "needs", "mute"]).collect(),
+            false => valid.chain(["include", "policy", "known_missing", "mute"]).collect(),
         };
         let problem = if project && server_only {
             let message = format!("{:?} does not belong in a repository's own file", entry.key);
@@ -211,6 +216,9 @@ impl Loader<'_> {
         if entry.key == "include" {
             return entry.node.many().iter().for_each(|name| self.include(name));
         }
+        if entry.key == "mute" {
+            entry.node.many().iter().for_each(|name| self.mute(name, kind));
+        }
         let table = match kind {
             Kind::Project(repo) => self.all.projects.entry(repo.clone()).or_default(),
             Kind::Server | Kind::Embedded => &mut self.all.top,
@@ -226,6 +234,41 @@ impl Loader<'_> {
                 let problem =
                     self.checker.problem(entry.place, &entry.key, format!("{:?} is given twice", entry.key));
                 self.checker.report(problem.note(format!("the other one is at {other}")));
+            }
+        }
+    }
+
+    /// Notes a file of mute rules. A server's is read here; a repository's lies in its tree, which others have.
+    fn mute(&mut self, name: &Node, kind: &Kind) {
+        let Some(text) = name.text() else { return };
+        let repo = match kind {
+            Kind::Project(repo) => Some(repo.clone()),
+            Kind::Server | Kind::Embedded => None,
+        };
+        let read = if let Err(why) = path_stays_inside(text) {
+            Err(why)
+        } else if self.all.mutes.iter().filter(|file| file.repo == repo).count() >= MAX_MUTES {
+            Err(format!("more than {MAX_MUTES} files of mute rules"))
+        } else if repo.is_some() && text.starts_with('/') {
+            Err(format!("{text:?} leads out of the repository"))
+        } else if repo.is_some() {
+            Ok(None)
+        } else {
+            (self.includes)(text).map(Some).map_err(|why| format!("cannot read {text:?}: {why}"))
+        };
+        match read {
+            Ok(content) => {
+                let file = repo.as_ref().map_or_else(|| text.to_owned(), |repo| format!("{repo}:{text}"));
+                let at = self.checker.files.locate(name.place);
+                self.all.mutes.push(MuteFile { repo, name: text.to_owned(), file, text: content, at });
+            }
+            Err(message) => {
+                let problem = self.checker.problem(name.place, "mute", message);
+                let wanted = match repo {
+                    Some(_) => "a file of the repository, like ci/mute.toml",
+                    None => "a readable file in the folder of the server file",
+                };
+                self.checker.report(problem.expected(wanted));
             }
         }
     }

@@ -5,6 +5,7 @@ mod environment;
 mod hints;
 mod host;
 mod maintnerd;
+mod mute;
 mod notify;
 mod outbox;
 mod policy;
@@ -21,6 +22,7 @@ pub use environment::{
 pub use hints::{GerritMail, GithubHooks, Hints};
 pub use host::{Host, Isolation, Limits, Pool, Trust};
 pub use maintnerd::{GithubHook, Maintnerd, WatchedGit};
+pub use mute::MuteFile;
 pub use notify::{Alarms, Notify, Tell};
 pub use outbox::{GerritServer, GithubPoster, GithubPosts, MailServer, Outbox, WebhookTarget};
 pub(crate) use policy::Subject;

@@ -32,6 +32,7 @@ use crate::job::{Job, Step, Trust, When};
 use crate::ledger::Ledger;
 use crate::log::{self, LogWriter};
 use crate::measure::Measures;
+use crate::mutes::Mutes;
 use crate::orders::{Signs, UNSEALED};
 use crate::recipe::{End, Run, Surroundings};
 use crate::report::ReportQueue;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub(crate) orders: Arc<Signs>,
     /// Machines that people hold.
     pub(crate) gomotes: Gomotes,
+    /// Which tests people have muted.
+    pub(crate) mutes: Mutes,
     /// The configuration, as it changes.
     pub(crate) config: watch::Receiver<Arc<buildenv::Config>>,
 }

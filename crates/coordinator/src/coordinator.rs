@@ -24,6 +24,7 @@ use crate::hook::SharedHooks;
 use crate::identity::Identities;
 use crate::ledger::{LeadError, Ledger, TakeOver};
 use crate::measure::Measures;
+use crate::mutes::Mutes;
 use crate::orders::{OrderKey, Signs};
 use crate::outbox::{self, Channels};
 use crate::pool::{Pool, PoolEvent, Reception};
@@ -185,6 +186,7 @@ impl Coordinator {
             patience: options.patience,
             orders: Arc::new(Signs { key: order_key, clock }),
             gomotes: Gomotes::new(options.gomote_idle),
+            mutes: Mutes::default(),
             config: config.clone(),
         });
         let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));

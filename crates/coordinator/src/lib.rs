@@ -23,12 +23,14 @@ mod journal;
 mod ledger;
 mod log;
 mod measure;
+mod mutes;
 mod notice;
 mod orders;
 pub mod outbox;
 mod pool;
 pub mod recipe;
 pub mod redact;
+mod remark;
 pub mod replay;
 mod report;
 pub mod resolve;
@@ -61,6 +63,7 @@ pub use hook::{Fault, Hooks, NoHooks, SharedHooks};
 pub use identity::{Claim, Denied, Identities, Identity};
 pub use ledger::{LEAD, LeadError, Ledger, TakeOver};
 pub use measure::Measures;
+pub use mutes::{Expired, MuteCheck, MuteProblem, check_mutes};
 pub use orders::{BadOrderKey, OrderKey};
 pub use pool::{
     Address, Answer, Ask, Confined, Confinement, LocalPool, LocalPoolConfig, Machine, Pool, PoolError,

@@ -52,6 +52,11 @@ impl Notice {
         messages
     }
 
+    /// The key of it for something that there is once.
+    pub fn key_of(&self, what: &str) -> String {
+        short(format!("{}/{what}", self.key))
+    }
+
     /// Puts it into the outbox, for each whom these rules name.
     ///
     /// The transaction must be one of the leading coordinator, and the one of what is told.

@@ -13,6 +13,7 @@ use triage::verdict::{Outcome, Signature};
 
 use crate::attempt::Shared;
 use crate::core::Message;
+use crate::job::{Job, Step, When};
 
 /// The most tests that are looked into one by one; where more fail at once, the build is taken as a whole.
 pub(crate) const MOST_TESTS: usize = 20;
@@ -41,8 +42,10 @@ pub(crate) struct Told {
     pub cause: Cause,
     /// The tests of the last attempt, if they are known.
     pub tests: Vec<TestResult>,
+    /// Whether steps were left out because one before them failed: what they would have said is not known.
+    pub cut_short: bool,
     /// What its failure has in common with others that are alike, by its log.
-    alike: Option<String>,
+    pub alike: Option<String>,
 }
 
 /// Something that failed in a build.
@@ -68,7 +71,8 @@ pub(crate) fn known<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallEr
     }
 }
 
-fn is_bad(test: &TestResult) -> bool {
+/// Whether a test did not go well, or did not end.
+pub(crate) fn is_bad(test: &TestResult) -> bool {
     matches!(test.outcome.as_str(), "failed" | "unfinished")
 }
 
@@ -97,6 +101,7 @@ impl Told {
         let Some(last) = last.filter(|_| matches!(told.outcome.as_str(), "ok" | "failed")) else {
             return Ok(Some(told));
         };
+        told.cut_short = cut_short(&last.job, &told.cause);
         let (id, attempt) = (build.id.to_string(), last.id.to_string());
         told.tests = known(shared.dashboard.tests(&id).await)?.unwrap_or_default().tests;
         told.tests.retain(|test| test.kind == TestKind::Test && test.attempt.as_deref() == Some(&attempt));
@@ -150,6 +155,16 @@ impl Told {
             // Left out, or lost.
             _ => Outcome::Infra,
         }
+    }
+}
+
+/// Whether there are steps behind the one that failed that run only if all before them went well. A cause begins with its step's name.
+pub(crate) fn cut_short(job: &str, cause: &Cause) -> bool {
+    let Ok(job) = serde_json::from_str::<Job>(job) else { return true };
+    let is = |step: &Step| cause.detail.strip_prefix(&step.name).is_some_and(|rest| rest.starts_with(": "));
+    match job.steps.iter().position(is) {
+        Some(at) => job.steps[at + 1..].iter().any(|step| step.when == When::Success),
+        None => true,
     }
 }
 

@@ -3,19 +3,24 @@
 //! A builder is broken on a branch once a build failed that failed before: tried again by its recipe's `retries`, by somebody, or
 //! at a newer commit. What failed once may be a flake and is told to nobody; what ends for reasons of the machines says nothing. It is mended by the first
 //! build that is ok. Each of these is told once, in the transaction of the build's end. Builds of older commits than one that
-//! counts already say nothing of how things are now.
+//! counts already say nothing of how things are now. Where the tests of both failures are known and none failed in both, they are two
+//! flakes, and the second is suspected anew. What failed by muted tests alone says nothing.
+
+use std::collections::BTreeSet;
 
 use buildenv::Tell;
-use dashboard::api::Cause;
+use dashboard::api::{Cause, TestKind, TestResult};
 use serde_json::json;
 use store::attempts::AttemptRow;
 use store::builds::BuildRow;
 use store::standings::{self, Place, StandingRow};
-use store::{Micros, StoreError, Tx};
+use store::{BuildId, Micros, StoreError, Tx};
 
 use crate::attempt::Shared;
 use crate::notice::Notice;
 use crate::outbox::fit;
+use crate::remark;
+use crate::samples::{Told, cut_short, is_bad};
 use crate::schedule::Class;
 
 /// The end of a build.
@@ -31,6 +36,19 @@ pub(crate) struct End<'a> {
     pub cause: Option<&'a str>,
     /// When it ended.
     pub at: Micros,
+    /// What its tests say.
+    pub saw: &'a Saw,
+}
+
+/// What the tests of a build that failed say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Saw {
+    /// Nothing failed but what is muted.
+    pub muted: bool,
+    /// Whether one that failed in this attempt failed in one before of the same build; nothing where that is not known.
+    pub again: Option<bool>,
+    /// Whether one failed in the build that is suspected; nothing where that is not known.
+    pub before: Option<bool>,
 }
 
 /// A judged build.
@@ -43,6 +61,7 @@ struct Ended<'a> {
     failed_before: bool,
     cause: Option<&'a Cause>,
     at: Micros,
+    saw: Saw,
 }
 
 /// What became of a builder on a branch.
@@ -60,24 +79,19 @@ enum Turn {
 /// The database's.
 pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(), StoreError> {
     let build = end.build;
-    if !matches!(end.outcome, "ok" | "failed") {
+    if !matches!(end.outcome, "ok" | "failed") || end.saw.muted {
         return Ok(());
     }
     // What is tried has not landed.
     if build.untrusted || build.class == Class::Try.as_str() {
         return Ok(());
     }
-    let place = Place {
-        builder: build.builder.clone(),
-        repo: build.repo.clone(),
-        branch: build.branch.clone(),
-        toolchain_branch: build.toolchain_branch.clone().unwrap_or_default(),
-    };
+    let place = place(build);
     let config = shared.config.borrow().clone();
     let cause = end.cause.and_then(|text| serde_json::from_str::<Cause>(text).ok());
     let failed_before = end.before.iter().any(|row| row.outcome.as_deref() == Some("failed"));
     let ok = end.outcome == "ok";
-    let ended = Ended { build, ok, failed_before, cause: cause.as_ref(), at: end.at };
+    let ended = Ended { build, ok, failed_before, cause: cause.as_ref(), at: end.at, saw: *end.saw };
     let before = standings::get(tx, &place).await?;
     // What somebody asks for may be of any commit and has no time of one: it counts as another try at the newest alone.
     let is_newest = before.as_ref().is_some_and(|before| before.build == build.id);
@@ -102,7 +116,90 @@ pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(
         ?turn,
         "a builder's standing changed"
     );
-    notice(&config.environment().url, &row, turn, ended).put(tx, &**shared.ledger.clock(), rules).await
+    let notice = notice(&config.environment().url, &row, turn, ended);
+    if turn == Turn::Broken && rules.clone().any(|rule| rule.review) {
+        let commit = commit_of(&row);
+        let tried = store::try_runs::by_commit(tx, commit).await?;
+        let (place, key) = ((row.place.repo.as_str(), commit), notice.key_of("review"));
+        let now = shared.ledger.clock().now();
+        if let Some(message) = remark::on_commit(&config, place, tried.as_ref(), &key, &notice.text, now) {
+            message.put(tx, &**shared.ledger.clock()).await?;
+        }
+    }
+    notice.put(tx, &**shared.ledger.clock(), rules).await
+}
+
+/// The commit of a row's first build.
+fn commit_of(row: &StandingRow) -> &str {
+    let first = row.since_revision.split('+').next().unwrap_or_default();
+    first.split_once('@').map_or(first, |(_, commit)| commit)
+}
+
+/// Looks what the tests of an attempt that failed say, before its end is written down. What can't be had is not known.
+pub(crate) async fn look(
+    shared: &Shared,
+    build: &BuildRow,
+    attempt: &AttemptRow,
+    outcome: &str,
+    cause: Option<&str>,
+) -> Saw {
+    let landed = !build.untrusted && build.class != Class::Try.as_str() && build.sample.is_empty();
+    if outcome != "failed" || !landed {
+        return Saw::default();
+    }
+    let cause = cause.and_then(|text| serde_json::from_str::<Cause>(text).ok()).unwrap_or_default();
+    let Some(all) = tests(shared, build.id).await else { return Saw::default() };
+    let id = attempt.id.to_string();
+    let (now, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|test| test.attempt.as_deref() == Some(&id));
+    let told = Told {
+        outcome: outcome.to_owned(),
+        cut_short: cut_short(&attempt.job, &cause),
+        cause,
+        tests: now,
+        ..Told::default()
+    };
+    let config = shared.config.borrow().clone();
+    let rules = shared.mutes.rules(&config, shared.ledger.clock().now());
+    let muted = rules.of_build(&build.repo, &build.builder, &told);
+    let bad = |tests: &[TestResult]| -> BTreeSet<(String, String)> {
+        let bad = tests.iter().filter(|test| is_bad(test) && !muted.covers(&test.id, &test.variant));
+        bad.map(|test| (test.id.clone(), test.variant.clone())).collect()
+    };
+    let here = bad(&told.tests);
+    // Nothing is known where no test is.
+    let common = |others: BTreeSet<(String, String)>| {
+        (!here.is_empty() && !others.is_empty()).then(|| !here.is_disjoint(&others))
+    };
+    let again = common(bad(&others));
+    let before = match suspected(shared, build).await {
+        Some(before) if before == build.id => again,
+        Some(before) => tests(shared, before).await.and_then(|tests| common(bad(&tests))),
+        None => None,
+    };
+    Saw { muted: muted.whole, again, before }
+}
+
+async fn tests(shared: &Shared, build: BuildId) -> Option<Vec<TestResult>> {
+    let tests = shared.dashboard.tests(&build.to_string()).await.ok()?.tests;
+    Some(tests.into_iter().filter(|test| test.kind == TestKind::Test).collect())
+}
+
+/// The build by which a builder is suspected to be broken.
+async fn suspected(shared: &Shared, build: &BuildRow) -> Option<BuildId> {
+    let place = place(build);
+    let mut reader = shared.ledger.db().read().await.ok()?;
+    let row = standings::get(&mut reader, &place).await.ok()??;
+    (row.state == "suspect").then_some(row.build)
+}
+
+fn place(build: &BuildRow) -> Place {
+    Place {
+        builder: build.builder.clone(),
+        repo: build.repo.clone(),
+        branch: build.branch.clone(),
+        toolchain_branch: build.toolchain_branch.clone().unwrap_or_default(),
+    }
 }
 
 /// How things stand after a build, and what became of the builder; nothing if the build says nothing.
@@ -121,11 +218,16 @@ fn next(before: Option<&StandingRow>, place: Place, ended: Ended<'_>) -> Option<
         (true, "failed") if told => ("ok", Some(Turn::Mended)),
         (true, _) => ("ok", None),
         (false, "failed") => ("failed", None),
+        // Two flakes: the newer one is suspected now.
+        (false, "suspect") if ended.saw.before == Some(false) => ("suspect", None),
         (false, "suspect") => ("failed", broken),
-        (false, _) if ended.failed_before => ("failed", broken),
+        (false, _) if ended.failed_before && ended.saw.again != Some(false) => ("failed", broken),
         (false, _) => ("suspect", None),
     };
-    let goes_on = before.filter(|_| state == was || (was, state) == ("suspect", "failed"));
+    let goes_on = before.filter(|_| match (was, state) {
+        ("suspect", "suspect") => false,
+        (was, state) => was == state || (was, state) == ("suspect", "failed"),
+    });
     let row = StandingRow {
         place,
         state: state.to_owned(),
@@ -143,8 +245,7 @@ fn next(before: Option<&StandingRow>, place: Place, ended: Ended<'_>) -> Option<
 
 fn notice(url: &str, row: &StandingRow, turn: Turn, ended: Ended<'_>) -> Notice {
     let Place { builder, repo, branch, toolchain_branch } = &row.place;
-    let first = row.since_revision.split('+').next().unwrap_or_default();
-    let commit = first.split_once('@').map_or(first, |(_, commit)| commit);
+    let commit = commit_of(row);
     let short = commit.get(..10).unwrap_or(commit);
     let with = match toolchain_branch.as_str() {
         "" => String::new(),
@@ -194,8 +295,6 @@ fn notice(url: &str, row: &StandingRow, turn: Turn, ended: Ended<'_>) -> Notice 
 
 #[cfg(test)]
 mod tests {
-    use store::BuildId;
-
     use super::*;
 
     fn build(n: u8, commit_time: i64) -> BuildRow {
@@ -235,8 +334,9 @@ mod tests {
         let mut told = Vec::new();
         for (n, time, ok, failed_before) in builds {
             let build = build(*n, *time);
+            let (cause, saw) = (None, Saw::default());
             let ended =
-                Ended { build: &build, ok: *ok, failed_before: *failed_before, cause: None, at: Micros(5) };
+                Ended { build: &build, ok: *ok, failed_before: *failed_before, cause, at: Micros(5), saw };
             let place = Place {
                 builder: "b".into(),
                 repo: "one".into(),
@@ -321,10 +421,53 @@ mod tests {
             since_revision: format!("one@{:040x}+lib@{:040x}", 6, 1),
             since: Micros(6),
         };
-        let ended = Ended { build: &build, ok: false, failed_before: false, cause: None, at: Micros(7) };
+        let ended = Ended {
+            build: &build,
+            ok: false,
+            failed_before: false,
+            cause: None,
+            at: Micros(7),
+            saw: Saw::default(),
+        };
         let notice = notice("https://ci/", &row, Turn::Broken, ended);
         assert_eq!(notice.key, format!("builder/b/one/main/dev/{:040x}/broken", 6));
         assert_eq!(notice.title, "b broke on one main with dev at 0000000000");
         assert!(notice.text.contains(&format!("https://ci/builds/{}", build.id)), "{}", notice.text);
+    }
+
+    #[test]
+    fn two_flakes_in_a_row_are_no_break() {
+        let place = || place(&build(1, 1));
+        let mut row = None;
+        let mut states = Vec::new();
+        let ok = Saw::default();
+        let (other, same) = (Some(false), Some(true));
+        for (n, failed, failed_before, saw) in [
+            (1, false, false, ok),
+            (2, true, false, ok),
+            (3, true, false, Saw { before: other, ..ok }),
+            (4, true, true, Saw { before: other, again: other, ..ok }),
+            (5, true, false, Saw { before: same, ..ok }),
+        ] {
+            let build = build(n, i64::from(n));
+            let ended = Ended { build: &build, ok: !failed, failed_before, cause: None, at: Micros(5), saw };
+            let (new, turn) = next(row.as_ref(), place(), ended).unwrap();
+            states.push((
+                new.state.clone(),
+                turn.is_some(),
+                commit_of(&new).trim_start_matches('0').to_owned(),
+            ));
+            row = Some(new);
+        }
+        let is = |state: &str, told: bool, first: &str| (state.to_owned(), told, first.to_owned());
+        // The first commit that is named is the first of the break, not one of the flakes before.
+        let all = [
+            is("ok", false, "1"),
+            is("suspect", false, "2"),
+            is("suspect", false, "3"),
+            is("suspect", false, "4"),
+            is("failed", true, "4"),
+        ];
+        assert_eq!(states, all);
     }
 }

@@ -120,6 +120,20 @@ impl Client {
             .await
     }
 
+    /// Lists issues and pull requests of every state that have a label, those first that were made last.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn issues_with(
+        &self,
+        repo: &Repo,
+        label: &str,
+        from: Option<&Cursor>,
+    ) -> Result<Page<Issue>, Error> {
+        let label = crate::post::escaped(label);
+        self.list(from, || format!("/repos/{repo}/issues?state=all&labels={label}&per_page=100")).await
+    }
+
     /// Gets one issue or pull request.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::Repo;
 use crate::client::{Client, malformed};
 use crate::error::Error;
-use crate::model::Comment;
+use crate::model::{Comment, Issue};
 
 /// The most annotations of one request.
 pub const ANNOTATIONS: usize = 50;
@@ -133,12 +133,29 @@ struct Words<'a> {
     body: &'a str,
 }
 
+/// An issue to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NewIssue {
+    /// Its title.
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+    /// By their names; one that there is not yet is made.
+    pub labels: Vec<String>,
+}
+
+/// What becomes of an issue.
+#[derive(Serialize)]
+struct State<'a> {
+    state: &'a str,
+}
+
 fn read<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| malformed(path, error))
 }
 
 /// Names what is in a query.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut to, byte| {
         if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
@@ -170,6 +187,48 @@ impl Client {
     pub async fn create_comment(&self, repo: &Repo, number: i32, text: &str) -> Result<Comment, Error> {
         let path = format!("/repos/{repo}/issues/{number}/comments");
         read(&path, &self.send(Method::POST, &path, &Words { body: text }).await?)
+    }
+
+    /// Makes an issue.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn create_issue(&self, repo: &Repo, issue: &NewIssue) -> Result<Issue, Error> {
+        let path = format!("/repos/{repo}/issues");
+        read(&path, &self.send(Method::POST, &path, issue).await?)
+    }
+
+    /// Opens an issue again. Once more does no harm.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn reopen_issue(&self, repo: &Repo, number: i32) -> Result<Issue, Error> {
+        let path = format!("/repos/{repo}/issues/{number}");
+        read(&path, &self.send(Method::PATCH, &path, &State { state: "open" }).await?)
+    }
+
+    /// Says something of a commit.
+    ///
+    /// # Errors
+    /// As all calls; [`Error::may_have_happened`] tells where to look first.
+    pub async fn create_commit_comment(
+        &self,
+        repo: &Repo,
+        commit: &str,
+        text: &str,
+    ) -> Result<Comment, Error> {
+        let path = format!("/repos/{repo}/commits/{}/comments", digits(commit)?);
+        read(&path, &self.send(Method::POST, &path, &Words { body: text }).await?)
+    }
+
+    /// Lists what was said of a commit, the oldest first, up to 100.
+    ///
+    /// # Errors
+    /// As all calls.
+    pub async fn commit_comments(&self, repo: &Repo, commit: &str) -> Result<Vec<Comment>, Error> {
+        let path = format!("/repos/{repo}/commits/{}/comments?per_page=100", digits(commit)?);
+        let answer = self.get(&path).await?;
+        read(&path, &answer.body)
     }
 
     /// Gives a commit a status.

@@ -4,7 +4,7 @@
 //! A
 //! [`Bisection`] finds the commit of a range that broke a test. [`MuteRules`] are files in
 //! which people mute a test for a while. All of it is plain functions of their arguments: nothing is read, nothing waits, nothing is random, and the same case
-//! has the same answer on any machine. The coordinator asks for verdicts and bisections; mute rules nothing reads yet.
+//! has the same answer on any machine. The coordinator asks for all of it.
 
 #![forbid(unsafe_code)]
 

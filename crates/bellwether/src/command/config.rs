@@ -1,5 +1,6 @@
 //! `config check`, `config explain`, `config plan`, `config reload`.
 
+mod mutes;
 mod plan;
 
 use std::collections::BTreeSet;
@@ -123,15 +124,28 @@ fn check(files: &ConfigFiles) -> Result<ExitCode> {
     let sources = sources(files)?;
     match loaded(&sources, files)? {
         Ok(config) => {
+            let config = mutes::with_projects(config, files);
+            let checked = mutes::check(&config);
+            if !checked.mistakes.is_empty() {
+                match files.json {
+                    true => print_json(
+                        &json!({"ok": false, "problems": checked.json(), "warnings": [], "expired_mutes": checked.expired}),
+                    )?,
+                    false => checked.mistakes.iter().for_each(|mistake| eprintln!("{mistake}")),
+                }
+                return Ok(ExitCode::from(1));
+            }
+            let warnings = config.warnings();
             if files.json {
                 print_json(&json!({
-                    "ok": true, "problems": [], "warnings": config.warnings(), "environment": config.environment().name.as_str(), "repos": config.repos().len(),
+                    "ok": true, "problems": [], "warnings": warnings, "expired_mutes": checked.expired, "environment": config.environment().name.as_str(), "repos": config.repos().len(),
                     "hosts": config.hosts().len(), "builders": config.builders().len(), "digest": config.digest(),
                 }))?;
             } else {
-                for warning in config.warnings() {
+                for warning in warnings {
                     eprintln!("{warning}");
                 }
+                checked.expired.iter().for_each(|expired| eprintln!("{}", expired.sentence));
                 println!(
                     "ok: environment {}, {}, {}, {}",
                     config.environment().name,

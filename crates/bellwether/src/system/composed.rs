@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
-use buildenv::{Config, EnvironmentName, Found, Problems, Project, RepoName, Source};
+use buildenv::{Config, EnvironmentName, Found, MuteFile, Problems, Project, RepoName, Source};
 use gitmirror::RepoConfig;
 use transport::{Service, segment};
 
 use super::data::has_program;
 use super::targets::{Named, Targets};
+use crate::terminal::causes;
 
 /// The name of a project's own file.
 pub const PROJECT_FILE: &str = "bellwether.toml";
@@ -121,6 +122,11 @@ impl Files {
     pub fn without_projects(&self) -> Result<Composition> {
         let config = buildenv::load(&self.targets.sources, &self.includes(), self.environment.as_ref())
             .map_err(|problems| anyhow::anyhow!("the configuration is bad\n\n{problems}"))?;
+        let mistakes = coordinator::check_mutes(&config, today()).server;
+        if !mistakes.is_empty() {
+            let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            anyhow::bail!("a file of mute rules is bad\n\n{}", lines.join("\n"));
+        }
         // Nothing is due in a repository before its own file was read.
         let unread: HashMap<_, _> =
             config.repos().iter().map(|repo| (repo.name.clone(), Project::default())).collect();
@@ -194,9 +200,44 @@ impl Files {
             (repo.name.clone(), Project { at, blocked: bad.or_else(nothing) })
         };
         let projects = config.repos().iter().map(project).collect();
-        let config = Arc::new(config.with_projects(projects));
+        let mutes = mutes(&config, mirror, &read_at).await?;
+        let config = Arc::new(config.with_projects(projects).with_mutes(mutes));
         Ok(Composition { config, problems, found, without_recipe, submodules, read_at })
     }
+}
+
+/// The files of mute rules, with the texts of those of repositories as they are at the commits of their own files.
+async fn mutes(
+    config: &Config,
+    mirror: &Service,
+    read_at: &BTreeMap<String, Option<String>>,
+) -> Result<Vec<MuteFile>> {
+    let mut files = config.mutes().to_vec();
+    for file in &mut files {
+        let Some(repo) = &file.repo else { continue };
+        let Some(Some(commit)) = read_at.get(repo.as_str()) else { continue };
+        let tree = Tree { mirror, repo: repo.as_str(), commit };
+        file.text = match tree.file(&file.name).await {
+            Ok(text) => text,
+            // What a repository names may be anything, and keeps no other waiting.
+            Err(error) if !is_transient(&error) => {
+                tracing::warn!(file = file.file, "a file of mute rules can't be read: {}", causes(&error));
+                None
+            }
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(files)
+}
+
+/// The day, UTC's.
+pub fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// Whether the mirror may answer otherwise some time later.
+fn is_transient(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<transport::CallError>().is_some_and(transport::CallError::is_transient)
 }
 
 /// A commit's tree, through the mirror.

@@ -203,6 +203,9 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
     let changes = diff_cells(old, new, &asked);
     let mut lines = diff_keys(old, new);
     lines.extend(changes.iter().map(ToString::to_string));
+    if old.mutes() != new.mutes() {
+        lines.push("~ mute rules".to_owned());
+    }
     let changes = changes.iter().filter_map(|change| serde_json::to_value(change).ok()).collect();
     Reloaded { lines, changes, restart: Vec::new() }
 }

@@ -14,10 +14,10 @@ pub(super) fn notify(checker: &mut Checker, all: &Gathered) {
     for ((_, name), item) in all.section("notify") {
         let path = format!("notify.{name}");
         known(checker, &format!("{path}.tell"), "tell", &words, item);
-        let told = ["mail", "webhook"].iter().any(|key| item.table.get(key).is_some());
+        let told = ["mail", "webhook", "review"].iter().any(|key| item.table.get(key).is_some());
         if !told && !checker.reported(&path) {
             let problem = checker.problem(item.place, &path, "nobody is told");
-            checker.report(problem.expected("mail or webhook"));
+            checker.report(problem.expected("mail, webhook or review"));
         }
         if let Some(mail) = item.table.get("mail") {
             let to = mail.node.many();

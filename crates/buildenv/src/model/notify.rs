@@ -40,6 +40,8 @@ pub struct Notify {
     pub mail: Vec<String>,
     /// Webhooks that are posted to, by name.
     pub webhooks: Vec<String>,
+    /// Whether it is said in the review of the commit that broke a builder, or on that commit.
+    pub review: bool,
 }
 
 impl Notify {
@@ -57,6 +59,7 @@ impl Notify {
             tell: Tell::NAMES.iter().filter(wanted).map(|(_, tell)| *tell).collect(),
             mail: f.texts("mail"),
             webhooks: f.texts("webhook"),
+            review: f.flag("review"),
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) static TOP: Section = Section {
     name: "top",
     header: "at the top of a file",
     doc: "`include`, `policy` and `known_missing` belong in a server file; `branches`, `horizon` and `needs` \
-          belong in a project file, where they speak of its own repository.",
+          belong in a project file, where they speak of its own repository. `mute` may stand in both.",
     project: true,
     keys: &[
         key(
@@ -53,6 +53,15 @@ pub(crate) static TOP: Section = Section {
             "none",
             r#"known_missing = ["ios-amd64"]"#,
             "Short names that people may ask for in try runs and that no builder serves: the answer says so instead of calling them unknown.",
+        ),
+        key(
+            "mute",
+            Texts,
+            "none",
+            r#"mute = ["mute.toml"]"#,
+            "Files of rules that mute tests (docs/flakes.md). In a server file: relative to the folder of the one that `--config` names, \
+             for all repositories. In a project file: relative to the top of the repository, read at the commit that the project file was \
+             read at, for this repository alone.",
         ),
         key(
             "branches",

@@ -35,6 +35,14 @@ pub(super) static NOTIFY: Section = Section {
             r#"webhook = "chat""#,
             "The sections `[webhook.NAME]` that are posted to.",
         ),
+        key(
+            "review",
+            Bool,
+            "false",
+            "review = true",
+            "Whether a comment says that a builder broke: in the review in which the first commit that failed was tried, else on that \
+             commit on GitHub. Needs `[gerrit.NAME]` or `[github_posts]`; where neither fits, nothing is said.",
+        ),
     ],
 };
 

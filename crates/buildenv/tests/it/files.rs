@@ -178,6 +178,32 @@ fn includes_are_read_once_each_in_place() {
 }
 
 #[test]
+fn files_of_mute_rules_are_read_for_the_server_and_named_for_a_repository() {
+    let include = |file: &str| match file {
+        "mute.toml" => Ok("rules".to_string()),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let of = |server: &str, project: &str| {
+        let project = Source::project(name("site"), "site:bellwether.toml", project);
+        let text = format!("mute = {server}\n{SITE}");
+        let sources = [embedded("linux", "amd64"), Source::server("server.toml", text), project];
+        buildenv::load(&sources, &include, None)
+    };
+    let config = of("\"mute.toml\"", "mute = [\"ci/mute.toml\"]\n").unwrap();
+    let told: Vec<_> = config.mutes().iter().map(|file| (file.file.as_str(), file.text.as_deref())).collect();
+    assert_eq!(told, [("mute.toml", Some("rules")), ("site:ci/mute.toml", None)]);
+    assert_eq!(config.mutes()[1].repo, Some(name("site")));
+    for (server, project, said) in [
+        ("[]", "mute = \"../x\"", "leads out"),
+        ("[]", "mute = \"/etc/passwd\"", "leads out of the repository"),
+        ("\"gone.toml\"", "", "cannot read \"gone.toml\""),
+    ] {
+        let problems = of(server, project).unwrap_err().to_string();
+        assert!(problems.contains(said), "{problems}");
+    }
+}
+
+#[test]
 fn hosts_and_repositories_take_over_templates_and_fill_them_in() {
     let text = "[repo_template.x]\nurl = \"https://git/{name}\"\nimport_path = \"x/{name}\"\nbranches = [\"main\"]\n\
         [repo]\nsync = { template = \"x\" }\nmod = { template = \"x\", branches = [\"trunk\"], hidden = true }\n\

@@ -541,6 +541,7 @@ impl Record {
             warnings: serde_json::to_string(warnings).unwrap_or_default(),
             inputs: serde_json::to_string(&self.inputs).unwrap_or_default(),
         };
+        let saw = standing::look(shared, &self.build, &self.attempt, verdict.outcome, cause.as_deref()).await;
         let decided = self.attempt.state == "reporting" && self.warnings.len() == self.warned;
         let mut again = false;
         let ended = transition!(ledger, "done", build, |tx| {
@@ -563,7 +564,7 @@ impl Record {
             } else {
                 builds::finish(&mut tx, build, fence, verdict.outcome, cause.as_deref(), ended_at).await?;
                 let (build, outcome, cause) = (&self.build, verdict.outcome, cause.as_deref());
-                let end = standing::End { build, outcome, before: &before, cause, at: ended_at };
+                let end = standing::End { build, outcome, before: &before, cause, at: ended_at, saw: &saw };
                 standing::note(&mut tx, shared, end).await?;
             }
             Self::write_spans(spans, written, attempt, &mut tx).await?;

@@ -69,9 +69,12 @@ impl Culprits {
         else {
             return Ok(());
         };
-        let Some(Failing { test, variant, signature }) = told.failing().into_iter().next() else {
-            return Ok(());
-        };
+        let config = self.finder.config.borrow().clone();
+        let rules = shared.mutes.rules(&config, shared.ledger.clock().now());
+        let muted = rules.of_build(&row.repo, &row.builder, told);
+        // What is muted is searched by whoever owns it.
+        let mut failing = told.failing().into_iter().filter(|one| !muted.covers(&one.test, &one.variant));
+        let Some(Failing { test, variant, signature }) = failing.next() else { return Ok(()) };
         let mut reader = shared.ledger.db().read().await?;
         let (builder, repo, branch) = (&row.builder, &row.repo, &row.branch);
         let known = bisections::of_builder(&mut reader, builder, repo, branch, REMEMBERED).await?;

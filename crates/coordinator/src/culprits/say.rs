@@ -1,6 +1,7 @@
 //! What is said of a bisection.
 
 use buildenv::Config;
+use store::Micros;
 use store::bisections::BisectionRow;
 use store::try_runs::TryRunRow;
 use triage::bisect::Answer;
@@ -8,6 +9,7 @@ use triage::bisect::Answer;
 use super::range::Doc;
 use crate::outbox::Message;
 use crate::outbox::mail::Mail;
+use crate::remark;
 
 /// The most commits that are named.
 const NAMED: usize = 10;
@@ -62,7 +64,7 @@ pub(super) fn sentence(row: &BisectionRow, doc: &Doc, answer: &Answer, tests: u6
     }
 }
 
-/// What the author of a culprit is told, once: in the review where the commit was tried, else by mail.
+/// What the author of a culprit is told, once: in the review where the commit was tried, or on the commit on GitHub, else by mail.
 pub(super) fn message(
     config: &Config,
     row: &BisectionRow,
@@ -70,6 +72,7 @@ pub(super) fn message(
     commit: &str,
     said: &str,
     tried: Option<&TryRunRow>,
+    now: Micros,
 ) -> Option<Message> {
     let key = format!("bisect/{}/culprit", row.id);
     let url = config.environment().url.trim_end_matches('/').to_owned();
@@ -77,7 +80,7 @@ pub(super) fn message(
         "{said}.\n\nThe failure: {url}/builds/{}\nHow it was found: {url}/bisections/{}\n",
         row.build, row.id
     );
-    if let Some(message) = tried.and_then(|run| crate::tryrun::say::remark(config, run, &key, &text)) {
+    if let Some(message) = remark::on_commit(config, (row.repo.as_str(), commit), tried, &key, &text, now) {
         return Some(message);
     }
     config.outbox().mail.as_ref()?;

@@ -194,7 +194,8 @@ impl Culprits {
         if let Some(commit) = &culprit {
             let mut reader = self.finder.shared.ledger.db().read().await?;
             let tried = store::try_runs::by_commit(&mut reader, commit).await?;
-            work.message = say::message(&config, &row, &doc, commit, &said, tried.as_ref());
+            let now = self.finder.shared.ledger.clock().now();
+            work.message = say::message(&config, &row, &doc, commit, &said, tried.as_ref(), now);
         }
         if word == "builder" {
             let (builder, repo) = (&row.builder, &row.repo);
@@ -241,5 +242,123 @@ fn found(row: &BisectionRow, doc: &Doc, told: &Told) -> Found {
         Outcome::Absent if told.outcome == "ok" => Found::Good,
         Outcome::Failed(_) | Outcome::Absent | Outcome::Unbuildable => Found::Untestable,
         Outcome::Infra => Found::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dashboard::api::TestResult;
+    use store::{AttemptId, BisectionId};
+
+    use super::super::range::Commit;
+    use super::*;
+
+    fn told(outcome: &str, kind: &str, test: &str) -> Told {
+        let signature = (test == "failed").then(|| "it broke".to_owned());
+        let result = TestResult {
+            id: "net.TestDial".into(),
+            outcome: test.into(),
+            signature,
+            ..TestResult::default()
+        };
+        Told {
+            outcome: outcome.into(),
+            cause: dashboard::api::Cause { kind: kind.into(), detail: "test: exit status 1".into() },
+            tests: if test.is_empty() { Vec::new() } else { vec![result] },
+            ..Told::default()
+        }
+    }
+
+    fn of_64() -> (BisectionRow, Doc) {
+        let commit = |n: i64| Commit {
+            hash: format!("{n:040x}"),
+            title: format!("Commit {n}"),
+            author: "Anna".into(),
+            email: Some("anna@example.org".into()),
+            time: n,
+        };
+        let doc = Doc {
+            commits: (0..=64).map(commit).collect(),
+            rest: String::new(),
+            toolchain_branch: None,
+            variant: String::new(),
+            worker: String::new(),
+            search: None,
+        };
+        let row = BisectionRow {
+            id: BisectionId::new(Micros(1), &mut |to| to.fill(1)),
+            builder: "linux".into(),
+            repo: "one".into(),
+            branch: "main".into(),
+            build: BuildId::new(Micros(1), &mut |to| to.fill(1)),
+            attempt: AttemptId::new(Micros(1), &mut |to| to.fill(1)),
+            test: "net.TestDial".into(),
+            signature: "it broke".into(),
+            state: "running".into(),
+            answer: None,
+            culprit: None,
+            sentence: String::new(),
+            doc: String::new(),
+            began: Micros(1),
+            ended: None,
+        };
+        (row, doc)
+    }
+
+    /// From the results of builds to the one message, with what lies in the database between two looks.
+    #[test]
+    fn of_64_commits_with_5_untestable_the_culprit_is_named_in_5_rounds_and_told_once() {
+        let text = "[mail]\nsmtp = \"smtp://127.0.0.1\"\nfrom = \"ci@example.org\"\n";
+        let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let config = buildenv::load(&[buildenv::Source::server("x", text)], &none, None).unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        for culprit in (1..=64).step_by(3) {
+            let mut untestable = std::collections::BTreeSet::new();
+            while untestable.len() < 5 {
+                // What is beside the culprit hides which of both it is.
+                untestable.extend(Some(random.usize(1..64)).filter(|at| at.abs_diff(culprit) > 1));
+            }
+            let (row, mut doc) = of_64();
+            let commits = doc.commits.iter().map(|one| one.hash.clone()).collect();
+            doc.search = Some(Bisection::new(commits, Rates::default(), Limits::default()).unwrap());
+            let (mut rounds, mut messages) = (0, Vec::new());
+            loop {
+                doc = serde_json::from_str(&serde_json::to_string(&doc).unwrap()).unwrap();
+                let search = doc.search.as_mut().unwrap();
+                let probes = match search.step(AT_ONCE) {
+                    Step::Test(probes) => probes,
+                    Step::Wait => panic!("nothing is under way"),
+                    Step::Done => {
+                        let Some(answer) = search.take_notice() else { break };
+                        let tests = search.tests();
+                        let Answer::Culprit { commit, .. } = &answer else { panic!("{answer:?}") };
+                        assert_eq!(*commit, doc.commits[culprit].hash);
+                        let said = say::sentence(&row, &doc, &answer, tests);
+                        messages.extend(say::message(&config, &row, &doc, commit, &said, None, Micros(1)));
+                        continue;
+                    }
+                };
+                rounds += 1;
+                assert!(rounds <= 5, "{culprit} {untestable:?}");
+                let place: HashMap<&str, usize> =
+                    doc.commits.iter().enumerate().map(|(at, one)| (one.hash.as_str(), at)).collect();
+                let results: Vec<_> = probes
+                    .iter()
+                    .map(|probe| {
+                        let at = place[probe.commit.as_str()];
+                        let told = match at {
+                            at if untestable.contains(&at) => told("failed", "exit", ""),
+                            at if at >= culprit => told("failed", "exit", "failed"),
+                            _ => told("ok", "", "ok"),
+                        };
+                        (probe.id, found(&row, &doc, &told))
+                    })
+                    .collect();
+                let search = doc.search.as_mut().unwrap();
+                results.into_iter().for_each(|(id, found)| search.report(id, found).unwrap());
+            }
+            assert_eq!(messages.len(), 1, "told once");
+            assert!(messages[0].body.to_string().contains("anna@example.org"), "{:?}", messages[0]);
+        }
     }
 }

@@ -35,6 +35,15 @@ pub enum Post {
         /// When the first attempt can have been: older comments are not looked through. Seconds since 1970.
         since: i64,
     },
+    /// A comment on a commit.
+    CommitComment {
+        /// `OWNER/REPO`.
+        repo: String,
+        /// The commit.
+        commit: String,
+        /// Markdown. What is longer than 60,000 bytes is cut.
+        text: String,
+    },
     /// A check run as it is from now on; it is made if the commit has none with its name and `external_id`. Annotations are added and
     /// never taken away, so one message of a check run has all of them: the one that ends it.
     Check {
@@ -60,6 +69,7 @@ impl Post {
     pub fn message(&self, key: &str) -> Message {
         let target = match self {
             Self::Comment { repo, number, .. } => format!("{repo}#{number}"),
+            Self::CommitComment { repo, commit, .. } => format!("{repo}@{commit}"),
             Self::Check { repo, check } => {
                 format!("{repo}@{} {}", check.head_sha, fit(&check.name, 200))
             }
@@ -94,6 +104,10 @@ impl Github {
             Post::Comment { repo, number, text, since } => {
                 let repo = name(&repo)?;
                 self.comment(&repo, number, &text, since, delivery).await.map_err(failure)
+            }
+            Post::CommitComment { repo, commit, text } => {
+                let repo = name(&repo)?;
+                self.commit_comment(&repo, &commit, &text, delivery).await.map_err(failure)
             }
             Post::Check { repo, check } => {
                 let repo = name(&repo)?;
@@ -130,6 +144,25 @@ impl Github {
             }
         }
         self.client.create_comment(repo, number, &format!("{}\n\n{mark}", fit(text, LONGEST))).await?;
+        Ok(Delivered::Now)
+    }
+
+    async fn commit_comment(
+        &self,
+        repo: &Repo,
+        commit: &str,
+        text: &str,
+        delivery: Delivery<'_>,
+    ) -> Result<Delivered, Error> {
+        let mark = format!("<!-- bw:{} -->", delivery.marker);
+        if delivery.again {
+            let known = self.client.commit_comments(repo, commit).await?;
+            if known.iter().any(|comment| comment.body.contains(&mark)) {
+                return Ok(Delivered::Before);
+            }
+        }
+        let text = format!("{}\n\n{mark}", fit(text, LONGEST));
+        self.client.create_commit_comment(repo, commit, &text).await?;
         Ok(Delivered::Now)
     }
 

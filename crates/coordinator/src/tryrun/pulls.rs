@@ -23,7 +23,7 @@ use reader::{Head, Heeded, Read, Reader, Reads};
 use said::{Known, key};
 
 /// How the reviews of the forge are named here.
-pub(super) const HOST: &str = "github.com/";
+pub(crate) const HOST: &str = "github.com/";
 /// What asks for what a merge queue has made.
 const QUEUE: &str = "queue";
 /// How it is written down that a comment is deleted.
@@ -32,7 +32,7 @@ const GONE: &str = "gone";
 const PRESSES: usize = 20;
 
 /// `OWNER/REPO` of a review that is a pull request.
-pub(super) fn repo_of(review: &Review) -> Option<&str> {
+pub(crate) fn repo_of(review: &Review) -> Option<&str> {
     review.project.strip_prefix(HOST)
 }
 

@@ -5,6 +5,7 @@
 //! All such builds are untrusted, as the run's own are: those of the base, too, as they stand for what the change would do without it.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use dashboard::api::{Cause, TestRun};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use super::text::named;
 use crate::clock::new_id;
 use crate::core::Message;
 use crate::ledger::transition;
+use crate::mutes::Rules;
 use crate::resolve;
 use crate::samples::{Failing, Told, Trouble, known, send_stopped, stop};
 use crate::schedule::Class;
@@ -27,6 +29,8 @@ use crate::work::Finder;
 
 /// Seconds of machines that one failed build may cost.
 const SECONDS: u32 = 8 * 3600;
+/// So many attempts that nothing is muted of are remembered.
+const REMEMBERED: usize = 10_000;
 /// So many failures of a test in a row at landed commits are a break that was mended, and say nothing of how often it fails by chance.
 const STREAK: usize = 4;
 
@@ -61,10 +65,13 @@ pub(crate) struct Doc {
     pub case: Case,
     /// Why the build ended that failed first.
     cause: Cause,
-    /// Whether a build of the change went well since: then nothing fails but what is known.
+    /// Whether a build of the change went well since, but for what is muted: then nothing fails but what is known.
     went_well: bool,
     /// Whether one of the base ended for the same reason.
     base_alike: bool,
+    /// Whether nothing failed but what is muted.
+    #[serde(default)]
+    all_muted: bool,
 }
 
 /// A case on its way.
@@ -85,11 +92,13 @@ struct Work {
 /// Seeks verdicts.
 pub(crate) struct Verdicts {
     finder: Finder,
+    /// Attempts that nothing is muted of, where nothing is built again: they are not asked for each time.
+    plain: Mutex<HashSet<AttemptId>>,
 }
 
 impl Verdicts {
     pub fn new(finder: Finder) -> Verdicts {
-        Verdicts { finder }
+        Verdicts { finder, plain: Mutex::default() }
     }
 
     /// Does what there is to do for the failed builds of a run, and says how far it is.
@@ -102,12 +111,10 @@ impl Verdicts {
         let mut all = Findings::default();
         let failed = |row: &&BuildRow| row.state == "done" && row.outcome.as_deref() == Some("failed");
         for row in rows.iter().filter(failed) {
-            if config.tries().reruns == 0 {
-                all.blamed.insert(row.id);
-                continue;
-            }
             let url = config.environment().url.clone();
             match self.of_build(config, run, row).await? {
+                // Nothing is built again, and what failed is not muted.
+                Some(cases) if cases.is_empty() => drop(all.blamed.insert(row.id)),
                 Some(cases) => conclude(&cases, run, row, &url, &mut all),
                 None => all.open = true,
             }
@@ -131,6 +138,12 @@ impl Verdicts {
         if !cases.is_empty() && cases.iter().all(|case| case.verdict.is_some()) {
             return Ok(Some(cases));
         }
+        let again = config.tries().reruns > 0;
+        let rules = shared.mutes.rules(config, shared.ledger.clock().now());
+        let plain = || self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if !again && (!cases.is_empty() || rules.is_empty() || plain().contains(&attempt.id)) {
+            return Ok(Some(Vec::new()));
+        }
         let made = samples::of_owner(&mut reader, &attempt.id.to_string()).await?;
         let mut under_way = Vec::new();
         for sample in made.iter().filter(|sample| !sample.counted) {
@@ -139,7 +152,15 @@ impl Verdicts {
         drop(reader);
         let now = shared.ledger.clock().now();
         let mut open = match cases.is_empty() {
-            true => match self.begin(config, run, row, now).await? {
+            true => match self.begin(config, run, row, &rules, now).await? {
+                Some(open) if open.is_empty() => {
+                    let mut plain = plain();
+                    if plain.len() >= REMEMBERED {
+                        plain.clear();
+                    }
+                    plain.insert(attempt.id);
+                    return Ok(Some(Vec::new()));
+                }
                 Some(open) => open,
                 None => return Ok(None),
             },
@@ -154,7 +175,8 @@ impl Verdicts {
             };
             match told {
                 Some(told) => {
-                    open.iter_mut().for_each(|one| one.count(&sample.place, &told));
+                    let well = told.outcome == "ok" || rules.of_build(&row.repo, &row.builder, &told).whole;
+                    open.iter_mut().for_each(|one| one.count(&sample.place, &told, well));
                     work.counted.push(build.id);
                 }
                 None => work.over.push(build.id),
@@ -185,31 +207,43 @@ impl Verdicts {
         Ok(None)
     }
 
-    /// The cases of a build that has just failed; nothing while what failed in it is not known.
+    /// The cases of a build that has just failed; nothing while what failed in it is not known. Where nothing is built again, there are
+    /// none unless something is muted.
     async fn begin(
         &self,
         config: &buildenv::Config,
         run: &TryRunRow,
         row: &BuildRow,
+        rules: &Rules,
         now: Micros,
     ) -> Result<Option<Vec<Open>>, Trouble> {
         let shared = &self.finder.shared;
         let Some(told) = Told::of(shared, row).await? else { return Ok(None) };
         let Some((attempt, worker)) = told.attempt else { return Ok(None) };
-        let base = self.base(row).await?;
+        let muted = rules.of_build(&row.repo, &row.builder, &told);
+        let again = config.tries().reruns > 0;
+        if !again && muted.tests.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let base = if again { self.base(row).await? } else { String::new() };
         let mut open = Vec::new();
         for Failing { test, variant, signature } in told.failing() {
+            if muted.follows(&test, &variant) {
+                continue;
+            }
+            let silenced = muted.says(&test, &variant);
             let name = if test.is_empty() { format!("the build on {}", row.builder) } else { test.clone() };
             let mut case = Case::new(&name, &row.builder, Signature(signature.clone()), &worker.to_string());
             // Each job has a worker of its own where it can.
             case.workers = Workers::OnlyOthers;
             case.limits = Limits { runs: config.tries().reruns, seconds: SECONDS, ..Limits::default() };
-            if !test.is_empty() {
+            if !test.is_empty() && again && silenced.is_none() {
                 let past = known(shared.dashboard.test_history(&row.repo, &test).await)?.unwrap_or_default();
                 case.history = history(&past, &row.builder, &row.branch, &variant, &signature);
             }
             let cause = told.cause.clone();
-            let doc = Doc { case, cause, went_well: false, base_alike: false };
+            let doc = Doc { case, cause, went_well: false, base_alike: false, all_muted: muted.whole };
+            let silenced = silenced.map(str::to_owned);
             let row = VerdictRow {
                 attempt,
                 test,
@@ -226,7 +260,15 @@ impl Verdicts {
                 ended: None,
             };
             let mut one = Open { row, doc };
-            if base.is_empty() {
+            if let Some(said) = &silenced {
+                one.tell("muted", said, now);
+            }
+            if !again {
+                let said = format!(
+                    "it is not known why {name} fails: nothing is built again (`reruns` of `[tries]`)"
+                );
+                one.tell(Verdict::Unknown.as_str(), &said, now);
+            } else if base.is_empty() {
                 let said = format!("it can't be told why {name} fails: there is no base to compare with");
                 one.tell(Verdict::Unknown.as_str(), &said, now);
             }
@@ -362,9 +404,9 @@ impl Open {
         }
     }
 
-    fn count(&mut self, place: &str, told: &Told) {
+    fn count(&mut self, place: &str, told: &Told, well: bool) {
         let changed = place == "changed";
-        self.doc.went_well |= changed && told.outcome == "ok";
+        self.doc.went_well |= changed && well;
         self.doc.base_alike |= !changed && told.outcome == "failed" && told.cause == self.doc.cause;
         self.doc.case.runs.push(Run {
             place: if changed { Place::Changed } else { Place::Base },
@@ -424,10 +466,12 @@ fn conclude(cases: &[VerdictRow], run: &TryRunRow, row: &BuildRow, url: &str, al
         |case: &VerdictRow| matches!(case.verdict.as_deref(), Some("flaky" | "broken_at_base" | "muted"));
     let explains = |case: &VerdictRow| {
         let doc = serde_json::from_str::<Doc>(&case.doc);
-        let seen = doc.is_ok_and(|doc| {
-            doc.went_well || (doc.base_alike && case.verdict.as_deref() == Some("broken_at_base"))
+        let seen = doc.is_ok_and(|doc| match case.verdict.as_deref() {
+            // Nothing was built again, so nothing else may have failed.
+            Some("muted") => doc.all_muted,
+            verdict => doc.went_well || (doc.base_alike && verdict == Some("broken_at_base")),
         });
-        case.test.is_empty() || case.verdict.as_deref() == Some("muted") || seen
+        case.test.is_empty() || seen
     };
     let excused = !cases.is_empty() && cases.iter().all(harmless);
     let explained = cases.iter().any(explains);
@@ -448,6 +492,10 @@ fn conclude(cases: &[VerdictRow], run: &TryRunRow, row: &BuildRow, url: &str, al
         false => all.blamed.insert(row.id),
     };
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod simulated;
 
 #[cfg(test)]
 mod tests {

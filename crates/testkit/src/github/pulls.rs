@@ -9,6 +9,8 @@ use super::render::{self, repo_url, time};
 use super::serve::{Asked, Said};
 use super::world::{Issue, OWNER, REPO, World};
 
+/// Who posts by the API.
+const BOT: i64 = 1;
 /// The most annotations of one request.
 const ANNOTATIONS: usize = 50;
 
@@ -26,6 +28,8 @@ pub(super) struct Pulls {
     /// Beside lines, with the check run's id.
     notes: Vec<(i64, Value)>,
     statuses: Vec<(String, Value)>,
+    /// Comments on commits.
+    said: Vec<Value>,
 }
 
 #[derive(Debug, Clone)]
@@ -203,6 +207,10 @@ impl World {
                 let body = json!({"total_count": all.len(), "check_runs": all});
                 Said::one("/repos/{owner}/{repo}/commits/{ref}/check-runs", body)
             }
+            ["commits", commit, "comments"] => {
+                let all = self.pulls.said.iter().filter(|said| said["commit_id"] == **commit).cloned();
+                asked.paged("/repos/{owner}/{repo}/commits/{commit_sha}/comments", all.collect())
+            }
             ["commits", commit, "statuses"] => {
                 let of = self.pulls.statuses.iter().rev().filter(|(of, _)| of == commit);
                 let all = of.map(|(_, status)| status.clone()).collect();
@@ -220,6 +228,57 @@ impl World {
         };
         let refused = |path| Said::no(path, StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed");
         match (method, rest) {
+            (&Method::POST, ["issues"]) => {
+                let path = "/repos/{owner}/{repo}/issues";
+                let Some(title) = body["title"].as_str() else { return refused(path) };
+                let number = self.open(now, BOT, false, title, body["body"].as_str().unwrap_or_default());
+                for name in body["labels"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    let known = self.labels.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+                    let label = known.unwrap_or_else(|| {
+                        let id = self.id();
+                        self.labels.insert(id, name.to_owned());
+                        id
+                    });
+                    self.label(now, number, BOT, label);
+                }
+                Said::made(path, self.single_json(&self.issues[&number]))
+            }
+            (&Method::POST, ["issues", number, "comments"]) => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}/comments";
+                let number: i32 = number.parse().unwrap_or(0);
+                let there = self.issues.get(&number).is_some_and(|issue| issue.gone.is_none());
+                let Some(text) = body["body"].as_str().filter(|_| there) else {
+                    return Said::no(path, StatusCode::NOT_FOUND, "Not Found");
+                };
+                self.comment(now, number, BOT, text);
+                match self.issues[&number].comments.last() {
+                    Some(comment) => Said::made(path, self.one_comment(number, comment)),
+                    None => refused(path),
+                }
+            }
+            (&Method::PATCH, ["issues", number]) => {
+                let path = "/repos/{owner}/{repo}/issues/{issue_number}";
+                let number: i32 = number.parse().unwrap_or(0);
+                let Some(issue) = self.issues.get(&number).filter(|issue| issue.gone.is_none()) else {
+                    return Said::no(path, StatusCode::NOT_FOUND, "Not Found");
+                };
+                if (body["state"] == "open") == issue.closed_at.is_some() {
+                    self.toggle(now, number, BOT);
+                }
+                Said::one(path, self.single_json(&self.issues[&number]))
+            }
+            (&Method::POST, ["commits", commit, "comments"]) => {
+                let path = "/repos/{owner}/{repo}/commits/{commit_sha}/comments";
+                let id = self.id();
+                let url = format!("{}/comments/{id}", repo_url());
+                let said = json!({
+                    "id": id, "node_id": "CC_1", "url": url, "html_url": url, "body": body["body"], "path": null, "position": null,
+                    "line": null, "commit_id": commit, "user": self.user_json(BOT), "created_at": time(now),
+                    "updated_at": time(now), "author_association": "NONE",
+                });
+                self.pulls.said.push(said.clone());
+                Said::made(path, said)
+            }
             (&Method::POST, ["statuses", commit]) => {
                 let path = "/repos/{owner}/{repo}/statuses/{sha}";
                 let id = self.id();

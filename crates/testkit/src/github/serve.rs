@@ -327,7 +327,12 @@ impl World {
 
     /// Those that changed last first, by a cursor.
     fn list(&self, asked: &Asked<'_>) -> Said {
-        let mut all: Vec<&Issue> = self.issues.values().filter(|issue| issue.gone.is_none()).collect();
+        let wanted = asked.query.get("labels");
+        let has = |issue: &Issue| {
+            wanted.is_none_or(|name| issue.labels.iter().any(|label| self.labels.get(label) == Some(name)))
+        };
+        let mut all: Vec<&Issue> =
+            self.issues.values().filter(|issue| issue.gone.is_none() && has(issue)).collect();
         all.sort_by_key(|issue| std::cmp::Reverse((issue.updated, issue.number)));
         let after = asked.query.get("after").and_then(|text| {
             let (updated, number) = text.split_once(':')?;

@@ -6,8 +6,10 @@
 mod report;
 mod run;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,8 +24,8 @@ use run::{Ran, Run};
 /// The whole build may take this long, from nothing.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Binaries that run beside the others on what these leave of the processors, which is a third: a real Gerrit that is followed
-/// takes two minutes of it, one that is posted to half a minute. One whose changes are tried runs beside them, too.
+/// Binaries with a real Gerrit: they go first on what the others leave of the processors, which is a third. After them, and after
+/// the changes of a third Gerrit that are tried, what is left of the others is begun there too.
 const BESIDE: [&str; 2] = ["maintner::gerrit", "gerrit::real"];
 
 /// Arguments of `cargo xtask test`.
@@ -61,21 +63,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let whole = args.filter.is_none() && args.package.is_empty();
     let (beside, others): (Vec<&Binary>, Vec<&Binary>) =
         binaries.iter().partition(|binary| BESIDE.contains(&binary.name.as_str()));
+    let others = Queue(Mutex::new(others.into()));
     // Whatever can't be run is a failure by its name, and the verdicts of all else stay.
     std::thread::scope(|scope| {
-        let start = |binary| (binary, scope.spawn(move || run::binary(binary, args, Run::Beside)));
-        let beside: Vec<_> = beside.into_iter().map(start).collect();
-        let tries = whole.then(|| scope.spawn(|| Ran::of("changes of a real Gerrit are tried", run::tries)));
-        for binary in others {
-            report.add(run::binary(binary, args, Run::Alone));
+        let second = scope.spawn(|| {
+            let mut ran: Vec<Ran> =
+                beside.into_iter().map(|binary| run::binary(binary, args, Run::Beside)).collect();
+            if whole {
+                ran.push(Ran::of("changes of a real Gerrit are tried", run::tries));
+            }
+            while let Some(binary) = others.next() {
+                ran.push(run::binary(binary, args, Run::Beside));
+            }
+            ran
+        });
+        while let Some(binary) = others.next() {
+            report.add(run::binary(binary, args, Run::First));
         }
-        let beside =
-            beside.into_iter().map(|(binary, thread)| (format!("{}::(the binary)", binary.name), thread));
-        let tries = tries.map(|thread| ("changes of a real Gerrit are tried".to_owned(), thread));
-        for (name, thread) in beside.chain(tries) {
-            report.add(thread.join().unwrap_or_else(|_| {
-                Ran::failed(&name, 0.0, "`cargo xtask test` panicked over it; see above".into())
-            }));
+        for ran in second.join().unwrap_or_else(|_| {
+            let why = "`cargo xtask test` panicked over them; see above".into();
+            vec![Ran::failed("what runs beside the others", 0.0, why)]
+        }) {
+            report.add(ran);
         }
     });
     if args.filter.is_none() {
@@ -90,6 +99,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     report.left_out(args.long);
     report.print(began.elapsed());
     Ok(if report.good(whole) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Binaries that nobody has begun, in the order in which they are.
+struct Queue<'a>(Mutex<VecDeque<&'a Binary>>);
+
+impl<'a> Queue<'a> {
+    fn next(&self) -> Option<&'a Binary> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
 }
 
 impl Args {

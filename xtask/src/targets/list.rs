@@ -68,8 +68,8 @@ pub(super) const TARGETS: &[Target] = &[
             linker: Some("rust-lld"),
             runner: Runner::By("qemu-aarch64"),
         },
-        told: "linked, static; says its version under `qemu-aarch64`",
-        rarely: false,
+        told: "with `--all`: linked, static; says its version under `qemu-aarch64`",
+        rarely: true,
     },
     Target {
         triple: "x86_64-unknown-freebsd",

@@ -66,7 +66,7 @@ impl Run {
     fn limit(self, long: bool) -> Duration {
         match self {
             _ if long => LONG_LIMIT,
-            Self::Alone => LIMIT,
+            Self::First => LIMIT,
             Self::Beside => BESIDE_LIMIT,
         }
     }
@@ -95,8 +95,8 @@ struct TestEvent {
 /// How a binary is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
-    /// While no other one does.
-    Alone,
+    /// Before what else runs.
+    First,
     /// While others do, which go before.
     Beside,
 }
@@ -108,7 +108,7 @@ pub(super) fn binary(binary: &Binary, args: &Args, how: Run) -> Ran {
 fn run(binary: &Binary, args: &Args, how: Run) -> Result<Ran> {
     let began = Instant::now();
     let mut command = match how {
-        Run::Alone => Command::new(&binary.executable),
+        Run::First => Command::new(&binary.executable),
         Run::Beside => {
             let mut nice = Command::new("nice");
             nice.args(["-n", "5"]).arg(&binary.executable);
@@ -356,7 +356,7 @@ mod tests {
         let executable = folder.path().join("gone");
         let args = Args { long: false, filter: None, package: Vec::new() };
         let gone = Binary { name: "store::it".into(), executable, folder: folder.path().to_path_buf() };
-        let ran = binary(&gone, &args, Run::Alone);
+        let ran = binary(&gone, &args, Run::First);
         assert_eq!((ran.tests.len(), ran.tests[0].name.as_str()), (1, "store::it::(the binary)"));
         assert!(matches!(&ran.tests[0].verdict, Verdict::Failed(why) if why.contains("could not be run")));
     }
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn what_runs_beside_has_a_quarter_of_an_hour() {
         assert_eq!(Run::Beside.limit(false), Duration::from_secs(900));
-        assert!(Run::Alone.limit(false) < Run::Beside.limit(false) && Run::Beside.limit(false) < LONG_LIMIT);
+        assert!(Run::First.limit(false) < Run::Beside.limit(false) && Run::Beside.limit(false) < LONG_LIMIT);
         let ran = events(&[]).finish("maintner::gerrit", Some("not done".into()), 900.0);
         assert_eq!(ran.tests[0].name, "maintner::gerrit::(the binary)");
     }

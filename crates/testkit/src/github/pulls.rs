@@ -9,8 +9,6 @@ use super::render::{self, repo_url, time};
 use super::serve::{Asked, Said};
 use super::world::{Issue, OWNER, REPO, World};
 
-/// Who posts by the API.
-const BOT: i64 = 1;
 /// The most annotations of one request.
 const ANNOTATIONS: usize = 50;
 
@@ -242,19 +240,6 @@ impl World {
                     self.label(now, number, BOT, label);
                 }
                 Said::made(path, self.single_json(&self.issues[&number]))
-            }
-            (&Method::POST, ["issues", number, "comments"]) => {
-                let path = "/repos/{owner}/{repo}/issues/{issue_number}/comments";
-                let number: i32 = number.parse().unwrap_or(0);
-                let there = self.issues.get(&number).is_some_and(|issue| issue.gone.is_none());
-                let Some(text) = body["body"].as_str().filter(|_| there) else {
-                    return Said::no(path, StatusCode::NOT_FOUND, "Not Found");
-                };
-                self.comment(now, number, BOT, text);
-                match self.issues[&number].comments.last() {
-                    Some(comment) => Said::made(path, self.one_comment(number, comment)),
-                    None => refused(path),
-                }
             }
             (&Method::PATCH, ["issues", number]) => {
                 let path = "/repos/{owner}/{repo}/issues/{issue_number}";

@@ -54,7 +54,7 @@ pub const BUILT_IN: &str = "built-in defaults";
 pub fn embedded(os: &str, arch: &str) -> Source {
     let pass: Vec<_> = ENV_PASS.iter().map(|v| quote(v)).collect();
     let text = format!(
-        "[environment.dev]\n\n[host.local]\npool = \"local\"\ntrust = \"trusted\"\nlabels = {{ os = {}, arch = {} }}\nenv_pass = [{}]\n",
+        "[environment.dev]\nbisect = false\n\n[host.local]\npool = \"local\"\ntrust = \"trusted\"\nlabels = {{ os = {}, arch = {} }}\nenv_pass = [{}]\n",
         quote(os),
         quote(arch),
         pass.join(", ")

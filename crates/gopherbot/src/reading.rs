@@ -48,6 +48,9 @@ struct Failed {
     top: bool,
 }
 
+/// What came of a builder's commits, of the newest first: whether each was good, where it ended, and the failure.
+type Line = Vec<(Option<bool>, Option<Failed>)>;
+
 /// Reads what failed.
 ///
 /// # Errors
@@ -77,7 +80,7 @@ pub async fn failures(dashboard: &DashboardClient, asked: &Asked) -> Result<Read
 
 /// What of a branch's failures is looked into, and how much is not.
 fn kept(window: &CellWindow) -> (Vec<Failed>, usize) {
-    let mut lines: BTreeMap<(String, Option<String>), Vec<(Option<bool>, Option<Failed>)>> = BTreeMap::new();
+    let mut lines: BTreeMap<(String, Option<String>), Line> = BTreeMap::new();
     let mut whole = 0;
     for row in window.rows.iter().filter(|row| row.reachable) {
         let ended = |cell: &dashboard::api::Cell| cell.build.as_ref().and_then(|build| build.outcome);

@@ -204,7 +204,7 @@ pub(super) fn fixture() -> Result<Ran> {
     let began = Instant::now();
     let dir = tempfile::Builder::new().prefix("bw-fixture-").tempdir()?;
     let name = "fixture with make.bash".to_owned();
-    let compared = crate::fixture::make(&dir.path().join("fixture"), true)
+    let compared = crate::fixture::make(&dir.path().join("fixture"), crate::fixture::Size::Long)
         .and_then(|made| crate::expect::run(&crate::expect::Args::of(made, dir.path().join("data"))));
     let verdict = match compared {
         Ok(code) if code == ExitCode::SUCCESS => Verdict::Passed,

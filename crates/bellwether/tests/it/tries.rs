@@ -42,9 +42,10 @@ impl World {
         World::with("", "")
     }
 
-    /// With more in the project's file and in the server's.
+    /// With more in the project's file and in the server's. What fails is not built again, unless the latter says so.
     pub fn with(project: &str, server: &str) -> World {
         let inner = faults::World::empty();
+        let tries = if server.contains("[tries]") { "" } else { "\n[tries]\nreruns = 0\n" };
         let project = format!("{PROJECT}{project}");
         let files = [("bellwether.toml", File::Text(&project)), ("check.sh", File::Text("true\n"))];
         let reviews = NoteDb::create(&inner.path("one"), &files).unwrap();
@@ -55,7 +56,7 @@ impl World {
         let text = format!(
             "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
              [repo.one]\nurl = {at:?}\nhorizon = 1\nchanges = \"localhost/one\"\n\n\
-             [maintnerd]\ngit = {{ project = \"localhost/one\", url = {at:?}, changes = true, every = \"1s\" }}\n{server}"
+             [maintnerd]\ngit = {{ project = \"localhost/one\", url = {at:?}, changes = true, every = \"1s\" }}\n{tries}{server}"
         );
         std::fs::write(inner.path("server.toml"), text).unwrap();
         World { inner, reviews }

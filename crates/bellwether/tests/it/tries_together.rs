@@ -49,7 +49,7 @@ impl World {
              [maintnerd]\ngit = [\n\
              {{ project = \"localhost/tool\", url = {:?}, changes = true, every = \"1s\" }},\n\
              {{ project = \"localhost/user\", url = {:?}, changes = true, every = \"1s\" }},\n]\n\n\
-             [tries]\ntopics = \"{tries}\"\n{RULES}\n{own}",
+             [tries]\nreruns = 0\ntopics = \"{tries}\"\n{RULES}\n{own}",
             at("tool"),
             at("user"),
             at("tool"),

@@ -73,7 +73,7 @@ impl Environment {
             builders: f.patterns("builders"),
             builders_on: f.texts("builders_on"),
             max_builds: f.limit("max_builds"),
-            bisect: f.bool("bisect").unwrap_or(false),
+            bisect: f.bool("bisect").unwrap_or(true),
             max_gomotes: f.int("max_gomotes").unwrap_or(GOMOTES),
             cloud: f.vars("cloud"),
             name,

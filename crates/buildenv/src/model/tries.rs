@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::fields::Fields;
 
+/// So many builds give most verdicts (docs/flakes.md).
+const RERUNS: u32 = 24;
+
 /// How somebody asks in a review for a try run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tries {
@@ -33,7 +36,7 @@ impl Tries {
             result: or("result", "TryBot-Result"),
             pulls_every: f.duration("pulls_every").unwrap_or(Duration::from_secs(10)),
             topics_together: or("topics", "apart") == "together",
-            reruns: f.int("reruns").unwrap_or(0),
+            reruns: f.int("reruns").unwrap_or(RERUNS),
             rerun_time: f.duration("rerun_time").unwrap_or(Duration::from_secs(2 * 3600)),
         }
     }

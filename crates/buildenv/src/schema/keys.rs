@@ -211,8 +211,8 @@ static ENVIRONMENT: Section = Section {
         key(
             "bisect",
             Bool,
-            "false",
-            "bisect = true",
+            "true (false in `dev`)",
+            "bisect = false",
             "Whether the commit that broke a builder is looked for, on machines that nobody else wants (docs/flakes.md).",
         ),
         key(

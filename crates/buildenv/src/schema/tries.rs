@@ -43,10 +43,10 @@ pub(super) static TRIES: Section = Section {
         key(
             "reruns",
             Int(0, 200),
-            "0",
-            "reruns = 24",
+            "24",
+            "reruns = 12",
             "How often what fails in a run is built again at most, with the change and at its base, to tell whose fault it is \
-             (docs/flakes.md), 24 for most; 0 blames the change for everything.",
+             (docs/flakes.md); 0 blames the change for everything.",
         ),
         key(
             "rerun_time",

@@ -102,7 +102,7 @@ fn page<T: DeserializeOwned>(path: &str, answer: Answer) -> Result<Page<T>, Erro
 }
 
 impl Client {
-    async fn list<T: DeserializeOwned>(
+    pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         from: Option<&Cursor>,
         first: impl FnOnce() -> String,

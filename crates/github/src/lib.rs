@@ -17,6 +17,7 @@ mod error;
 mod link;
 pub mod model;
 pub mod post;
+mod teams;
 
 pub use app::{App, BadKey};
 pub use budget::{Rate, Tempo};
@@ -24,3 +25,4 @@ pub use calls::{Cursor, One, Page, Repo};
 pub use client::{Client, Limits, Options};
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
+pub use teams::Team;

@@ -197,9 +197,10 @@ fn configure(inner: &faults::World, github: SocketAddr, (posts, repo, server): (
     let gate = inner.path("gate").display().to_string();
     // Where failures are built again, tests say what failed.
     let reruns = if server.contains("# reruns") { 24 } else { 0 };
+    let by = if repo.contains("try_by") { String::new() } else { format!("try_by = [\"User-{MEMBER}\"]\n") };
     let text = format!(
         "[host.local]\ncapacity = 2\ntrust = \"untrusted-ok\"\nisolation = \"namespaces\"\nvisible = [{gate:?}]\n\n\
-         [repo.one]\nurl = {at:?}\nhorizon = 1\npulls = \"golang/go\"\ntry_by = [\"User-{MEMBER}\"]\n{repo}\n{server}\n\
+         [repo.one]\nurl = {at:?}\nhorizon = 1\npulls = \"golang/go\"\n{by}{repo}\n{server}\n\
          [tries]\npulls_every = \"500ms\"\nreruns = {reruns}\n\n\
          [github_posts]\napi = \"http://{github}\"\ntoken_file = \"token\"\n{posts}\n\
          [pubsubhelper.github]\nsecret_file = \"hook\"\nplain = true\n\n\
@@ -311,6 +312,36 @@ async fn a_fork_s_commit_is_tried_once_somebody_has_looked_at_it() {
         Ok(world.runs(number).iter().all(|run| run["settled"] == true).then_some(()))
     })
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_of_a_team_asks_by_a_label() {
+    let own = "try_by = [\"@golang/approvers\"]\ntry_label = \"Run-Tests\"\n";
+    let mut world = World::with("checks = true", PROJECT, own, "").await;
+    let commit = world.commit("true");
+    let label = world.does(|forge, _| {
+        forge.team("approvers", &[MEMBER]);
+        forge.make_label("run-tests")
+    });
+    let label = label.await;
+    let number = world.open(&commit, true).await;
+    world.inner.launch(&[]);
+    world.seen();
+    let puts = async |who| {
+        world.does(|forge, now| forge.label(now, number, who, label)).await;
+        world.seen();
+        world.seen();
+        world.runs(number).len()
+    };
+    assert_eq!(puts(STRANGER).await, 0, "whoever may put labels on may not ask by that");
+    assert_eq!(puts(STRANGER).await, 0);
+    puts(MEMBER).await;
+    let run = world.until(number, &["passed"]);
+    assert_eq!((&run["commit"], &run["asked_by"]), (&commit.as_str().into(), &"user-1".into()));
+    // Of the same team, in words; and a stranger's are nobody's.
+    world.says(number, STRANGER, "/ok-to-test").await;
+    world.says(number, MEMBER, "/try").await;
+    world.until(number, &["passed", "passed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,6 +60,7 @@ fn pulls(checker: &mut Checker, all: &Gathered) {
         github.map_or(&[][..], |entry| entry.node.many()).iter().filter_map(Node::text).collect();
     let mut known: Vec<(String, String)> = Vec::new();
     for ((_, name), item) in all.section("repo") {
+        asked_by(checker, name, item);
         let Some(entry) = item.table.get("pulls") else { continue };
         let path = format!("repo.{name}.pulls");
         let text = entry.node.text().unwrap_or_default();
@@ -84,6 +85,22 @@ fn pulls(checker: &mut Checker, all: &Gathered) {
             checker.report(problem.expected("one of [maintnerd] github"));
         }
         known.push((name.to_string(), lower));
+    }
+}
+
+/// Who asks is a login or a team; what starts otherwise would be nobody.
+fn asked_by(checker: &mut Checker, name: &str, item: &Item) {
+    let path = format!("repo.{name}.try_by");
+    for node in item.table.get("try_by").map_or(&[][..], |entry| entry.node.many()) {
+        let text = node.text().unwrap_or_default();
+        let good = match text.strip_prefix('@') {
+            Some(team) => team.split_once('/').is_some_and(|(org, team)| word(org) && word(team)),
+            None => word(text),
+        };
+        if !good {
+            let problem = checker.problem(node.place, &path, format!("{text:?} is nobody on GitHub"));
+            checker.report(problem.expected("a login, or @ORG/TEAM"));
+        }
     }
 }
 

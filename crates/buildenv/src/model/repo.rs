@@ -101,8 +101,10 @@ pub struct Repo {
     pub changes: Option<String>,
     /// The repository on GitHub that has its pull requests, `OWNER/REPO`.
     pub pulls: Option<String>,
-    /// Who may have pull requests tried, by their logins.
+    /// Who may have pull requests tried: logins, and `@ORG/TEAM`.
     pub try_by: Vec<String>,
+    /// The label by which they ask.
+    pub try_label: Option<String>,
     /// How many first-parent commits back empty cells are filled.
     pub horizon: u32,
     /// Where it is pushed to; empty when the environment pushes to no mirror.
@@ -154,6 +156,7 @@ impl Repo {
             changes: f.owned("changes"),
             pulls: f.owned("pulls"),
             try_by: f.texts("try_by"),
+            try_label: f.owned("try_label"),
             horizon: f.int("horizon").unwrap_or(20),
             mirrors: f.texts("mirrors"),
             source: if f.text("source") == Some("git") { SourceKind::Git } else { SourceKind::Archive },

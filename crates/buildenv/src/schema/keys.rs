@@ -466,8 +466,15 @@ static REPO: Section = Section {
             "try_by",
             Texts,
             "nobody",
-            r#"try_by = ["ada", "brad"]"#,
-            "Who may have pull requests tried, by their logins on GitHub. Nobody else's word counts, whatever they are there.",
+            r#"try_by = ["ada", "@example/approvers"]"#,
+            "Who may have pull requests tried: logins on GitHub, and `@ORG/TEAM` for who is in a team there, which the token of `[github_posts]` has to see. Nobody else's word counts, whatever they are there.",
+        ),
+        key(
+            "try_label",
+            Text,
+            "none",
+            r#"try_label = "run-tests""#,
+            "A label by which somebody of `try_by` asks for a pull request's head, as by `/ok-to-test`.",
         ),
         key(
             "release_branches",

@@ -5,6 +5,7 @@
 
 pub(crate) mod reader;
 mod said;
+mod teams;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -153,7 +154,7 @@ impl Pulls {
                 if issue.not_exist.is() {
                     continue;
                 }
-                let mut said = said::said(corpus, issue, &repo.try_by);
+                let mut said = said::said(corpus, issue, said::By { repo, members: &read.members });
                 said.retain(|one| {
                     let Some(comment) = said::comment_of(&one.key) else { return true };
                     if row.gone.contains(&comment) {

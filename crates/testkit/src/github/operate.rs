@@ -69,6 +69,18 @@ impl World {
         self.tell("issues", "edited", number, user, fields(json!({"changes": {"body": {"from": from}}})));
     }
 
+    /// Makes a team of the organization, or changes who is in it.
+    pub fn team(&mut self, name: &str, members: &[i64]) {
+        self.teams.insert(name.to_owned(), members.to_vec());
+    }
+
+    /// Makes a label; gives its id.
+    pub fn make_label(&mut self, name: &str) -> i64 {
+        let id = self.id();
+        self.labels.insert(id, name.to_owned());
+        id
+    }
+
     /// Puts a label on an issue, or takes it away.
     pub fn label(&mut self, now: i64, number: i32, user: i64, label: i64) {
         let Some(name) = self.labels.get(&label).cloned() else { return };

@@ -252,6 +252,11 @@ impl World {
     fn say(&self, method: &Method, asked: &Asked<'_>, deliveries: &[super::webhook::Delivery]) -> Said {
         let path: Vec<&str> = asked.uri.path().trim_start_matches('/').split('/').collect();
         let not_found = |path| Said::no(path, StatusCode::NOT_FOUND, "Not Found");
+        if let (&Method::GET, ["orgs", OWNER, "teams", team, "members"]) = (method, path.as_slice()) {
+            let path = "/orgs/{org}/teams/{team_slug}/members";
+            let Some(members) = self.teams.get(*team) else { return not_found(path) };
+            return asked.paged(path, members.iter().map(|id| self.user_json(*id)).collect());
+        }
         let ["repos", OWNER, REPO, rest @ ..] = path.as_slice() else { return not_found("/") };
         if method != Method::GET {
             return not_found("/");

@@ -24,6 +24,8 @@ pub struct World {
     pub(super) milestones: BTreeMap<i64, Milestone>,
     /// Heads of pull requests, and what is posted of commits.
     pub(super) pulls: super::pulls::Pulls,
+    /// Who is in the organization's teams, by their names in addresses.
+    pub(super) teams: BTreeMap<String, Vec<i64>>,
     /// What webhooks are to tell.
     pub(super) told: Vec<Value>,
     next_id: i64,
@@ -108,6 +110,7 @@ impl World {
             labels: BTreeMap::new(),
             milestones: BTreeMap::new(),
             pulls: super::pulls::Pulls::default(),
+            teams: BTreeMap::new(),
             told: Vec::new(),
             next_id: 1000,
         }

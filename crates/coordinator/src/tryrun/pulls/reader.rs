@@ -9,6 +9,8 @@ use github::{Client, Repo};
 use http::StatusCode;
 use tokio::sync::{Notify, watch};
 
+use super::teams::{Members, Teams};
+
 /// The most comments that are looked for at one look.
 const LOOKED_FOR: usize = 10;
 /// The most pages of pull requests, of 100 each.
@@ -55,6 +57,8 @@ pub struct Read {
     pub groups: Vec<Group>,
     /// Comments that were looked for and are not there any more.
     pub gone: BTreeSet<i64>,
+    /// Who is in the teams whose members may ask.
+    pub members: Members,
 }
 
 /// By `OWNER/REPO`, comments by which something is asked for.
@@ -77,6 +81,7 @@ pub struct Reader {
     pub heeded: watch::Receiver<Heeded>,
     /// The last of them that was, by repository.
     last: BTreeMap<String, i64>,
+    teams: Teams,
 }
 
 /// Why nothing was read.
@@ -103,7 +108,7 @@ impl Reader {
         wanted: Arc<Notify>,
         heeded: watch::Receiver<Heeded>,
     ) -> Reader {
-        Reader { client, config, to, wanted, heeded, last: BTreeMap::new() }
+        Reader { client, config, to, wanted, heeded, last: BTreeMap::new(), teams: Teams::default() }
     }
 
     /// Looks for some of the comments by which something is asked for, in turn. The corpus is never told that one was deleted.
@@ -132,18 +137,24 @@ impl Reader {
         let mut troubles: BTreeMap<String, u32> = BTreeMap::new();
         loop {
             let config = self.config.borrow_and_update().clone();
-            let names: BTreeSet<&String> =
-                config.repos().iter().filter_map(|repo| repo.pulls.as_ref()).collect();
+            let names: BTreeMap<&String, &[String]> = config
+                .repos()
+                .iter()
+                .filter_map(|repo| Some((repo.pulls.as_ref()?, repo.try_by.as_slice())))
+                .collect();
             self.to.send_if_modified(|reads| {
                 let before = reads.len();
-                reads.retain(|name, _| names.contains(name));
+                reads.retain(|name, _| names.contains_key(name));
                 reads.len() != before
             });
-            for name in names {
+            for (name, by) in names {
                 let before = self.to.borrow().get(name).cloned();
                 let look = async {
                     let repo = name.parse::<Repo>()?;
+                    // Before the look: who has left the team by then has no say.
+                    let members = self.teams.read(&self.client, by).await;
                     let mut read = read(&self.client, &repo, before.as_deref()).await?;
+                    read.members = members;
                     match self.look_for(name, &repo).await {
                         Ok(gone) => read.gone = gone,
                         // What was said counts until it is known to be gone, and nothing else waits for that.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use buildenv::Repo;
 use maintner::column::NONE;
 use maintner::corpus::Corpus;
 use maintner::github::Issue;
-use maintner::mutation::{Message as _, Review};
+use maintner::mutation::{Event, Message as _, Review};
 
 use super::reader::Head;
+use super::teams::{self, Members};
 use super::words::{self, Word};
 
 /// How long before the first sight of a head a comment may have been, where only those push who may, seconds.
@@ -26,13 +28,36 @@ pub struct Said {
     pub word: Word,
 }
 
+/// Who may ask, and how beside by words.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// What names them.
+    pub repo: &'a Repo,
+    /// Who is in the teams of it.
+    pub members: &'a Members,
+}
+
+impl By<'_> {
+    /// As whom somebody is known, if they may ask. Logins are the same in any case; one that is empty is of somebody who is gone.
+    fn name(self, login: &str) -> Option<String> {
+        let names = &self.repo.try_by;
+        if login.is_empty() {
+            return None;
+        }
+        names.iter().find(|one| one.eq_ignore_ascii_case(login)).cloned().or_else(|| {
+            let lower = login.to_ascii_lowercase();
+            let of_team = |team| self.members.get(team).is_some_and(|members| members.contains(&lower));
+            teams::named(names).any(of_team).then(|| login.to_owned())
+        })
+    }
+}
+
 /// What was said of a pull request by these people, in its order.
-pub fn said(corpus: &Corpus, issue: &Issue, by: &[String]) -> Vec<Said> {
+pub fn said(corpus: &Corpus, issue: &Issue, by: By<'_>) -> Vec<Said> {
     let github = &corpus.github;
     let trusted = |user: u32| {
         let login = (user != NONE).then(|| github.name(github.users().get(user).login))?;
-        // Logins are the same in any case. One that is empty is of somebody who is gone.
-        by.iter().find(|one| !login.is_empty() && one.as_bytes().eq_ignore_ascii_case(login)).cloned()
+        by.name(&String::from_utf8_lossy(login))
     };
     let mut all = Vec::new();
     for comment in github.comments_of(issue) {
@@ -53,8 +78,33 @@ pub fn said(corpus: &Corpus, issue: &Issue, by: &[String]) -> Vec<Said> {
             all.push(Said { key: key(at, &format!("review {}", review.id)), at, by, word });
         }
     }
+    all.extend(labeled(corpus, issue, by));
     all.sort_by(|one, other| one.key.cmp(&other.key));
     all
+}
+
+/// That the label by which somebody asks was put on the pull request last by one who may, and is there.
+fn labeled(corpus: &Corpus, issue: &Issue, by: By<'_>) -> Option<Said> {
+    let (github, label) = (&corpus.github, by.repo.try_label.as_ref()?);
+    let mut last = None;
+    for event in github.events_of(issue) {
+        let kind = github.name(event.kind);
+        if !matches!(kind, b"labeled" | b"unlabeled") {
+            continue;
+        }
+        let message = Event::of(corpus.log.text(event.message)).unwrap_or_default();
+        let of = message.label.map(|label| label.name).unwrap_or_default();
+        // Labels are the same in any case.
+        if of.eq_ignore_ascii_case(label.as_bytes()) {
+            last = (kind == b"labeled").then_some((event, message.actor_id));
+        }
+    }
+    let (event, actor) = last?;
+    let user = github.user(actor)?;
+    let by = by.name(&String::from_utf8_lossy(github.name(github.users().get(user).login)))?;
+    let at = event.created.seconds()?;
+    let word = Word { approves: true, ..Word::default() };
+    Some(Said { key: key(at, &format!("label {}", event.id)), at, by, word })
 }
 
 /// What asks, so that what came later is greater.

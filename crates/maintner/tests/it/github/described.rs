@@ -78,10 +78,14 @@ async fn posts(github: &GitHub, client: &github::Client) {
         let number = world.open(now, 1, true, "of a fork", "");
         world.push(now, number, &commit, "main", true);
         world.queue(number, Some(&commit));
+        world.team("approvers", &[1, 2]);
     });
     let repo = &options().repo;
     assert!(!client.open_pulls(repo, None).await.unwrap().items.is_empty());
     assert_eq!(client.merge_groups(repo, None).await.unwrap().items[0].object.sha, commit);
+    let team = "golang/approvers".parse().unwrap();
+    assert_eq!(client.members(&team, None).await.unwrap().items[1].login, "user-2");
+    assert!(client.members(&"golang/none".parse().unwrap(), None).await.is_err());
     let status = github::post::Status {
         state: "failure".into(),
         target_url: Some("https://ci.example.org/tries/1".into()),

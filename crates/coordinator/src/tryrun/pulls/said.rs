@@ -38,27 +38,26 @@ pub struct By<'a> {
 }
 
 impl By<'_> {
-    /// As whom somebody is known, if they may ask. Logins are the same in any case; one that is empty is of somebody who is gone.
-    fn name(self, login: &str) -> Option<String> {
+    /// As whom somebody is known, if they may ask. Logins are the same in any case; one that is empty is of somebody who is gone, or of
+    /// whom nothing is known but that they did something.
+    fn name(self, id: i64, login: &[u8]) -> Option<String> {
         let names = &self.repo.try_by;
-        if login.is_empty() {
-            return None;
-        }
-        names.iter().find(|one| one.eq_ignore_ascii_case(login)).cloned().or_else(|| {
-            let lower = login.to_ascii_lowercase();
-            let of_team = |team| self.members.get(team).is_some_and(|members| members.contains(&lower));
-            teams::named(names).any(of_team).then(|| login.to_owned())
-        })
+        let named = names.iter().find(|one| !login.is_empty() && one.as_bytes().eq_ignore_ascii_case(login));
+        let of_team = |team| self.members.get(team)?.get(&id).cloned();
+        named.cloned().or_else(|| teams::named(names).find_map(of_team))
+    }
+
+    /// The same, by the number that the corpus has.
+    fn user(self, corpus: &Corpus, user: u32) -> Option<String> {
+        let user = (user != NONE).then(|| corpus.github.users().get(user))?;
+        self.name(user.id, corpus.github.name(user.login))
     }
 }
 
 /// What was said of a pull request by these people, in its order.
 pub fn said(corpus: &Corpus, issue: &Issue, by: By<'_>) -> Vec<Said> {
     let github = &corpus.github;
-    let trusted = |user: u32| {
-        let login = (user != NONE).then(|| github.name(github.users().get(user).login))?;
-        by.name(&String::from_utf8_lossy(login))
-    };
+    let trusted = |user: u32| by.user(corpus, user);
     let mut all = Vec::new();
     for comment in github.comments_of(issue) {
         let Some(by) = trusted(comment.user) else { continue };
@@ -100,8 +99,11 @@ fn labeled(corpus: &Corpus, issue: &Issue, by: By<'_>) -> Option<Said> {
         }
     }
     let (event, actor) = last?;
-    let user = github.user(actor)?;
-    let by = by.name(&String::from_utf8_lossy(github.name(github.users().get(user).login)))?;
+    // Who never wrote anything there is known by the id alone.
+    let by = match github.user(actor) {
+        Some(user) => by.user(corpus, user)?,
+        None => by.name(actor, b"")?,
+    };
     let at = event.created.seconds()?;
     let word = Word { approves: true, ..Word::default() };
     Some(Said { key: key(at, &format!("label {}", event.id)), at, by, word })

@@ -1,6 +1,6 @@
 //! Who is in the teams whose members may ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,15 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// The most pages of members, of 100 each.
 const PAGES: usize = 20;
 
-/// Logins in small letters, by team: `ORG/TEAM`, as the configuration has it.
-pub type Members = BTreeMap<String, Arc<BTreeSet<String>>>;
+/// The logins of a team by GitHub's ids, which never change.
+pub type Logins = BTreeMap<i64, String>;
+
+/// By team: `ORG/TEAM`, as the configuration has it.
+pub type Members = BTreeMap<String, Arc<Logins>>;
 
 /// What was answered last of a team.
 struct Known {
-    members: Arc<BTreeSet<String>>,
+    members: Arc<Logins>,
     /// When that was.
     read: Instant,
     /// When it was asked last.
@@ -71,19 +74,17 @@ impl Teams {
     }
 }
 
-async fn members(client: &Client, name: &str) -> Result<BTreeSet<String>, Error> {
+async fn members(client: &Client, name: &str) -> Result<Logins, Error> {
     let team: Team = name.parse()?;
-    let (mut all, mut cursor) = (BTreeSet::new(), None);
+    let (mut all, mut cursor) = (Logins::new(), None);
     for _ in 0..PAGES {
         let page = client.members(&team, cursor.as_ref()).await?;
-        all.extend(page.items.into_iter().map(|user| user.login.to_ascii_lowercase()));
+        all.extend(page.items.into_iter().map(|user| (user.id, user.login)));
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
-    // One without a login is somebody who is gone.
-    all.remove("");
     Ok(all)
 }
 

@@ -12,8 +12,8 @@ use crate::fields::Fields;
 use crate::load::{Gathered, Id, Item};
 use crate::model::{
     Access, Alarms, Builder, Dashboard, Environment, GerritServer, GithubPosts, Hints, Host, Limit,
-    MailServer, Maintnerd, MuteFile, Notify, Outbox, Quotas, Recipe, Repo, Retention, Rule, Secret, SecretSource,
-    Tries, Visibility, WebhookTarget,
+    MailServer, Maintnerd, MuteFile, Notify, Outbox, Quotas, Recipe, Repo, Retention, Rule, Secret,
+    SecretSource, Tries, Visibility, WebhookTarget,
 };
 use crate::name::{BuilderName, EnvironmentName, HostName, LimitName, RecipeName, RepoName, SecretName};
 use crate::problem::{Problem, Problems};

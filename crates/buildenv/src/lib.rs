@@ -45,10 +45,10 @@ pub use load::{load, load_with_projects};
 pub use model::{
     Access, Acme, Alarms, Ancestor, Builder, CONNECTIONS, Certificate, Class, Classes, Dashboard,
     Environment, GerritMail, GerritServer, GithubHook, GithubHooks, GithubLogin, GithubPoster, GithubPosts,
-    Hints, Host, Isolation, Job, Limit, Limits, LoginClient, MailServer, Maintnerd, MuteFile, Notify, ObjectStore,
-    Oidc, Outbox, Pair, Part, PlainHttp, Pool, Quotas, Reading, Recipe, Repo, Results, Retention, Role, Rule,
-    Secret, SecretSource, SourceKind, Step, StepWhen, Tell, Tls, TreeRules, Tries, Trust, TryPolicy,
-    Visibility, WatchedGit, WebhookTarget, When,
+    Hints, Host, Isolation, Job, Limit, Limits, LoginClient, MailServer, Maintnerd, MuteFile, Notify,
+    ObjectStore, Oidc, Outbox, Pair, Part, PlainHttp, Pool, Quotas, Reading, Recipe, Repo, Results,
+    Retention, Role, Rule, Secret, SecretSource, SourceKind, Step, StepWhen, Tell, Tls, TreeRules, Tries,
+    Trust, TryPolicy, Visibility, WatchedGit, WebhookTarget, When,
 };
 pub use name::{
     BuilderName, EnvironmentName, HostName, LimitName, NameError, RecipeName, RepoName, SecretName,

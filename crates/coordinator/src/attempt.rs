@@ -34,6 +34,7 @@ use crate::log::{self, LogWriter};
 use crate::measure::Measures;
 use crate::mutes::Mutes;
 use crate::orders::{Signs, UNSEALED};
+use crate::own_rules::OwnRules;
 use crate::recipe::{End, Run, Surroundings};
 use crate::report::ReportQueue;
 use crate::spread::Ask;
@@ -77,6 +78,8 @@ pub struct Shared {
     pub(crate) gomotes: Gomotes,
     /// Which tests people have muted.
     pub(crate) mutes: Mutes,
+    /// Rules that have not landed, of builds that are made by such.
+    pub(crate) own_rules: Arc<OwnRules>,
     /// The configuration, as it changes.
     pub(crate) config: watch::Receiver<Arc<buildenv::Config>>,
 }

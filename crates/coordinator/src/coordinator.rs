@@ -27,6 +27,7 @@ use crate::measure::Measures;
 use crate::mutes::Mutes;
 use crate::orders::{OrderKey, Signs};
 use crate::outbox::{self, Channels};
+use crate::own_rules::OwnRules;
 use crate::pool::{Pool, PoolEvent, Reception};
 use crate::report::{self, ReportQueue};
 use crate::ssh::{self, Shells, SshHostKey};
@@ -187,6 +188,7 @@ impl Coordinator {
             orders: Arc::new(Signs { key: order_key, clock }),
             gomotes: Gomotes::new(options.gomote_idle),
             mutes: Mutes::default(),
+            own_rules: Arc::new(OwnRules::new(recompose.clone())),
             config: config.clone(),
         });
         let files = Files::new(shared.objects.clone(), Arc::clone(shared.ledger.clock()));

@@ -10,6 +10,7 @@ mod hold;
 mod machines;
 mod needs;
 mod quotas;
+mod request;
 mod rows;
 mod start;
 mod status;
@@ -37,13 +38,13 @@ use crate::replay::Mark;
 use crate::resolve;
 use crate::schedule::{Action, Class, Event, Of, Request, Scheduler, Wait};
 use crate::spread;
-use crate::tryrun::chosen::takes_untrusted;
 use asides::Asides;
 pub(crate) use asides::Meanwhile;
 pub use asides::SetAside;
 use doubles::Doubles;
 use hold::hold_request;
 use machines::Worker;
+pub(crate) use request::hosts;
 use rows::Rows;
 pub use status::{BlockedRepo, RunningBuild, Status, TurnedAway, WaitingBuild, WorkerStatus};
 
@@ -182,7 +183,8 @@ impl Core {
                     }
                 }
                 _ = watch.tick() => self.watch(),
-                _ = later.tick(), if !self.requeue_later.is_empty() => {
+                _ = later.tick(), if !self.requeue_later.is_empty() || self.shared.own_rules.has_missed() => {
+                    self.requeue_later.extend(self.shared.own_rules.take_missed());
                     for build in self.requeue_later.clone() {
                         self.requeue(build).await;
                     }
@@ -272,46 +274,11 @@ impl Core {
         let queued: Vec<BuildRow> =
             self.rows.values().filter(|row| !self.running.contains_key(&row.id)).cloned().collect();
         for row in queued {
+            self.tell_own_limit(&row);
             let request = self.request(&row, Vec::new());
             if self.scheduler.request(row.id).as_ref() != Some(&request) {
                 self.apply(Event::Queued(request));
             }
-        }
-    }
-
-    fn request(&self, row: &BuildRow, avoid: Vec<WorkerId>) -> Request {
-        let config = self.config.borrow();
-        let found = resolve::builder(&config, &row.repo, &row.builder);
-        let blocked = match &found {
-            Ok(builder) if row.untrusted && hosts(&config, builder, true).is_empty() => {
-                Some(format!("nobody has reviewed it, and no host of builder {} takes that", row.builder))
-            }
-            Ok(_) => (self.blocked)(&row.repo, &row.builder),
-            Err(error) => Some(error.to_string()),
-        };
-        let avoid = match avoid.is_empty() {
-            true => self.scheduler.request(row.id).map(|request| request.avoid).unwrap_or_default(),
-            false => avoid,
-        };
-        let width = found.as_ref().map_or(1, |builder| builder.width);
-        let unlike = row.avoid.parse::<WorkerId>().ok().filter(|worker| !avoid.contains(worker));
-        let avoid = avoid.into_iter().chain(unlike).collect();
-        Request {
-            build: row.id,
-            builder: row.builder.clone(),
-            hosts: found.as_ref().map(|builder| hosts(&config, builder, row.untrusted)).unwrap_or_default(),
-            class: Class::parse(&row.class).unwrap_or(Class::PostSubmit),
-            priority: row.priority + found.as_ref().map_or(0, |builder| i64::from(builder.priority)),
-            commit_time: row.commit_time,
-            requested: row.queued,
-            limits: found.map(resolve::limits_of).unwrap_or_default(),
-            avoid,
-            not_before: (row.not_before.0 > 0).then_some(row.not_before),
-            need: self.need(row),
-            blocked,
-            repo: row.repo.clone(),
-            user: String::new(),
-            width,
         }
     }
 
@@ -327,6 +294,7 @@ impl Core {
                     self.rows.insert(row.clone());
                 }
                 for row in new {
+                    self.tell_own_limit(&row);
                     let request = self.request(&row, Vec::new());
                     self.shared.reports.note(row.id);
                     self.apply(Event::Queued(request));
@@ -455,17 +423,22 @@ impl Core {
         let Some(row) = self.rows.get(build).cloned() else { return };
         let class = Class::parse(&row.class).unwrap_or(Class::PostSubmit);
         let configured = config.hosts().iter().find(|known| known.name.as_str() == host);
-        let job = match resolve::job(&config, &row.repo, &row.builder, &row.revision, configured, class) {
+        let rules = self.shared.own_rules.of(&row, &config).map_err(|error| error.to_string());
+        let job = rules.and_then(|rules| {
+            resolve::job(&rules, &row.repo, &row.builder, &row.revision, configured, class)
+                .map_err(|error| error.to_string())
+        });
+        let job = match job {
             Ok(job) => job,
             Err(error) => {
-                let request = Request { blocked: Some(error.to_string()), ..self.request(&row, Vec::new()) };
+                let request = Request { blocked: Some(error), ..self.request(&row, Vec::new()) };
                 self.apply(Event::Queued(request));
                 self.apply(Event::MachineIdle { worker, host });
                 return;
             }
         };
         // What is made to see whether it fails is made once.
-        let job = if row.sample.is_empty() { job } else { Job { retries: 0, ..job } };
+        let job = if row.is_to_tell() { Job { retries: 0, ..job } } else { job };
         self.start(row, worker, host, Start::New(Box::new(job)));
     }
 
@@ -560,14 +533,23 @@ impl Core {
     /// Queues a build again that is to have another attempt. While the database is away it is kept for later.
     async fn requeue(&mut self, build: BuildId) {
         self.requeue_later.remove(&build);
+        // It has a machine by now, so what it waited for is there.
+        if self.running.contains_key(&build) {
+            return;
+        }
+        let config = Arc::clone(&self.config.borrow());
         let read = async {
             let mut reader = self.shared.ledger.db().read().await?;
             let row = builds::get(&mut reader, build).await?;
+            if let Some(row) = row.as_ref().filter(|row| row.state == "queued") {
+                self.shared.own_rules.read(&mut reader, &row.rules, &config).await?;
+            }
             Ok::<_, StoreError>((row, attempts::of_build(&mut reader, build).await?))
         };
         let read = tokio::time::timeout(REQUEUE, read).await;
         match read.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()))) {
             Ok((Some(row), tried)) if row.state == "queued" => {
+                self.tell_own_limit(&row);
                 let request = self.request(&row, avoided(&row, &tried));
                 self.rows.insert(row);
                 self.apply(Event::Queued(request));
@@ -579,13 +561,5 @@ impl Core {
                 self.requeue_later.insert(build);
             }
         }
-    }
-}
-
-/// The hosts that may have a build of a builder.
-pub(crate) fn hosts(config: &buildenv::Config, builder: &buildenv::Builder, untrusted: bool) -> Vec<String> {
-    match untrusted {
-        true => takes_untrusted(config, &builder.hosts).into_iter().map(ToString::to_string).collect(),
-        false => builder.hosts.iter().map(ToString::to_string).collect(),
     }
 }

@@ -27,6 +27,7 @@ mod mutes;
 mod notice;
 mod orders;
 pub mod outbox;
+mod own_rules;
 mod pool;
 pub mod recipe;
 pub mod redact;

@@ -325,6 +325,7 @@ mod tests {
             untrusted: false,
             sample: String::new(),
             avoid: String::new(),
+            rules: String::new(),
         }
     }
 

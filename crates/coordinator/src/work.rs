@@ -99,6 +99,7 @@ impl Finder {
                 untrusted: false,
                 sample: String::new(),
                 avoid: String::new(),
+                rules: String::new(),
             })
             .collect();
         let Some(first) = new.first().map(|first| first.id) else { return Ok(Vec::new()) };

@@ -8,11 +8,11 @@ use crate::statement::statements;
 use crate::{BuildId, Conn, Micros, StoreError, Tx};
 
 statements! {
-    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported, untrusted, sample, avoid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0, $11, $12, $13) ON CONFLICT (builder, revision, sample) DO NOTHING";
-    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE id = $1";
-    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE builder = $1 AND revision = $2 AND sample = ''";
-    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE reported = 0 ORDER BY id";
-    FAILED = "builds.failed", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid FROM builds WHERE outcome = 'failed' AND ended_us >= $1 AND untrusted = 0 AND sample = '' AND (class = 'post_submit' OR class = 'backfill') ORDER BY ended_us LIMIT $2";
+    INSERT = "builds.insert", "INSERT INTO builds (id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, fence, version, attempts, retried_from, not_before_us, created_us, queued_us, reported, untrusted, sample, avoid, rules) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 1, 0, 0, 0, $10, $10, 0, $11, $12, $13, $14) ON CONFLICT (builder, revision, sample) DO NOTHING";
+    GET = "builds.get", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid, rules FROM builds WHERE id = $1";
+    BY_CELL = "builds.by_cell", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid, rules FROM builds WHERE builder = $1 AND revision = $2 AND sample = $3";
+    OPEN = "builds.open", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid, rules FROM builds WHERE reported = 0 ORDER BY id";
+    FAILED = "builds.failed", "SELECT id, builder, repo, branch, toolchain_branch, revision, class, priority, commit_time_us, state, outcome, cause, fence, version, attempts, retried_from, not_before_us, cancel, created_us, queued_us, started_us, ended_us, reported, untrusted, sample, avoid, rules FROM builds WHERE outcome = 'failed' AND ended_us >= $1 AND untrusted = 0 AND sample = '' AND (class = 'post_submit' OR class = 'backfill') ORDER BY ended_us LIMIT $2";
     LEASE = "builds.lease", "UPDATE builds SET state = 'leased', fence = $2, version = version + 1, attempts = attempts + 1, started_us = COALESCE(started_us, $3) WHERE id = $1 AND state = 'queued'";
     REFENCE = "builds.refence", "UPDATE builds SET fence = $3, version = version + 1 WHERE id = $1 AND fence = $2";
     ADVANCE = "builds.advance", "UPDATE builds SET state = $3, version = version + 1 WHERE id = $1 AND fence = $2 AND state <> 'queued' AND state <> 'done'";
@@ -74,10 +74,31 @@ pub struct BuildRow {
     pub reported: bool,
     /// Whether nobody has reviewed it: only hosts that take such work run it, and it shares nothing with others.
     pub untrusted: bool,
-    /// Whose it is, and which of its owner's, if it is made to tell why another one failed; empty for the build of its cell.
+    /// Whose it is, and which of its owner's, if it is made to tell why another one failed; [`sample_by_rules`] if it is made by rules
+    /// that have not landed; empty for the build of its cell.
     pub sample: String,
     /// The worker that another is to be taken than, if one can be had; may be empty.
     pub avoid: String,
+    /// The file of rules that it is made by ([`crate::own_rules`]); empty for those that are in effect.
+    pub rules: String,
+}
+
+/// How the samples begin that are a cell's build by rules that are not in effect.
+const BY_RULES: &str = "rules/";
+
+/// What a cell's build by a file of rules ([`crate::own_rules`]) has as its sample: it is another build than that by the rules in
+/// effect, and of no grid.
+#[must_use]
+pub fn sample_by_rules(rules: &str) -> String {
+    format!("{BY_RULES}{rules}")
+}
+
+impl BuildRow {
+    /// Whether it is made to tell why another one failed.
+    #[must_use]
+    pub fn is_to_tell(&self) -> bool {
+        !self.sample.is_empty() && !self.sample.starts_with(BY_RULES)
+    }
 }
 
 fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
@@ -108,6 +129,7 @@ fn row(row: &AnyRow) -> Result<BuildRow, StoreError> {
         untrusted: row.try_get::<i64, _>("untrusted")? != 0,
         sample: row.try_get("sample")?,
         avoid: row.try_get("avoid")?,
+        rules: row.try_get("rules")?,
     })
 }
 
@@ -138,6 +160,8 @@ pub struct NewBuild {
     pub sample: String,
     /// See [`BuildRow::avoid`].
     pub avoid: String,
+    /// See [`BuildRow::rules`].
+    pub rules: String,
 }
 
 /// Queues a cell. Returns whether it is new: a cell has one build, beside its samples.
@@ -149,6 +173,7 @@ pub async fn insert(tx: &mut Tx, new: &NewBuild, now: Micros) -> Result<bool, St
     let query = query.bind(new.branch.clone()).bind(new.toolchain_branch.clone()).bind(new.revision.clone());
     let query = query.bind(new.class).bind(new.priority).bind(new.commit_time).bind(now);
     let query = query.bind(i64::from(new.untrusted)).bind(new.sample.clone()).bind(new.avoid.clone());
+    let query = query.bind(new.rules.clone());
     Ok(query.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
@@ -170,7 +195,20 @@ pub async fn by_cell(
     builder: &str,
     revision: &str,
 ) -> Result<Option<BuildRow>, StoreError> {
-    let query = BY_CELL.query().bind(builder.to_owned()).bind(revision.to_owned());
+    by_sample(on, builder, revision, "").await
+}
+
+/// Returns a build beside that of its cell; by an empty sample it is the cell's own.
+///
+/// # Errors
+/// The database's.
+pub async fn by_sample(
+    on: &mut impl Conn,
+    builder: &str,
+    revision: &str,
+    sample: &str,
+) -> Result<Option<BuildRow>, StoreError> {
+    let query = BY_CELL.query().bind(builder.to_owned()).bind(revision.to_owned()).bind(sample.to_owned());
     query.fetch_optional(on.conn()).await?.as_ref().map(row).transpose()
 }
 

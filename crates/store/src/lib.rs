@@ -31,6 +31,7 @@ pub mod leader;
 pub mod leases;
 pub mod machine_tokens;
 pub mod outbox;
+pub mod own_rules;
 pub mod samples;
 pub mod set_asides;
 pub mod snapshots;

@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     22 "0022_durations",
     23 "0023_try_changes",
     24 "0024_verdicts",
+    25 "0025_own_rules",
 ];
 
 /// Returns the version of the schema that this program writes.

@@ -178,6 +178,7 @@ pub fn all() -> Vec<&'static Statement> {
         crate::tree_changes::STATEMENTS,
         crate::tree_orders::STATEMENTS,
         crate::pulls::STATEMENTS,
+        crate::own_rules::STATEMENTS,
         crate::try_changes::STATEMENTS,
         crate::try_runs::STATEMENTS,
         crate::verdicts::STATEMENTS,

@@ -67,6 +67,7 @@ fn row(queued: i64, state: &str) -> BuildRow {
         untrusted: false,
         sample: String::new(),
         avoid: String::new(),
+        rules: String::new(),
     }
 }
 

@@ -101,6 +101,9 @@ pub struct TryRun {
     pub rules: String,
     /// What it is tried with, as if that had landed too: what is built upon, depended on, or of its topic.
     pub with: Vec<TryWith>,
+    /// Whether the builds of its own repo are made by the rules that the change brings: `bellwether.toml` as it would be after it.
+    #[serde(default)]
+    pub own_rules: bool,
     /// Builders that were asked for beside the usual ones.
     pub asked_for: Vec<String>,
     /// What was asked for and no builder serves.
@@ -349,6 +352,7 @@ async fn whole(api: &Api, viewer: &Viewer, id: &str) -> Result<TryRun, Failure> 
         verdicts,
         rules: row.rules.clone(),
         with,
+        own_rules: said.own_rules,
         builds: rows.into_iter().map(|build| of_row(build, &row.repo)).collect(),
         run: summary(row),
         asked_for: said.builders,
@@ -551,6 +555,7 @@ mod tests {
             },
             rules: "d".into(),
             with: Vec::new(),
+            own_rules: false,
             asked_for: Vec::new(),
             not_served: Vec::new(),
             unknown: vec!["<nope>".into()],

@@ -1,5 +1,7 @@
 //! What waits for the snapshot of a toolchain that is being built.
 
+use std::sync::Arc;
+
 use store::BuildId;
 use store::builds::BuildRow;
 
@@ -16,7 +18,9 @@ impl Core {
     /// The name of the snapshot that the build is to wait for: its toolchain's, where the build that makes it is queued or
     /// under way and comes no later by its class. What has no snapshot to come builds the toolchain itself.
     pub(super) fn need(&self, row: &BuildRow) -> Option<String> {
-        let cell = resolve::toolchain_cell(&self.config.borrow(), &row.repo, &row.builder, &row.revision)?;
+        let config = Arc::clone(&self.config.borrow());
+        let rules = self.shared.own_rules.of(row, &config).ok()?;
+        let cell = resolve::toolchain_cell(&rules, &row.repo, &row.builder, &row.revision)?;
         let open = self.rows.of_cell(&row.builder, &cell)?;
         let class = |row: &BuildRow| Class::parse(&row.class);
         (class(open) <= class(row)).then(|| snapshot_name(open))

@@ -152,6 +152,7 @@ impl Core {
             match row.state.as_str() {
                 "done" => core.shared.reports.note_done(row.id),
                 "queued" => {
+                    core.tell_own_limit(&row);
                     let request = core.request(&row, avoided(&row, &attempts));
                     core.apply(Event::Queued(request));
                 }

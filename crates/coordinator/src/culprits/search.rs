@@ -45,6 +45,7 @@ impl Culprits {
             untrusted: false,
             sample: format!("{}/{n}", of.id),
             avoid: if place == "confirm" { doc.worker.clone() } else { String::new() },
+            rules: String::new(),
         };
         (new, SampleRow { build: id, owner: of.id.to_string(), place: place.to_owned(), n, counted: false })
     }

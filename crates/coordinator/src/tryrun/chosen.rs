@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
 use super::terms::{self, Terms};
+use crate::{own_rules, resolve};
 
 /// The most builds of one run: what is asked for is somebody's word.
 const MOST: usize = 1000;
@@ -47,6 +48,9 @@ pub struct Said {
     pub missing: Vec<String>,
     /// What means nothing.
     pub unknown: Vec<String>,
+    /// Whether the builds of the change's repo are made by the rules that the change brings.
+    #[serde(default)]
+    pub own_rules: bool,
 }
 
 /// What a change gets.
@@ -79,7 +83,8 @@ pub fn choose(config: &Config, asked: &Asked, branches: &Branches) -> Chosen {
     let of_repo = config.builders_for(&repo).map(AsRef::as_ref);
     let terms = asked.terms.as_deref().map(|text| terms::read(config, of_repo, text)).unwrap_or_default();
     let Terms { builders, missing, unknown } = terms;
-    let mut chosen = Chosen { said: Said { builders, missing, unknown }, ..Chosen::default() };
+    let mut chosen =
+        Chosen { said: Said { builders, missing, unknown, own_rules: false }, ..Chosen::default() };
     match config.toolchain_of(&asked.repo) {
         None => one(config, &repo, asked, None, &mut chosen),
         Some(toolchain) => {
@@ -95,6 +100,27 @@ pub fn choose(config: &Config, asked: &Asked, branches: &Branches) -> Chosen {
         let all = format!("all of {repo}");
         chosen.left_out.push(LeftOut { builder: all, against: None, reason: blocked });
     }
+    chosen.in_order();
+    chosen
+}
+
+/// Chooses the builds of a change by the rules that it brings, and leaves out who is given secrets by those in effect.
+pub fn choose_by_own(config: &Config, own: &Config, asked: &Asked, branches: &Branches) -> Chosen {
+    let mut chosen = choose(own, asked, branches);
+    chosen.said.own_rules = true;
+    let mut held = Vec::new();
+    chosen.cells.retain(|cell| match own_rules::held_back(config, own, &cell.repo, &cell.builder) {
+        Some(reason) => {
+            let builder = match resolve::builder(own, &cell.repo, &cell.builder) {
+                Ok(builder) => builder.full_name(),
+                Err(_) => cell.builder.clone(),
+            };
+            held.push(LeftOut { builder, against: cell.toolchain_branch.clone(), reason: reason.to_owned() });
+            false
+        }
+        None => true,
+    });
+    chosen.left_out.extend(held);
     chosen.in_order();
     chosen
 }
@@ -150,7 +176,7 @@ fn one(config: &Config, repo: &RepoName, asked: &Asked, with: Option<With<'_>>, 
 /// Whether a builder may have what nobody has reviewed.
 pub(super) fn fits(config: &Config, planned: &Planned) -> Result<(), String> {
     if !planned.builder.secrets.is_empty() {
-        return Err("it is given secrets, and nobody has reviewed the change".to_owned());
+        return Err(own_rules::SECRETS.to_owned());
     }
     if takes_untrusted(config, &planned.hosts).is_empty() {
         let hosts: Vec<_> = planned.hosts.iter().map(ToString::to_string).collect();
@@ -254,6 +280,49 @@ pub(super) mod tests {
             (&["ours".into(), "slow".into()][..], &["who".into()][..])
         );
         assert!(choose(&config, &asked("none", "master", None), &Branches::new()).cells.is_empty());
+    }
+
+    #[test]
+    fn a_change_s_own_rules_are_followed_without_secrets() {
+        let config = |go: &str, secret: &str| {
+            let text = format!("{FLOCK}{secret}");
+            let sources = [
+                buildenv::embedded("linux", "amd64"),
+                Source::server("server.toml", text),
+                Source::project("go".parse().unwrap(), "bellwether.toml", go),
+            ];
+            buildenv::load(&sources, &|_| Err(std::io::ErrorKind::NotFound.into()), None)
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
+        let builder = |name: &str, host: &str| {
+            format!("[builder.{name}]\nhost = \"{host}\"\nrecipe = \"p\"\ntry = true\n")
+        };
+        let recipe = "[recipe.p]\nrun = \"true\"\n";
+        let secret = "[secret.s]\nenv = \"S\"\nbuilders = [\"go:given\"]\n";
+        // By the rules in effect one is given a secret, and builds no changes.
+        let before = format!("[builder.given]\nhost = \"open\"\nrecipe = \"p\"\n{recipe}");
+        let before = config(&before, secret);
+        let text = builder("given", "open") + &builder("new", "open") + &builder("inner", "own") + recipe;
+        let own = config(&text, "");
+        let seven = asked("go", "master", None);
+        let chosen = choose_by_own(&before, &own, &seven, &Branches::new());
+        let names: Vec<_> = chosen.cells.iter().map(|cell| cell.builder.as_str()).collect();
+        assert_eq!(names, ["new", "usual"]);
+        assert!(chosen.said.own_rules);
+        let why = |builder: &str| {
+            let left = chosen.left_out.iter().find(|left| left.builder == builder);
+            left.map(|left| left.reason.as_str()).unwrap_or_default()
+        };
+        assert_eq!(why("go:given"), own_rules::SECRETS_LANDED);
+        assert!(why("go:inner").contains("trust of own"), "{chosen:?}");
+        // The other way about: the change's own rules give it one.
+        let given = config(&(builder("given", "own") + recipe), secret);
+        let chosen = choose_by_own(&own, &given, &seven, &Branches::new());
+        let left = chosen.left_out.iter().find(|left| left.builder == "go:given").unwrap();
+        assert_eq!(left.reason, own_rules::SECRETS);
+        assert_eq!(own_rules::held_back(&own, &given, "go", "given"), Some(own_rules::SECRETS));
+        assert_eq!(own_rules::held_back(&before, &own, "go", "given"), Some(own_rules::SECRETS_LANDED));
+        assert_eq!(own_rules::held_back(&own, &own, "go", "given"), None);
     }
 
     #[test]

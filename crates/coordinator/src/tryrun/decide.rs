@@ -235,6 +235,7 @@ mod tests {
             untrusted: true,
             sample: String::new(),
             avoid: String::new(),
+            rules: String::new(),
         }
     }
 

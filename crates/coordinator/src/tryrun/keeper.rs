@@ -1,6 +1,7 @@
 //! The task that looks what is asked, begins runs and ends them. What it knows lies in the database: it may be ended at any point.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dashboard::api::Cause;
@@ -22,6 +23,7 @@ use crate::clock::new_id;
 use crate::core;
 use crate::ledger::{Ledger, transition};
 use crate::outbox::Message;
+use crate::own_rules;
 use crate::samples;
 use crate::schedule::Class;
 use crate::work::Finder;
@@ -187,7 +189,7 @@ impl Keeper {
     }
 
     /// The runs that go on, with their builds, and those whose answer was not seen yet.
-    async fn standing(&self, config: &buildenv::Config) -> Result<Vec<Standing>, Trouble> {
+    async fn standing(&self, config: &Arc<buildenv::Config>) -> Result<Vec<Standing>, Trouble> {
         let mut reader = self.finder.shared.ledger.db().read().await?;
         let mut all = Vec::new();
         for run in try_runs::open(&mut reader).await? {
@@ -200,8 +202,12 @@ impl Keeper {
                     rows.extend(builds::get(&mut reader, id).await?);
                 }
                 if run.rules != config.digest() {
+                    let own = &self.finder.shared.own_rules;
+                    for row in rows.iter().filter(|row| row.state == "queued") {
+                        own.read(&mut reader, &row.rules, config).await?;
+                    }
                     let noted = try_changes::rules(&mut reader, run.id).await?;
-                    other_rules = rules::changed(config, &rows, &noted);
+                    other_rules = rules::changed(config, own, &rows, &noted);
                 }
             }
             all.push(Standing { run, builds: rows, with, other_rules });
@@ -219,8 +225,19 @@ impl Keeper {
             Err(hindrance) => return self.refuse(config, &asked, &hindrance).await,
         };
         asked.subject.tree.clone_from(&trees.tree);
-        let remark = self.own_file(config, &asked, &trees).await?;
-        let mut chosen = chosen::choose(config, &asked, &trees.toolchain);
+        let looked = self.own_file(config, &asked, &trees).await?;
+        let remark = looked.as_ref().map(|looked| &looked.remark);
+        let own = looked.as_ref().and_then(|looked| looked.own.as_ref());
+        let (mut chosen, by) = match own {
+            Some(own) => {
+                let by = own_rules::row(&asked.repo, &own.text);
+                self.finder.shared.own_rules.keep(&by.digest, config, Ok(Arc::clone(&own.config)));
+                (chosen::choose_by_own(config, &own.config, &asked, &trees.toolchain), Some(by))
+            }
+            None => (chosen::choose(config, &asked, &trees.toolchain), None),
+        };
+        // What is built against the change has rules of its own.
+        let rules_of = |repo: &str| by.as_ref().filter(|by| by.repo == repo).map(|by| by.digest.clone());
         cross::add(config, &asked, &trees, &mut chosen);
         let ledger = &self.finder.shared.ledger;
         let now = ledger.clock().now();
@@ -230,6 +247,8 @@ impl Keeper {
             .into_iter()
             .map(|cell| NewBuild {
                 id: new_id!(BuildId, **ledger.clock()),
+                rules: rules_of(&cell.repo).unwrap_or_default(),
+                sample: rules_of(&cell.repo).map(|by| builds::sample_by_rules(&by)).unwrap_or_default(),
                 builder: cell.builder,
                 repo: cell.repo,
                 branch: cell.branch,
@@ -239,13 +258,12 @@ impl Keeper {
                 priority: 0,
                 commit_time: now,
                 untrusted: true,
-                sample: String::new(),
                 avoid: String::new(),
             })
             .collect();
         let message = say::beginning(config, &run, &chosen.said, new.len(), &asked.subject);
         let message = message.filter(|_| !new.is_empty());
-        let remark = remark.and_then(|remark| say::own_file(config, &run, &remark, now));
+        let remark = remark.and_then(|remark| say::own_file(config, &run, remark, now));
         let queued = transition!(ledger, "try_begin", run.id, |tx| {
             try_runs::put(&mut tx, &run).await?;
             put(&mut tx, ledger, message.as_ref()).await?;
@@ -253,13 +271,20 @@ impl Keeper {
             for member in &asked.subject.with {
                 try_changes::put(&mut tx, run.id, &Member::row(member)).await?;
             }
+            if let Some(by) = &by {
+                store::own_rules::put(&mut tx, by, now).await?;
+            }
             let mut queued = Vec::new();
             for one in &new {
                 builds::insert(&mut tx, one, now).await?;
-                let cell =
-                    builds::by_cell(&mut tx, &one.builder, &one.revision).await?.ok_or(StoreError::Stale)?;
+                let cell = builds::by_sample(&mut tx, &one.builder, &one.revision, &one.sample).await?;
+                let cell = cell.ok_or(StoreError::Stale)?;
                 try_runs::add_build(&mut tx, run.id, cell.id).await?;
-                let rules = rules::of(config, &one.repo, &one.builder).unwrap_or_default();
+                let rules = match own.filter(|_| !one.rules.is_empty()) {
+                    Some(own) => rules::of_own(config, &own.config, &one.repo, &one.builder),
+                    None => rules::of(config, &one.repo, &one.builder),
+                };
+                let rules = rules.unwrap_or_default();
                 try_changes::set_rules(&mut tx, run.id, cell.id, &rules).await?;
                 // What went well before is as good now; the rest is asked for once more.
                 if cell.state == "done" && cell.outcome.as_deref() != Some("ok") {
@@ -280,7 +305,7 @@ impl Keeper {
         config: &buildenv::Config,
         asked: &Asked,
         trees: &landing::Trees,
-    ) -> Result<Option<own_file::Remark>, Trouble> {
+    ) -> Result<Option<own_file::Looked>, Trouble> {
         let Some(recompose) = self.recompose.as_ref().filter(|_| !super::pulls::is_queue(asked)) else {
             return Ok(None);
         };
@@ -352,7 +377,8 @@ impl Keeper {
             for build in try_runs::builds(&mut tx, id).await? {
                 let Some(row) = builds::get(&mut tx, build).await? else { continue };
                 // A person's, another run's, or by now one of a commit that landed: somebody waits for it still.
-                let others = why == SUBMITTED
+                // Of what was made by rules of the change alone nobody does.
+                let others = (why == SUBMITTED && row.rules.is_empty())
                     || row.class != Class::Try.as_str()
                     || try_runs::needed_elsewhere(&mut tx, build, id).await?;
                 if row.state == "done" || others {

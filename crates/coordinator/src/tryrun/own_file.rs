@@ -1,5 +1,5 @@
 //! A change to the file by which a repository says how it is built: whether it is in order, and what is planned otherwise once it has
-//! landed, for the review. The builds of the change are made by the file of the default branch all the same.
+//! landed, for the review; and whether the builds of the change are made by it ([`crate::own_rules`]).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +13,7 @@ use transport::{CallError, Service, segment};
 
 use super::asked::Asked;
 use super::pulls;
+use crate::own_rules::LONGEST;
 
 /// The name of a repository's own file.
 const FILE: &str = "bellwether.toml";
@@ -36,6 +37,24 @@ pub struct Remark {
     pub good: bool,
 }
 
+/// What there is to a change's own file.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// What is to be said of it.
+    pub remark: Remark,
+    /// The rules that the change's builds are made by, where they are not those in effect.
+    pub own: Option<Own>,
+}
+
+/// The rules that a change brings.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The file, as it is once the change has landed.
+    pub text: String,
+    /// What the configuration is by it. Of other repositories' files it knows nothing.
+    pub config: Arc<Config>,
+}
+
 /// The file before and after a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Texts {
@@ -43,6 +62,8 @@ struct Texts {
     own: Option<String>,
     /// As it is once the change has landed, as far as that is known.
     landed: Option<String>,
+    /// Whether it can't land as it is.
+    conflicts: bool,
     /// The repository's default branch.
     default: Option<String>,
 }
@@ -65,7 +86,7 @@ struct Merged {
     commit: Option<String>,
 }
 
-/// What is to be said, if the change is to that file.
+/// What there is to say, if the change is to that file.
 ///
 /// # Errors
 /// The mirror can't say now. What it does not have is no error.
@@ -75,7 +96,7 @@ pub async fn look(
     recompose: &Recompose,
     asked: &Asked,
     toolchain_branches: &[String],
-) -> Result<Option<Remark>, CallError> {
+) -> Result<Option<Looked>, CallError> {
     let Ok(repo) = asked.repo.parse::<RepoName>() else { return Ok(None) };
     let texts = match texts(mirror, asked).await {
         Ok(Some(texts)) => texts,
@@ -114,13 +135,14 @@ async fn texts(mirror: &Service, asked: &Asked) -> Result<Option<Texts>, CallErr
     }
     let path = format!("/mirror/{repo}/merge?onto={head}&commit={}", asked.commit);
     let merged = mirror.call_json::<(), Merged>(Method::POST, &path, None).await?.commit;
+    let conflicts = merged.is_none();
     let landed = match merged {
         Some(merged) => file(mirror, repo, &merged).await?,
         // It conflicts, and has to be made anew before it lands.
         None => own.clone(),
     };
     let changed = landed != before;
-    Ok(changed.then_some(Texts { own, landed, default: refs.default_branch }))
+    Ok(changed.then_some(Texts { own, landed, conflicts, default: refs.default_branch }))
 }
 
 async fn file(mirror: &Service, repo: &str, commit: &str) -> Result<Option<String>, CallError> {
@@ -132,7 +154,11 @@ async fn file(mirror: &Service, repo: &str, commit: &str) -> Result<Option<Strin
     }
     match mirror.send_ok(request).await {
         Ok(response) => {
-            let bytes = axum::body::to_bytes(response.into_body(), LARGEST).await.unwrap_or_default();
+            let bytes = axum::body::to_bytes(response.into_body(), LARGEST).await;
+            let bytes = bytes.map_err(|error| CallError::Malformed {
+                target: path,
+                message: format!("{error} (a file is at most {LARGEST} bytes long)"),
+            })?;
             Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
         }
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => Ok(None),
@@ -147,8 +173,8 @@ fn said(
     repo: &RepoName,
     texts: Texts,
     toolchain_branches: &[String],
-) -> Remark {
-    let Texts { own, landed, default } = texts;
+) -> Looked {
+    let Texts { own, landed, conflicts, default } = texts;
     let mut text = match &own {
         Some(_) => format!("This change is to {FILE}.\n"),
         None => format!("This change takes {FILE} away.\n"),
@@ -165,13 +191,25 @@ fn said(
             let _ = writeln!(text, "\nand {} more.", problems.0.len() - SHOWN);
         }
     }
+    let named = default.is_some();
     let here = default.as_ref().is_none_or(|default| *default == asked.branch);
     // What else was done on the branch meanwhile is no part of the change.
-    let after = if landed == own { checked } else { recompose(repo, landed) };
+    let after = if landed == own { checked } else { recompose(repo, landed.clone()) };
+    let (mut brings, mut otherwise) = (None, "");
     let good = match after {
         Ok(after) if here => {
             let (plan, keys) = differences(config, &after, asked, repo, toolchain_branches);
-            match plan.is_empty() && keys.is_empty() {
+            let same = plan.is_empty() && keys.is_empty();
+            (brings, otherwise) = match landed.filter(|_| !same) {
+                None => (None, ""),
+                Some(_) if conflicts => (None, "It conflicts with its branch, and can't land as it is. "),
+                Some(_) if !asked.subject.with.is_empty() => {
+                    (None, "It is tried together with other changes. ")
+                }
+                Some(text) if text.len() > LONGEST => (None, "The file is too long to be followed here. "),
+                Some(text) => (Some((text, after)), ""),
+            };
+            match same {
                 true => {
                     text.push_str("\nIt is in order, and nothing is built otherwise once it has landed.\n")
                 }
@@ -194,13 +232,23 @@ fn said(
     };
     if let Some(default) = default {
         let _ = match here {
-            true => writeln!(text, "\nThe builds of this change are made by the file as it is on {default}."),
+            true if brings.is_some() => writeln!(
+                text,
+                "\nThe builds of this change are made by the file as it would be on {default} once it has landed, without secrets and on \
+                 hosts that take what nobody has reviewed."
+            ),
+            true => writeln!(
+                text,
+                "\n{otherwise}The builds of this change are made by the file as it is on {default}."
+            ),
             false => {
                 writeln!(text, "\nIt has no effect on branch {}: the file on {default} counts.", asked.branch)
             }
         };
     }
-    Remark { text, good }
+    // Without a default branch nobody can tell whose file counts.
+    let own = brings.filter(|_| named).map(|(text, config)| Own { text, config: Arc::new(config) });
+    Looked { remark: Remark { text, good }, own }
 }
 
 /// What is planned otherwise, and what of the repository's own is said otherwise.
@@ -256,6 +304,7 @@ fn indented(texts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::chosen::tests::asked;
+    use super::super::subject::{How, Member};
     use super::*;
 
     const SERVER: &str = "[host.own]\npool = \"reverse\"\n[repo.go]\nurl = \"go\"\n";
@@ -270,12 +319,16 @@ mod tests {
     }
 
     fn of(own: Option<&str>, default: &str) -> Remark {
+        looked(own, default, &asked("go", "master", None)).remark
+    }
+
+    fn looked(own: Option<&str>, default: &str, asked: &Asked) -> Looked {
         let repo: RepoName = "go".parse().unwrap();
         let config = recomposed(&repo, Some(BEFORE.into())).unwrap();
         let own = own.map(str::to_owned);
-        let texts = Texts { landed: own.clone(), own, default: Some(default.into()) };
+        let texts = Texts { landed: own.clone(), own, conflicts: false, default: Some(default.into()) };
         let recompose: Recompose = Arc::new(recomposed);
-        said(&config, &recompose, &asked("go", "master", None), &repo, texts, &[])
+        said(&config, &recompose, asked, &repo, texts, &[])
     }
 
     #[test]
@@ -289,7 +342,8 @@ mod tests {
             "    ~ go master go:a: recipe or builder changed (before it lands of each change)",
             "    + go master go:b (once it has landed of each change)",
             "    + builder go:b",
-            "The builds of this change are made by the file as it is on master.",
+            "The builds of this change are made by the file as it would be on master once it has landed, without secrets and on hosts \
+             that take what nobody has reviewed.",
         ] {
             assert!(lines.contains(&line), "{line}\n{}", remark.text);
         }
@@ -302,6 +356,51 @@ mod tests {
         let other = of(Some(&after), "main");
         assert!(other.text.ends_with("It has no effect on branch master: the file on main counts.\n"));
         assert!(!other.text.contains("builder go:b"), "{}", other.text);
+    }
+
+    #[test]
+    fn who_brings_rules_is_built_by_them() {
+        let alone = asked("go", "master", None);
+        let after = BEFORE.replace("\"true\"", "\"false\"");
+        let own = looked(Some(&after), "master", &alone).own.unwrap();
+        assert_eq!(own.text, after);
+        let digest = |config: &Config| super::super::rules::of(config, "go", "a").unwrap();
+        let landed = recomposed(&"go".parse().unwrap(), Some(BEFORE.into())).unwrap();
+        assert_ne!(digest(&own.config), digest(&landed));
+        // Not by those that say the same, that are of no effect, not in order, gone, or too long.
+        let long = format!("{after}# {}\n", "x".repeat(LONGEST));
+        let same = format!("# a word\n{BEFORE}");
+        let bad = format!("{after}[builder.b]\nrecipi = \"r\"\n");
+        for (text, default) in [
+            (Some(&*same), "master"),
+            (Some(&*after), "main"),
+            (Some(&*bad), "master"),
+            (None, "master"),
+            (Some(&*long), "master"),
+        ] {
+            let found = looked(text, default, &alone);
+            assert!(found.own.is_none(), "{}", found.remark.text);
+            assert!(!found.remark.text.contains("as it would be"), "{}", found.remark.text);
+        }
+        // Nor with others.
+        let mut with = alone;
+        with.subject.with.push(Member {
+            review: with.review.clone(),
+            repo: "go".into(),
+            branch: "master".into(),
+            patch_set: 1,
+            commit: "8".repeat(40),
+            how: How::Chain,
+            approved: true,
+            covered: false,
+        });
+        let found = looked(Some(&after), "master", &with);
+        let last = found.remark.text.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "It is tried together with other changes. The builds of this change are made by the file as it is on master."
+        );
+        assert!(found.own.is_none());
     }
 
     #[test]

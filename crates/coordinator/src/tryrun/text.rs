@@ -8,6 +8,7 @@ use store::try_runs::TryRunRow;
 use super::chosen::{LeftOut, Said};
 use super::decide::Verdict;
 use super::subject::{How, Member};
+use crate::own_rules;
 
 /// The most builds or terms that are listed in a message.
 const LISTED: usize = 20;
@@ -92,6 +93,14 @@ pub fn beginning(
         }
         if hidden > 0 {
             let _ = writeln!(text, "{hidden} of private repositories");
+        }
+    }
+    if said.own_rules {
+        text.push_str("\nBuilt by bellwether.toml as it would be once this change has landed.\n");
+        let left: Vec<LeftOut> = serde_json::from_str(&run.left_out).unwrap_or_default();
+        let held = |one: &&LeftOut| matches!(&*one.reason, own_rules::SECRETS | own_rules::SECRETS_LANDED);
+        for one in left.iter().filter(held).take(LISTED) {
+            let _ = writeln!(text, "Left out: {}: {}", one.builder, one.reason);
         }
     }
     if !said.builders.is_empty() {

@@ -81,6 +81,7 @@ fn rows() -> (TryRunRow, BuildRow) {
         untrusted: true,
         sample: String::new(),
         avoid: String::new(),
+        rules: String::new(),
     };
     (run, build)
 }

@@ -17,6 +17,7 @@ use store::{AttemptId, BuildId, Micros, WorkerId, attempts};
 use triage::verdict::{Decision, History, Limits, Place, Run, Signature, Tally, Workers, judge};
 use triage::{Case, Verdict};
 
+use super::chosen::takes_untrusted;
 use super::text::named;
 use crate::clock::new_id;
 use crate::core::Message;
@@ -225,7 +226,10 @@ impl Verdicts {
         if !again && muted.tests.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let base = if again { self.base(row).await? } else { String::new() };
+        let base = match again && has_base(config, row) {
+            true => self.base(row).await?,
+            false => String::new(),
+        };
         let mut open = Vec::new();
         for Failing { test, variant, signature } in told.failing() {
             if muted.follows(&test, &variant) {
@@ -310,6 +314,7 @@ impl Verdicts {
     ) -> Vec<(NewBuild, SampleRow)> {
         let clock = self.finder.shared.ledger.clock();
         let base = open.first().map(|one| one.row.base.clone()).unwrap_or_default();
+        // The base is made by the rules in effect.
         let changed = std::iter::repeat_n(("changed", of.revision.clone()), more.changed);
         let wanted = changed.chain(std::iter::repeat_n(("base", base), more.base));
         let one = |(n, (place, revision)): (i64, (&str, String))| {
@@ -327,6 +332,7 @@ impl Verdicts {
                 untrusted: true,
                 sample: format!("{attempt}/{n}"),
                 avoid: worker.to_string(),
+                rules: if place == "changed" { of.rules.clone() } else { String::new() },
             };
             let owner = attempt.to_string();
             (new, SampleRow { build: id, owner, place: place.to_owned(), n, counted: false })
@@ -365,6 +371,15 @@ impl Verdicts {
         send_stopped(&self.finder.core, stopped).await;
         Ok(())
     }
+}
+
+/// Whether a build can be made without the change: of one that is made by the change's own rules the builder may not be there, or not be
+/// for what nobody has reviewed.
+fn has_base(config: &buildenv::Config, row: &BuildRow) -> bool {
+    let may = |builder: &buildenv::Builder| {
+        builder.secrets.is_empty() && !takes_untrusted(config, &builder.hosts).is_empty()
+    };
+    row.rules.is_empty() || resolve::builder(config, &row.repo, &row.builder).is_ok_and(may)
 }
 
 /// How many more runs are wanted.

@@ -152,6 +152,7 @@ pub async fn a_fence_that_is_over_moves_no_row(world: World) {
         untrusted: false,
         sample: String::new(),
         avoid: String::new(),
+        rules: String::new(),
     };
     let row = AttemptRow {
         id: attempt,

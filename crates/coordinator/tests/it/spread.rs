@@ -156,6 +156,7 @@ pub async fn what_nobody_reviewed_is_spread_and_leaves_nothing(world: World) {
         untrusted: true,
         sample: String::new(),
         avoid: String::new(),
+        rules: String::new(),
     };
     let mut tx = world.db.begin().await.unwrap();
     assert!(store::builds::insert(&mut tx, &new, Micros::now()).await.unwrap());

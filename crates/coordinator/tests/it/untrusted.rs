@@ -37,6 +37,7 @@ async fn queue_of(world: &World, builder: &str, commit: u32) -> BuildId {
         untrusted: true,
         sample: String::new(),
         avoid: String::new(),
+        rules: String::new(),
     };
     let mut tx = world.db.begin().await.unwrap();
     assert!(store::builds::insert(&mut tx, &new, Micros::now()).await.unwrap());

@@ -25,6 +25,7 @@ mod outcomes;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod pools;
+mod recipes;
 mod replayed;
 mod results;
 mod reverse;

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod buildlet;
+pub(crate) mod junit;
 mod kept;
 pub(crate) mod landed;
 mod original;
@@ -423,7 +424,7 @@ async fn work(
         }
     }
     artifacts::keep(shared, record, buildlet).await?;
-    results::files(shared, record, buildlet).await?;
+    junit::files(shared, record, buildlet).await?;
     record.decide(shared, &verdict).await?;
     report(shared, record, verdict).await
 }

@@ -6,10 +6,12 @@
 //!
 //! [`plan`] cuts the list and tells what the result could have been; it knows no machine and no clock. `crew` is what the
 //! machines of one attempt share, `member` what each of them does, `helper` a further machine from the moment the
-//! scheduler gives it, `lead` the attempt's own side, and `output` what a chunk printed until its turn comes.
+//! scheduler gives it, `lead` the attempt's own side, and `output` what a chunk printed until its turn
+//! comes, `files` what it wrote of its results.
 
 mod crew;
-mod helper;
+pub(crate) mod files;
+pub(crate) mod helper;
 pub(crate) mod lead;
 mod member;
 mod output;

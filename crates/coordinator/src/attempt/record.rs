@@ -60,6 +60,8 @@ pub(crate) struct Record {
     /// Spans from here on are not written, or not as they are now.
     written: usize,
     pub(crate) inputs: BTreeMap<String, Value>,
+    /// What files of several machines have told of tests, where they were spread.
+    pub(crate) junit: Option<super::junit::Junit>,
     warnings: Vec<String>,
     /// How many warnings were written with the verdict.
     warned: usize,
@@ -150,6 +152,7 @@ impl Record {
                     spans: vec![queued],
                     written: 1,
                     inputs,
+                    junit: None,
                     warnings: Vec::new(),
                     warned: 0,
                     steps: Vec::new(),
@@ -205,6 +208,7 @@ impl Record {
             spans,
             inputs,
             warned: warnings.len(),
+            junit: None,
             warnings,
             steps,
         })

@@ -1,100 +1,23 @@
-//! The results of an attempt's tests: the dashboard reads its log, and what lies in JUnit files on the worker is read here,
-//! while the worker is still ours.
+//! The results of an attempt's tests: the dashboard reads its log; what lies in JUnit files is read in `junit`.
 
-use buildlet_client::Error;
 use dashboard::api::{LogPart, StepReport, TestKind, TestResult, TestSource};
-use futures::StreamExt as _;
-use testresults::{Format, Limits, Reader, Test};
+use testresults::{Format, Limits, Test};
 use transport::CallError;
 
 use super::record::Record;
-use super::{Buildlet, Shared, Trouble};
+use super::{Shared, Trouble};
 use crate::job::Job;
 
-/// The most JUnit files of an attempt, and the most bytes of all together.
-const FILES: usize = 1000;
-const BYTES: u64 = 256 << 20;
-/// So many results are sent at once.
-const BATCH: usize = 500;
 /// How often results are offered again to a dashboard that is away.
 const TRIES: u32 = 50;
 
 /// How the job's tests are read, if they are.
-fn format(record: &Record) -> Option<Format> {
+pub(super) fn format(record: &Record) -> Option<Format> {
     record.job.results.parse().ok()
 }
 
-/// Reads JUnit files, where the job's results are in such.
-pub(super) async fn files(shared: &Shared, record: &mut Record, buildlet: &Buildlet) -> Result<(), Trouble> {
-    let (Some(Format::Junit), Some(pattern)) = (format(record), record.job.junit.clone()) else {
-        return Ok(());
-    };
-    let dir = record.job.repo.clone();
-    record.span("results", &pattern);
-    let found = match buildlet.glob(&dir, &[pattern]).await {
-        Ok(found) => found,
-        // Names that no list can hold are the job's doing.
-        Err(Error::Protocol { what }) => {
-            record.warn(format!("no result of a test is known: the JUnit files can't be listed: {what}"));
-            record.end_span(None);
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if found.truncated || found.files.len() > FILES {
-        record.warn(format!("too many JUnit files: {FILES} at most are read"));
-    }
-    if found.files.is_empty() {
-        record.warn("no result of a test is known: no file matches `junit`".to_owned());
-    }
-    let (mut reader, mut bytes) = (Reader::new(Format::Junit, Limits::default(), 0), 0);
-    let mut waiting = Vec::new();
-    for file in found.files.into_iter().take(FILES) {
-        bytes += file.size;
-        if bytes > BYTES {
-            record.warn(format!(
-                "JUnit file {} and those after it were left out: more than {BYTES} bytes",
-                file.path
-            ));
-            break;
-        }
-        let mut stream = match buildlet.file(&format!("{dir}/{}", file.path)).await {
-            Ok(stream) => stream,
-            // By a name that the job chose.
-            Err(Error::Refused { status: 400, message, .. }) => {
-                record.warn(format!("JUnit file {} was left out: {message}", file.path));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        // It may have grown since it was listed, and a worker may say anything.
-        let mut left = file.size;
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk?;
-            let chunk = &chunk[..chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-            left -= chunk.len() as u64;
-            reader.feed(chunk);
-            waiting.extend(reader.take());
-            while waiting.len() >= BATCH {
-                let rest = waiting.split_off(BATCH);
-                put(shared, record, std::mem::replace(&mut waiting, rest)).await?;
-            }
-        }
-        if let Some(problem) = reader.next_file(Format::Junit) {
-            record.warn(format!("JUnit file {}: {problem}", file.path));
-        }
-        waiting.extend(reader.take());
-    }
-    while !waiting.is_empty() {
-        let rest = waiting.split_off(waiting.len().min(BATCH));
-        put(shared, record, std::mem::replace(&mut waiting, rest)).await?;
-    }
-    left_out(record, reader.finish().left_out);
-    record.end_span(None);
-    Ok(())
-}
-
-async fn put(shared: &Shared, record: &mut Record, tests: Vec<Test>) -> Result<(), Trouble> {
+/// Sends results of tests to the dashboard.
+pub(super) async fn put(shared: &Shared, record: &mut Record, tests: Vec<Test>) -> Result<(), Trouble> {
     let clean = |text: String| record.secrets.clean(&text);
     let result = |test: Test| TestResult {
         id: clean(test.id),
@@ -139,7 +62,7 @@ pub(super) async fn of_log(shared: &Shared, record: &mut Record) -> Result<(), T
     Ok(())
 }
 
-fn left_out(record: &mut Record, count: u64) {
+pub(super) fn left_out(record: &mut Record, count: u64) {
     if count > 0 {
         let most = Limits::default().tests;
         record.warn(format!("{count} results of tests were left out: {most} of an attempt are kept"));

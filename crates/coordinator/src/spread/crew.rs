@@ -8,6 +8,7 @@ use store::{AttemptId, Micros, WorkerId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::files::{Look, Wanted};
 use super::output::Output;
 use super::plan::{Chunk, longest_first};
 use super::trees::Tree;
@@ -30,6 +31,8 @@ pub(crate) struct Kit {
     pub env_pass: Vec<String>,
     pub limits: Limits,
     pub about: About,
+    /// The files in which results of tests are, where they are in such.
+    pub junit: Option<Wanted>,
     /// What a further machine begins from.
     pub trees: Vec<Tree>,
     /// Whether a chunk that fails ends all others.
@@ -49,6 +52,8 @@ pub(super) struct Taken {
 pub(super) struct Done {
     pub ended: Ended,
     pub output: Output,
+    /// What it wrote of its results.
+    pub look: Look,
     pub worker: WorkerId,
     pub started: Micros,
     pub took: u64,

@@ -7,6 +7,7 @@ use store::{BuildId, Micros, WorkerId};
 use tokio_util::sync::CancellationToken;
 
 use super::crew::{Crew, Kit, Member};
+use super::files::Seen;
 use super::member::{self, Broken, since};
 use super::{lead, trees};
 use crate::attempt::{Driven, Fate, Left, Shared, Trouble, whose_word};
@@ -131,8 +132,9 @@ async fn work(
     }
     let ready = shared.ledger.clock().now();
     crew.join(Member { worker, machine: name.to_owned(), ready, lost: None });
+    let mut seen = Seen::default();
     while let Some(taken) = crew.take() {
-        match member::run(shared, crew, kit, (buildlet, worker), around, taken).await {
+        match member::run(shared, crew, kit, (buildlet, worker), around, taken, &mut seen).await {
             Ok(()) => {}
             Err(error) => return Err(trouble(error)),
         }
@@ -141,7 +143,7 @@ async fn work(
 }
 
 /// What is to become of a machine that broke; the store's fault is not the machine's.
-pub(super) fn trouble(error: Broken) -> Trouble {
+pub(crate) fn trouble(error: Broken) -> Trouble {
     match error {
         RunError::Sink(error) => Trouble::server("objects", error.to_string()),
         RunError::Stale => Trouble::Newer,

@@ -9,13 +9,15 @@ use store::durations::{self, Kind};
 use store::{AttemptId, BuildId, Micros, StoreError, WorkerId};
 
 use super::crew::{Closing, Crew, Kit, Member, named};
+use super::files::{Look, Seen, Wanted};
 use super::helper::{Ask, trouble};
 use super::member::{self, since};
 use super::plan::{Chunk, chunks, makespan};
 use super::trees;
+use crate::attempt::junit::Junit;
 use crate::attempt::{Buildlet, Record, Shared, Trouble};
 use crate::clock::new_id;
-use crate::job::{Step, Trust};
+use crate::job::{Job, Step, Trust};
 use crate::log::LogWriter;
 use crate::recipe::{End, Ended, Sink as _, Surroundings};
 
@@ -66,13 +68,6 @@ impl Lead {
                         .to_owned(),
                 );
             }
-            return None;
-        }
-        if job.results == "junit" {
-            record.warn(
-                "its tests are not spread over helpers: with `results = \"junit\"` their files are read on one machine"
-                    .to_owned(),
-            );
             return None;
         }
         let crew = Crew::new();
@@ -165,6 +160,7 @@ impl Lead {
             env_pass: record.job.env_pass.clone(),
             limits: record.job.limits.clone(),
             about: About { commits: record.job.commits(), trust: record.job.trust.as_str() },
+            junit: junit_files(&record.job),
             trees: kept,
             fail_fast: record.job.fail_fast,
             prefix,
@@ -194,9 +190,12 @@ impl Lead {
         let all: Vec<Chunk> = chunks.clone();
         crew.open(Arc::clone(&kit), chunks);
         let mine = Surroundings { cancel: crew.kill.clone(), ..around.clone() };
+        let mut junit = kit.junit.as_ref().map(|_| Junit::new());
         let working = async {
+            let mut seen = Seen::default();
             while let Some(taken) = crew.take_patiently().await {
-                member::run(shared, &crew, &kit, (buildlet, own), &mine, taken).await.map_err(trouble)?;
+                let ran = member::run(shared, &crew, &kit, (buildlet, own), &mine, taken, &mut seen).await;
+                ran.map_err(trouble)?;
             }
             Ok::<_, Trouble>(())
         };
@@ -205,6 +204,9 @@ impl Lead {
             for n in 0..all.len() {
                 let Some(done) = crew.wait(n).await else { continue };
                 print(shared, &crew, log, kit.index, n, &done.output).await?;
+                if let Some(junit) = &mut junit {
+                    told(shared, record, &crew, junit, &done.look).await?;
+                }
                 let super::crew::Done { ended, worker, started, took, tries, .. } = *done;
                 went.push(Went { n, ended, worker, started, took, tries });
             }
@@ -222,6 +224,7 @@ impl Lead {
         crew.close();
         trees::forget(&shared.objects, &kit.trees).await;
         let ((), went) = ran?;
+        record.junit = junit;
         if let Some(lost) = crew.lost() {
             return Err(Trouble::server("helpers_lost", lost));
         }
@@ -311,6 +314,31 @@ async fn print(
     log.write(&output.rest).await?;
     crew.printed(output.rest.len());
     Ok(log.finish().await?)
+}
+
+/// The files in which the job's results are.
+fn junit_files(job: &Job) -> Option<Wanted> {
+    let pattern = job.junit.clone().filter(|_| job.results == "junit")?;
+    Some(Wanted { dir: job.repo.clone(), pattern })
+}
+
+/// Takes in what a chunk wrote of its results.
+async fn told(
+    shared: &Shared,
+    record: &mut Record,
+    crew: &Crew,
+    junit: &mut Junit,
+    look: &Look,
+) -> Result<(), Trouble> {
+    for warning in &look.warnings {
+        junit.warn(record, warning.clone());
+    }
+    for file in &look.files {
+        junit.take(shared, record, file).await?;
+        file.output.forget(&shared.objects).await;
+        crew.printed(file.output.rest.len());
+    }
+    Ok(())
 }
 
 /// Who ran what, and what another machine would have been worth.

@@ -5,10 +5,11 @@ use std::time::Instant;
 use store::{Micros, WorkerId};
 
 use super::crew::{Crew, Done, Kit, Taken, named};
+use super::files::{self, Look, Seen};
 use super::output::Taking;
 use crate::attempt::{Buildlet, Shared};
 use crate::job::Step;
-use crate::recipe::{Run, RunError, Surroundings};
+use crate::recipe::{End, Run, RunError, Surroundings};
 
 /// Why a machine does not go on.
 pub(super) type Broken = RunError<store::ObjectError>;
@@ -35,6 +36,7 @@ pub(super) async fn run(
     (buildlet, worker): (&Buildlet, WorkerId),
     around: &Surroundings,
     taken: Taken,
+    seen: &mut Seen,
 ) -> Result<(), Broken> {
     let id = format!("{}-{}-{}-{}", kit.attempt, kit.index, taken.n, taken.tries);
     let run = kit.step.run.replace("{tests}", &taken.tests.join(" "));
@@ -42,18 +44,24 @@ pub(super) async fn run(
     env.push(("BELLWETHER_CHUNK".to_owned(), taken.n.to_string()));
     let step = Step { run, env, ..kit.step.clone() };
     let name = format!("{}-{}-{}", kit.prefix, taken.n, taken.tries);
-    let mut output = Taking::new(&shared.objects, name, &kit.secrets, std::sync::Arc::clone(&crew.kept));
+    let mut output =
+        Taking::new(&shared.objects, name.clone(), &kit.secrets, std::sync::Arc::clone(&crew.kept));
     let (env_pass, limits) = (&kit.env_pass, &kit.limits);
     let run = Run { id: &id, index: kit.index, step: &step, secrets: &kit.values, env_pass, limits };
     let (started, began) = (shared.ledger.clock().now(), Instant::now());
     let mut holding = Holding { crew, taken: Some(taken) };
-    let ran = buildlet.run_step(run, &mut output, around).await;
+    let ran = match buildlet.run_step(run, &mut output, around).await {
+        Ok(ended) => written(shared, crew, kit, buildlet, around, &ended.end, &name, seen)
+            .await
+            .map(|look| (ended, look)),
+        Err(error) => Err(error),
+    };
     let Some(taken) = holding.taken.take() else { return Ok(()) };
     match ran {
-        Ok(ended) => {
+        Ok((ended, look)) => {
             let took = took(&ended.state, began);
             let done =
-                Done { ended, output: output.into_output(), worker, started, took, tries: taken.tries };
+                Done { ended, output: output.into_output(), look, worker, started, took, tries: taken.tries };
             crew.done(taken.n, done, kit.fail_fast);
             Ok(())
         }
@@ -63,6 +71,28 @@ pub(super) async fn run(
             output.forget().await;
             Err(error)
         }
+    }
+}
+
+/// What the chunk has written of its results. Whoever is told to end has no more to say.
+#[expect(clippy::too_many_arguments, reason = "all of what `run` has at hand")]
+async fn written(
+    shared: &Shared,
+    crew: &Crew,
+    kit: &Kit,
+    buildlet: &Buildlet,
+    around: &Surroundings,
+    end: &End,
+    name: &str,
+    seen: &mut Seen,
+) -> Result<Look, Broken> {
+    let Some(wanted) = kit.junit.as_ref().filter(|_| *end != End::Cancelled) else {
+        return Ok(Look::default());
+    };
+    tokio::select! {
+        look = files::look(&shared.objects, buildlet, wanted, name, seen, &crew.kept) => look,
+        () = around.cancel.cancelled() => Ok(Look::default()),
+        () = around.gone.cancelled() => Err(RunError::WorkerLost("the machine is gone".to_owned())),
     }
 }
 

@@ -10,11 +10,11 @@ use crate::recipe::Sink;
 use crate::redact::{Redactor, Secrets};
 
 /// Bytes that are kept in memory before they are put away.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 /// A chunk that has ended keeps no more than this in memory,
-const SMALL: usize = 64 << 10;
+pub(super) const SMALL: usize = 64 << 10;
 /// and nothing while all chunks of the attempt have this.
-const ALL: usize = 64 << 20;
+pub(super) const ALL: usize = 64 << 20;
 /// How much is redacted at once.
 const FEED: usize = 32 << 10;
 /// The worker keeps what it is not told to forget, up to 256 MiB; so much it is not told of.
@@ -22,11 +22,20 @@ const UNTOLD: u64 = 128 << 20;
 
 /// Output that waits for its turn.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// Objects with the first of it, in their order.
     pub pieces: Vec<String>,
     /// What comes after those.
     pub rest: Vec<u8>,
+}
+
+impl Output {
+    /// Deletes what is put away of it.
+    pub(crate) async fn forget(&self, objects: &Objects) {
+        for piece in &self.pieces {
+            let _ = objects.delete(piece).await;
+        }
+    }
 }
 
 /// Takes the output of one chunk in.
@@ -68,9 +77,7 @@ impl<'s> Taking<'s> {
 
     /// What is put away already, where nothing comes of it.
     pub(super) async fn forget(self) {
-        for piece in &self.output.pieces {
-            let _ = self.objects.delete(piece).await;
-        }
+        self.output.forget(self.objects).await;
     }
 
     async fn put_away(&mut self) -> Result<(), ObjectError> {

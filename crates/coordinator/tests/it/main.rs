@@ -25,6 +25,7 @@ mod outcomes;
 #[path = "../../../store/tests/it/pg.rs"]
 mod pg;
 mod pools;
+mod recipes;
 mod replayed;
 mod results;
 mod reverse;
@@ -151,7 +152,8 @@ testkit::on_both! {
         all_tests_run_though_one_fails,
         the_first_failure_ends_all_tests_where_that_is_wanted,
         a_build_whose_tests_are_spread_is_cancelled_everywhere,
-        what_nobody_reviewed_is_spread_and_leaves_nothing;
+        what_nobody_reviewed_is_spread_and_leaves_nothing,
+        junit_files_of_all_machines_are_put_together;
     results:
         results_of_tests_are_read_out_of_the_log,
         junit_files_are_read_on_the_worker;

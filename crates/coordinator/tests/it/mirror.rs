@@ -64,7 +64,11 @@ pub fn tgz(files: &BTreeMap<String, String>) -> Vec<u8> {
     for (name, text) in files {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+        let mut file = std::fs::File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        if text.starts_with("#!") {
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
     }
     let done = Command::new("tar")
         .arg("-C")

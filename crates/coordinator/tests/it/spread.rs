@@ -174,3 +174,47 @@ pub async fn what_nobody_reviewed_is_spread_and_leaves_nothing(world: World) {
         store::durations::medians(&mut reader, "b", "one", store::durations::Kind::Test).await.unwrap();
     assert!(known.is_empty(), "{known:?}");
 }
+
+pub async fn junit_files_of_all_machines_are_put_together(world: World) {
+    // Every chunk writes over what the one before it wrote, and `x` runs in two of them.
+    let suite = "D=$1; shift; n=0
+        for t in \"$@\"; do
+            case $t in a) until [ -e $D/z ] || [ $n -gt 600 ]; do n=$((n+1)); sleep 0.1; done;; z) touch $D/z;; esac
+            said=''; [ $t != c ] || { said='<failure message=\"it does not work\"/>'; bad=1; }
+            echo \"<testsuite><testcase name='$t'>$said</testcase></testsuite>\" > out/last.xml
+            case $t in b|z) echo \"<testsuite><testcase name='x'/></testsuite><!-- $t -->\" > out/x.xml;; esac
+            [ $t != b ] || echo no > out/broken.xml
+        done
+        exit ${bad:-0}
+";
+    let files = [("suite", suite), ("before.xml", "<testsuite><testcase name='before'/></testsuite>")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    world.mirror.files.lock().unwrap().insert("one".to_owned(), files.into());
+    let shared = world.dir.path().display();
+    world.configure(&format!(
+        "[host.h]\npool = \"local\"\ntrust = \"trusted\"\ncapacity = 2\nenv_pass = [\"PATH\"]\n\
+         [repo.one]\nurl = \"https://example.com/one\"\nhorizon = 1\n\
+         [builder.b]\nhost = \"h\"\nrecipe = \"r\"\nhelpers = 1\n\
+         [recipe.r]\nbuild = \"mkdir out && mv before.xml out\"\nlist = \"echo a b c z\"\n\
+         run = \"sh ./suite {shared} {{tests}}\"\nresults = \"junit\"\njunit = \"out/*.xml\"\n"
+    ));
+    world.push("one", &[1]).await;
+    let running = world.start().await;
+    let build = world.done("one", "b").await;
+    assert_eq!(build.cause.as_ref().unwrap().detail, "run: c: exit status 1", "{build:?}");
+    let machines: Vec<_> = spread(&build).machines.iter().map(|machine| machine.chunks).collect();
+    assert_eq!(machines, [1, 3]);
+    let tests = world.dashboard.tests(&build.id).await.unwrap().tests;
+    let mut told: Vec<_> =
+        tests.iter().map(|test| format!("{}{} {}", test.id, test.variant, test.outcome)).collect();
+    told.sort();
+    // What lay there before is the same on both machines, and counts once.
+    assert_eq!(told, ["a ok", "b ok", "before ok", "c failed", "x ok", "x#2 ok", "z ok"]);
+    let failed = tests.iter().find(|test| test.outcome == "failed").unwrap();
+    assert_eq!(failed.message.as_deref(), Some("it does not work"));
+    let warnings = &only(&build).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("JUnit file out/broken.xml: "), "{warnings:?}");
+    running.until(|status| status.workers.iter().all(|worker| worker.state == "idle")).await;
+    assert!(world.objects.list("spread").await.unwrap().is_empty(), "nothing is left of what waited");
+}

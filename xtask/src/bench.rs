@@ -12,6 +12,7 @@ mod peer;
 mod scrape;
 mod served;
 mod site;
+mod spread;
 mod start;
 mod table;
 mod tries;
@@ -54,7 +55,7 @@ pub struct Args {
     /// Builds of part month
     #[arg(long, default_value_t = 100_000)]
     month: usize,
-    /// Rounds of the parts buildlet, revdial, corpus and served, each with both sides
+    /// Rounds of the parts buildlet, revdial, spread, corpus and served, each with both sides
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Commands in each round of part buildlet
@@ -97,6 +98,8 @@ enum Part {
     Results,
     /// From a vote for a change to its first machine
     Tries,
+    /// The tests of real projects on two machines, and what a chunk costs
+    Spread,
     /// Builds while a stranger asks for pages all the time
     Scrape,
     /// Builds while many have the grid open
@@ -109,7 +112,7 @@ enum Part {
     Month,
 }
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     Part::Buildbot,
     Part::Buildlet,
     Part::Revdial,
@@ -118,6 +121,7 @@ const PARTS: [Part; 13] = [
     Part::Grid,
     Part::Results,
     Part::Tries,
+    Part::Spread,
     Part::Scrape,
     Part::Watch,
     Part::Corpus,
@@ -136,6 +140,7 @@ impl Part {
             Self::Grid => "A window of the grid",
             Self::Results => "Test results",
             Self::Tries => "Try runs",
+            Self::Spread => "Tests on two machines",
             Self::Scrape => "A scraper",
             Self::Watch => "Watchers",
             Self::Corpus => "Beside the original's maintner",
@@ -154,6 +159,7 @@ impl Part {
             Self::Grid => examples::grid().map(Some),
             Self::Results => examples::results().map(Some),
             Self::Tries => tries::section(args).map(Some),
+            Self::Spread => spread::section(args).map(Some),
             Self::Scrape => scrape::section(args).map(Some),
             Self::Watch => watch::section(args).map(Some),
             Self::Corpus => corpus::section(args).map(Some),
@@ -165,7 +171,7 @@ impl Part {
 
 const INTRO: &str = "# Benchmarks
 
-Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, results, tries, scrape, watch, corpus, served, month). The figures of a section
+Written by `cargo xtask bench`; each section by `--only` with its name (buildbot, buildlet, revdial, start, dispatch, grid, results, tries, spread, scrape, watch, corpus, served, month). The figures of a section
 are from one run on one machine. Look at the ratios; the absolute figures are that machine's. Budgets are those of the design. What a
 profile shows, and what was tried where a budget is missed, is in [performance.md](performance.md), with the figures under load.
 ";

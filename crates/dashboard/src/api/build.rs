@@ -180,8 +180,7 @@ pub struct BuildReport {
     /// Where it failed; filled in by the dashboard from the log of a build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Whether it is made to tell why another one failed, or by rules that have not landed, and is not the build of its cell: no list and
-    /// no grid has it.
+    /// Whether it is made to tell why another one failed, or by rules that are not in effect: no build of a cell, and in no list or grid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sample: bool,
 }

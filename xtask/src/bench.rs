@@ -5,6 +5,7 @@
 mod beside;
 mod buildlet;
 mod corpus;
+mod ended;
 mod examples;
 mod history;
 mod month;

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use testkit::{
-    File, GitRepo, Kill, Server, cpu_time, kill, open_files, resident_bytes, threads, wait_for, workers,
-};
+use testkit::{File, GitRepo, Server, cpu_time, open_files, resident_bytes, threads, wait_for};
 
 use super::Args;
+use super::ended::Ended;
 
 const REPO: &str = "month";
 const BUILDERS: usize = 20;
@@ -136,17 +135,6 @@ fn database(data: &Path) -> Result<u64> {
         }
     }
     Ok(bytes)
-}
-
-/// Ends the workers of a data directory, which would outlive the server for a while.
-struct Ended<'a>(&'a Path);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        for worker in workers(self.0) {
-            let _ = kill(worker.pid, Kill::Crash);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use testkit::{File, GitRepo, Server};
 
 use super::Args;
+use super::ended::Ended;
 use crate::fixture::unpack;
 use crate::{metadata, process, setup};
 
@@ -139,6 +140,7 @@ pub(super) fn section(args: &Args) -> Result<String> {
     let nothing = nothing.commit("Nothing", &[("README", File::Text("nothing\n"))])?;
     let config = config(dir.path(), args.rounds)?;
     let server = Server::configured(args.server(&["--features", "full"])?, dir.path(), &config)?;
+    let _workers = Ended(server.data());
     let token = server.token()?;
     let mut text = format!(
         "Recipes as [sharding.md](sharding.md) has them, both machines on the {} processors of this one, with a Go build cache that is kept. \

@@ -1111,7 +1111,7 @@ macro_rules! job_keys {
         build("dir", Text, "the tree of the repository", r#"dir = "backend""#, "Where the steps run, below the tree of the repository."),
         build("snapshot", Bool, "false", "snapshot = true", "Keeps the tree after `build`, and starts later builds of the revision from it."),
         build("results", OneOf(&["dist", "go-json", "junit", "tap", "libtest-json", "libtest", "pytest", "exit-status"]), r#""exit-status""#, r#"results = "go-json""#, "How the output of the tests is read, test by test: that of `run`, or of each `step`."),
-        build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree; they are read once the steps have ended."),
+        build("junit", Path, "required with results = \"junit\"", r#"junit = "target/junit.xml""#, "The JUnit files, as a path pattern below the tree; they are read once the steps have ended, or with `helpers` after each chunk."),
         build("timeout", Timeout, r#""20m""#, r#"timeout = "1h""#, "The time limit of each step."),
         key("artifacts", Texts, "none", r#"artifacts = ["*.log", "out/**"]"#, "Path patterns of files that are kept, as they are: secrets are not taken out of them."),
         key("fail_fast", Bool, "false", "fail_fast = true", "Where tests are spread over `helpers`: the first that fails ends all others. Without it all of them run."),

@@ -66,8 +66,13 @@ fn whoever_sends_heads_byte_by_byte_keeps_nobody_out_and_is_cut() {
         Ok((metric(&world, "bellwether_connections") <= 2).then_some(()))
     })
     .unwrap();
-    let after = open_files(pid).unwrap();
-    assert!(after <= before + 5, "{before} files were open, {after} are");
+    // The server's own, of its database for example, may have become more meanwhile; of these connections none is left.
+    let few = before + MOST / 4;
+    wait_for("their files to be closed", LIMIT, || {
+        let after = open_files(pid).unwrap();
+        Ok((after <= few).then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{before} files were open: {error:#}"));
 }
 
 fn would_block(error: &std::io::Error) -> bool {

@@ -98,7 +98,14 @@ pub(crate) async fn note(tx: &mut Tx, shared: &Shared, end: End<'_>) -> Result<(
     if build.class == Class::Interactive.as_str() && !is_newest {
         return Ok(());
     }
-    let Some((row, turn)) = next(before.as_ref(), place, ended) else { return Ok(()) };
+    // What is built to find a culprit is of any commit of a range. It tells something where it fails as the suspected build did.
+    if !build.sample.is_empty() && !before.as_ref().is_some_and(|before| confirms(before, &ended)) {
+        return Ok(());
+    }
+    let Some((mut row, turn)) = next(before.as_ref(), place, ended) else { return Ok(()) };
+    if let Some(before) = before.filter(|_| !build.sample.is_empty()) {
+        row.build = before.build;
+    }
     standings::put(tx, &row).await?;
     let Some(turn) = turn else { return Ok(()) };
     let tell = match turn {
@@ -143,7 +150,7 @@ pub(crate) async fn look(
     outcome: &str,
     cause: Option<&str>,
 ) -> Saw {
-    let landed = !build.untrusted && build.class != Class::Try.as_str() && build.sample.is_empty();
+    let landed = !build.untrusted && build.class != Class::Try.as_str();
     if outcome != "failed" || !landed {
         return Saw::default();
     }
@@ -200,6 +207,12 @@ fn place(build: &BuildRow) -> Place {
         branch: build.branch.clone(),
         toolchain_branch: build.toolchain_branch.clone().unwrap_or_default(),
     }
+}
+
+/// Whether a build that is of no grid fails as the build by which the builder is suspected did.
+fn confirms(before: &StandingRow, ended: &Ended<'_>) -> bool {
+    let same = before.state == "suspect" && before.since_revision == ended.build.revision;
+    same && !ended.ok && ended.saw.before != Some(false)
 }
 
 /// How things stand after a build, and what became of the builder; nothing if the build says nothing.
@@ -434,6 +447,22 @@ mod tests {
         assert_eq!(notice.key, format!("builder/b/one/main/dev/{:040x}/broken", 6));
         assert_eq!(notice.title, "b broke on one main with dev at 0000000000");
         assert!(notice.text.contains(&format!("https://ci/builds/{}", build.id)), "{}", notice.text);
+    }
+
+    #[test]
+    fn what_is_of_no_grid_confirms_at_the_suspected_commit_alone() {
+        let (first, other) = (build(1, 1), build(2, 1));
+        let ended = |build, ok, before| {
+            let saw = Saw { before, ..Saw::default() };
+            Ended { build, ok, failed_before: false, cause: None, at: Micros(5), saw }
+        };
+        let (row, _) = next(None, place(&first), ended(&first, false, None)).unwrap();
+        assert!(confirms(&row, &ended(&first, false, None)));
+        assert!(confirms(&row, &ended(&first, false, Some(true))));
+        assert!(!confirms(&row, &ended(&first, false, Some(false))), "another test failed");
+        assert!(!confirms(&row, &ended(&first, true, None)));
+        assert!(!confirms(&row, &ended(&other, false, None)));
+        assert!(!confirms(&StandingRow { state: "failed".into(), ..row }, &ended(&first, false, None)));
     }
 
     #[test]

@@ -173,6 +173,10 @@ fn the_commit_that_broke_a_builder_is_found() {
     let page = branch.world.bytes(&format!("/bisections/{id}")).unwrap();
     assert!(page.contains("the culprit") && page.contains("Commit 3"), "{page}");
     assert!(branch.world.bytes("/bisections").unwrap().contains(id));
+    // The head failed, and failed again: it broke once. What was built of other commits, all of one second, says nothing of that.
+    let printed = branch.world.printed();
+    let turns = |turn: &str| printed.matches(&format!("turn={turn}")).count();
+    assert_eq!((turns("Broken"), turns("Mended")), (1, 0), "{printed}");
     // Of all that was built for it no list tells.
     let list = branch.world.get("/api/v1/builds").unwrap();
     assert_eq!(list["builds"].as_array().unwrap().len(), 2, "{list:#}");

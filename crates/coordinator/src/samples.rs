@@ -4,6 +4,7 @@
 //! fails. Whoever has it made finds it by the table `samples`.
 
 use dashboard::api::{Cause, TestKind, TestResult};
+use dashboard::client::known;
 use store::attempts;
 use store::builds::{self, BuildRow};
 use store::{AttemptId, BuildId, Micros, StoreError, Tx, WorkerId};
@@ -57,18 +58,6 @@ pub(crate) struct Failing {
     pub variant: String,
     /// What the failure looks like.
     pub signature: String,
-}
-
-/// What was answered; nothing where it was refused for good, so that nobody waits for it.
-pub(crate) fn known<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_transient() => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "something about a build that failed can't be had");
-            Ok(None)
-        }
-    }
 }
 
 /// Whether a test did not go well, or did not end.

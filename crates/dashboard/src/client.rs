@@ -18,6 +18,21 @@ use crate::api::{
 /// The longest that a log is read for results of tests.
 const READ_TESTS: Duration = Duration::from_secs(600);
 
+/// What was answered about a build; nothing where it was refused for good, so that nobody waits for it: a log may be private or gone.
+///
+/// # Errors
+/// Those that are over some time.
+pub fn known<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "something about a build that failed can't be had");
+            Ok(None)
+        }
+    }
+}
+
 /// Whose log to read.
 #[derive(Debug, Clone, Copy)]
 pub enum LogOf<'a> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dashboard::api::{BuildSummary, CellWindow, LogRange, Outcome, TestKind, TestResult};
-use dashboard::client::{DashboardClient, LogOf};
+use dashboard::client::{DashboardClient, LogOf, known};
 use jiff::Timestamp;
 use transport::CallError;
 
@@ -119,18 +119,6 @@ fn kept(window: &CellWindow) -> (Vec<Failed>, usize) {
     }
     let left = whole - all.len();
     (all, left)
-}
-
-/// Nothing where it is refused for good: a log may be private or gone.
-fn known<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_transient() => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "something about a build that failed can't be had");
-            Ok(None)
-        }
-    }
 }
 
 async fn of_build(

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use dashboard::api::{Cause, TestRun};
+use dashboard::client::known;
 use serde::{Deserialize, Serialize};
 use store::builds::{self, BuildRow, NewBuild};
 use store::samples::{self, SampleRow};
@@ -24,7 +25,7 @@ use crate::core::Message;
 use crate::ledger::transition;
 use crate::mutes::Rules;
 use crate::resolve;
-use crate::samples::{Failing, Told, Trouble, known, send_stopped, stop};
+use crate::samples::{Failing, Told, Trouble, send_stopped, stop};
 use crate::schedule::Class;
 use crate::work::Finder;
 
